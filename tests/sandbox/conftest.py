@@ -1,0 +1,123 @@
+"""The two doors, so that one test class can go through each."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Iterator
+
+import attrs
+import pytest
+import requests
+
+from wxlogistics.sandbox import Clock, Sandbox
+
+#: 2026-05-20 12:00:00 in China.
+NOON = 1779249600.0
+
+OPENID = "ovtZW4yB7DIj3CxOb6ii-nk4HhFo"
+WAYBILL_ID = "WXTESTEXPRESS0000014"
+GOODS = {
+    "detail_list": [
+        {"goods_name": "测试名字", "goods_img_url": "www.qq.com"},
+        {"goods_name": "测试名字2", "goods_img_url": "www.qq.com"},
+    ]
+}
+
+#: The request of the document's example.
+EXAMPLE = {
+    "openid": OPENID,
+    "waybill_id": WAYBILL_ID,
+    "sender_phone": "12345678901",
+    "receiver_phone": "123456566",
+    "goods_info": GOODS,
+}
+
+OPEN_MSG = "/cgi-bin/express/delivery/open_msg/"
+
+
+@attrs.define
+class Door:
+    """
+    A way into a sandbox: plain `requests`, and no client of this project's.
+    """
+
+    sandbox: Sandbox
+    base_url: str
+    session: requests.Session
+
+    def send(self, method: str, path: str, **options: Any) -> requests.Response:
+        return self.session.request(method, self.base_url + path, timeout=10, **options)
+
+    def post(
+        self, endpoint: str, payload: Any, access_token: str | None = None
+    ) -> dict[str, Any]:
+        """
+        The reply of one of the seven endpoints.
+        """
+        if access_token is None:
+            access_token = self.sandbox.access_token()
+        response = self.send(
+            "POST",
+            OPEN_MSG + endpoint,
+            params={"access_token": access_token},
+            data=json.dumps(payload, ensure_ascii=False).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        assert 200 == response.status_code
+        return json.loads(response.content)
+
+    def stable_token(self, **changes: Any) -> dict[str, Any]:
+        """
+        The reply of stable_token to the default app, with *changes* to the request.
+        """
+        payload = {
+            "grant_type": "client_credential",
+            "appid": self.sandbox.appid,
+            "secret": self.sandbox.secret,
+            **changes,
+        }
+        payload = {key: value for key, value in payload.items() if value is not None}
+        return self.send("POST", "/cgi-bin/stable_token", json=payload).json()
+
+    def register(self, **changes: Any) -> str:
+        """
+        The waybill_token of the document's example, with *changes* to the request.
+        """
+        return self.post("trace_waybill", {**EXAMPLE, **changes})["waybill_token"]
+
+
+def open_mock(sandbox: Sandbox) -> Iterator[Door]:
+    with sandbox.mock(strict=False), requests.Session() as session:
+        yield Door(sandbox, "https://api.weixin.qq.com", session)
+
+
+def open_server(sandbox: Sandbox) -> Iterator[Door]:
+    with sandbox.serve() as server, requests.Session() as session:
+        session.trust_env = False
+        yield Door(sandbox, server.url, session)
+
+
+@pytest.fixture
+def settings() -> dict[str, Any]:
+    """
+    Settings of the sandbox; a test class overrides this, or a test parametrizes it.
+    """
+    return {}
+
+
+@pytest.fixture
+def sandbox(settings: dict[str, Any]) -> Sandbox:
+    """
+    A sandbox whose time stands still.
+    """
+    return Sandbox(seed=7, clock=Clock(NOON, speed=0), **settings)
+
+
+@pytest.fixture
+def mock_door(sandbox: Sandbox) -> Iterator[Door]:
+    yield from open_mock(sandbox)
+
+
+@pytest.fixture
+def served_door(sandbox: Sandbox) -> Iterator[Door]:
+    yield from open_server(sandbox)

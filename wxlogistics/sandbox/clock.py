@@ -1,0 +1,77 @@
+"""The sandbox's own clock."""
+
+from __future__ import annotations
+
+import time
+from typing import Callable
+
+
+class Clock:
+    """
+    Tells the sandbox's time: real time, until it is moved.
+
+    Args:
+        start: Unix time to begin at; None begins now.
+
+        speed: How many of its seconds pass in a real one. 3600 makes an hour pass
+            each second; 0 stands still until `tick()`.
+
+        real: Where real time comes from.
+    """
+
+    def __init__(
+        self,
+        start: float | None = None,
+        *,
+        speed: float = 1.0,
+        real: Callable[[], float] = time.time,
+    ) -> None:
+        if speed < 0:
+            raise ValueError("speed must not be negative: time does not run back")
+        self._real = real
+        self._real_start = real()
+        self._start = self._real_start if start is None else start
+        self._speed = speed
+
+    def now(self) -> float:
+        """
+        The time in Unix seconds.
+        """
+        passed = max(0.0, self._real() - self._real_start)
+        return self._start + passed * self._speed
+
+    @property
+    def speed(self) -> float:
+        """
+        How many seconds pass in a real one.
+        """
+        return self._speed
+
+    def tick(
+        self,
+        *,
+        days: float = 0,
+        hours: float = 0,
+        minutes: float = 0,
+        seconds: float = 0,
+    ) -> float:
+        """
+        Let time pass at once.
+
+        Returns:
+            The time it is now.
+
+        Raises:
+            ValueError: The sum is negative.
+        """
+        step = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+        if not 0 <= step < float("inf"):
+            raise ValueError("time only moves forward")
+        self._start += step
+        return self.now()
+
+    def set(self, now: float, speed: float) -> None:
+        """
+        Go on from *now* at *speed*, as after a restart.
+        """
+        self._start, self._speed, self._real_start = now, speed, self._real()

@@ -1,0 +1,163 @@
+"""Door 1: in process, through `responses`."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import requests
+from urllib3.exceptions import ProtocolError
+
+from . import wire
+from ._sandbox import Sandbox
+
+try:
+    import responses
+except ImportError as error:
+    raise ImportError(
+        "the sandbox's mock() needs responses: pip install 'wxlogistics[testing]'"
+    ) from error
+
+if TYPE_CHECKING:
+    from .. import Client
+
+#: WeChat's hosts: the main one and those to fall back on.
+HOSTS = (
+    "api.weixin.qq.com",
+    "api2.weixin.qq.com",
+    "sh.api.weixin.qq.com",
+    "sz.api.weixin.qq.com",
+    "hk.api.weixin.qq.com",
+)
+
+
+class MockedSandbox(Sandbox):
+    """
+    A sandbox that answers what `requests` sends to WeChat, while its block runs.
+
+    Made by `Sandbox.mock()`; it shares that sandbox's world.
+    """
+
+    def __init__(
+        self, sandbox: Sandbox, rsps: responses.RequestsMock | None, *, strict: bool
+    ) -> None:
+        self.world = sandbox.world
+        self._rsps = responses.mock if rsps is None else rsps
+        self._rule = _Rule(self, self._rsps, strict)
+        self._started = False
+
+    def __enter__(self) -> MockedSandbox:
+        # Whether somebody else, as @responses.activate, has it in force already: there
+        # is no public way to ask.
+        self._started = self._rsps._patcher is None
+        self._rsps.start()
+        self._rsps.add(self._rule)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._rsps.remove(self._rule)
+        if self._started:
+            # As @responses.activate does at its end.
+            self._rsps.stop(allow_assert=False)
+            self._rsps.reset()
+
+    @functools.cached_property
+    def client(self) -> Client:
+        """
+        A `wxlogistics.Client` with an access token of the default app.
+        """
+        from .. import Client
+
+        # Given as a callable, so that it gets another one when its token is revoked.
+        return Client(self.access_token)
+
+
+class _Rule(responses.BaseResponse):
+    """
+    Matches every request to WeChat's hosts that no rule of the user's matches.
+    """
+
+    def __init__(
+        self, sandbox: Sandbox, rsps: responses.RequestsMock, strict: bool
+    ) -> None:
+        super().__init__("GET or POST", f"https://{HOSTS[0]}/")
+        self._sandbox = sandbox
+        self._rsps = rsps
+        self._strict = strict
+
+    # Two rules of this kind look the same to BaseResponse.
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = object.__hash__
+
+    @property
+    def call_count(self) -> int:
+        # Never zero: assert_all_requests_are_fired is about the user's own rules.
+        return super().call_count + 1
+
+    def matches(self, request: requests.PreparedRequest) -> tuple[bool, str]:
+        if urlsplit(str(request.url)).hostname not in HOSTS:
+            return False, "not one of WeChat's hosts"
+        newest = self
+        for rule in self._rsps.registered():
+            if isinstance(rule, _Rule):
+                newest = rule
+            elif rule.matches(request)[0]:
+                return False, "another rule comes before the sandbox"
+        return newest is self, "a newer sandbox comes before"
+
+    def get_response(self, request: requests.PreparedRequest) -> Any:
+        url = urlsplit(str(request.url))
+        if self._strict and url.path not in wire.PATHS:
+            known = "\n".join(f"- {path}" for path in wire.PATHS)
+            raise AssertionError(
+                f"the sandbox does not know {url.hostname}{url.path}; "
+                f"it knows:\n{known}"
+            )
+        body: Any = request.body
+        if isinstance(body, str):
+            body = body.encode()
+        answer = wire.answer(
+            self._sandbox.world,
+            str(request.method),
+            url.path,
+            url.query,
+            {name: str(value) for name, value in request.headers.items()},
+            # An iterator's body goes out chunked, and is not read for that.
+            body if isinstance(body, bytes) else b"",
+        )
+        # Nothing sleeps in here: time is the sandbox's.
+        options: dict[str, Any] = getattr(request, "req_kwargs")
+        timeout = _read_timeout(options.get("timeout"))
+        if timeout is not None and answer.delay > timeout:
+            self._sandbox.clock.tick(seconds=timeout)
+            raise requests.ReadTimeout("Read timed out.", request=request)
+        self._sandbox.clock.tick(seconds=answer.delay)
+        if answer.drop:
+            raise requests.ConnectionError(
+                ProtocolError(
+                    "Connection aborted.",
+                    ConnectionResetError(104, "Connection reset by peer"),
+                ),
+                request=request,
+            )
+        return responses.Response(
+            self.method,
+            self.url,
+            body=answer.body,
+            status=answer.status,
+            headers=answer.headers,
+            content_type=None,
+        ).get_response(request)
+
+
+def _read_timeout(timeout: Any) -> float | None:
+    """
+    The read timeout of what `requests` takes as a timeout.
+    """
+    if isinstance(timeout, tuple):
+        timeout = timeout[1]
+    seconds: float | None = getattr(timeout, "read_timeout", timeout)
+    return seconds
