@@ -1,0 +1,97 @@
+"""
+Python client of WeChat's mini-program logistics plugin (微信物流查询插件).
+"""
+
+import logging
+
+from ._version import __version__
+from .client import (
+    HONG_KONG_URL,
+    MAIN_URL,
+    SECOND_URL,
+    SHANGHAI_URL,
+    SHENZHEN_URL,
+    WECHAT_URLS,
+    Client,
+)
+from .errors import (
+    AccessTokenError,
+    AccessTokenExpiredError,
+    ApiError,
+    CallLimitError,
+    CredentialError,
+    DailyQuotaError,
+    GatewayError,
+    GoodsImageError,
+    InvalidArgumentError,
+    IpNotAllowedError,
+    MalformedRequestError,
+    NotAuthorizedError,
+    OpenidError,
+    OpenidMismatchError,
+    QuotaError,
+    RateLimitError,
+    SystemBusyError,
+    TransportError,
+    UnexpectedResponseError,
+    UpdateLimitError,
+    WaybillNotFoundError,
+    WaybillTokenError,
+    WxLogisticsError,
+)
+from .models import (
+    DeliveryInfo,
+    GoodsDetail,
+    GoodsInfo,
+    PathAction,
+    ShopInfo,
+    Trace,
+    WaybillInfo,
+    WaybillStatus,
+)
+from .tokens import TokenProvider
+
+__all__ = [
+    "AccessTokenError",
+    "AccessTokenExpiredError",
+    "ApiError",
+    "CallLimitError",
+    "Client",
+    "CredentialError",
+    "DailyQuotaError",
+    "DeliveryInfo",
+    "GatewayError",
+    "GoodsDetail",
+    "GoodsImageError",
+    "GoodsInfo",
+    "HONG_KONG_URL",
+    "InvalidArgumentError",
+    "IpNotAllowedError",
+    "MAIN_URL",
+    "MalformedRequestError",
+    "NotAuthorizedError",
+    "OpenidError",
+    "OpenidMismatchError",
+    "PathAction",
+    "QuotaError",
+    "RateLimitError",
+    "SECOND_URL",
+    "SHANGHAI_URL",
+    "SHENZHEN_URL",
+    "ShopInfo",
+    "SystemBusyError",
+    "TokenProvider",
+    "Trace",
+    "TransportError",
+    "UnexpectedResponseError",
+    "UpdateLimitError",
+    "WECHAT_URLS",
+    "WaybillInfo",
+    "WaybillNotFoundError",
+    "WaybillStatus",
+    "WaybillTokenError",
+    "WxLogisticsError",
+    "__version__",
+]
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -1,0 +1,675 @@
+"""One POST to WeChat: encode, send through requests, decode, raise, repeat.
+
+The only module of the core that imports requests. Nothing that it raises or logs
+holds an access_token, a secret, an openid or a phone number; requests' and urllib3's
+own error texts hold the URL with the token, so they are replaced, never chained.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.cookiejar
+import json
+import logging
+import os
+import random as _random
+import re
+import ssl
+import time
+import urllib.parse
+from typing import Any, Callable, Iterator, Mapping, NamedTuple, Protocol, Sequence
+
+import requests
+import urllib3.exceptions
+from requests.adapters import HTTPAdapter
+from requests.cookies import RequestsCookieJar, merge_cookies
+from requests.structures import CaseInsensitiveDict
+
+from . import _pool
+from ._version import __version__
+from .errors import (
+    AccessTokenError,
+    ApiError,
+    GatewayError,
+    InvalidArgumentError,
+    RateLimitError,
+    SystemBusyError,
+    TransportError,
+    UnexpectedResponseError,
+    WxLogisticsError,
+    api_error,
+)
+from .models import integer, text
+
+__all__ = ["MAX_REPLY", "TokenProvider", "Wire"]
+
+#: A reply larger than this many bytes, unpacked, is refused.
+MAX_REPLY = 5 * 1024 * 1024
+
+# Small, because a piece of gzip may unpack to a thousand times its size.
+_PIECE = 8 * 1024
+
+#: After this many seconds on another host the first one is tried again.
+RETURN_AFTER = 300.0
+
+# The pause before the nth repeat is a random part of _PAUSE * 2**n seconds.
+_PAUSE = 0.5
+_LONGEST_PAUSE = 8.0
+
+logger = logging.getLogger("wxlogistics")
+
+
+class TokenProvider(Protocol):
+    """
+    What hands out access tokens: the shape that `Client` asks for.
+    """
+
+    def get(self) -> str:
+        """
+        Return the token to use now.
+        """
+        ...
+
+    def renew(self, rejected: str) -> str:
+        """
+        Return a token other than *rejected*, which WeChat refused, or raise.
+
+        A provider that has no other may return *rejected* again: the caller then sees
+        WeChat's refusal, and nothing is sent a second time.
+        """
+        ...
+
+
+class Wire:
+    """
+    Sends calls to one WeChat, whichever of its hosts answers.
+
+    Args:
+        base_url: A host as a URL, or several, to be tried in this order.
+
+        timeout: Seconds to connect and seconds between bytes, as requests takes it.
+
+        deadline: Seconds for one call, all its attempts together.
+
+        retries: How many times at most one call is repeated.
+
+        session: The caller's session; None for one of its own.
+
+        clock: Seconds that only go forward.
+
+        sleep: Waits so many seconds.
+
+        random: A number from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        base_url: str | Sequence[str],
+        *,
+        timeout: float | tuple[float, float],
+        deadline: float,
+        retries: int,
+        session: requests.Session | None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+        random: Callable[[], float] = _random.random,
+    ) -> None:
+        self.hosts = _hosts(base_url)
+        self._connect_timeout, self._read_timeout = _timeouts(timeout)
+        self._deadline = _seconds("deadline", deadline)
+        if type(retries) is not int or retries < 0:
+            raise InvalidArgumentError("retries", "is not a whole number from 0")
+        self._retries = retries
+        self._clock = clock
+        self._sleep = sleep
+        self._random = random
+        self._own_session = session is None
+        self._session = _new_session() if session is None else session
+        self._pid = os.getpid()
+        self._templates: dict[int, _Template] = {}
+        # Which host to use, and until when; one tuple, so that threads never see half.
+        self._preferred = (0, 0.0)
+
+    def close(self) -> None:
+        """
+        Close the idle connections; a caller's session is left to the caller.
+        """
+        if self._own_session:
+            self._session.close()
+
+    def post(
+        self,
+        endpoint: str,
+        path: str,
+        payload: Mapping[str, Any],
+        *,
+        tokens: TokenProvider | None,
+        token_name: str = "access_token",
+        repeatable: bool,
+    ) -> dict[str, Any]:
+        """
+        Post *payload* to *path* and return the reply, a JSON object.
+
+        Args:
+            endpoint: What errors and log lines call it.
+
+            path: From the slash behind the host on.
+
+            payload: The JSON body.
+
+            tokens: Whose token goes into the query; None for none.
+
+            token_name: The query parameter's name.
+
+            repeatable: Whether the call may be sent again though WeChat may already
+                have had it.
+
+        Raises:
+            InvalidArgumentError: *payload* cannot be written as JSON.
+
+            WxLogisticsError: The last attempt's failure.
+        """
+        # A provider fetches its token within the call that needs it, and so within
+        # that call's deadline.
+        outer_end = _pool.call.ends_at
+        ends_at = self._clock() + min(self._deadline, outer_end - time.monotonic())
+        call = _Call(endpoint, path, payload, _encode(payload), token_name, ends_at)
+        renewed: str | None = None
+        refused = False
+        repeats = 0
+        unreached: set[int] = set()
+        try:
+            while True:
+                _pool.call.ends_at = time.monotonic() + ends_at - self._clock()
+                # Asked for anew each time: another thread may have renewed it.
+                token = renewed or (tokens.get() if tokens else "")
+                renewed = None
+                host = self._host()
+                moved_on = False
+                try:
+                    return self._attempt(call, host, token)
+                except _Unreached as error:
+                    failure: WxLogisticsError = error.failure
+                    repeat = True
+                    unreached.add(host)
+                    moved_on = len(unreached) < len(self.hosts)
+                    self._pass_over(host)
+                except WxLogisticsError as error:
+                    failure = error
+                    repeat = _may_repeat(error, repeatable)
+
+                if isinstance(failure, AccessTokenError) and tokens and not refused:
+                    refused = True
+                    renewed = tokens.renew(token)
+                    if renewed != token:
+                        continue
+                pause = 0.0 if moved_on else self._pause(repeats, failure)
+                too_late = self._clock() + pause >= ends_at
+                if not repeat or repeats == self._retries or too_late:
+                    raise failure
+                repeats += 1
+                self._sleep(pause)
+        finally:
+            _pool.call.ends_at = outer_end
+
+    def _attempt(self, call: _Call, host: int, token: str) -> dict[str, Any]:
+        """
+        Make *call* once, and leave one line in the log.
+        """
+        started = self._clock()
+        outcome, rid = "ok", None
+        try:
+            status, body = self._exchange(call, host, token)
+            return _decode(call, token, status, body)
+        except _Unreached as error:
+            outcome = error.failure.reason
+            raise
+        except (TransportError, UnexpectedResponseError) as error:
+            outcome = error.reason
+            raise
+        except ApiError as error:
+            outcome, rid = f"errcode {error.errcode}", error.rid
+            raise
+        finally:
+            logger.debug(
+                "%s: %s, rid %s, %.0f ms",
+                call.endpoint,
+                outcome,
+                rid,
+                (self._clock() - started) * 1000,
+            )
+
+    def _exchange(self, call: _Call, host: int, token: str) -> tuple[int, bytes]:
+        """
+        Send *call* to *host* and return the answer's HTTP status and body.
+        """
+        left = call.ends_at - self._clock()
+        if left <= 0:
+            raise TransportError(call.endpoint, self._deadline_passed, False)
+        session = self._session_of_this_process()
+        template = self._templates.get(host) or self._template(session, host)
+        request = requests.PreparedRequest()
+        request.method = "POST"
+        request.url = self.hosts[host] + call.path
+        if token:
+            request.url += f"?{call.token_name}={urllib.parse.quote(token, safe='')}"
+        request.headers = template.headers.copy()
+        request.headers["Content-Length"] = str(len(call.body))
+        request.body = call.body
+        request.hooks = template.hooks
+        if session.auth:
+            request.prepare_auth(session.auth)
+        timeout = min(self._connect_timeout, left), min(self._read_timeout, left)
+        status = 0
+        _pool.call.sent = None
+        try:
+            response = session.send(
+                request, timeout=timeout, allow_redirects=False, **template.settings
+            )
+            _pool.call.sent = True
+            status = response.status_code
+            with contextlib.closing(response):
+                return status, self._read(response, call.ends_at)
+        except (OSError, urllib3.exceptions.HTTPError) as error:
+            failure = self._failure(error, call, host, token, status)
+        # Raised out here, where nothing of theirs can be chained to it.
+        raise failure
+
+    def _read(self, response: requests.Response, ends_at: float) -> bytes:
+        """
+        Read the body: not for ever, and a little more than `MAX_REPLY` at most.
+        """
+        pieces = []
+        size = 0
+        for piece in response.iter_content(_PIECE):
+            pieces.append(piece)
+            size += len(piece)
+            if size > MAX_REPLY:
+                break
+            if self._clock() >= ends_at:
+                raise TimeoutError
+        return b"".join(pieces)
+
+    def _failure(
+        self, error: Exception, call: _Call, host: int, token: str, status: int
+    ) -> Exception:
+        """
+        Return what to raise for *error*, which came up while sending or reading.
+        """
+        causes = list(_causes(error))
+
+        def caused_by(*kinds: type[BaseException]) -> bool:
+            return any(isinstance(cause, kinds) for cause in causes)
+
+        if caused_by(urllib3.exceptions.DecodeError):
+            reason = "the body's compression is broken"
+            return UnexpectedResponseError(call.endpoint, status, "", reason)
+
+        refused = caused_by(
+            urllib3.exceptions.NewConnectionError, urllib3.exceptions.ProxyError
+        )
+        # urllib3 counts a refused connection among its timeouts.
+        timed_out = not refused and caused_by(
+            TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError
+        )
+        misconfigured = type(error) is OSError or isinstance(error, ValueError)
+        # Our own connections know whether the request was sent. A caller's adapter or
+        # a mock leaves None: then it counts as sent, but for what only comes before.
+        sent = _pool.call.sent
+        if sent is None:
+            sent = not (
+                refused
+                or misconfigured
+                or caused_by(requests.ConnectTimeout, ssl.SSLCertVerificationError)
+            )
+
+        name = urllib.parse.urlsplit(self.hosts[host]).netloc
+        said = next((found for found in map(_said, reversed(causes)) if found), None)
+        if timed_out and self._clock() >= call.ends_at:
+            reason = self._deadline_passed
+        elif timed_out and sent:
+            reason = f"no answer within {self._read_timeout:g} s"
+        elif timed_out:
+            reason = f"no connection to {name} within {self._connect_timeout:g} s"
+        elif sent:
+            reason = "the connection broke before the whole answer had come"
+            reason += f": {said}" if said else ""
+        else:
+            reason = f"no connection to {name}: {said or type(error).__name__}"
+        failure = TransportError(call.endpoint, call.mask(reason, token), sent)
+        # A host that shows a wrong certificate was reached.
+        if (
+            sent
+            or misconfigured
+            or caused_by(ssl.SSLError, urllib3.exceptions.SSLError)
+        ):
+            return failure
+        return _Unreached(failure)
+
+    @property
+    def _deadline_passed(self) -> str:
+        return f"no answer within the deadline of {self._deadline:g} s"
+
+    def _pause(self, repeats: int, failure: WxLogisticsError) -> float:
+        """
+        Return the seconds to wait before the next repeat: full jitter.
+        """
+        pause: float = self._random() * min(_LONGEST_PAUSE, _PAUSE * 2**repeats)
+        # WeChat counts by the second, so less than one is in vain.
+        return pause + 1 if isinstance(failure, RateLimitError) else pause
+
+    def _host(self) -> int:
+        """
+        Return the host to use: the first, unless it was out of reach lately.
+        """
+        host, until = self._preferred
+        return host if self._clock() < until else 0
+
+    def _pass_over(self, host: int) -> None:
+        """
+        Prefer the host behind *host*, unless another thread has moved on already.
+        """
+        if self._host() == host:
+            following = (host + 1) % len(self.hosts)
+            self._preferred = following, self._clock() + RETURN_AFTER
+
+    def _session_of_this_process(self) -> requests.Session:
+        """
+        Return the session, in a forked child without its parent's connections.
+        """
+        if self._pid != os.getpid():
+            # No lock: two threads may both do this, and neither inherits a thing.
+            if self._own_session:
+                self._session = _new_session()
+            else:
+                _forget_connections(self._session)
+            self._pid = os.getpid()
+        return self._session
+
+    def _template(self, session: requests.Session, host: int) -> _Template:
+        """
+        Read once what every request to *host* shares: session and environment.
+        """
+        request = session.prepare_request(
+            requests.Request(
+                "POST",
+                self.hosts[host],
+                headers={"Content-Type": "application/json"},
+                data=b"{}",
+                # The session's own is applied to each request; without this, one
+                # for WeChat would be looked up in ~/.netrc.
+                auth=_no_auth,
+            )
+        )
+        settings = session.merge_environment_settings(
+            self.hosts[host], {}, True, None, None
+        )
+        hooks = {"response": [*session.hooks["response"], _forget_location]}
+        template = _Template(request.headers, hooks, settings)
+        self._templates[host] = template
+        return template
+
+
+class _Call(NamedTuple):
+    """
+    One call, the same at each of its attempts.
+    """
+
+    endpoint: str
+    path: str
+    payload: Mapping[str, Any]
+    body: bytes
+    token_name: str
+    ends_at: float
+
+    def mask(self, said: str, token: str) -> str:
+        """
+        Return what somebody *said* in answer to this call, without secrets.
+        """
+        private = {token, urllib.parse.quote(token, safe="")}
+        private.update(_private_values(self.payload))
+        for value in sorted(private, key=len, reverse=True):
+            if len(value) > 3 and value.lower() not in _PLAIN_WORDS:
+                said = said.replace(value, "***")
+        return _PRIVATE_FIELD.sub(r"\1***", said)
+
+
+class _Template(NamedTuple):
+    """
+    What every request to one host shares.
+    """
+
+    headers: CaseInsensitiveDict[Any]
+    hooks: dict[str, Any]
+    settings: dict[str, Any]
+
+
+class _Unreached(Exception):
+    """
+    Carries a *failure* out of an attempt for which no connection came about.
+    """
+
+    def __init__(self, failure: TransportError) -> None:
+        super().__init__(failure)
+        self.failure = failure
+
+
+class _Adapter(HTTPAdapter):
+    """
+    requests' adapter, on the connections of `_pool`.
+    """
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        _pool.use_calling_pools(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        if not proxy.lower().startswith("socks"):
+            _pool.use_calling_pools(manager)
+        return manager
+
+
+def _new_session() -> requests.Session:
+    session = requests.Session()
+    session.headers["User-Agent"] = f"wxlogistics/{__version__}"
+    # What requests itself can unpack; more of it would depend on what is installed.
+    session.headers["Accept-Encoding"] = "gzip, deflate"
+    session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=()))
+    session.mount("https://", _Adapter())
+    session.mount("http://", _Adapter())
+    return session
+
+
+# A caller's pools are kept from the garbage collector in a child: closing one waits
+# for its lock, which a thread of the parent may have held at the time of the fork.
+_inherited: list[object] = []
+
+
+def _forget_connections(session: requests.Session) -> None:
+    """
+    Give *session* connections and locks of its own after a fork.
+    """
+    inherited_cookies = session.cookies
+    for adapter in session.adapters.values():
+        if isinstance(adapter, HTTPAdapter):
+            _inherited.append((adapter.poolmanager, adapter.proxy_manager))
+            # As if unpickled, which an adapter knows how to be.
+            adapter.__setstate__(adapter.__getstate__())
+    session.cookies = cookies = RequestsCookieJar()
+    merge_cookies(cookies, inherited_cookies)
+
+
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _forget_location(response: requests.Response, **kwargs: Any) -> None:
+    # requests looks at where a redirect leads even when told not to follow it, and
+    # reads its whole body for that, however long.
+    response.headers.pop("location", None)
+
+
+def _may_repeat(failure: WxLogisticsError, repeatable: bool) -> bool:
+    """
+    Whether a call that ended in *failure* may be sent once more.
+    """
+    if isinstance(failure, TransportError):
+        return repeatable and failure.maybe_applied
+    if isinstance(failure, RateLimitError):
+        return "second" in failure.errmsg
+    return isinstance(failure, SystemBusyError)
+
+
+def _encode(payload: Mapping[str, Any]) -> bytes:
+    """
+    Return *payload* as UTF-8 JSON, Chinese as it is: WeChat shows or refuses escapes.
+    """
+    try:
+        return _dump(payload)
+    except (TypeError, ValueError, RecursionError):
+        culprit = next((key for key in payload if not _can_dump(payload[key])), "extra")
+    # Raised out here: the encoder's own error holds the whole text.
+    raise InvalidArgumentError(
+        str(culprit), "cannot be written as JSON; give str, int, list and dict only"
+    )
+
+
+def _dump(value: object) -> bytes:
+    return json.dumps(
+        value, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+    ).encode()
+
+
+def _can_dump(value: object) -> bool:
+    try:
+        _dump(value)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _decode(call: _Call, token: str, status: int, body: bytes) -> dict[str, Any]:
+    """
+    Return the reply, or raise what it says.
+    """
+
+    def excerpt() -> str:
+        return call.mask(body[:65536].decode("utf-8", "replace"), token)[:200]
+
+    def unexpected(reason: str) -> UnexpectedResponseError:
+        return UnexpectedResponseError(call.endpoint, status, excerpt(), reason)
+
+    if status in (502, 503, 504):
+        raise GatewayError(call.endpoint, status, excerpt())
+    if not 200 <= status <= 299:
+        raise unexpected("not WeChat's answer")
+    if len(body) > MAX_REPLY:
+        raise unexpected(f"a body of more than {MAX_REPLY >> 20} MiB")
+    try:
+        # Whatever the headers say: WeChat names no charset and sends UTF-8. strict
+        # would refuse control characters, which couriers' texts hold.
+        reply = json.loads(body.decode("utf-8-sig"), strict=False)
+    except (ValueError, RecursionError):
+        reply = None
+    if not isinstance(reply, dict):
+        raise unexpected("no JSON object")
+    if reply.get("errcode") is None:
+        return reply
+    errcode = integer(reply["errcode"])
+    if errcode is None:
+        raise unexpected("an errcode that is no number")
+    if errcode:
+        errmsg = text(reply.get("errmsg")) or ""
+        raise api_error(call.endpoint, errcode, call.mask(errmsg, token))
+    return reply
+
+
+# Keys whose values are nobody else's business, in a payload and in an answer.
+_PRIVATE = r"openid|phone|mobile|touser|secret|token|ticket"
+_PRIVATE_KEY = re.compile(_PRIVATE, re.IGNORECASE)
+_PRIVATE_FIELD = re.compile(
+    rf"((?:{_PRIVATE})\w*[\"']?\s*[:=]\s*[\"']?)[^\s\"'&<>,;}}]+", re.IGNORECASE
+)
+
+# Somebody's test may use the name of a thing as its value; WeChat's texts are then
+# still to be read.
+_PLAIN_WORDS = {"openid", "phone", "secret", "appsecret", "token", "access_token"}
+
+
+def _private_values(value: object, private: bool = False) -> Iterator[str]:
+    """
+    Yield the texts in a payload that stand under a private key.
+    """
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            found = private or bool(_PRIVATE_KEY.search(str(key)))
+            yield from _private_values(inner, found)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _private_values(inner, private)
+    elif private and value is not None:
+        yield str(value)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """
+    Yield *error* and what requests and urllib3 wrapped in it.
+    """
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        seen.append(error)
+        yield error
+        inner = [getattr(error, "reason", None), *error.args]
+        wrapped = [each for each in inner if isinstance(each, BaseException)]
+        error = wrapped[0] if wrapped else error.__cause__ or error.__context__
+
+
+def _said(error: BaseException) -> str | None:
+    """
+    Return what *error* says where it is sure to hold no URL: the system's own words,
+    a certificate's fault, or the first line of a mock's text.
+    """
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate verify failed: {error.verify_message}"
+    if isinstance(error, ValueError):
+        return None
+    if isinstance(error, requests.RequestException) or type(error) is OSError:
+        first = error.args[0] if error.args else None
+        if isinstance(first, str) and "://" not in first.partition("\n")[0]:
+            return first.partition("\n")[0]
+    return error.strerror if isinstance(error, OSError) else None
+
+
+def _hosts(base_url: str | Sequence[str]) -> tuple[str, ...]:
+    """
+    Return the hosts that *base_url* names, checked, without a slash at the end.
+    """
+    urls = (base_url,) if isinstance(base_url, str) else tuple(base_url)
+    if not urls:
+        raise InvalidArgumentError("base_url", "names no host")
+    for url in urls:
+        if not isinstance(url, str) or not _BASE_URL.fullmatch(url):
+            raise InvalidArgumentError(
+                "base_url",
+                "is not like https://api.weixin.qq.com: a scheme (https or http), a "
+                "host, perhaps a port and a path, and no user, query or fragment",
+            )
+    return tuple(url.rstrip("/") for url in urls)
+
+
+_BASE_URL = re.compile(
+    r"https?://([\w.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?(/[\w.~%-]*)*",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+def _seconds(field: str, value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        raise InvalidArgumentError(field, "is not a number of seconds above 0")
+    return float(value)
+
+
+def _timeouts(timeout: float | tuple[float, float]) -> tuple[float, float]:
+    connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
+    return _seconds("timeout", connect), _seconds("timeout", read)

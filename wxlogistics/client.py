@@ -1,0 +1,441 @@
+"""One method per endpoint of the logistics plugin, named as the endpoint.
+
+Source: https://developers.weixin.qq.com/miniprogram/dev/platform-capabilities/industry/express/business/express_search.html
+and, for the message component, express_open_msg.html beside it.
+"""  # noqa: E501
+
+from __future__ import annotations
+
+import random as _random
+import re
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
+
+from ._wire import TokenProvider, Wire
+from .errors import InvalidArgumentError, UnexpectedResponseError
+from .models import (
+    DeliveryInfo,
+    GoodsInfo,
+    Trace,
+    delivery_list,
+    goods_payload,
+    require_text,
+    text,
+)
+from .tokens import token_provider
+
+if TYPE_CHECKING:
+    import requests
+
+__all__ = [
+    "Client",
+    "HONG_KONG_URL",
+    "MAIN_URL",
+    "SECOND_URL",
+    "SHANGHAI_URL",
+    "SHENZHEN_URL",
+    "WECHAT_URLS",
+]
+
+#: WeChat's hosts, each good for every call.
+MAIN_URL = "https://api.weixin.qq.com"
+SECOND_URL = "https://api2.weixin.qq.com"
+SHANGHAI_URL = "https://sh.api.weixin.qq.com"
+SHENZHEN_URL = "https://sz.api.weixin.qq.com"
+HONG_KONG_URL = "https://hk.api.weixin.qq.com"
+
+#: All five, in the order in which to try them.
+WECHAT_URLS = (MAIN_URL, SECOND_URL, SHANGHAI_URL, SHENZHEN_URL, HONG_KONG_URL)
+
+_OPEN_MSG = "/cgi-bin/express/delivery/open_msg/"
+
+# What a path may hold; a query would carry a second access_token, and a host in it
+# would lead the first one away.
+_PATH = re.compile(r"(/[\w.~%-]*)+", re.ASCII)
+
+
+class Client:
+    """
+    Calls WeChat's logistics plugin API (物流查询插件) for one mini-program.
+
+    It may be shared by threads, and used on both sides of a fork.
+
+    Args:
+        token: The access_token as a str; a callable that returns the one to use now;
+            or a `TokenProvider`. (For service providers: the
+            authorizer_access_token.)
+
+        base_url: Where WeChat is: one host, or several that are tried in this order
+            when one cannot be reached. `WECHAT_URLS` has them all.
+
+        timeout: Seconds to connect and seconds to wait for the answer, as requests
+            takes it. trace_waybill may be slow: WeChat fetches the goods' images
+            meanwhile.
+
+        deadline: Seconds for one call, all its attempts together. (With a *session* of
+            yours, each read may take its timeout beyond it.)
+
+        retries: How many times at most a failed call is repeated. Only what cannot do
+            harm is: see "Resilience" in the documentation.
+
+        session: A `requests.Session` of yours, for proxies, TLS and headers. What it
+            and the environment say of them is read once for each host. It is yours to
+            close.
+
+        clock: Seconds that only go forward.
+
+        sleep: Called with the seconds to wait before a repeat.
+
+        random: A number from 0 to 1, for the length of that wait.
+
+    Raises:
+        InvalidArgumentError: An argument cannot be right.
+    """
+
+    def __init__(
+        self,
+        token: str | Callable[[], str] | TokenProvider,
+        *,
+        base_url: str | Sequence[str] = MAIN_URL,
+        timeout: float | tuple[float, float] = (3.05, 20),
+        deadline: float = 60,
+        retries: int = 2,
+        session: requests.Session | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+        random: Callable[[], float] = _random.random,
+    ) -> None:
+        self._tokens = token_provider(token)
+        self._wire = Wire(
+            base_url,
+            timeout=timeout,
+            deadline=deadline,
+            retries=retries,
+            session=session,
+            clock=clock,
+            sleep=sleep,
+            random=random,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Client of {', '.join(self._wire.hosts)}>"
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """
+        Close the idle connections.
+        """
+        self._wire.close()
+
+    def trace_waybill(
+        self,
+        *,
+        openid: str,
+        waybill_id: str,
+        receiver_phone: str,
+        goods_info: GoodsInfo,
+        sender_phone: str | None = None,
+        trans_id: str | None = None,
+        delivery_id: str | None = None,
+        order_detail_path: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> str:
+        """
+        Register a waybill with the query component (传运单接口).
+
+        Registering a waybill again returns a token too, but keeps the first goods.
+
+        Args:
+            openid: The customer's openid in this mini-program.
+
+            waybill_id: The carrier's number of the parcel (运单号).
+
+            receiver_phone: The receiver's phone number, which some carriers ask for.
+
+            goods_info: 1 to 10 articles.
+
+            sender_phone: The sender's phone number.
+
+            trans_id: The WeChat Pay transaction's number (交易单号); send it if you
+                have it.
+
+            delivery_id: The carrier, as get_delivery_list names it; helps with small
+                ones.
+
+            order_detail_path: The mini-program's page that shows the order.
+
+            extra: More parameters, merged into the JSON body.
+
+        Returns:
+            The waybill_token: keep it with the order, for the plugin and for
+            query_trace. It does not expire.
+
+        Raises:
+            InvalidArgumentError: An argument cannot be right; nothing was sent.
+
+            ApiError: WeChat refused.
+
+            TransportError: No answer; see its maybe_applied.
+
+            UnexpectedResponseError: The answer was not WeChat's.
+        """
+        return self._register(
+            "trace_waybill",
+            {
+                "openid": openid,
+                "waybill_id": waybill_id,
+                "receiver_phone": receiver_phone,
+                "goods_info": goods_info,
+            },
+            {
+                "sender_phone": sender_phone,
+                "trans_id": trans_id,
+                "delivery_id": delivery_id,
+                "order_detail_path": order_detail_path,
+            },
+            extra,
+        )
+
+    def query_trace(
+        self,
+        waybill_token: str,
+        *,
+        openid: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> Trace:
+        """
+        Ask where a parcel is (查询运单接口).
+
+        Args:
+            waybill_token: As trace_waybill returned it.
+
+            openid: The customer's openid; WeChat does not ask for it.
+
+            extra: More parameters, merged into the JSON body.
+
+        Raises:
+            As trace_waybill.
+        """
+        return self._query("query_trace", waybill_token, openid, extra)
+
+    def update_waybill_goods(
+        self,
+        waybill_token: str,
+        goods_info: GoodsInfo,
+        *,
+        openid: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        """
+        Replace the goods of a waybill (更新物流信息接口).
+
+        WeChat allows a few changes for each waybill, so this is never sent twice when
+        the first may have arrived.
+
+        Args:
+            waybill_token: As trace_waybill returned it.
+
+            goods_info: 1 to 10 articles; all of them, not only the changed ones.
+
+            openid: The customer's openid; WeChat does not ask for it.
+
+            extra: More parameters, merged into the JSON body.
+
+        Raises:
+            As trace_waybill.
+        """
+        self._update("update_waybill_goods", waybill_token, goods_info, openid, extra)
+
+    def get_delivery_list(self) -> tuple[DeliveryInfo, ...]:
+        """
+        List the carriers that WeChat knows (获取运力id列表), some 1,500.
+
+        Raises:
+            As trace_waybill.
+        """
+        return delivery_list(self._call("get_delivery_list", {}, repeatable=True))
+
+    def follow_waybill(
+        self,
+        *,
+        openid: str,
+        waybill_id: str,
+        receiver_phone: str,
+        goods_info: GoodsInfo,
+        sender_phone: str | None = None,
+        trans_id: str | None = None,
+        delivery_id: str | None = None,
+        order_detail_path: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> str:
+        """
+        Register a waybill with the message component (传运单接口 of 物流消息).
+
+        The arguments, the result and the errors are those of trace_waybill, but the
+        waybill_token is good for query_follow_trace and update_follow_waybill_goods
+        only. At most 100 open waybills are followed for one customer.
+        """
+        return self._register(
+            "follow_waybill",
+            {
+                "openid": openid,
+                "waybill_id": waybill_id,
+                "receiver_phone": receiver_phone,
+                "goods_info": goods_info,
+            },
+            {
+                "sender_phone": sender_phone,
+                "trans_id": trans_id,
+                "delivery_id": delivery_id,
+                "order_detail_path": order_detail_path,
+            },
+            extra,
+        )
+
+    def query_follow_trace(
+        self,
+        waybill_token: str,
+        *,
+        openid: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> Trace:
+        """
+        Ask where a followed parcel is (查运单接口).
+
+        As query_trace, with a waybill_token of follow_waybill.
+        """
+        return self._query("query_follow_trace", waybill_token, openid, extra)
+
+    def update_follow_waybill_goods(
+        self,
+        waybill_token: str,
+        goods_info: GoodsInfo,
+        *,
+        openid: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        """
+        Replace the goods of a followed waybill (更新物品信息接口).
+
+        As update_waybill_goods, with a waybill_token of follow_waybill.
+        """
+        self._update(
+            "update_follow_waybill_goods", waybill_token, goods_info, openid, extra
+        )
+
+    def request(self, path: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """
+        Make any other POST of WeChat's API, with the same errors and token care.
+
+        It is never sent twice when the first may have arrived.
+
+        Args:
+            path: From the slash behind the host on, without a query:
+                ``/cgi-bin/express/delivery/open_msg/open_query_plugin``.
+
+            payload: The JSON body.
+
+        Returns:
+            WeChat's reply.
+
+        Raises:
+            As trace_waybill; their endpoint is the path.
+        """
+        if not isinstance(path, str) or not _PATH.fullmatch(path):
+            raise InvalidArgumentError(
+                "path", "is not like /cgi-bin/…: a path alone, without host or query"
+            )
+        if not isinstance(payload, Mapping):
+            raise InvalidArgumentError(
+                "payload", f"is of type {type(payload).__name__}; give a dict"
+            )
+        return self._wire.post(
+            path, path, payload, tokens=self._tokens, repeatable=False
+        )
+
+    def _register(
+        self,
+        endpoint: str,
+        required: dict[str, Any],
+        optional: dict[str, Any],
+        extra: Mapping[str, Any] | None,
+    ) -> str:
+        payload = _payload(required, optional, extra)
+        reply = self._call(endpoint, payload, repeatable=True)
+        waybill_token = text(reply.get("waybill_token"))
+        if not waybill_token:
+            raise UnexpectedResponseError(
+                endpoint, 200, ", ".join(reply)[:200], "no waybill_token"
+            )
+        return waybill_token
+
+    def _query(
+        self,
+        endpoint: str,
+        waybill_token: str,
+        openid: str | None,
+        extra: Mapping[str, Any] | None,
+    ) -> Trace:
+        payload = _payload({"waybill_token": waybill_token}, {"openid": openid}, extra)
+        return Trace.from_reply(self._call(endpoint, payload, repeatable=True))
+
+    def _update(
+        self,
+        endpoint: str,
+        waybill_token: str,
+        goods_info: GoodsInfo,
+        openid: str | None,
+        extra: Mapping[str, Any] | None,
+    ) -> None:
+        payload = _payload(
+            {"waybill_token": waybill_token, "goods_info": goods_info},
+            {"openid": openid},
+            extra,
+        )
+        self._call(endpoint, payload, repeatable=False)
+
+    def _call(
+        self, endpoint: str, payload: dict[str, Any], *, repeatable: bool
+    ) -> dict[str, Any]:
+        return self._wire.post(
+            endpoint,
+            _OPEN_MSG + endpoint,
+            payload,
+            tokens=self._tokens,
+            repeatable=repeatable,
+        )
+
+
+def _payload(
+    required: dict[str, Any],
+    optional: dict[str, Any],
+    extra: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """
+    Return the JSON body: all that is required, and of the rest what is given.
+    """
+    given = {field: value for field, value in optional.items() if value is not None}
+    payload = required | given
+    for field, value in payload.items():
+        if field == "goods_info":
+            payload[field] = goods_payload(value)
+        else:
+            require_text(field, value)
+    if extra is not None:
+        if not isinstance(extra, Mapping):
+            raise InvalidArgumentError(
+                "extra", f"is of type {type(extra).__name__}; give a dict"
+            )
+        payload.update(extra)
+    return payload
