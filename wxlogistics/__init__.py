@@ -5,15 +5,15 @@ Python client of WeChat's mini-program logistics plugin (微信物流查询插�
 import logging
 
 from ._version import __version__
-from .client import (
+from ._wire import (
     HONG_KONG_URL,
     MAIN_URL,
     SECOND_URL,
     SHANGHAI_URL,
     SHENZHEN_URL,
     WECHAT_URLS,
-    Client,
 )
+from .client import Client
 from .errors import (
     AccessTokenError,
     AccessTokenExpiredError,
@@ -49,12 +49,13 @@ from .models import (
     WaybillInfo,
     WaybillStatus,
 )
-from .tokens import TokenProvider
+from .tokens import AuthorizerToken, StableToken, TokenProvider
 
 __all__ = [
     "AccessTokenError",
     "AccessTokenExpiredError",
     "ApiError",
+    "AuthorizerToken",
     "CallLimitError",
     "Client",
     "CredentialError",
@@ -79,6 +80,7 @@ __all__ = [
     "SHANGHAI_URL",
     "SHENZHEN_URL",
     "ShopInfo",
+    "StableToken",
     "SystemBusyError",
     "TokenProvider",
     "Trace",

@@ -41,7 +41,17 @@ from .errors import (
 )
 from .models import integer, text
 
-__all__ = ["MAX_REPLY", "TokenProvider", "Wire"]
+__all__ = ["MAIN_URL", "MAX_REPLY", "WECHAT_URLS", "TokenProvider", "Wire"]
+
+#: WeChat's hosts, each good for every call.
+MAIN_URL = "https://api.weixin.qq.com"
+SECOND_URL = "https://api2.weixin.qq.com"
+SHANGHAI_URL = "https://sh.api.weixin.qq.com"
+SHENZHEN_URL = "https://sz.api.weixin.qq.com"
+HONG_KONG_URL = "https://hk.api.weixin.qq.com"
+
+#: All five, in the order in which to try them.
+WECHAT_URLS = (MAIN_URL, SECOND_URL, SHANGHAI_URL, SHENZHEN_URL, HONG_KONG_URL)
 
 #: A reply larger than this many bytes, unpacked, is refused.
 MAX_REPLY = 5 * 1024 * 1024

@@ -12,7 +12,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 
-from ._wire import TokenProvider, Wire
+from ._wire import MAIN_URL, TokenProvider, Wire
 from .errors import InvalidArgumentError, UnexpectedResponseError
 from .models import (
     DeliveryInfo,
@@ -28,25 +28,7 @@ from .tokens import token_provider
 if TYPE_CHECKING:
     import requests
 
-__all__ = [
-    "Client",
-    "HONG_KONG_URL",
-    "MAIN_URL",
-    "SECOND_URL",
-    "SHANGHAI_URL",
-    "SHENZHEN_URL",
-    "WECHAT_URLS",
-]
-
-#: WeChat's hosts, each good for every call.
-MAIN_URL = "https://api.weixin.qq.com"
-SECOND_URL = "https://api2.weixin.qq.com"
-SHANGHAI_URL = "https://sh.api.weixin.qq.com"
-SHENZHEN_URL = "https://sz.api.weixin.qq.com"
-HONG_KONG_URL = "https://hk.api.weixin.qq.com"
-
-#: All five, in the order in which to try them.
-WECHAT_URLS = (MAIN_URL, SECOND_URL, SHANGHAI_URL, SHENZHEN_URL, HONG_KONG_URL)
+__all__ = ["Client"]
 
 _OPEN_MSG = "/cgi-bin/express/delivery/open_msg/"
 
