@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Iterable
 
+import attrs
+
 from ..models import WaybillStatus
+from . import state
 from .calls import Call
 from .clock import Clock
 from .faults import Fault
 from .mint import Mint
 from .settings import Settings
-from .tokens import App, Fetches
+from .tokens import LOGISTICS_PERMISSION, App, Component, Fetches
 from .wire import PATHS
 from .world import World
 
@@ -22,6 +26,10 @@ if TYPE_CHECKING:
 
 #: What a fault can be for.
 _FALLIBLE = (*PATHS.values(), "*")
+
+
+#: Seconds; longer than any caller waits.
+_LONGEST_DELAY = 3600
 
 
 class Sandbox:
@@ -91,6 +99,87 @@ class Sandbox:
             return self.world.tokens.add_app(
                 appid, secret, opened=opened, ip_whitelist=whitelist
             )
+
+    def add_component(
+        self,
+        appid: str | None = None,
+        secret: str | None = None,
+        *,
+        ip_whitelist: Iterable[str] | None = None,
+    ) -> Component:
+        """
+        Add a service provider (第三方平台), whose ``ticket`` gets it a token.
+        """
+        whitelist = None if ip_whitelist is None else tuple(ip_whitelist)
+        with self.world.lock:
+            return self.world.tokens.add_component(
+                appid, secret, ip_whitelist=whitelist
+            )
+
+    def authorize(
+        self,
+        component_appid: str,
+        appid: str | None = None,
+        *,
+        permissions: Iterable[int] = (LOGISTICS_PERMISSION,),
+    ) -> str:
+        """
+        Let a service provider act for the default app, or for *appid*.
+
+        Args:
+            component_appid: The service provider.
+
+            appid: The mini-program.
+
+            permissions: The permission sets; without 45 its calls get 61007.
+
+        Returns:
+            The authorizer_refresh_token.
+
+        Raises:
+            LookupError: One of them is not in this sandbox.
+        """
+        with self.world.lock:
+            return self.world.tokens.authorize(
+                component_appid, appid or self.appid, tuple(permissions)
+            ).refresh_token
+
+    def change_refresh_token(
+        self, component_appid: str, appid: str | None = None
+    ) -> str:
+        """
+        Give an authorization a new refresh token; the old one lives five minutes.
+        """
+        with self.world.lock:
+            return self.world.tokens.change_refresh_token(
+                component_appid, appid or self.appid
+            )
+
+    def component_access_token(self, component_appid: str) -> str:
+        """
+        A component_access_token that is valid now.
+        """
+        with self.world.lock:
+            return self.world.tokens.component_token(component_appid).value
+
+    def add_user(self, openid: str | None = None, *, appid: str | None = None) -> str:
+        """
+        Let a user belong to the default app, or to *appid*.
+
+        Without this an openid belongs to the app that it is first used with.
+
+        Returns:
+            The openid, made up if none was given.
+        """
+        with self.world.lock:
+            return self.world.add_user(openid, appid or self.appid)
+
+    def add_waybill(self, waybill_id: str, *, delivery_id: str | None = None) -> None:
+        """
+        Let a parcel begin its route before anybody registers it.
+        """
+        with self.world.lock:
+            self.world.add_parcel(waybill_id, delivery_id)
 
     def access_token(self, appid: str | None = None) -> str:
         """
@@ -182,12 +271,18 @@ class Sandbox:
             raise ValueError(
                 f"no endpoint {endpoint!r}; there are: {', '.join(_FALLIBLE)}"
             )
+        if errcode is not None and (type(errcode) is not int or errcode == 0):
+            raise ValueError("errcode is a whole number other than 0")
+        if status is not None and (type(status) is not int or not 200 <= status < 600):
+            raise ValueError("status is a whole number from 200 to 599")
+        if not isinstance(delay, (int, float)) or not 0 <= delay <= _LONGEST_DELAY:
+            raise ValueError(f"delay is from 0 to {_LONGEST_DELAY} seconds")
         if errcode is None and status is None and not delay and not drop:
             raise ValueError("say what goes wrong: errcode, status, delay or drop")
         if errmsg is not None and errcode is None:
             raise ValueError("errmsg goes with an errcode")
-        if times is not None and times < 1:
-            raise ValueError("times must be at least 1, or None for always")
+        if times is not None and (type(times) is not int or times < 1):
+            raise ValueError("times is a whole number from 1, or None for always")
         with self.world.lock:
             return self.world.faults.add(
                 endpoint=endpoint,
@@ -210,12 +305,49 @@ class Sandbox:
         with self.world.lock:
             self.world.faults.remove(number)
 
-    def reset(self) -> None:
+    @property
+    def faults(self) -> list[Fault]:
         """
-        Forget everything that happened; the default app stays.
+        The faults in force, oldest first.
         """
         with self.world.lock:
-            self.world.clear()
+            return list(self.world.faults.active)
+
+    def reset(self) -> None:
+        """
+        Forget everything that happened; the default app and the time stay.
+        """
+        world = self.world
+        with world.lock:
+            settings = attrs.evolve(
+                world.settings, appid=self.appid, secret=self.secret
+            )
+            world.become(World(settings, world.clock, world.mint))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """
+        Write everything to a JSON file, whole or not at all.
+        """
+        state.save(self.world, path)
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], *, clock: Clock | None = None
+    ) -> Sandbox:
+        """
+        Go on from a file that `save()` wrote, at the moment it was written.
+
+        Args:
+            path: The file.
+
+            clock: A `Clock` of your own, which is set to that moment.
+
+        Raises:
+            ValueError: It is no such file.
+        """
+        sandbox = cls()
+        sandbox.world = state.load(path, clock or Clock())
+        return sandbox
 
     # What happened
 
@@ -232,7 +364,20 @@ class Sandbox:
         """
         How often the token endpoints were called.
         """
-        return self.world.tokens.fetches
+        with self.world.lock:
+            fetches = self.world.tokens.fetches
+            return attrs.evolve(fetches, forced_at=fetches.forced_at.copy())
+
+    @property
+    def counters(self) -> dict[str, dict[str, dict[str, int]]]:
+        """
+        Calls of the running day in China, for quotas.
+
+        ``counters["apps"][appid]["query"]`` for the query component and ``"message"``
+        for the message component; ``counters["users"][openid]`` likewise.
+        """
+        with self.world.lock:
+            return self.world.quotas.today()
 
     # The doors
 

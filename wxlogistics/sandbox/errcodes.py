@@ -16,7 +16,7 @@ TEXTS: dict[int, str] = {
     40014: "invalid access_token",  # No sample known; the document's meaning.
     40066: "invalid url",
     40125: "invalid appsecret",
-    40164: "invalid ip {ip} ipv6 ::ffff:{ip}, not in whitelist",
+    40164: "invalid ip {ip} ipv6 {ipv6}, not in whitelist",
     41001: "access_token missing",
     41002: "appid missing",
     41004: "appsecret missing",
@@ -64,7 +64,9 @@ class Refusal(Exception):
         super().__init__(errcode, text)
         self.errcode = errcode
         if text is None:
-            text = TEXTS.get(errcode, "unknown error").replace("{ip}", ip)
+            ipv6 = ip if ":" in ip else f"::ffff:{ip}"
+            text = TEXTS.get(errcode, "unknown error")
+            text = text.replace("{ip}", ip).replace("{ipv6}", ipv6)
         self.text = text
 
     def errmsg(self, rid: str) -> str:

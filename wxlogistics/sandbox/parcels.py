@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import Any
 
 import attrs
@@ -10,22 +11,28 @@ import attrs
 from ..models import WaybillStatus
 from .carriers import CARRIERS
 
-#: status -> (action_type, action_msg). The numbers are those of WeChat's sibling API
-#: 物流助手, and 500001, the one seen in a reply of query_follow_trace. A courier's
-#: number stands in two messages, as it does in real ones.
-_ACTIONS: dict[int, tuple[int, str]] = {
+#: status -> action_type and, for the first time and the next, action_msg. The numbers
+#: are those of WeChat's sibling API 物流助手, and 500001, the one seen in a reply of
+#: query_follow_trace. A courier's number stands in some, as it does in real ones.
+_ACTIONS: dict[int, tuple[int, tuple[str, ...]]] = {
     WaybillStatus.COLLECTED: (
         100001,
-        "【深圳市】{carrier}已揽件,揽件员王师傅,电话13800138000",
+        ("【深圳市】{carrier}已揽件,揽件员王师傅,电话13800138000",),
     ),
-    WaybillStatus.IN_TRANSIT: (500001, "【广州市】快件已到达{carrier}广州转运中心"),
+    WaybillStatus.IN_TRANSIT: (
+        500001,
+        (
+            "【深圳市】快件已到达{carrier}深圳转运中心",
+            "【杭州市】快件已到达{carrier}杭州转运中心",
+        ),
+    ),
     WaybillStatus.OUT_FOR_DELIVERY: (
         300002,
-        "【杭州市】快件正在派送中,派件员李师傅,电话13900139000",
+        ("【杭州市】快件正在派送中,派件员李师傅,电话13900139000",),
     ),
-    WaybillStatus.SIGNED: (300003, "【杭州市】快件已签收,感谢使用{carrier}"),
-    WaybillStatus.EXCEPTION: (400002, "【杭州市】快件派送异常,请联系{carrier}"),
-    WaybillStatus.SIGNED_BY_PROXY: (300003, "【杭州市】快件已由驿站代签收"),
+    WaybillStatus.SIGNED: (300003, ("【杭州市】快件已签收,感谢使用{carrier}",)),
+    WaybillStatus.EXCEPTION: (400002, ("【杭州市】派送异常,请联系{carrier}",)),
+    WaybillStatus.SIGNED_BY_PROXY: (300003, ("【杭州市】快件已由驿站代签收",)),
 }
 
 #: A delivery_id is no longer than this where waybill numbers begin with it.
@@ -90,20 +97,23 @@ class Parcel:
         WeChat's path_action: what has happened, newest first.
         """
         carrier = CARRIERS[self.delivery_id]
+        seen: Counter[int] = Counter()
         actions = []
-        for move in reversed(self.history(now)):
-            if move.status != WaybillStatus.NOT_COLLECTED:
-                kind, text = _ACTIONS.get(
-                    move.status, (500001, WaybillStatus(move.status).label)
-                )
-                actions.append(
-                    {
-                        "action_time": int(move.at),
-                        "action_type": kind,
-                        "action_msg": move.message or text.format(carrier=carrier),
-                    }
-                )
-        return actions
+        for move in self.history(now):
+            status = WaybillStatus(move.status)
+            if status == WaybillStatus.NOT_COLLECTED:
+                continue
+            kind, texts = _ACTIONS.get(status, (500001, (status.label,)))
+            text = texts[min(seen[status], len(texts) - 1)]
+            seen[status] += 1
+            actions.append(
+                {
+                    "action_time": int(move.at),
+                    "action_type": kind,
+                    "action_msg": move.message or text.format(carrier=carrier),
+                }
+            )
+        return actions[::-1]
 
 
 def guess_carrier(waybill_id: str, default: str) -> str:

@@ -34,6 +34,16 @@ class Quotas:
             seen = self.spent[period] = (index, {})
         return seen[1]
 
+    def today(self) -> dict[str, dict[str, dict[str, int]]]:
+        """
+        What was spent today: "apps" or "users", then who, then on what.
+        """
+        told: dict[str, dict[str, dict[str, int]]] = {"apps": {}, "users": {}}
+        for key, count in self.current("day").items():
+            kind, what, who = key.split(" ", 2)
+            told[kind].setdefault(who, {})[what] = count
+        return told
+
     def spend(self, period: str, key: str, limit: int | None) -> bool:
         """
         Count one for *key*; False, and not counted, if *limit* is reached.

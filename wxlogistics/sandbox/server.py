@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import errno
+import ipaddress
+import json
 import os
 import signal
 import socket
 import sys
 import threading
-from typing import Sequence
+import weakref
+from typing import Any, Collection, Sequence
 
-from . import wire
+from . import control, wire
 from ._sandbox import Sandbox
 from .clock import Clock
 
@@ -26,6 +29,12 @@ except ImportError as error:
 #: Seconds that open requests get to finish when the server stops.
 _PATIENCE = 0.5
 
+#: A larger body gets HTTP 413; a state that is put back may be large.
+_LARGEST_BODY = 256 * 1024 * 1024
+
+#: Seconds between two writes of the state file.
+_SAVE_EVERY = 30.0
+
 
 class Server:
     """
@@ -37,11 +46,18 @@ class Server:
         url: Where it is: ``http://127.0.0.1:43211``, say.
     """
 
-    def __init__(self, sandbox: Sandbox, host: str, port: int) -> None:
-        self.sandbox = sandbox
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        host: str,
+        port: int,
+        *,
+        allowed_hosts: Collection[str] = (),
+    ) -> None:
+        self._sandbox = sandbox
+        self._allowed_hosts = allowed_hosts
         self._socket = _listen(host, port)
-        name = f"[{host}]" if ":" in host else host
-        self.url = f"http://{name}:{self._socket.getsockname()[1]}"
+        self.url = f"http://{_reachable(host)}:{self._socket.getsockname()[1]}"
         self._pid = os.getpid()
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop
@@ -53,6 +69,7 @@ class Server:
         )
         self._thread.start()
         self._ready.wait()
+        _servers.add(self)
 
     def __enter__(self) -> Server:
         return self
@@ -72,25 +89,39 @@ class Server:
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        runner = web.ServerRunner(
-            web.Server(self._handle, access_log=None), shutdown_timeout=_PATIENCE
-        )
+        application = web.Application(client_max_size=_LARGEST_BODY)
+        application.router.add_route("*", "/{path:.*}", self._handle)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=_PATIENCE)
         await runner.setup()
         await web.SockSite(runner, self._socket).start()
         self._ready.set()
         await self._stop.wait()
         await runner.cleanup()
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        answer = wire.answer(
-            self.sandbox.world,
-            request.method,
-            request.rel_url.path,
-            request.rel_url.raw_query_string,
-            request.headers,
-            await request.read(),
-            ip=request.remote or "",
-        )
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        path = request.rel_url.path
+        query = request.rel_url.raw_query_string
+        body = await request.read()
+        if path.startswith(control.PREFIX):
+            answer = control.answer(
+                self._sandbox,
+                request.method,
+                path,
+                query,
+                request.headers,
+                body,
+                allowed_hosts=self._allowed_hosts,
+            )
+        else:
+            answer = wire.answer(
+                self._sandbox.world,
+                request.method,
+                path,
+                query,
+                request.headers,
+                body,
+                ip=request.remote or "",
+            )
         if answer.delay:
             await asyncio.sleep(answer.delay)
         if answer.drop and request.transport is not None:
@@ -98,6 +129,22 @@ class Server:
         return web.Response(
             status=answer.status, headers=answer.headers, body=answer.body
         )
+
+
+#: For `_hang_up`.
+_servers: weakref.WeakSet[Server] = weakref.WeakSet()
+
+
+def _hang_up() -> None:
+    """
+    Let a forked child not keep the port open after its parent has closed it.
+    """
+    for server in _servers:
+        server._socket.close()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch
+    os.register_at_fork(after_in_child=_hang_up)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -113,6 +160,23 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
+def _reachable(host: str) -> str:
+    """
+    *host* as it stands in a URL; for "all addresses" that is the loopback.
+    """
+    host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"[{host}]" if ":" in host else host
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """
     Serve a sandbox until Ctrl-C or SIGTERM.
@@ -120,6 +184,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    options = _parser().parse_args(argv)
+    try:
+        sandbox = _open(options)
+        server = Server(
+            sandbox, options.host, options.port, allowed_hosts=options.allow_host
+        )
+    except (OSError, TypeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        print(f"wxlogistics sandbox: {reason}", file=sys.stderr)
+        return 1
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    if not _is_loopback(options.host):
+        print(
+            f"Listening on {options.host}: whoever reaches this machine's port can "
+            "call, read and control this sandbox. Use made-up data only.",
+            file=sys.stderr,
+        )
+    print(f"url: {server.url}")
+    print(f"appid: {sandbox.appid}")
+    print(f"secret: {sandbox.secret}")
+    print(f"access_token: {sandbox.access_token()}", flush=True)
+    while not stopped.wait(_SAVE_EVERY):
+        _save(sandbox, options)
+    server.close()
+    _save(sandbox, options)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="wxlogistics sandbox",
         description="Serve a local imitation of WeChat's logistics plugin over HTTP.",
@@ -130,22 +225,48 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--seed", help="the same seed gives the same ids and tokens")
     parser.add_argument(
-        "--speed", type=float, default=1.0, help="seconds that pass in a real one"
+        "--state", metavar="FILE", help="go on from this file, and keep it written"
     )
-    options = parser.parse_args(argv)
-    sandbox = Sandbox(seed=options.seed, clock=Clock(speed=options.speed))
-    try:
-        server = sandbox.serve(options.host, options.port)
-    except OSError as error:
-        print(f"wxlogistics sandbox: {error.strerror}", file=sys.stderr)
-        return 1
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    print(f"url: {server.url}")
-    print(f"appid: {sandbox.appid}")
-    print(f"secret: {sandbox.secret}")
-    print(f"access_token: {sandbox.access_token()}", flush=True)
-    stopped.wait()
-    server.close()
-    return 0
+    parser.add_argument(
+        "--speed", type=float, help="seconds that pass in a real one; default: 1"
+    )
+    parser.add_argument(
+        "--set",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="a setting of the sandbox, as edit_limit=3; may be repeated",
+    )
+    parser.add_argument(
+        "--allow-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a host name by which the control API may be called; may be repeated",
+    )
+    return parser
+
+
+def _open(options: argparse.Namespace) -> Sandbox:
+    """
+    The sandbox that the command line asks for.
+    """
+    clock = Clock(speed=1.0 if options.speed is None else options.speed)
+    if options.state and os.path.exists(options.state):
+        sandbox = Sandbox.load(options.state, clock=clock)
+        if options.speed is not None:
+            clock.set(clock.now(), options.speed)
+        return sandbox
+    settings: dict[str, Any] = {}
+    for item in options.set:
+        name, _, value = item.partition("=")
+        try:
+            settings[name] = json.loads(value)
+        except ValueError:
+            settings[name] = value
+    return Sandbox(seed=options.seed, clock=clock, **settings)
+
+
+def _save(sandbox: Sandbox, options: argparse.Namespace) -> None:
+    if options.state:
+        sandbox.save(options.state)

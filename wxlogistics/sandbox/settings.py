@@ -28,9 +28,9 @@ class Settings:
     Where WeChat's behaviour is not known, the default is a guess, marked so.
 
     Attributes:
-        appid: appid of the default app; None makes one up.
+        appid: appid of the default app; empty: one is made up.
 
-        secret: AppSecret of the default app; None makes one up.
+        secret: AppSecret of the default app; empty: one is made up.
 
         opened: Whether the default app has the logistics service; False answers 48001.
 
@@ -109,8 +109,8 @@ class Settings:
         keep_calls: How many calls are remembered.
     """
 
-    appid: str | None = None
-    secret: str | None = None
+    appid: str = ""
+    secret: str = ""
     opened: bool = True
     ip_whitelist: tuple[str, ...] | None = attrs.field(default=None, converter=_strings)
 

@@ -149,7 +149,7 @@ class Tokens:
         self.components: dict[str, Component] = {}
         self.authorizations: dict[tuple[str, str], Authorization] = {}
         self.issued: dict[str, AccessToken] = {}
-        # The latest token by "kind appid" or "kind appid component_appid".
+        # "kind appid" -> the latest token.
         self.latest: dict[str, str] = {}
         self.fetches = Fetches()
         self.forced_at: dict[str, float] = {}
@@ -200,7 +200,7 @@ class Tokens:
         Let a service provider act for a mini-program.
         """
         if component_appid not in self.components:
-            raise LookupError(f"no service provider {component_appid!r} in the sandbox")
+            raise LookupError(f"no component {component_appid!r} in the sandbox")
         if appid not in self.apps:
             raise LookupError(f"no app {appid!r} in the sandbox")
         authorization = Authorization(
@@ -255,6 +255,14 @@ class Tokens:
             token = self._issue("stable", appid)
         return token
 
+    def component_token(self, appid: str) -> AccessToken:
+        """
+        A new component_access_token of the service provider *appid*.
+        """
+        if appid not in self.components:
+            raise LookupError(f"no component {appid!r} in the sandbox")
+        return self._issue("component", appid)
+
     def _issue(
         self, kind: str, appid: str, component_appid: str | None = None
     ) -> AccessToken:
@@ -270,8 +278,7 @@ class Tokens:
             component_appid=component_appid,
         )
         self.issued[token.value] = token
-        key = " ".join(filter(None, (kind, appid, component_appid)))
-        self.latest[key] = token.value
+        self.latest[f"{kind} {appid}"] = token.value
         return token
 
     def _reply(self, token: AccessToken) -> dict[str, Any]:
@@ -329,7 +336,7 @@ class Tokens:
                 raise Refusal(self._settings.force_refresh_too_soon)
             return
         limit = self._settings.force_refresh_daily_limit
-        if not self._quotas.spend("day", f"force_refresh {app.appid}", limit):
+        if not self._quotas.spend("day", f"apps force_refresh {app.appid}", limit):
             raise Refusal(45009)
         self.forced_at[app.appid] = now
         token = self.issued.get(self.latest.get(f"stable {app.appid}", ""))
@@ -342,7 +349,7 @@ class Tokens:
         """
         app = self._app(payload, ip)
         limit = self._settings.classic_token_daily_limit
-        if not self._quotas.spend("day", f"token {app.appid}", limit):
+        if not self._quotas.spend("day", f"apps token {app.appid}", limit):
             raise Refusal(45009)
         before = self.issued.get(self.latest.get(f"classic {app.appid}", ""))
         if before is not None and before.revoked_at is None:
@@ -367,7 +374,7 @@ class Tokens:
         return app
 
     def _limit(self, period: str, app: App, limit: int) -> None:
-        if not self._quotas.spend(period, f"stable_token {app.appid}", limit):
+        if not self._quotas.spend(period, f"apps stable_token {app.appid}", limit):
             raise Refusal(45009 if period == "day" else 45011)
 
     def api_component_token(
@@ -381,7 +388,7 @@ class Tokens:
             raise Refusal(40125)
         if payload.get("component_verify_ticket") != component.ticket:
             raise Refusal(61006)
-        reply = self._reply(self._issue("component", component.appid))
+        reply = self._reply(self.component_token(component.appid))
         return {
             "component_access_token": reply["access_token"],
             "expires_in": reply["expires_in"],
@@ -428,9 +435,11 @@ class Tokens:
 
     def change_refresh_token(self, component_appid: str, appid: str) -> str:
         """
-        Give the authorization a new refresh token; the old one lives five minutes.
+        Give an authorization a new refresh token; the old one lives five minutes.
         """
-        authorization = self.authorizations[component_appid, appid]
+        authorization = self.authorizations.get((component_appid, appid))
+        if authorization is None:
+            raise LookupError(f"{appid!r} has not authorized {component_appid!r}")
         authorization.old_refresh_token = authorization.refresh_token
         authorization.old_until = self._clock.now() + _GRACE
         authorization.refresh_token = "refreshtoken@@@" + self._mint.text(43)

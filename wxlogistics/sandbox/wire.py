@@ -176,7 +176,7 @@ def _answer(world: World, request: _Request) -> tuple[dict[str, Any] | None, Ans
         return None, Answer(fault.status, headers, page.encode(), delay, drop)
     try:
         if fault and fault.errcode is not None:
-            raise Refusal(fault.errcode)
+            raise Refusal(fault.errcode, ip=request.ip)
         reply = _dispatch(world, request)
     except Refusal as refusal:
         rid = make_rid(world)

@@ -5,8 +5,10 @@ Nothing here knows HTTP, and no time but the clock's is read.
 
 from __future__ import annotations
 
+import os
 import re
 import threading
+import weakref
 from collections import deque
 from typing import Any, Mapping
 
@@ -33,6 +35,8 @@ ENDPOINTS = {
     "follow_waybill": "message",
     "query_follow_trace": "message",
     "update_follow_waybill_goods": "message",
+    "open_query_plugin": "query",
+    "open_openmsg": "message",
 }
 
 #: More goods than this answer -1.
@@ -71,6 +75,22 @@ class Registration:
     edits: int = 0
 
 
+#: For `_unlock`.
+_worlds: weakref.WeakSet[World] = weakref.WeakSet()
+
+
+def _unlock() -> None:
+    """
+    Give a forked child locks that nobody holds.
+    """
+    for world in _worlds:
+        world.lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch
+    os.register_at_fork(after_in_child=_unlock)
+
+
 class World:
     """
     WeChat's side of the logistics plugin.
@@ -89,23 +109,17 @@ class World:
         self.mint = mint
         #: Held by whoever reads or changes anything here.
         self.lock = threading.RLock()
-        self._refused_image = re.compile(settings.refused_image)
-        self.clear()
-
-    def clear(self) -> None:
-        """
-        Forget everything but the default app.
-        """
-        settings = self.settings
-        self.quotas = Quotas(self.clock)
-        self.tokens = Tokens(settings, self.clock, self.mint, self.quotas)
+        self.quotas = Quotas(clock)
+        self.tokens = Tokens(settings, clock, mint, self.quotas)
         self.faults = Faults()
         self.calls: deque[Call] = deque(maxlen=settings.keep_calls)
         self.call_count = 0
+        # openid -> the app that it belongs to.
         self.users: dict[str, str] = {}
         self.parcels: dict[str, Parcel] = {}
+        # waybill_token -> what it stands for.
         self.registrations: dict[str, Registration] = {}
-        # openid -> tokens of the waybills it is bound to, for bound_limit.
+        # openid -> waybill_tokens that it is bound to, for bound_limit.
         self.bound: dict[str, list[str]] = {}
         self.app = self.tokens.add_app(
             settings.appid,
@@ -113,8 +127,30 @@ class World:
             opened=settings.opened,
             ip_whitelist=settings.ip_whitelist,
         )
+        self._refused_image = re.compile(settings.refused_image)
+        _worlds.add(self)
+
+    def become(self, other: World) -> None:
+        """
+        Take over all of *other*, at once for everybody who holds this world.
+        """
+        with self.lock:
+            for name, value in vars(other).items():
+                if name != "lock":
+                    setattr(self, name, value)
 
     # What the user of the sandbox does by hand
+
+    def add_user(self, openid: str | None, appid: str) -> str:
+        """
+        Let *openid*, or one made up, belong to *appid*.
+        """
+        if openid is None:
+            openid = "o" + self.mint.text(27)
+        if not _OPENID.fullmatch(openid):
+            raise ValueError(f"an openid is o and 27 letters, digits, - or _: {openid}")
+        self.users[openid] = appid
+        return openid
 
     def add_parcel(self, waybill_id: str, delivery_id: str | None = None) -> Parcel:
         """
@@ -164,7 +200,7 @@ class World:
         self, endpoint: str, caller: AccessToken, payload: Mapping[str, Any]
     ) -> dict[str, Any]:
         """
-        Answer one of the seven endpoints.
+        Answer an endpoint of the plugin's.
 
         Args:
             endpoint: A key of `ENDPOINTS`.
@@ -177,6 +213,9 @@ class World:
             Refusal: WeChat refuses.
         """
         component = ENDPOINTS[endpoint]
+        if endpoint in ("open_query_plugin", "open_openmsg"):
+            self.tokens.apps[caller.appid].opened = True
+            return {"errcode": 0, "errmsg": "ok"}
         self._admit(component, caller)
         if endpoint == "get_delivery_list":
             return _delivery_list()
@@ -198,18 +237,20 @@ class World:
             key = (caller.component_appid, appid)
             if LOGISTICS_PERMISSION not in self.tokens.authorizations[key].permissions:
                 raise Refusal(61007)
-        if not quotas.spend("second", appid, settings.calls_per_second):
+        if not quotas.spend("second", f"apps calls {appid}", settings.calls_per_second):
             raise Refusal(45009, TOO_FAST)
-        if not quotas.spend("minute", appid, settings.calls_per_minute):
+        if not quotas.spend("minute", f"apps calls {appid}", settings.calls_per_minute):
             raise Refusal(45011)
-        if not quotas.spend("day", f"{component} {appid}", settings.appid_daily_limit):
+        if not quotas.spend(
+            "day", f"apps {component} {appid}", settings.appid_daily_limit
+        ):
             raise Refusal(settings.appid_limit_errcode)
 
     def _spend_user(self, component: str, openid: str) -> None:
         limit = self.settings.user_daily_limit
         if component == "message":
             limit = self.settings.user_daily_limit_message
-        if not self.quotas.spend("day", f"{component} {openid}", limit):
+        if not self.quotas.spend("day", f"users {component} {openid}", limit):
             raise Refusal(self.settings.user_limit_errcode)
 
     def _register(

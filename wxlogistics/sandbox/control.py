@@ -1,0 +1,161 @@
+"""The control API: what `Sandbox` does in Python, for programs in any language.
+
+It lives under a path that WeChat does not have. It is not for web pages: a page that
+somebody opens in a browser on this machine must not be able to use it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from importlib import resources
+from typing import Any, Callable, Collection, Mapping
+from urllib.parse import parse_qs, urlsplit
+
+import attrs
+
+from . import state
+from ._sandbox import Sandbox
+from .wire import Answer
+
+#: Every path of the control API begins with this.
+PREFIX = "/_sandbox/"
+
+
+def answer(
+    sandbox: Sandbox,
+    method: str,
+    path: str,
+    query: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    allowed_hosts: Collection[str] = (),
+) -> Answer:
+    """
+    Answer one request to the control API.
+
+    Args:
+        sandbox: What is controlled.
+
+        method: The HTTP method.
+
+        path: The path, which begins with `PREFIX`.
+
+        query: The query, without its question mark.
+
+        headers: The headers, in any case of letters.
+
+        body: A JSON object, or nothing.
+
+        allowed_hosts: Names besides localhost and plain addresses that may stand in
+            the Host header.
+    """
+    headers = {name.lower(): value for name, value in headers.items()}
+    if not _is_welcome(headers, allowed_hosts):
+        return _json(403, {"error": "not from this Host or Origin"})
+    name = path.removeprefix(PREFIX)
+    command = _COMMANDS.get((method, name))
+    if command is None:
+        known = [f"{verb} {PREFIX}{word}" for verb, word in _COMMANDS]
+        return _json(404, {"error": f"no {method} {path}", "known": known})
+    try:
+        fields = {key: values[0] for key, values in parse_qs(query).items()}
+        if body:
+            fields = json.loads(body)
+        if not isinstance(fields, dict):
+            raise ValueError("the body is a JSON object")
+        return _json(200, command(sandbox, fields))
+    except (TypeError, ValueError, LookupError, RecursionError) as error:
+        return _json(400, {"error": str(error)})
+
+
+def _is_welcome(headers: Mapping[str, str], allowed_hosts: Collection[str]) -> bool:
+    """
+    Whether the Host is no foreign name (DNS rebinding) and the Origin no other page.
+    """
+    host = headers.get("host", "")
+    origin = headers.get("origin")
+    if origin is not None and origin.lower() != f"http://{host.lower()}":
+        return False
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    if name == "localhost" or name in allowed_hosts:
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _json(status: int, reply: object) -> Answer:
+    body = json.dumps(reply, ensure_ascii=False, indent=1) + "\n"
+    headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    return Answer(status, headers, body.encode(errors="replace"))
+
+
+def _about(sandbox: Sandbox) -> dict[str, Any]:
+    return {
+        "appid": sandbox.appid,
+        "secret": sandbox.secret,
+        "access_token": sandbox.access_token(),
+        "now": sandbox.clock.now(),
+        "speed": sandbox.clock.speed,
+    }
+
+
+def _calls(
+    sandbox: Sandbox, *, endpoint: str | None = None, after: int = 0, last: int = 100
+) -> list[dict[str, Any]]:
+    calls = [
+        call
+        for call in sandbox.calls
+        if call.number > int(after) and endpoint in (None, call.endpoint)
+    ]
+    return [attrs.asdict(call, recurse=False) for call in calls[-int(last) :]]
+
+
+def _replace(sandbox: Sandbox, data: Any) -> None:
+    sandbox.world.become(state.restore(data, sandbox.clock))
+
+
+def _openapi() -> Any:
+    return json.loads(
+        resources.files(__package__).joinpath("openapi.json").read_text("utf-8")
+    )
+
+
+_Command = Callable[[Sandbox, Any], Any]
+
+#: (method, the path below `PREFIX`) -> what to do with the fields.
+_COMMANDS: dict[tuple[str, str], _Command] = {
+    ("GET", ""): lambda sandbox, fields: _about(sandbox),
+    ("POST", "reset"): lambda sandbox, fields: sandbox.reset(),
+    ("POST", "tick"): lambda sandbox, fields: {"now": sandbox.clock.tick(**fields)},
+    ("POST", "move"): lambda sandbox, fields: sandbox.move(**fields),
+    ("POST", "waybills"): lambda sandbox, fields: sandbox.add_waybill(**fields),
+    ("POST", "users"): lambda sandbox, fields: {"openid": sandbox.add_user(**fields)},
+    ("POST", "apps"): lambda sandbox, fields: attrs.asdict(sandbox.add_app(**fields)),
+    ("POST", "components"): lambda sandbox, fields: attrs.asdict(
+        sandbox.add_component(**fields)
+    ),
+    ("POST", "authorize"): lambda sandbox, fields: {
+        "authorizer_refresh_token": sandbox.authorize(**fields)
+    },
+    ("POST", "tokens/revoke"): lambda sandbox, fields: {
+        "revoked": sandbox.revoke_tokens(**fields)
+    },
+    ("POST", "fail"): lambda sandbox, fields: attrs.asdict(sandbox.fail(**fields)),
+    ("GET", "faults"): lambda sandbox, fields: [
+        attrs.asdict(fault) for fault in sandbox.faults
+    ],
+    ("POST", "mend"): lambda sandbox, fields: sandbox.mend(**fields),
+    ("GET", "calls"): lambda sandbox, fields: _calls(sandbox, **fields),
+    ("GET", "counters"): lambda sandbox, fields: sandbox.counters,
+    ("GET", "state"): lambda sandbox, fields: state.dump(sandbox.world),
+    ("PUT", "state"): _replace,
+    ("GET", "openapi.json"): lambda sandbox, fields: _openapi(),
+}
