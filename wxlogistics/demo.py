@@ -1,0 +1,158 @@
+"""`wxlogistics demo`: the document's own example through a real client and socket."""
+
+from __future__ import annotations
+
+import datetime
+
+from rich.console import Console
+from rich.markup import escape
+
+from . import (
+    ApiError,
+    Client,
+    GoodsDetail,
+    GoodsInfo,
+    StableToken,
+    Trace,
+    WaybillStatus,
+    WaybillTokenError,
+)
+from .sandbox import Sandbox
+
+OPENID = "ovtZW4yB7DIj3CxOb6ii-nk4HhFo"
+WAYBILL_ID = "WXTESTEXPRESS0000014"
+TWO_GOODS = GoodsInfo(
+    [
+        GoodsDetail("测试名字", "www.qq.com"),
+        GoodsDetail("测试名字2", "www.qq.com"),
+    ]
+)
+NEW_GOODS = GoodsInfo([GoodsDetail("测试更新商品", "www.qq.com")])
+
+ROUTE = (
+    WaybillStatus.NOT_COLLECTED,
+    WaybillStatus.COLLECTED,
+    WaybillStatus.IN_TRANSIT,
+    WaybillStatus.OUT_FOR_DELIVERY,
+    WaybillStatus.SIGNED,
+)
+
+_CHINA_TIME = datetime.timezone(datetime.timedelta(hours=8))
+
+
+class Demo:
+    """
+    Runs the example step by step, shows each, and remembers whether all went well.
+
+    Attributes:
+        failures: What did not come out as it should.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self.failures: list[str] = []
+
+    def run(self) -> None:
+        """
+        Run the whole example against a sandbox of its own.
+        """
+        sandbox = Sandbox()
+        with sandbox.serve() as server:
+            tokens = StableToken(sandbox.appid, sandbox.secret, base_url=server.url)
+            with Client(tokens, base_url=server.url) as client:
+                self._say(f"[bold]wxlogistics demo[/]  a sandbox at {server.url}")
+                waybill_token = self._register(client)
+                self._follow(client, sandbox, waybill_token)
+                self._update(client, waybill_token)
+                self._refuse(client)
+
+    def _register(self, client: Client) -> str:
+        self._head(1, "Register a waybill: client.trace_waybill(…)")
+        waybill_token = client.trace_waybill(
+            openid=OPENID,
+            waybill_id=WAYBILL_ID,
+            sender_phone="12345678901",
+            receiver_phone="123456566",
+            goods_info=TWO_GOODS,
+        )
+        self._row("waybill_id", WAYBILL_ID)
+        self._row("goods", _names(TWO_GOODS.detail_list))
+        self._row("waybill_token", waybill_token)
+        self._check("a waybill_token of 64 characters", len(waybill_token) == 64)
+        return waybill_token
+
+    def _follow(self, client: Client, sandbox: Sandbox, waybill_token: str) -> None:
+        self._head(2, "See the parcel move: client.query_trace(waybill_token)")
+        for status in ROUTE:
+            if status:
+                sandbox.clock.tick(hours=9)
+                sandbox.move(WAYBILL_ID, status)
+            trace = client.query_trace(waybill_token)
+            self._show(trace)
+            self._check(f"status {status}", trace.status == status)
+        self._check("the goods as registered", trace.goods == TWO_GOODS.detail_list)
+
+    def _update(self, client: Client, waybill_token: str) -> None:
+        self._head(3, "Correct the goods: client.update_waybill_goods(…)")
+        client.update_waybill_goods(waybill_token, NEW_GOODS)
+        goods = client.query_trace(waybill_token).goods
+        self._row("goods", _names(goods))
+        self._check("the goods as updated", goods == NEW_GOODS.detail_list)
+
+    def _refuse(self, client: Client) -> None:
+        self._head(4, "Catch a refusal")
+        self._say("  [cyan]try[/]:")
+        self._say('      client.query_trace("not a waybill_token")')
+        self._say("  [cyan]except[/] WaybillTokenError [cyan]as[/] error:")
+        try:
+            client.query_trace("not a waybill_token")
+        except WaybillTokenError as error:
+            self._say("      print(error, error.advice)")
+            self._say(f"  [red]{escape(str(error))}[/]")
+            self._say(f"  [yellow]{escape(error.advice)}[/]")
+            self._check("errcode 9300507", error.errcode == 9300507)
+        except ApiError as error:
+            self._check(f"WaybillTokenError, not {error!r}", False)
+        else:
+            self._check("a refusal", False)
+
+    def _show(self, trace: Trace) -> None:
+        newest = trace.waybill_info.path[:1] if trace.waybill_info else ()
+        label = trace.status.label if trace.status is not None else "?"
+        self._say(f"  [green]●[/] {trace.status} [bold]{label}[/]")
+        for action in newest:
+            when = datetime.datetime.fromtimestamp(action.action_time or 0, _CHINA_TIME)
+            what = escape(action.action_msg or "")
+            self._say(f"  [dim]│   {when:%m-%d %H:%M}  {what}[/]")
+
+    def _head(self, number: int, title: str) -> None:
+        self._say(f"\n[bold cyan]{number}  {escape(title)}[/]")
+
+    def _row(self, name: str, value: str) -> None:
+        self._say(f"  [dim]{name:<14}[/] {escape(value)}")
+
+    def _check(self, expected: str, met: bool) -> None:
+        if not met:
+            self.failures.append(expected)
+            self._say(f"  [bold red]✗ expected {escape(expected)}[/]")
+
+    def _say(self, markup: str) -> None:
+        self._console.print(markup, highlight=False, soft_wrap=True)
+
+
+def _names(goods: tuple[GoodsDetail, ...]) -> str:
+    return ", ".join(detail.goods_name or "?" for detail in goods)
+
+
+def run(console: Console | None = None) -> int:
+    """
+    Run the demo and return its exit code: 0 only if every step gave what it should.
+    """
+    console = console or Console()
+    demo = Demo(console)
+    demo.run()
+    if demo.failures:
+        console.print(f"\n[bold red]✗ {len(demo.failures)} steps failed[/]")
+        return 1
+    console.print("\n[bold green]✓ every step gave what it should[/]")
+    return 0
