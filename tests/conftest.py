@@ -1,0 +1,72 @@
+"""What all tests share: no surroundings, sample files, a client that never waits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable, Iterator
+
+import pytest
+import responses
+
+from wxlogistics import Client
+
+SAMPLES = Path(__file__).with_name("samples")
+
+#: What the surroundings may say of a network, and of this library.
+SURROUNDINGS = (
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "NETRC",
+    "WXLOGISTICS_ACCESS_TOKEN",
+    "WXLOGISTICS_APPID",
+    "WXLOGISTICS_SECRET",
+    "WXLOGISTICS_BASE_URL",
+)
+
+
+@pytest.fixture(autouse=True)
+def no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    The tests run the same behind a proxy, and beside somebody's real credentials.
+    """
+    for name in SURROUNDINGS:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+def sample() -> Callable[[str], bytes]:
+    """
+    Reads a file of tests/samples.
+    """
+    return lambda name: (SAMPLES / name).read_bytes()
+
+
+@pytest.fixture
+def rsps() -> Iterator[responses.RequestsMock]:
+    """
+    Answers what is sent; a rule that nothing was sent to fails the test.
+    """
+    with responses.RequestsMock() as rsps:
+        yield rsps
+
+
+@pytest.fixture
+def pauses() -> list[float]:
+    """
+    The seconds for which `client` would have waited.
+    """
+    return []
+
+
+@pytest.fixture
+def client(pauses: list[float]) -> Iterator[Client]:
+    """
+    A client that never waits; every pause it would make is the longest possible.
+    """
+    with Client("ACCESS_TOKEN", sleep=pauses.append, random=lambda: 1.0) as client:
+        yield client
