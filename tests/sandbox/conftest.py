@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Iterator
 
 import attrs
@@ -48,6 +49,13 @@ class Door:
     def send(self, method: str, path: str, **options: Any) -> requests.Response:
         return self.session.request(method, self.base_url + path, timeout=10, **options)
 
+    @property
+    def token(self) -> dict[str, str]:
+        """
+        The query of a call.
+        """
+        return {"access_token": self.sandbox.access_token()}
+
     def post(
         self, endpoint: str, payload: Any, access_token: str | None = None
     ) -> dict[str, Any]:
@@ -86,21 +94,10 @@ class Door:
         return self.post("trace_waybill", {**EXAMPLE, **changes})["waybill_token"]
 
 
-def open_mock(sandbox: Sandbox) -> Iterator[Door]:
-    with sandbox.mock(strict=False), requests.Session() as session:
-        yield Door(sandbox, "https://api.weixin.qq.com", session)
-
-
-def open_server(sandbox: Sandbox) -> Iterator[Door]:
-    with sandbox.serve() as server, requests.Session() as session:
-        session.trust_env = False
-        yield Door(sandbox, server.url, session)
-
-
 @pytest.fixture
 def settings() -> dict[str, Any]:
     """
-    Settings of the sandbox; a test class overrides this, or a test parametrizes it.
+    Settings of the sandbox; parametrize it to have others.
     """
     return {}
 
@@ -115,9 +112,43 @@ def sandbox(settings: dict[str, Any]) -> Sandbox:
 
 @pytest.fixture
 def mock_door(sandbox: Sandbox) -> Iterator[Door]:
-    yield from open_mock(sandbox)
+    """
+    Door 1, in process.
+    """
+    with sandbox.mock(strict=False), requests.Session() as session:
+        yield Door(sandbox, "https://api.weixin.qq.com", session)
 
 
 @pytest.fixture
 def served_door(sandbox: Sandbox) -> Iterator[Door]:
-    yield from open_server(sandbox)
+    """
+    Door 2, over HTTP.
+    """
+    with sandbox.serve() as server, requests.Session() as session:
+        session.trust_env = False
+        yield Door(sandbox, server.url, session)
+
+
+@pytest.fixture(params=["mock_door", "served_door"])
+def door(request: pytest.FixtureRequest, sandbox: Sandbox) -> Door:
+    """
+    Each door in turn: what uses this is true of both.
+    """
+    return request.getfixturevalue(request.param)
+
+
+def told(reply: dict[str, Any]) -> tuple[int, str]:
+    """
+    A refusal's errcode, and its errmsg without the rid's digits, which must be there.
+    """
+    text, count = re.subn(r"[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}$", "", reply["errmsg"])
+    assert 1 == count
+    assert {"errcode", "errmsg"} == set(reply)
+    return reply["errcode"], text
+
+
+def with_settings(**settings: Any) -> pytest.MarkDecorator:
+    """
+    Run a test with these settings of the sandbox.
+    """
+    return pytest.mark.parametrize("settings", [settings], ids=[""])

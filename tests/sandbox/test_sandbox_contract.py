@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 import pytest
-from conftest import EXAMPLE, GOODS, OPEN_MSG, OPENID, WAYBILL_ID, Door
+from conftest import (
+    EXAMPLE,
+    GOODS,
+    OPEN_MSG,
+    OPENID,
+    WAYBILL_ID,
+    Door,
+    told,
+    with_settings,
+)
 
 from wxlogistics import WaybillStatus
 
@@ -15,27 +25,10 @@ OTHER_OPENID = "o" + "B" * 27
 JSON = {"Content-Type": "application/json"}
 
 
-def errcode_and_text(reply: dict[str, Any]) -> tuple[int, str]:
+class TestPlugin:
     """
-    The errcode and the errmsg without the rid's digits, which must be there.
+    The plugin's endpoints.
     """
-    text, count = re.subn(r"[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}$", "", reply["errmsg"])
-    assert 1 == count
-    assert {"errcode", "errmsg"} == set(reply)
-    return reply["errcode"], text
-
-
-class Contract:
-    """
-    Everything here is true of both doors.
-    """
-
-    @pytest.fixture
-    def door(self) -> Door:
-        raise NotImplementedError
-
-    def token_of(self, door: Door) -> dict[str, str]:
-        return {"access_token": door.sandbox.access_token()}
 
     # The document's example
 
@@ -134,7 +127,7 @@ class Contract:
         """
         door.register()
         response = door.send(
-            "POST", OPEN_MSG + "get_delivery_list", params=self.token_of(door), json={}
+            "POST", OPEN_MSG + "get_delivery_list", params=door.token, json={}
         )
 
         assert "application/json; encoding=utf-8" == response.headers["Content-Type"]
@@ -150,7 +143,7 @@ class Contract:
         response = door.send(
             "POST",
             OPEN_MSG + "query_trace",
-            params=self.token_of(door),
+            params=door.token,
             data=iter([b"{}"]),
             headers=JSON,
         )
@@ -254,11 +247,11 @@ class Contract:
         What is no proper request is refused with HTTP 200.
         """
         response = door.send(
-            method, path, params=self.token_of(door), data=body, headers=headers
+            method, path, params=door.token, data=body, headers=headers
         )
 
         assert 200 == response.status_code
-        assert expected == errcode_and_text(response.json())
+        assert expected == told(response.json())
 
     def test_refusal__rid(self, door: Door) -> None:
         """
@@ -295,7 +288,7 @@ class Contract:
         """
         reply = door.post("get_delivery_list", {}, access_token)
 
-        assert expected == errcode_and_text(reply)
+        assert expected == told(reply)
 
     def test_access_token__expired(self, door: Door) -> None:
         """
@@ -307,7 +300,7 @@ class Contract:
         assert 0 == door.post("get_delivery_list", {}, token)["errcode"]
         door.sandbox.clock.tick(seconds=1)
 
-        assert (42001, "access_token expired rid: ") == errcode_and_text(
+        assert (42001, "access_token expired rid: ") == told(
             door.post("get_delivery_list", {}, token)
         )
 
@@ -415,7 +408,7 @@ class Contract:
         assert (
             40003,
             "invalid openid detail: [openid错误] rid: ",
-        ) == errcode_and_text(reply)
+        ) == told(reply)
 
     def test_trace_waybill__openid_of_another_app(self, door: Door) -> None:
         """
@@ -431,7 +424,7 @@ class Contract:
         assert (
             9300534,
             "invalid appid, not same body detail: [access_token与openid不匹配] rid: ",
-        ) == errcode_and_text(reply)
+        ) == told(reply)
 
     @pytest.mark.parametrize(
         "endpoint", ["query_trace", "update_waybill_goods", "query_follow_trace"]
@@ -446,7 +439,7 @@ class Contract:
             9300507,
             "invalid token, can't decryption or decryption result is different from "
             "the plaintext detail: [waybill_token参数错误] rid: ",
-        ) == errcode_and_text(reply)
+        ) == told(reply)
 
     def test_update_waybill_goods__limit(self, door: Door) -> None:
         """
@@ -460,7 +453,7 @@ class Contract:
         assert (
             9300560,
             "update times reach limit detail: [达到修改次数上限] rid: ",
-        ) == errcode_and_text(door.post("update_waybill_goods", update))
+        ) == told(door.post("update_waybill_goods", update))
 
     def test_query_trace__user_limit(self, door: Door) -> None:
         """
@@ -479,26 +472,532 @@ class Contract:
         assert (
             9300513,
             "call times reach limit detail: [调用次数达到上限] rid: ",
-        ) == errcode_and_text(refused)
+        ) == told(refused)
         assert 9300513 == still["errcode"]
         assert 0 == again["errcode"]
 
+    def test_update_waybill_goods__wrongly_nested(self, door: Door) -> None:
+        """
+        Goods that are nested wrongly are answered with ok, ignored and not counted.
+        """
+        token = door.register()
+        for _ in range(6):
+            for wrong in ({"detail_list": GOODS}, [], None, GOODS["detail_list"]):
+                reply = door.post(
+                    "update_waybill_goods",
+                    {"waybill_token": token, "goods_info": wrong},
+                )
+                assert {"errcode": 0, "errmsg": "ok"} == reply
 
-class TestMockDoor(Contract):
-    """
-    Door 1, in process.
-    """
+        queried = door.post("query_trace", {"waybill_token": token})
 
-    @pytest.fixture
-    def door(self, mock_door: Door) -> Door:
-        return mock_door
+        assert GOODS == queried["shop_info"]["goods_info"]
 
+    def test_waybill_token__wrong_openid(self, door: Door) -> None:
+        """
+        A waybill_token together with somebody else's openid is refused.
+        """
+        token = door.register()
 
-class TestServedDoor(Contract):
-    """
-    Door 2, over HTTP.
-    """
+        reply = door.post(
+            "query_trace", {"waybill_token": token, "openid": OTHER_OPENID}
+        )
 
-    @pytest.fixture
-    def door(self, served_door: Door) -> Door:
-        return served_door
+        assert 9300507 == reply["errcode"]
+
+    @with_settings(wrong_openid=0)
+    def test_waybill_token__wrong_openid_ignored(self, door: Door) -> None:
+        """
+        A setting lets the openid of a query be anybody's.
+        """
+        token = door.register()
+
+        reply = door.post(
+            "query_trace", {"waybill_token": token, "openid": OTHER_OPENID}
+        )
+
+        assert 0 == reply["errcode"]
+
+    def test_waybill_token__of_another_app(self, door: Door) -> None:
+        """
+        A waybill_token is of no use to another app.
+        """
+        token = door.register()
+        other = door.sandbox.add_app()
+
+        reply = door.post(
+            "query_trace",
+            {"waybill_token": token},
+            door.sandbox.access_token(other.appid),
+        )
+
+        assert 9300507 == reply["errcode"]
+
+    @pytest.mark.parametrize(
+        ("registers", "queries"),
+        [("trace_waybill", "query_follow_trace"), ("follow_waybill", "query_trace")],
+    )
+    def test_waybill_token__of_the_other_component(
+        self, door: Door, registers: str, queries: str
+    ) -> None:
+        """
+        A waybill_token belongs to the component that it was made by.
+        """
+        token = door.post(registers, EXAMPLE)["waybill_token"]
+
+        assert 9300507 == door.post(queries, {"waybill_token": token})["errcode"]
+
+    def test_waybill_token__does_not_expire(self, door: Door) -> None:
+        """
+        A waybill_token works after a year.
+        """
+        token = door.register()
+        door.sandbox.clock.tick(days=365)
+
+        assert 0 == door.post("query_trace", {"waybill_token": token})["errcode"]
+
+    # Goods
+
+    @pytest.mark.parametrize(
+        ("url", "errcode"),
+        [
+            ("", 0),
+            ("www.qq.com", 0),
+            ("https://img.example.com/%E9%A1%BA.png?x=1&y=2#z", 0),
+            ("https://img.example.com/顺.png", 9300561),
+            ("https://img.example.com/a[1].png", 9300561),
+            ("https://img.example.com/a(1).png", 9300561),
+            ("https://img.example.com/a b.png", 9300561),
+            ("https://img.invalid/a.png", -1),
+            ("img.invalid", -1),
+            ("https://img.invalid:8080/a.png", -1),
+            ("https://img.example.com/a.invalid", 0),
+        ],
+    )
+    def test_goods__image(self, door: Door, url: str, errcode: int) -> None:
+        """
+        Some image URLs are refused, and some kill the call.
+        """
+        goods = {"detail_list": [{"goods_name": "x", "goods_img_url": url}]}
+
+        for endpoint in ("trace_waybill", "follow_waybill"):
+            reply = door.post(endpoint, {**EXAMPLE, "goods_info": goods})
+            assert errcode == reply["errcode"]
+
+    def test_goods__image_text(self, door: Door) -> None:
+        """
+        A refused image is told in Chinese alone.
+        """
+        goods = {"detail_list": [{"goods_name": "x", "goods_img_url": "顺"}]}
+
+        reply = door.post("trace_waybill", {**EXAMPLE, "goods_info": goods})
+
+        assert (9300561, "图片url错误 rid: ") == told(reply)
+
+    def test_goods__too_many(self, door: Door) -> None:
+        """
+        Ten goods are taken, eleven answer -1.
+        """
+        detail = {"goods_name": "x", "goods_img_url": "", "goods_desc": "红"}
+        ten, eleven = {"detail_list": [detail] * 10}, {"detail_list": [detail] * 11}
+
+        token = door.register(goods_info=ten)
+        refused = door.post("trace_waybill", {**EXAMPLE, "goods_info": eleven})
+
+        queried = door.post("query_trace", {"waybill_token": token})
+        assert ten == queried["shop_info"]["goods_info"]
+        assert (
+            -1,
+            "system error detail: [未知异常,请稍后重试] rid: ",
+        ) == told(refused)
+
+    @pytest.mark.parametrize(
+        "goods_info",
+        [{"detail_list": ["x"]}, {"detail_list": [{"goods_name": 1}]}, None, {}],
+    )
+    def test_goods__malformed(self, door: Door, goods_info: Any) -> None:
+        """
+        Registering with goods of the wrong types, or without, is a format error.
+        """
+        reply = door.post("trace_waybill", {**EXAMPLE, "goods_info": goods_info})
+
+        assert (47001, "data format error rid:") == told(reply)
+
+    @with_settings(missing_goods=0)
+    def test_goods__missing(self, door: Door) -> None:
+        """
+        A setting lets a waybill be registered without goods.
+        """
+        token = door.register(goods_info=None)
+
+        reply = door.post("query_trace", {"waybill_token": token})
+
+        assert {"goods_info": {"detail_list": []}} == reply["shop_info"]
+
+    @with_settings(unicode_escapes=47001)
+    def test_goods__escapes_refused(self, door: Door) -> None:
+        """
+        A setting refuses a body with escapes.
+        """
+        body = b'{"waybill_token":"\\u0041"}'
+
+        response = door.send(
+            "POST",
+            OPEN_MSG + "query_trace",
+            params=door.token,
+            data=body,
+            headers=JSON,
+        )
+
+        assert 47001 == response.json()["errcode"]
+
+    def test_goods__escapes_read(self, door: Door) -> None:
+        """
+        By default escapes are read as JSON.
+        """
+        body = json.dumps(EXAMPLE)
+        assert "\\u6d4b" in body
+
+        response = door.send(
+            "POST",
+            OPEN_MSG + "trace_waybill",
+            params=door.token,
+            data=body,
+            headers=JSON,
+        )
+
+        token = response.json()["waybill_token"]
+        queried = door.post("query_trace", {"waybill_token": token})
+        assert GOODS == queried["shop_info"]["goods_info"]
+
+    # Waybills that WeChat does not know, or not yet
+
+    @pytest.mark.parametrize(
+        ("settings", "expected"),
+        [
+            (
+                {"unknown_waybill": 931023},
+                (931023, "waybill not exist detail: [运单不存在] rid: "),
+            ),
+            (
+                {"unknown_waybill": 9300559},
+                (9300559, "waybill not exist detail: [运单不存在] rid: "),
+            ),
+        ],
+        ids=["seen", "document"],
+    )
+    def test_trace_waybill__unknown(
+        self, door: Door, expected: tuple[int, str]
+    ) -> None:
+        """
+        With a setting only waybills that were added are known.
+        """
+        refused = door.post("trace_waybill", EXAMPLE)
+        door.sandbox.add_waybill(WAYBILL_ID)
+        taken = door.post("trace_waybill", EXAMPLE)
+
+        assert expected == told(refused)
+        assert 0 == taken["errcode"]
+
+    @pytest.mark.parametrize("waybill_id", ["", None])
+    def test_trace_waybill__no_waybill_id(
+        self, door: Door, waybill_id: str | None
+    ) -> None:
+        """
+        A registration without a waybill_id is about no waybill.
+        """
+        reply = door.post("trace_waybill", {**EXAMPLE, "waybill_id": waybill_id})
+
+        assert 931023 == reply["errcode"]
+
+    @pytest.mark.parametrize(
+        ("settings", "errcode"),
+        [({"uncollected": 931023}, 931023), ({"uncollected": 9300559}, 9300559)],
+        ids=["seen", "document"],
+    )
+    def test_trace_waybill__uncollected(self, door: Door, errcode: int) -> None:
+        """
+        With a setting a waybill without a route counts as not existing.
+        """
+        early = door.post("trace_waybill", EXAMPLE)
+        door.sandbox.clock.tick(hours=1)
+        token = door.register()
+        late = door.post("query_trace", {"waybill_token": token})
+        door.sandbox.move(WAYBILL_ID, WaybillStatus.NOT_COLLECTED)
+        again = door.post("query_trace", {"waybill_token": token})
+
+        assert errcode == early["errcode"]
+        assert 1 == late["waybill_info"]["status"]
+        assert errcode == again["errcode"]
+
+    # Replies with a route
+
+    def test_query_trace__path(self, door: Door) -> None:
+        """
+        A route is told newest first, with a courier's number among it.
+        """
+        token = door.register(delivery_id="YTO")
+        door.sandbox.clock.tick(hours=33)
+
+        reply = door.post("query_trace", {"waybill_token": token})
+
+        assert [
+            (1779249600 + 33 * 3600, 300003, "【杭州市】快件已签收,感谢使用圆通速递"),
+            (
+                1779249600 + 30 * 3600,
+                300002,
+                "【杭州市】快件正在派送中,派件员李师傅,电话13900139000",
+            ),
+            (
+                1779249600 + 20 * 3600,
+                500001,
+                "【杭州市】快件已到达圆通速递杭州转运中心",
+            ),
+            (
+                1779249600 + 5 * 3600,
+                500001,
+                "【深圳市】快件已到达圆通速递深圳转运中心",
+            ),
+            (
+                1779249600 + 1 * 3600,
+                100001,
+                "【深圳市】圆通速递已揽件,揽件员王师傅,电话13800138000",
+            ),
+        ] == [
+            (step["action_time"], step["action_type"], step["action_msg"])
+            for step in reply["waybill_info"]["path"]["path_action"]
+        ]
+        assert {"delivery_id": "YTO", "delivery_name": "圆通速递"} == reply[
+            "delivery_info"
+        ]
+
+    @pytest.mark.parametrize(
+        ("waybill_id", "delivery_id", "expected"),
+        [
+            ("SF1234567890", None, "SF"),
+            ("JTSD00012345", None, "JTSD"),
+            ("1234567890", None, "ZTO"),
+            ("SF1234567890", "YTO", "YTO"),
+            ("SF1234567890", "no such carrier", "SF"),
+            ("1234567890", "(AU)", "(AU)"),
+        ],
+    )
+    def test_query_trace__carrier(
+        self, door: Door, waybill_id: str, delivery_id: str | None, expected: str
+    ) -> None:
+        """
+        The carrier is the one named, or the one that the number begins with.
+        """
+        token = door.register(waybill_id=waybill_id, delivery_id=delivery_id)
+        door.sandbox.move(waybill_id, WaybillStatus.COLLECTED)
+
+        reply = door.post("query_trace", {"waybill_token": token})
+
+        assert expected == reply["delivery_info"]["delivery_id"]
+
+    @with_settings(path=False, delivery_info=False)
+    def test_query_trace__bare(self, door: Door) -> None:
+        """
+        Settings leave out what the document's example leaves out.
+        """
+        token = door.register()
+        followed = door.post("follow_waybill", EXAMPLE)["waybill_token"]
+        door.sandbox.move(WAYBILL_ID, WaybillStatus.COLLECTED)
+
+        bare = door.post("query_trace", {"waybill_token": token})
+        told_all = door.post("query_follow_trace", {"waybill_token": followed})
+
+        assert {"errcode", "errmsg", "waybill_info", "shop_info"} == set(bare)
+        assert {"status": 1, "waybill_id": WAYBILL_ID} == bare["waybill_info"]
+        assert 1 == len(told_all["waybill_info"]["path"]["path_action"])
+
+    def test_query_trace__every_status(self, door: Door) -> None:
+        """
+        Every status can be reached by hand, even one of tomorrow's.
+        """
+        token = door.register()
+        seen = []
+        for status in (1, 2, 3, 5, 4, 6, 7):
+            door.sandbox.move(WAYBILL_ID, status)
+            info = door.post("query_trace", {"waybill_token": token})["waybill_info"]
+            seen.append((info["status"], info["path"]["path_action"][0]["action_msg"]))
+
+        assert [
+            (1, "【深圳市】中通快递已揽件,揽件员王师傅,电话13800138000"),
+            (2, "【深圳市】快件已到达中通快递深圳转运中心"),
+            (3, "【杭州市】快件正在派送中,派件员李师傅,电话13900139000"),
+            (5, "【杭州市】派送异常,请联系中通快递"),
+            (4, "【杭州市】快件已签收,感谢使用中通快递"),
+            (6, "【杭州市】快件已由驿站代签收"),
+            (7, "未知状态 7"),
+        ] == seen
+
+    def test_query_trace__moved_stays(self, door: Door) -> None:
+        """
+        The clock does not move a parcel that was moved by hand.
+        """
+        token = door.register()
+        door.sandbox.clock.tick(hours=2)
+        door.sandbox.move(WAYBILL_ID, WaybillStatus.EXCEPTION)
+        door.sandbox.clock.tick(days=9)
+
+        info = door.post("query_trace", {"waybill_token": token})["waybill_info"]
+
+        assert 5 == info["status"]
+        assert [400002, 100001] == [
+            step["action_type"] for step in info["path"]["path_action"]
+        ]
+
+    # Magic waybill ids
+
+    @pytest.mark.parametrize(
+        ("waybill_id", "errcode"),
+        [
+            ("ERR931023", 931023),
+            ("ERR931023-5", 931023),
+            ("ERR9300559abc", 9300559),
+            ("ERR-1", -1),
+            ("ERR48001", 48001),
+            ("ERR12345", 12345),
+            ("ERR", 0),
+            ("ERR0", 0),
+            ("ERR12345678", 0),
+            ("XERR931023", 0),
+        ],
+    )
+    def test_magic__err(self, door: Door, waybill_id: str, errcode: int) -> None:
+        """
+        ERR and a number is refused with that number.
+        """
+        reply = door.post("trace_waybill", {**EXAMPLE, "waybill_id": waybill_id})
+
+        assert errcode == reply["errcode"]
+
+    def test_magic__err_text(self, door: Door) -> None:
+        """
+        An errcode that the sandbox has no text for is told as unknown.
+        """
+        reply = door.post("trace_waybill", {**EXAMPLE, "waybill_id": "ERR12345"})
+
+        assert (12345, "unknown error rid: ") == told(reply)
+
+    def test_magic__queryerr(self, door: Door) -> None:
+        """
+        QUERYERR and a number can be registered; queries and updates are refused.
+        """
+        token = door.register(waybill_id="QUERYERR931023")
+
+        for endpoint in ("query_trace", "update_waybill_goods"):
+            reply = door.post(endpoint, {"waybill_token": token, "goods_info": GOODS})
+            assert 931023 == reply["errcode"]
+
+    def test_magic__status(self, door: Door) -> None:
+        """
+        STATUS and a number is a parcel that has this status and keeps it.
+        """
+        token = door.register(waybill_id="STATUS6-a")
+        door.sandbox.clock.tick(days=9)
+
+        info = door.post("query_trace", {"waybill_token": token})["waybill_info"]
+
+        assert 6 == info["status"]
+        assert 1 == len(info["path"]["path_action"])
+
+    # Quotas
+
+    @with_settings(appid_daily_limit=3)
+    def test_quota__appid(self, door: Door) -> None:
+        """
+        One app's calls are limited for each component, until midnight in China.
+        """
+        for _ in range(3):
+            assert 0 == door.post("get_delivery_list", {})["errcode"]
+        refused = door.post("get_delivery_list", {})
+        other_component = door.post("follow_waybill", EXAMPLE)
+        other = door.sandbox.add_app()
+        other_app = door.post(
+            "get_delivery_list", {}, door.sandbox.access_token(other.appid)
+        )
+        door.sandbox.clock.tick(hours=12)
+        next_day = door.post("get_delivery_list", {})
+
+        assert (45009, "reach max api daily quota limit rid: ") == told(refused)
+        assert 0 == other_component["errcode"]
+        assert 0 == other_app["errcode"]
+        assert 0 == next_day["errcode"]
+
+    def test_quota__message_user(self, door: Door) -> None:
+        """
+        The message component allows 50 calls about one user a day.
+        """
+        token = door.post("follow_waybill", EXAMPLE)["waybill_token"]
+        for _ in range(49):
+            reply = door.post("query_follow_trace", {"waybill_token": token})
+            assert 0 == reply["errcode"]
+
+        refused = door.post("query_follow_trace", {"waybill_token": token})
+        of_the_other = door.post("trace_waybill", EXAMPLE)
+        of_another_user = door.post(
+            "follow_waybill", {**EXAMPLE, "openid": OTHER_OPENID}
+        )
+
+        assert 9300513 == refused["errcode"]
+        assert 0 == of_the_other["errcode"]
+        assert 0 == of_another_user["errcode"]
+
+    @with_settings(user_daily_limit_message=1000)
+    def test_quota__bound(self, door: Door) -> None:
+        """
+        A user can be bound to 100 open waybills.
+        """
+        for number in range(100):
+            reply = door.post("follow_waybill", {**EXAMPLE, "waybill_id": f"W{number}"})
+            assert 0 == reply["errcode"]
+
+        refused = door.post("follow_waybill", {**EXAMPLE, "waybill_id": "W100"})
+        again = door.post("follow_waybill", {**EXAMPLE, "waybill_id": "W5"})
+        traced = door.post("trace_waybill", {**EXAMPLE, "waybill_id": "W100"})
+        door.sandbox.move("W5", WaybillStatus.SIGNED)
+        after_one_was_signed = door.post(
+            "follow_waybill", {**EXAMPLE, "waybill_id": "W100"}
+        )
+
+        assert 9300513 == refused["errcode"]
+        assert 0 == again["errcode"]
+        assert 0 == traced["errcode"]
+        assert 0 == after_one_was_signed["errcode"]
+
+    @with_settings(calls_per_second=2, calls_per_minute=3)
+    def test_quota__pace(self, door: Door) -> None:
+        """
+        Calls that come too fast are refused until the second or the minute is over.
+        """
+        first = [door.post("get_delivery_list", {}) for _ in range(3)]
+        door.sandbox.clock.tick(seconds=1)
+        second = [door.post("get_delivery_list", {}) for _ in range(2)]
+        door.sandbox.clock.tick(minutes=1)
+        third = door.post("get_delivery_list", {})
+
+        assert [0, 0] == [reply["errcode"] for reply in first[:2]]
+        assert (45009, "reach max api second frequence limit rid: ") == told(first[2])
+        assert 0 == second[0]["errcode"]
+        assert (
+            45011,
+            "api minute-quota reach limit, must slower, retry next minute rid: ",
+        ) == told(second[1])
+        assert 0 == third["errcode"]
+
+    # Permission
+
+    @with_settings(opened=False)
+    def test_permission__not_opened(self, door: Door) -> None:
+        """
+        An app without the logistics service is refused, until it is opened for it.
+        """
+        refused = door.post("get_delivery_list", {})
+        opened = door.post("open_query_plugin", {})
+        taken = door.post("get_delivery_list", {})
+
+        assert (48001, "api unauthorized rid: ") == told(refused)
+        assert {"errcode": 0, "errmsg": "ok"} == opened
+        assert 0 == taken["errcode"]
