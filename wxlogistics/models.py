@@ -57,8 +57,12 @@ class WaybillStatus(enum.IntEnum):
         member._value_ = value
         return member
 
-    # As Python 3.11 and newer print an IntEnum; 3.10 would print the member's name.
+    # As Python 3.11 and newer print an IntEnum; 3.10 would print the member's name, and
+    # with __str__ alone would refuse f"{status:d}".
     __str__ = int.__repr__
+
+    def __format__(self, format_spec: str) -> str:
+        return int.__format__(self, format_spec)
 
     @property
     def label(self) -> str:
