@@ -12,16 +12,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         from .cli import main as run
+
+        return run(argv)
     except ModuleNotFoundError as error:
-        if error.name not in ("click", "rich"):
+        missing = (error.name or "").partition(".")[0]
+        if missing not in ("click", "rich"):
             raise
-        print(
-            f"wxlogistics: the command line needs {error.name}; install it with\n"
-            "    pip install 'wxlogistics[cli,sandbox]'",
-            file=sys.stderr,
-        )
-        return 2
-    return run(argv)
+        says = f"the command line needs {missing}: pip install 'wxlogistics[cli]'"
+    except ImportError as error:
+        # The sandbox's own words on what to install.
+        says = str(error)
+    print(f"wxlogistics: {says}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

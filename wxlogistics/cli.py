@@ -60,8 +60,4 @@ def main(argv: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except ImportError as error:
-        # The sandbox's own words on what to install.
-        click.echo(f"wxlogistics: {error}", err=True)
-        return 2
     return int(code or 0)

@@ -48,25 +48,29 @@ class Demo:
         failures: What did not come out as it should.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, sandbox: Sandbox) -> None:
         self._console = console
+        self._sandbox = sandbox
         self.failures: list[str] = []
 
     def run(self) -> None:
         """
-        Run the whole example against a sandbox of its own.
+        Run the whole example.
         """
-        sandbox = Sandbox()
+        sandbox = self._sandbox
         with sandbox.serve() as server:
             tokens = StableToken(sandbox.appid, sandbox.secret, base_url=server.url)
             with Client(tokens, base_url=server.url) as client:
                 self._say(f"[bold]wxlogistics demo[/]  a sandbox at {server.url}")
-                waybill_token = self._register(client)
-                self._follow(client, sandbox, waybill_token)
-                self._update(client, waybill_token)
-                self._refuse(client)
+                waybill_token = self.register(client)
+                self.follow(client, waybill_token)
+                self.update(client, waybill_token)
+                self.refuse(client)
 
-    def _register(self, client: Client) -> str:
+    def register(self, client: Client) -> str:
+        """
+        Register a waybill with its two goods.
+        """
         self._head(1, "Register a waybill: client.trace_waybill(…)")
         waybill_token = client.trace_waybill(
             openid=OPENID,
@@ -81,25 +85,34 @@ class Demo:
         self._check("a waybill_token of 64 characters", len(waybill_token) == 64)
         return waybill_token
 
-    def _follow(self, client: Client, sandbox: Sandbox, waybill_token: str) -> None:
+    def follow(self, client: Client, waybill_token: str) -> None:
+        """
+        Query after each step of the parcel.
+        """
         self._head(2, "See the parcel move: client.query_trace(waybill_token)")
         for status in ROUTE:
             if status:
-                sandbox.clock.tick(hours=9)
-                sandbox.move(WAYBILL_ID, status)
+                self._sandbox.clock.tick(hours=9)
+                self._sandbox.move(WAYBILL_ID, status)
             trace = client.query_trace(waybill_token)
             self._show(trace)
             self._check(f"status {status}", trace.status == status)
         self._check("the goods as registered", trace.goods == TWO_GOODS.detail_list)
 
-    def _update(self, client: Client, waybill_token: str) -> None:
+    def update(self, client: Client, waybill_token: str) -> None:
+        """
+        Replace the goods.
+        """
         self._head(3, "Correct the goods: client.update_waybill_goods(…)")
         client.update_waybill_goods(waybill_token, NEW_GOODS)
         goods = client.query_trace(waybill_token).goods
         self._row("goods", _names(goods))
         self._check("the goods as updated", goods == NEW_GOODS.detail_list)
 
-    def _refuse(self, client: Client) -> None:
+    def refuse(self, client: Client) -> None:
+        """
+        Catch a refusal as a user's code would.
+        """
         self._head(4, "Catch a refusal")
         self._say("  [cyan]try[/]:")
         self._say('      client.query_trace("not a waybill_token")')
@@ -144,12 +157,12 @@ def _names(goods: tuple[GoodsDetail, ...]) -> str:
     return ", ".join(detail.goods_name or "?" for detail in goods)
 
 
-def run(console: Console | None = None) -> int:
+def run(console: Console | None = None, sandbox: Sandbox | None = None) -> int:
     """
     Run the demo and return its exit code: 0 only if every step gave what it should.
     """
     console = console or Console()
-    demo = Demo(console)
+    demo = Demo(console, sandbox or Sandbox())
     demo.run()
     if demo.failures:
         console.print(f"\n[bold red]✗ {len(demo.failures)} steps failed[/]")
