@@ -36,6 +36,9 @@ _OPEN_MSG = "/cgi-bin/express/delivery/open_msg/"
 # would lead the first one away.
 _PATH = re.compile(r"(/[\w.~%-]*)+", re.ASCII)
 
+# What a key of WeChat's looks like.
+_KEY = re.compile("[a-z_]{1,40}")
+
 
 class Client:
     """
@@ -357,9 +360,9 @@ class Client:
         reply = self._call(endpoint, payload, repeatable=True)
         waybill_token = text(reply.get("waybill_token"))
         if not waybill_token:
-            raise UnexpectedResponseError(
-                endpoint, 200, ", ".join(reply)[:200], "no waybill_token"
-            )
+            # A stranger's keys could be anything, an openid sent back included.
+            keys = ", ".join(filter(_KEY.fullmatch, reply))[:200]
+            raise UnexpectedResponseError(endpoint, 200, keys, "no waybill_token")
         return waybill_token
 
     def _query(
