@@ -47,7 +47,8 @@ class Door:
     session: requests.Session
 
     def send(self, method: str, path: str, **options: Any) -> requests.Response:
-        return self.session.request(method, self.base_url + path, timeout=10, **options)
+        options.setdefault("timeout", 10)
+        return self.session.request(method, self.base_url + path, **options)
 
     @property
     def token(self) -> dict[str, str]:

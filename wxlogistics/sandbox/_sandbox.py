@@ -94,10 +94,9 @@ class Sandbox:
         """
         Add another mini-program, as ``appid`` and ``secret`` or made up.
         """
-        whitelist = None if ip_whitelist is None else tuple(ip_whitelist)
         with self.world.lock:
             return self.world.tokens.add_app(
-                appid, secret, opened=opened, ip_whitelist=whitelist
+                appid, secret, opened=opened, ip_whitelist=ip_whitelist
             )
 
     def add_component(
@@ -110,10 +109,9 @@ class Sandbox:
         """
         Add a service provider (第三方平台), whose ``ticket`` gets it a token.
         """
-        whitelist = None if ip_whitelist is None else tuple(ip_whitelist)
         with self.world.lock:
             return self.world.tokens.add_component(
-                appid, secret, ip_whitelist=whitelist
+                appid, secret, ip_whitelist=ip_whitelist
             )
 
     def authorize(
@@ -141,7 +139,7 @@ class Sandbox:
         """
         with self.world.lock:
             return self.world.tokens.authorize(
-                component_appid, appid or self.appid, tuple(permissions)
+                component_appid, appid or self.appid, permissions
             ).refresh_token
 
     def change_refresh_token(

@@ -118,6 +118,16 @@ def _calls(
     return [attrs.asdict(call, recurse=False) for call in calls[-int(last) :]]
 
 
+def _tokens(sandbox: Sandbox) -> dict[str, Any]:
+    fetches = sandbox.token_fetches
+    return {
+        "total": fetches.total,
+        "refused": fetches.refused,
+        "forced": fetches.forced,
+        "forced_spacing": fetches.forced_spacing,
+    }
+
+
 def _replace(sandbox: Sandbox, data: Any) -> None:
     sandbox.world.become(state.restore(data, sandbox.clock))
 
@@ -145,6 +155,7 @@ _COMMANDS: dict[tuple[str, str], _Command] = {
     ("POST", "authorize"): lambda sandbox, fields: {
         "authorizer_refresh_token": sandbox.authorize(**fields)
     },
+    ("GET", "tokens"): lambda sandbox, fields: _tokens(sandbox),
     ("POST", "tokens/revoke"): lambda sandbox, fields: {
         "revoked": sandbox.revoke_tokens(**fields)
     },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Iterable
 
 import attrs
 
@@ -14,10 +14,13 @@ def _route(value: Any) -> tuple[tuple[float, WaybillStatus], ...]:
     return tuple((float(hours), WaybillStatus(status)) for hours, status in value)
 
 
-def _strings(value: Any) -> tuple[str, ...] | None:
-    if isinstance(value, str):
+def whitelist(addresses: Iterable[str] | None) -> tuple[str, ...] | None:
+    """
+    *addresses* as a tuple, if they are no lone string.
+    """
+    if isinstance(addresses, str):
         raise TypeError("ip_whitelist takes a list of addresses, not one string")
-    return None if value is None else tuple(value)
+    return None if addresses is None else tuple(addresses)
 
 
 @attrs.frozen(kw_only=True)
@@ -112,7 +115,9 @@ class Settings:
     appid: str = ""
     secret: str = ""
     opened: bool = True
-    ip_whitelist: tuple[str, ...] | None = attrs.field(default=None, converter=_strings)
+    ip_whitelist: tuple[str, ...] | None = attrs.field(
+        default=None, converter=whitelist
+    )
 
     unknown_waybill: int = 0
     uncollected: int = 0

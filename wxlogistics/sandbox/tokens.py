@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import deque
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 import attrs
 
@@ -13,7 +13,7 @@ from .clock import Clock
 from .errcodes import Refusal
 from .mint import Mint
 from .quotas import Quotas
-from .settings import Settings
+from .settings import Settings, whitelist
 
 #: The permission set (权限集) that a service provider needs for the logistics plugin.
 LOGISTICS_PERMISSION = 45
@@ -23,6 +23,10 @@ _GRACE = 300
 
 #: WeChat renews a stable token when less than this is left of it.
 _RENEW_EARLY = 300
+
+
+def _numbers(values: Iterable[int]) -> tuple[int, ...]:
+    return tuple(values)
 
 
 @attrs.define
@@ -43,7 +47,9 @@ class App:
     appid: str
     secret: str
     opened: bool = True
-    ip_whitelist: tuple[str, ...] | None = None
+    ip_whitelist: tuple[str, ...] | None = attrs.field(
+        default=None, converter=whitelist
+    )
 
 
 @attrs.define
@@ -74,7 +80,7 @@ class Authorization:
     component_appid: str
     appid: str
     refresh_token: str
-    permissions: tuple[int, ...] = (LOGISTICS_PERMISSION,)
+    permissions: tuple[int, ...] = attrs.field(converter=_numbers)
     old_refresh_token: str = ""
     old_until: float = 0.0
 
@@ -160,7 +166,7 @@ class Tokens:
         secret: str | None = None,
         *,
         opened: bool = True,
-        ip_whitelist: tuple[str, ...] | None = None,
+        ip_whitelist: Iterable[str] | None = None,
     ) -> App:
         """
         Add a mini-program.
@@ -179,7 +185,7 @@ class Tokens:
         appid: str | None = None,
         secret: str | None = None,
         *,
-        ip_whitelist: tuple[str, ...] | None = None,
+        ip_whitelist: Iterable[str] | None = None,
     ) -> Component:
         """
         Add a service provider.
@@ -194,7 +200,7 @@ class Tokens:
         return component
 
     def authorize(
-        self, component_appid: str, appid: str, permissions: tuple[int, ...]
+        self, component_appid: str, appid: str, permissions: Iterable[int]
     ) -> Authorization:
         """
         Let a service provider act for a mini-program.
@@ -245,6 +251,8 @@ class Tokens:
         """
         The stable token of *appid*: the same one until shortly before its end.
         """
+        if appid not in self.apps:
+            raise LookupError(f"no app {appid!r} in the sandbox")
         now = self._clock.now()
         token = self.issued.get(self.latest.get(f"stable {appid}", ""))
         if (

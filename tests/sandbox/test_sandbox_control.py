@@ -1,0 +1,320 @@
+"""The control API, over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any, Iterator
+
+import attrs
+import pytest
+import requests
+from conftest import EXAMPLE, GOODS, NOON, OPENID, WAYBILL_ID, Door
+
+from wxlogistics.sandbox import Sandbox, control
+
+
+@attrs.define
+class Control:
+    """
+    A caller of the control API, and the door beside it.
+    """
+
+    door: Door
+
+    def __call__(
+        self, method: str, name: str, fields: Any = None, **options: Any
+    ) -> requests.Response:
+        return self.door.send(method, f"/_sandbox/{name}", json=fields, **options)
+
+    def post(self, name: str, **fields: Any) -> Any:
+        response = self("POST", name, fields)
+        assert 200 == response.status_code, response.text
+        return response.json()
+
+    def get(self, name: str, **query: Any) -> Any:
+        response = self("GET", name, params=query)
+        assert 200 == response.status_code, response.text
+        return response.json()
+
+
+@pytest.fixture
+def api(served_door: Door) -> Iterator[Control]:
+    """
+    The control API of a served sandbox.
+    """
+    return Control(served_door)
+
+
+class TestControl:
+    """
+    Each command does what its counterpart in Python does.
+    """
+
+    def test_about(self, api: Control) -> None:
+        """
+        The first page has all that a caller needs.
+        """
+        sandbox = api.door.sandbox
+
+        assert {
+            "appid": sandbox.appid,
+            "secret": sandbox.secret,
+            "access_token": sandbox.access_token(),
+            "now": NOON,
+            "speed": 0,
+        } == api.get("")
+
+    def test_tick(self, api: Control) -> None:
+        """
+        Time passes, and the new time is told.
+        """
+        assert {"now": NOON + 3 * 3600} == api.post("tick", hours=3)
+        assert NOON + 3 * 3600 == api.door.sandbox.clock.now()
+
+    def test_move(self, api: Control) -> None:
+        """
+        A parcel is moved.
+        """
+        token = api.door.register()
+
+        api.post("move", waybill_id=WAYBILL_ID, status=5, message="雨")
+
+        info = api.door.post("query_trace", {"waybill_token": token})["waybill_info"]
+        assert 5 == info["status"]
+        assert "雨" == info["path"]["path_action"][0]["action_msg"]
+
+    def test_fail(self, api: Control) -> None:
+        """
+        Faults are set, listed and taken back.
+        """
+        fault = api.post("fail", endpoint="query_trace", errcode=-1, times=None)
+        listed = api.get("faults")
+        api.post("mend", fault=fault["number"])
+
+        assert ("query_trace", -1, None) == (
+            fault["endpoint"],
+            fault["errcode"],
+            fault["times"],
+        )
+        assert [fault] == listed
+        assert [] == api.get("faults")
+
+    def test_calls(self, api: Control) -> None:
+        """
+        Calls are listed, all, by endpoint, after a number or the last ones.
+        """
+        api.door.register()
+        for _ in range(3):
+            api.door.post("get_delivery_list", {})
+
+        calls = api.get("calls")
+        by_endpoint = api.get("calls", endpoint="trace_waybill")
+
+        assert [1, 2, 3, 4] == [call["number"] for call in calls]
+        assert ("trace_waybill", EXAMPLE, 200) == (
+            calls[0]["endpoint"],
+            calls[0]["payload"],
+            calls[0]["status"],
+        )
+        assert calls[:1] == by_endpoint
+        assert calls[2:] == api.get("calls", after=2)
+        assert calls[3:] == api.get("calls", last=1)
+
+    def test_counters(self, api: Control) -> None:
+        """
+        Counters are told by app and user.
+        """
+        api.door.register()
+
+        assert {
+            "apps": {api.door.sandbox.appid: {"query": 1}},
+            "users": {OPENID: {"query": 1}},
+        } == api.get("counters")
+
+    def test_token_fetches(self, api: Control) -> None:
+        """
+        Token fetches are told with their spacing.
+        """
+        api.door.stable_token(force_refresh=True)
+        api.door.sandbox.clock.tick(seconds=31)
+        api.door.stable_token(force_refresh=True)
+
+        assert {
+            "total": 2,
+            "refused": 0,
+            "forced": 2,
+            "forced_spacing": [31.0],
+        } == api.get("tokens")
+
+    def test_revoke(self, api: Control) -> None:
+        """
+        Tokens are revoked.
+        """
+        token = api.door.sandbox.access_token()
+
+        assert {"revoked": 0} == api.post("tokens/revoke", appid="wx0")
+        assert {"revoked": 1} == api.post("tokens/revoke")
+        assert 40001 == api.door.post("get_delivery_list", {}, token)["errcode"]
+
+    def test_reset(self, api: Control) -> None:
+        """
+        Everything that happened is forgotten.
+        """
+        api.door.register()
+
+        assert api.post("reset") is None
+        assert [] == api.get("calls")
+
+    def test_state(self, api: Control) -> None:
+        """
+        The state can be taken and put back.
+        """
+        token = api.door.register()
+        state = api.get("state")
+        api.post("reset")
+        api.post("tick", days=1)
+
+        assert 200 == api("PUT", "state", state).status_code
+
+        reply = api.door.post("query_trace", {"waybill_token": token})
+        assert GOODS == reply["shop_info"]["goods_info"]
+        assert NOON == api.door.sandbox.clock.now()
+
+    def test_state__damaged(self, api: Control) -> None:
+        """
+        A damaged state is refused and changes nothing.
+        """
+        api.door.register()
+        state = api.get("state")
+
+        response = api("PUT", "state", {**state, "users": 1})
+
+        assert 400 == response.status_code
+        assert "damaged" in response.json()["error"]
+        assert state == api.get("state")
+
+    def test_people(self, api: Control) -> None:
+        """
+        Users, waybills, apps and service providers are added.
+        """
+        sandbox = api.door.sandbox
+        app = api.post("apps", appid="wx1", ip_whitelist=["203.0.113.7"])
+        component = api.post("components", secret="s")
+        refresh_token = api.post(
+            "authorize", component_appid=component["appid"], appid="wx1"
+        )
+        api.post("waybills", waybill_id="W", delivery_id="YTO")
+        user = api.post("users", appid="wx1")
+
+        assert ("wx1", ["203.0.113.7"]) == (app["appid"], app["ip_whitelist"])
+        assert "s" == component["secret"]
+        assert refresh_token["authorizer_refresh_token"].startswith("refreshtoken@@@")
+        assert "YTO" == sandbox.world.parcels["W"].delivery_id
+        assert "wx1" == sandbox.world.users[user["openid"]]
+
+    @pytest.mark.parametrize(
+        ("method", "name", "fields", "problem"),
+        [
+            ("POST", "move", {"waybill_id": "W", "status": 4}, "no waybill 'W'"),
+            ("POST", "move", {}, "missing 2 required"),
+            ("POST", "tick", {"weeks": 1}, "unexpected keyword argument"),
+            ("POST", "tick", {"hours": -1}, "time only moves forward"),
+            ("POST", "fail", {"endpoint": "x", "errcode": 1}, "no endpoint 'x'"),
+            ("POST", "tick", [], "the body is a JSON object"),
+            ("POST", "mend", {"number": 1}, "unexpected keyword argument"),
+        ],
+    )
+    def test_mistake(
+        self, api: Control, method: str, name: str, fields: Any, problem: str
+    ) -> None:
+        """
+        A mistake is told with HTTP 400.
+        """
+        response = api(method, name, fields)
+
+        assert 400 == response.status_code
+        assert problem in response.json()["error"]
+
+    def test_mistake__no_json(self, api: Control) -> None:
+        """
+        So is a body that is no JSON; its Content-Type does not matter.
+        """
+        bad = api.door.send("POST", "/_sandbox/tick", data=b"{")
+        good = api.door.send(
+            "POST",
+            "/_sandbox/tick",
+            data=b'{"hours": 1}',
+            headers={"Content-Type": "application/x-www-form-urlencoded"},
+        )
+
+        assert 400 == bad.status_code
+        assert 200 == good.status_code
+
+    def test_unknown(self, api: Control) -> None:
+        """
+        An unknown command is answered with those that there are.
+        """
+        response = api("GET", "tick")
+
+        assert 404 == response.status_code
+        assert "POST /_sandbox/tick" in response.json()["known"]
+
+    def test_is_not_a_call(self, api: Control) -> None:
+        """
+        The control API leaves no trace among the calls.
+        """
+        api.get("counters")
+
+        assert [] == api.door.sandbox.calls
+
+
+class TestStrangers:
+    """
+    Web pages must not reach the control API through a browser on this machine.
+    """
+
+    @pytest.mark.parametrize(
+        ("headers", "status"),
+        [
+            ({"Host": "localhost:8790"}, 200),
+            ({"Host": "127.0.0.1"}, 200),
+            ({"Host": "[::1]:8790"}, 200),
+            ({"Host": "192.168.1.5:8790"}, 200),
+            ({"Host": "sandbox:8790"}, 200),
+            ({"Host": "evil.example:8790"}, 403),
+            ({"Host": "localhost.evil.example"}, 403),
+            ({"Host": "[::1"}, 403),
+            ({"Host": ""}, 403),
+            ({}, 403),
+            ({"Host": "localhost:8790", "Origin": "http://localhost:8790"}, 200),
+            ({"Host": "localhost:8790", "Origin": "http://evil.example"}, 403),
+            ({"Host": "localhost:8790", "Origin": "http://localhost:1"}, 403),
+            ({"Host": "localhost:8790", "Origin": "null"}, 403),
+            ({"Host": "evil.example", "Origin": "http://evil.example"}, 403),
+        ],
+    )
+    def test_answer__host_and_origin(
+        self, sandbox: Sandbox, headers: dict[str, str], status: int
+    ) -> None:
+        """
+        Foreign names in Host and other pages in Origin are refused.
+        """
+        answer = control.answer(
+            sandbox,
+            "POST",
+            "/_sandbox/tick",
+            "",
+            headers,
+            b'{"hours": 1}',
+            allowed_hosts=["sandbox"],
+        )
+
+        assert status == answer.status
+        assert (NOON + 3600 if status == 200 else NOON) == sandbox.clock.now()
+
+    def test_serve__foreign_host(self, api: Control) -> None:
+        """
+        The server asks for this on its own.
+        """
+        response = api("POST", "reset", headers={"Host": "evil.example"})
+
+        assert 403 == response.status_code

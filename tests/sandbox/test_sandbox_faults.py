@@ -1,0 +1,217 @@
+"""Faults on demand, through each door of the sandbox."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import requests
+from conftest import EXAMPLE, GOODS, OPEN_MSG, OPENID, WAYBILL_ID, Door, told
+
+
+class TestFail:
+    """
+    `Sandbox.fail()` and `Sandbox.mend()`.
+    """
+
+    def query(self, door: Door, token: str, **options: Any) -> requests.Response:
+        return door.send(
+            "POST",
+            OPEN_MSG + "query_trace",
+            params=door.token,
+            json={"waybill_token": token},
+            **options,
+        )
+
+    def errcodes(self, door: Door, token: str, count: int) -> list[int]:
+        return [self.query(door, token).json()["errcode"] for _ in range(count)]
+
+    def test_fail__times(self, door: Door) -> None:
+        """
+        The next two calls are refused, the third is not.
+        """
+        token = door.register()
+        door.sandbox.fail("query_trace", errcode=-1, times=2)
+
+        assert [-1, -1, 0] == self.errcodes(door, token, 3)
+
+    def test_fail__once(self, door: Door) -> None:
+        """
+        Without a number it is one call.
+        """
+        token = door.register()
+        door.sandbox.fail("query_trace", errcode=45009)
+
+        assert [45009, 0] == self.errcodes(door, token, 2)
+
+    def test_fail__text(self, door: Door) -> None:
+        """
+        The text is WeChat's, with a rid, or one's own without.
+        """
+        token = door.register()
+        door.sandbox.fail("query_trace", errcode=48001)
+        door.sandbox.fail("query_trace", errcode=-1, errmsg="哎呀")
+        door.sandbox.fail("query_trace", errcode=40164)
+
+        assert (48001, "api unauthorized rid: ") == told(self.query(door, token).json())
+        assert {"errcode": -1, "errmsg": "哎呀"} == self.query(door, token).json()
+        assert (
+            40164,
+            "invalid ip 127.0.0.1 ipv6 ::ffff:127.0.0.1, not in whitelist rid: ",
+        ) == told(self.query(door, token).json())
+
+    def test_fail__has_no_effect(self, door: Door) -> None:
+        """
+        A refused call changes nothing and counts for no quota.
+        """
+        token = door.register()
+        door.sandbox.fail("update_waybill_goods", errcode=-1)
+        before = door.sandbox.counters
+
+        reply = door.post(
+            "update_waybill_goods",
+            {"waybill_token": token, "goods_info": {"detail_list": [{}]}},
+        )
+
+        assert -1 == reply["errcode"]
+        assert before == door.sandbox.counters
+        queried = self.query(door, token).json()
+        assert GOODS == queried["shop_info"]["goods_info"]
+
+    def test_fail__other_endpoints(self, door: Door) -> None:
+        """
+        Only the endpoint named is concerned, or all with a star.
+        """
+        token = door.register()
+        door.sandbox.fail("trace_waybill", errcode=-1)
+        untouched = self.errcodes(door, token, 1)
+        door.sandbox.fail("*", errcode=45011, times=2)
+
+        assert [0] == untouched
+        assert [45011] == self.errcodes(door, token, 1)
+        assert -1 == door.post("trace_waybill", EXAMPLE)["errcode"]
+        assert 45011 == door.stable_token()["errcode"]
+
+    def test_fail__user(self, door: Door) -> None:
+        """
+        A fault for one user concerns registrations and queries about that user.
+        """
+        mine = door.register()
+        other = door.register(openid="o" + "B" * 27)
+        door.sandbox.fail("*", errcode=-1, openid=OPENID, times=None)
+
+        assert [-1] == self.errcodes(door, mine, 1)
+        assert [0] == self.errcodes(door, other, 1)
+        assert -1 == door.post("trace_waybill", EXAMPLE)["errcode"]
+
+    def test_fail__waybill(self, door: Door) -> None:
+        """
+        A fault for one waybill concerns registrations and queries of it.
+        """
+        mine = door.register()
+        other = door.register(waybill_id="W2")
+        door.sandbox.fail("*", errcode=-1, waybill_id=WAYBILL_ID, times=None)
+
+        assert [-1] == self.errcodes(door, mine, 1)
+        assert [0] == self.errcodes(door, other, 1)
+        assert -1 == door.post("trace_waybill", EXAMPLE)["errcode"]
+
+    def test_fail__status(self, door: Door) -> None:
+        """
+        A server on the way answers with a page of its own.
+        """
+        token = door.register()
+        door.sandbox.fail("query_trace", status=502)
+        door.sandbox.fail("query_trace", status=200, body="<html>顺</html>")
+
+        bad, strange = self.query(door, token), self.query(door, token)
+
+        assert 502 == bad.status_code
+        assert b"<html><body><h1>502</h1></body></html>\n" == bad.content
+        assert "text/html" == bad.headers["Content-Type"].partition(";")[0]
+        assert 200 == strange.status_code
+        assert "<html>顺</html>" == strange.content.decode()
+
+    def test_fail__drop(self, door: Door) -> None:
+        """
+        The connection breaks, though the call has had its effect.
+        """
+        door.sandbox.fail("trace_waybill", drop=True)
+
+        with pytest.raises(requests.ConnectionError):
+            door.post("trace_waybill", EXAMPLE)
+
+        assert WAYBILL_ID in door.sandbox.world.parcels
+        assert ("trace_waybill", 0, 0) == (
+            door.sandbox.calls[-1].endpoint,
+            door.sandbox.calls[-1].status,
+            door.sandbox.calls[-1].errcode,
+        )
+
+    def test_fail__delay_beyond_the_timeout(self, door: Door) -> None:
+        """
+        A delay that is longer than the caller waits is a timeout.
+        """
+        token = door.register()
+        door.sandbox.fail("query_trace", delay=30, times=None)
+
+        with pytest.raises(requests.ReadTimeout):
+            self.query(door, token, timeout=(5, 0.1))
+
+    def test_fail__delay(self, door: Door) -> None:
+        """
+        A delay within the timeout is an answer; with an errcode, a late refusal.
+        """
+        token = door.register()
+        door.sandbox.fail("query_trace", delay=0.1)
+        door.sandbox.fail("query_trace", delay=0.1, errcode=-1)
+
+        assert [0, -1] == self.errcodes(door, token, 2)
+        assert [True, True] == [
+            100 <= call.milliseconds for call in door.sandbox.calls[-2:]
+        ]
+
+    def test_mend(self, door: Door) -> None:
+        """
+        Faults can be taken back, one or all.
+        """
+        token = door.register()
+        first = door.sandbox.fail("query_trace", errcode=-1, times=None)
+        second = door.sandbox.fail("query_trace", errcode=45011, times=None)
+
+        seen = self.errcodes(door, token, 1)
+        door.sandbox.mend(first)
+        seen += self.errcodes(door, token, 1)
+        door.sandbox.mend(second.number)
+        seen += self.errcodes(door, token, 1)
+        door.sandbox.fail("query_trace", errcode=-1)
+        door.sandbox.mend()
+        seen += self.errcodes(door, token, 1)
+
+        assert [-1, 45011, 0, 0] == seen
+
+    @pytest.mark.parametrize(
+        ("endpoint", "options", "problem"),
+        [
+            ("query_traces", {"errcode": -1}, "no endpoint 'query_traces'"),
+            ("query_trace", {}, "say what goes wrong"),
+            ("query_trace", {"errcode": 0}, "errcode is"),
+            ("query_trace", {"errcode": "-1"}, "errcode is"),
+            ("query_trace", {"errmsg": "x", "drop": True}, "errmsg goes with"),
+            ("query_trace", {"status": 99}, "status is"),
+            ("query_trace", {"status": "502"}, "status is"),
+            ("query_trace", {"delay": -1}, "delay is"),
+            ("query_trace", {"delay": float("nan")}, "delay is"),
+            ("query_trace", {"delay": "1"}, "delay is"),
+            ("query_trace", {"errcode": -1, "times": 0}, "times is"),
+            ("query_trace", {"errcode": -1, "times": 1.5}, "times is"),
+        ],
+    )
+    def test_fail__nonsense(
+        self, sandbox: Any, endpoint: str, options: dict[str, Any], problem: str
+    ) -> None:
+        """
+        A fault that makes no sense is told at once.
+        """
+        with pytest.raises(ValueError, match=problem):
+            sandbox.fail(endpoint, **options)

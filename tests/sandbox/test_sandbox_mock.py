@@ -1,0 +1,413 @@
+"""Door 1: in process, through `responses`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import responses
+from conftest import EXAMPLE, OPEN_MSG, WAYBILL_ID
+
+from wxlogistics import (
+    ApiError,
+    GoodsDetail,
+    GoodsInfo,
+    TransportError,
+    WaybillStatus,
+)
+from wxlogistics.sandbox import Sandbox
+from wxlogistics.sandbox.mock import MockedSandbox
+
+#: The document's example as arguments of the client.
+REGISTRATION: dict[str, Any] = {
+    **EXAMPLE,
+    "goods_info": GoodsInfo([GoodsDetail("测试名字", "www.qq.com")]),
+}
+
+QUERY_URL = "https://api.weixin.qq.com" + OPEN_MSG + "query_trace"
+
+
+def query(host: str = "api.weixin.qq.com") -> int:
+    """
+    The errcode of a call without a token, which shows that the sandbox answers.
+    """
+    response = requests.post(f"https://{host}{OPEN_MSG}query_trace", timeout=5)
+    return response.json()["errcode"]
+
+
+class TestMock:
+    """
+    `Sandbox.mock()`.
+    """
+
+    def test_mock__client(self) -> None:
+        """
+        The ready client registers and follows a parcel.
+        """
+        with Sandbox().mock() as wechat:
+            token = wechat.client.trace_waybill(**REGISTRATION)
+            before = wechat.client.query_trace(token)
+            wechat.move(WAYBILL_ID, WaybillStatus.SIGNED)
+            after = wechat.client.query_trace(token)
+
+        assert WaybillStatus.NOT_COLLECTED is before.status
+        assert WaybillStatus.SIGNED is after.status
+        assert 3 == len(wechat.calls)
+
+    def test_mock__client_after_a_revocation(self) -> None:
+        """
+        The ready client goes on with another token when tokens are revoked.
+        """
+        with Sandbox().mock() as wechat:
+            wechat.client.get_delivery_list()
+            wechat.revoke_tokens()
+            carriers = wechat.client.get_delivery_list()
+
+        assert "Interparcel" == carriers[0].delivery_name
+        assert [0, 0] == [call.errcode for call in wechat.calls]
+
+    def test_mock__shares_the_world(self) -> None:
+        """
+        The view and the sandbox are one world.
+        """
+        sandbox = Sandbox()
+        with sandbox.mock() as wechat:
+            token = wechat.client.trace_waybill(**REGISTRATION)
+            sandbox.fail("query_trace", errcode=9300559)
+
+            with pytest.raises(ApiError) as caught:
+                wechat.client.query_trace(token)
+
+        assert 9300559 == caught.value.errcode
+        assert wechat.calls == sandbox.calls
+        assert wechat.clock is sandbox.clock
+        assert wechat.appid == sandbox.appid
+
+    @pytest.mark.parametrize(
+        "host",
+        [
+            "api.weixin.qq.com",
+            "api2.weixin.qq.com",
+            "sh.api.weixin.qq.com",
+            "sz.api.weixin.qq.com",
+            "hk.api.weixin.qq.com",
+        ],
+    )
+    def test_mock__hosts(self, host: str) -> None:
+        """
+        All of WeChat's hosts are answered.
+        """
+        with Sandbox().mock():
+            assert 41001 == query(host)
+
+    def test_mock__unknown_path(self) -> None:
+        """
+        A URL of WeChat's that the sandbox does not know fails, and says what it knows.
+        """
+        with Sandbox().mock() as wechat:
+            with pytest.raises(AssertionError) as caught:
+                requests.post(
+                    "https://api.weixin.qq.com/cgi-bin/message/send?access_token=abc",
+                    timeout=5,
+                )
+            with pytest.raises(AssertionError):
+                wechat.client.request("/cgi-bin/message/send", {})
+
+        message = str(caught.value)
+        assert "does not know api.weixin.qq.com/cgi-bin/message/send" in message
+        assert "- /cgi-bin/express/delivery/open_msg/trace_waybill\n" in message
+        assert "- /cgi-bin/stable_token\n" in message
+        assert "abc" not in message
+
+    def test_mock__other_hosts(self) -> None:
+        """
+        Nothing else reaches the network.
+        """
+        with Sandbox().mock():
+            with pytest.raises(requests.ConnectionError, match="refused by Responses"):
+                requests.get("https://example.com/", timeout=5)
+
+    def test_mock__ends(self) -> None:
+        """
+        After the block requests are what they were.
+        """
+        before = requests.adapters.HTTPAdapter.send
+        with Sandbox().mock():
+            assert before is not requests.adapters.HTTPAdapter.send
+        assert before is requests.adapters.HTTPAdapter.send
+        assert [] == responses.registered()
+
+    def test_mock__ends_after_an_error(self) -> None:
+        """
+        After an error in the block as well.
+        """
+        before = requests.adapters.HTTPAdapter.send
+        with pytest.raises(ZeroDivisionError):
+            with Sandbox().mock():
+                raise ZeroDivisionError
+
+        assert before is requests.adapters.HTTPAdapter.send
+
+    def test_mock__drop(self) -> None:
+        """
+        The client tells a dropped connection as such.
+        """
+        with Sandbox().mock() as wechat:
+            token = wechat.client.trace_waybill(**REGISTRATION)
+            wechat.fail("update_waybill_goods", drop=True)
+
+            with pytest.raises(TransportError) as caught:
+                wechat.client.update_waybill_goods(token, REGISTRATION["goods_info"])
+
+        assert caught.value.maybe_applied is True
+
+    def test_mock__delay_moves_the_clock(self) -> None:
+        """
+        Nothing sleeps for a delay: the sandbox's time passes instead.
+        """
+        sandbox = Sandbox(clock=None)
+        with sandbox.mock():
+            sandbox.fail("query_trace", delay=4)
+            before = sandbox.clock.now()
+            query()
+            sandbox.fail("query_trace", delay=600, times=3)
+            for timeout in (5, (5, 5), None):
+                if timeout is None:
+                    requests.post(QUERY_URL, timeout=timeout)
+                else:
+                    with pytest.raises(requests.ReadTimeout):
+                        requests.post(QUERY_URL, timeout=timeout)
+
+        assert 614 <= sandbox.clock.now() - before < 640
+
+    def test_mock__text_body(self) -> None:
+        """
+        A body given as text is read as UTF-8.
+        """
+        with Sandbox().mock() as wechat:
+            response = requests.post(
+                QUERY_URL,
+                params={"access_token": wechat.access_token()},
+                data='{"waybill_token":"x"}',
+                headers={"Content-Type": "application/json"},
+                timeout=5,
+            )
+
+        assert 9300507 == response.json()["errcode"]
+
+
+class TestOwnRules:
+    """
+    The sandbox together with the user's own `responses` rules.
+    """
+
+    @responses.activate
+    def test_activate__inside(self) -> None:
+        """
+        Inside @responses.activate both answer.
+        """
+        responses.get("https://example.com/", body="mine")
+
+        with Sandbox().mock():
+            assert 41001 == query()
+            assert "mine" == requests.get("https://example.com/", timeout=5).text
+
+        assert "mine" == requests.get("https://example.com/", timeout=5).text
+        with pytest.raises(requests.ConnectionError, match="refused by Responses"):
+            query()
+
+    @responses.activate(assert_all_requests_are_fired=True)
+    def test_activate__all_fired(self) -> None:
+        """
+        A sandbox that nobody called does not count as a rule that was not fired.
+        """
+        with Sandbox().mock():
+            pass
+
+        mocked = Sandbox().mock()
+        mocked.__enter__()
+
+    def test_add__in_the_block(self) -> None:
+        """
+        Rules for other hosts can be added in the block, and end with it.
+        """
+        with Sandbox().mock():
+            responses.get("https://example.com/", body="mine")
+
+            assert "mine" == requests.get("https://example.com/", timeout=5).text
+            assert 41001 == query()
+            assert 2 == len(responses.calls)
+
+        assert [] == responses.registered()
+
+    def test_add__for_wechat(self) -> None:
+        """
+        A rule of one's own for a URL of WeChat's comes before the sandbox.
+        """
+        with Sandbox().mock():
+            responses.post(QUERY_URL, json={"errcode": 1})
+
+            assert [1, 1, 1] == [query(), query(), query()]
+            assert 41001 == query("api2.weixin.qq.com")
+
+    def test_rsps__own(self) -> None:
+        """
+        A RequestsMock of one's own can be handed in.
+        """
+        with responses.RequestsMock() as rsps:
+            rsps.get("https://example.com/", body="mine")
+            with Sandbox().mock(rsps):
+                assert 41001 == query()
+                assert "mine" == requests.get("https://example.com/", timeout=5).text
+
+    def test_nested__inner_first(self) -> None:
+        """
+        Of two sandboxes the inner one answers, and then the outer one again.
+        """
+        outer, inner = Sandbox(), Sandbox()
+        with outer.mock():
+            query()
+            with inner.mock():
+                query()
+                query()
+            query()
+
+        assert (2, 2) == (len(outer.calls), len(inner.calls))
+
+
+class TestUnittest(unittest.TestCase):
+    """
+    The way of unittest, and of Django's TestCase, which is one.
+    """
+
+    def setUp(self) -> None:
+        mocked = Sandbox().mock()
+        self.wechat = mocked.__enter__()
+        self.addCleanup(mocked.__exit__)
+
+    def test_register(self) -> None:
+        """
+        The sandbox is there in each test.
+        """
+        token = self.wechat.client.trace_waybill(**REGISTRATION)
+
+        self.assertEqual(64, len(token))
+        self.assertEqual(1, len(self.wechat.calls))
+
+
+class TestPlugin:
+    """
+    The pytest plugin.
+    """
+
+    def test_wechat__client(self, wechat: MockedSandbox) -> None:
+        """
+        The fixture gives a sandbox with a client.
+        """
+        wechat.client.trace_waybill(**REGISTRATION)
+
+        assert ["trace_waybill"] == [call.endpoint for call in wechat.calls]
+
+    @responses.activate
+    def test_wechat__with_activate(self, wechat: MockedSandbox) -> None:
+        """
+        It works in a test under @responses.activate.
+        """
+        responses.get("https://example.com/", body="mine")
+        wechat.client.get_delivery_list()
+
+        assert "mine" == requests.get("https://example.com/", timeout=5).text
+        assert 1 == len(wechat.calls)
+
+    def test_wechat__fresh(self, wechat: MockedSandbox) -> None:
+        """
+        Each test has a sandbox of its own.
+        """
+        assert [] == wechat.calls
+
+    def test_wechat__not_asked_for(self, tmp_path: Path) -> None:
+        """
+        A test run without the fixture loads no library of an extra's.
+        """
+        (tmp_path / "test_it.py").write_text(
+            "import sys\n"
+            "def test_it(request):\n"
+            "    assert request.config.pluginmanager.hasplugin('wxlogistics')\n"
+            "    assert 'responses' not in sys.modules\n"
+            "    assert 'aiohttp' not in sys.modules\n"
+        )
+
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+        assert 0 == done.returncode, done.stdout
+
+
+class TestImports:
+    """
+    What is loaded when.
+    """
+
+    def run(self, code: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-c", code],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        ).stdout.strip()
+
+    def test_import__wxlogistics(self) -> None:
+        """
+        The core does not load the sandbox.
+        """
+        code = "import sys, wxlogistics; print('wxlogistics.sandbox' in sys.modules)"
+
+        assert "False" == self.run(code)
+
+    def test_import__sandbox(self) -> None:
+        """
+        The sandbox loads no library of an extra's until a door is opened.
+        """
+        code = (
+            "import sys\n"
+            "from wxlogistics.sandbox import Sandbox\n"
+            "Sandbox().access_token()\n"
+            "print([name for name in ('aiohttp', 'responses', 'pytest')"
+            " if name in sys.modules])"
+        )
+
+        assert "[]" == self.run(code)
+
+    @pytest.mark.parametrize(
+        ("library", "door", "extra"),
+        [
+            ("responses", "mock", "wxlogistics[testing]"),
+            ("aiohttp", "serve", "wxlogistics[sandbox]"),
+        ],
+    )
+    def test_import__missing(self, library: str, door: str, extra: str) -> None:
+        """
+        When a door's library is missing, the error says what to install.
+        """
+        code = (
+            "import sys\n"
+            f"sys.modules[{library!r}] = None\n"
+            "from wxlogistics.sandbox import Sandbox\n"
+            "try:\n"
+            f"    Sandbox().{door}()\n"
+            "except ImportError as error:\n"
+            "    print(error)"
+        )
+
+        assert f"pip install '{extra}'" in self.run(code)

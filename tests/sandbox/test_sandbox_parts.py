@@ -1,0 +1,241 @@
+"""The sandbox's clock, mint and settings, and the object that its user holds."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from conftest import NOON, OPENID
+
+from wxlogistics import WaybillStatus
+from wxlogistics.sandbox import Clock, Sandbox
+
+
+class RealTime:
+    """
+    Real time that a test moves.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+class TestClock:
+    """
+    `Clock`.
+    """
+
+    def test_now__real(self) -> None:
+        """
+        By default it tells real time.
+        """
+        real = RealTime()
+        clock = Clock(real=real)
+
+        real.seconds += 5
+
+        assert 1_000_005.0 == clock.now()
+
+    def test_now__speed(self) -> None:
+        """
+        At a speed, more of its seconds pass in a real one.
+        """
+        real = RealTime()
+        clock = Clock(NOON, speed=60, real=real)
+
+        real.seconds += 2
+
+        assert NOON + 120 == clock.now()
+        assert 60 == clock.speed
+
+    def test_now__real_time_stepped_back(self) -> None:
+        """
+        When the machine's time is set back, the sandbox's stands still.
+        """
+        real = RealTime()
+        clock = Clock(NOON, real=real)
+
+        real.seconds -= 100
+
+        assert NOON == clock.now()
+
+    def test_tick(self) -> None:
+        """
+        It is moved by days, hours, minutes and seconds, and tells the time.
+        """
+        clock = Clock(NOON, speed=0)
+
+        now = clock.tick(days=1, hours=2, minutes=3, seconds=4.5)
+
+        assert NOON + 93784.5 == now == clock.now()
+
+    @pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan")])
+    def test_tick__nonsense(self, seconds: float) -> None:
+        """
+        Time only moves forward, and not to its end.
+        """
+        clock = Clock(NOON, speed=0)
+
+        with pytest.raises(ValueError, match="time only moves forward"):
+            clock.tick(seconds=seconds)
+        assert NOON == clock.now()
+
+    def test_init__negative_speed(self) -> None:
+        """
+        Time does not run back.
+        """
+        with pytest.raises(ValueError, match="speed"):
+            Clock(speed=-1)
+
+
+class TestSeed:
+    """
+    What a seed makes repeatable.
+    """
+
+    def story(self, seed: int | str | None) -> list[str]:
+        sandbox = Sandbox(seed=seed, clock=Clock(NOON, speed=0))
+        return [
+            sandbox.appid,
+            sandbox.secret,
+            sandbox.access_token(),
+            sandbox.add_user(),
+            sandbox.add_app().appid,
+            sandbox.add_component().ticket,
+        ]
+
+    def test_seed__same(self) -> None:
+        """
+        The same seed tells the same story.
+        """
+        assert self.story(1) == self.story(1) == self.story("1")
+
+    def test_seed__other(self) -> None:
+        """
+        Another seed, or none, tells another one.
+        """
+        stories = [self.story(seed) for seed in (1, 2, None, None)]
+
+        for values in zip(*stories):
+            assert 4 == len(set(values))
+
+    def test_seed__shapes(self) -> None:
+        """
+        What is made up looks like WeChat's.
+        """
+        appid, secret, token, openid, _, ticket = self.story(1)
+
+        assert re.fullmatch(r"wx[0-9a-f]{16}", appid)
+        assert re.fullmatch(r"[0-9a-f]{32}", secret)
+        assert re.fullmatch(r"\d{1,2}_[A-Za-z0-9_-]{134}", token)
+        assert re.fullmatch(r"o[A-Za-z0-9_-]{27}", openid)
+        assert re.fullmatch(r"ticket@@@[A-Za-z0-9_-]{86}", ticket)
+
+
+class TestSandbox:
+    """
+    What a user does by hand.
+    """
+
+    def test_init__settings(self) -> None:
+        """
+        Settings are keyword arguments; the default app can be one's own.
+        """
+        sandbox = Sandbox(appid="wx1", secret="s", edit_limit=2)
+
+        assert ("wx1", "s", 2) == (
+            sandbox.appid,
+            sandbox.secret,
+            sandbox.settings.edit_limit,
+        )
+
+    @pytest.mark.parametrize(
+        ("settings", "error"),
+        [
+            ({"no_such_setting": 1}, TypeError),
+            ({"ip_whitelist": "203.0.113.7"}, TypeError),
+            ({"refused_image": "("}, re.error),
+            ({"route": [(1, "x")]}, ValueError),
+        ],
+    )
+    def test_init__nonsense(
+        self, settings: dict[str, Any], error: type[Exception]
+    ) -> None:
+        """
+        A setting that does not exist or makes no sense is told at once.
+        """
+        with pytest.raises(error):
+            Sandbox(**settings)
+
+    def test_move__unknown(self) -> None:
+        """
+        A parcel that is not there cannot be moved.
+        """
+        with pytest.raises(LookupError, match="no waybill 'W' in the sandbox"):
+            Sandbox().move("W", WaybillStatus.SIGNED)
+
+    def test_add_user__bad_openid(self) -> None:
+        """
+        An openid of the wrong shape is told at once.
+        """
+        with pytest.raises(ValueError, match="an openid is"):
+            Sandbox().add_user("x")
+
+    def test_add_user__of_an_app(self) -> None:
+        """
+        A user can belong to an app before anything is sent.
+        """
+        sandbox = Sandbox()
+        other = sandbox.add_app()
+
+        assert OPENID == sandbox.add_user(OPENID, appid=other.appid)
+        assert {OPENID: other.appid} == sandbox.world.users
+
+    @pytest.mark.parametrize(
+        "ask",
+        [
+            lambda sandbox: sandbox.authorize("wx0"),
+            lambda sandbox: sandbox.authorize(sandbox.add_component().appid, "wx0"),
+            lambda sandbox: sandbox.change_refresh_token("wx0"),
+            lambda sandbox: sandbox.component_access_token("wx0"),
+            lambda sandbox: sandbox.access_token("wx0"),
+        ],
+    )
+    def test_unknown_app(self, ask: Any) -> None:
+        """
+        Apps and service providers that are not there are told by their appid.
+        """
+        with pytest.raises(LookupError, match="wx0"):
+            ask(Sandbox())
+
+    def test_route__by_hand_only(self) -> None:
+        """
+        Without a route parcels only move by hand.
+        """
+        sandbox = Sandbox(route=[])
+        sandbox.add_waybill("W")
+        sandbox.clock.tick(days=100)
+
+        status = sandbox.world.parcels["W"].status(sandbox.clock.now())
+
+        assert WaybillStatus.NOT_COLLECTED is status
+
+    def test_route__own(self) -> None:
+        """
+        A route of one's own is hours and status.
+        """
+        sandbox = Sandbox(
+            route=[(0.5, WaybillStatus.COLLECTED), (1, 6)], clock=Clock(speed=0)
+        )
+        sandbox.add_waybill("W")
+        seen = []
+        for _ in range(3):
+            parcel = sandbox.world.parcels["W"]
+            seen.append(parcel.status(sandbox.clock.now()).label)
+            sandbox.clock.tick(minutes=30)
+
+        assert ["运单不存在或者未揽收", "已揽件", "代签收"] == seen

@@ -1,0 +1,504 @@
+"""Door 2: the HTTP server and its command line."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+import requests
+from conftest import EXAMPLE, NOON, OPEN_MSG, WAYBILL_ID
+
+from wxlogistics import Client, GoodsDetail, GoodsInfo, WaybillStatus
+from wxlogistics.sandbox import Clock, Sandbox
+from wxlogistics.sandbox.server import Server, main
+
+
+def ask(url: str, path: str, **options: Any) -> requests.Response:
+    """
+    POST to a server on this machine, past any proxy of the environment.
+    """
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.post(url + path, timeout=10, **options)
+
+
+class TestServe:
+    """
+    `Sandbox.serve()`.
+    """
+
+    def test_serve__client(self) -> None:
+        """
+        The client works against it as against WeChat.
+        """
+        sandbox = Sandbox()
+        goods = GoodsInfo([GoodsDetail("测试名字", "www.qq.com")])
+        with sandbox.serve() as server:
+            with Client(sandbox.access_token, base_url=server.url) as client:
+                token = client.trace_waybill(**{**EXAMPLE, "goods_info": goods})
+                sandbox.move(WAYBILL_ID, WaybillStatus.SIGNED)
+                trace = client.query_trace(token)
+
+        assert WaybillStatus.SIGNED is trace.status
+        assert "测试名字" == trace.goods[0].goods_name
+
+    def test_serve__port_taken(self) -> None:
+        """
+        A port that is taken is told at once.
+        """
+        with Sandbox().serve() as server:
+            port = int(server.url.rpartition(":")[2])
+
+            with pytest.raises(OSError, match=f"port {port} of 127.0.0.1 is taken"):
+                Sandbox().serve(port=port)
+
+    def test_serve__no_such_address(self) -> None:
+        """
+        An address that is not this machine's is told as it is.
+        """
+        with pytest.raises(OSError):
+            Sandbox().serve(host="203.0.113.7")
+
+    def test_serve__again(self) -> None:
+        """
+        A port can be used again right after.
+        """
+        with Sandbox().serve() as server:
+            port = int(server.url.rpartition(":")[2])
+            ask(server.url, "/")
+        with Sandbox().serve(port=port) as again:
+            assert 40066 == ask(again.url, "/").json()["errcode"]
+
+    @pytest.mark.parametrize(
+        ("host", "url"), [("::1", "http://[::1]:"), ("localhost", "http://localhost:")]
+    )
+    def test_serve__loopback(self, host: str, url: str) -> None:
+        """
+        The loopback can be named in each way.
+        """
+        with Sandbox().serve(host=host) as server:
+            assert server.url.startswith(url)
+            assert 40066 == ask(server.url, "/").json()["errcode"]
+
+    def test_close__twice(self) -> None:
+        """
+        Closing twice does no harm.
+        """
+        server = Sandbox().serve()
+
+        server.close()
+        server.close()
+
+        with pytest.raises(requests.ConnectionError):
+            ask(server.url, "/")
+
+    def test_close__with_open_calls(self) -> None:
+        """
+        A call that is being delayed does not keep the server.
+        """
+        sandbox = Sandbox()
+        sandbox.fail("query_trace", delay=60)
+        server = sandbox.serve()
+        failed = threading.Event()
+
+        def call() -> None:
+            try:
+                ask(server.url, OPEN_MSG + "query_trace")
+            except requests.ConnectionError:
+                failed.set()
+
+        caller = threading.Thread(target=call)
+        caller.start()
+        while not sandbox.calls:
+            time.sleep(0.01)
+        began = time.monotonic()
+        server.close()
+        caller.join(10)
+
+        assert time.monotonic() - began < 5
+        assert failed.is_set()
+
+    def test_serve__one_world_for_all(self) -> None:
+        """
+        Several servers and the mock can share one sandbox.
+        """
+        sandbox = Sandbox()
+        with sandbox.serve() as one, sandbox.serve() as two:
+            ask(one.url, "/")
+            ask(two.url, "/")
+
+        assert 2 == len(sandbox.calls)
+
+    def test_serve__body_too_large(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        A body beyond all reason is refused.
+        """
+        monkeypatch.setattr("wxlogistics.sandbox.server._LARGEST_BODY", 1000)
+        with Sandbox().serve() as server:
+            response = ask(server.url, "/cgi-bin/token", data=b"x" * 1001)
+
+        assert 413 == response.status_code
+
+    def test_serve__no_http(self) -> None:
+        """
+        Rubbish on the socket is answered with 400 and does no harm.
+        """
+        with Sandbox().serve() as server:
+            port = int(server.url.rpartition(":")[2])
+            with socket.create_connection(("127.0.0.1", port), 5) as connection:
+                connection.sendall(b"\x00\xff\r\n\r\n")
+                reply = connection.recv(100)
+            alive = ask(server.url, "/").status_code
+
+        assert reply.startswith(b"HTTP/1.0 400")
+        assert 200 == alive
+
+    def test_serve__keeps_connections(self) -> None:
+        """
+        A connection serves many calls.
+        """
+        with Sandbox().serve() as server:
+            port = int(server.url.rpartition(":")[2])
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            for _ in range(3):
+                connection.request("POST", "/cgi-bin/stable_token", b"{}")
+                response = connection.getresponse()
+                assert b'{"errcode":41002' == response.read()[:16]
+                assert not response.will_close
+            connection.close()
+
+    def test_fork(self) -> None:
+        """
+        A forked child gets a free lock, does not keep the port, and may close.
+        """
+        code = """
+import os, threading
+from wxlogistics.sandbox import Sandbox
+sandbox = Sandbox()
+server = sandbox.serve()
+port = int(server.url.rpartition(":")[2])
+held, done = threading.Event(), threading.Event()
+wait, go = os.pipe()
+def hold():
+    with sandbox.world.lock:
+        held.set()
+        done.wait(30)
+threading.Thread(target=hold, daemon=True).start()
+held.wait(30)
+child = os.fork()
+if child == 0:
+    sandbox.add_waybill("W")
+    server.close()
+    os.read(wait, 1)
+    os._exit(7)
+done.set()
+server.close()
+Sandbox().serve(port=port).close()
+print("again")
+os.write(go, b".")
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+
+        assert ["again", "7"] == done.stdout.split(), done.stderr
+
+
+class TestMain:
+    """
+    The command line.
+    """
+
+    def run(
+        self,
+        argv: list[str],
+        capsys: pytest.CaptureFixture[str],
+        during: Callable[[dict[str, str]], None] = lambda told: None,
+        signal_number: int = signal.SIGTERM,
+    ) -> tuple[int, str]:
+        """
+        Run `main()` here, do something, stop it; the exit code and the errors told.
+        """
+        errors: list[str] = []
+        problems: list[BaseException] = []
+
+        def watch() -> None:
+            output = ""
+            try:
+                while output.count("\n") < 4:
+                    time.sleep(0.01)
+                    captured = capsys.readouterr()
+                    output += captured.out
+                    errors.append(captured.err)
+                during(dict(line.split(": ", 1) for line in output.splitlines()))
+            except BaseException as problem:
+                problems.append(problem)
+            finally:
+                os.kill(os.getpid(), signal_number)
+
+        before = {
+            number: signal.getsignal(number)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            code = main(argv)
+        finally:
+            watcher.join(10)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        if problems:
+            raise problems[0]
+        return code, "".join(errors)
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_main__stops(self, capsys: pytest.CaptureFixture[str], number: int) -> None:
+        """
+        It tells what a program needs, and stops cleanly on Ctrl-C and SIGTERM.
+        """
+        seen = {}
+
+        def during(told: dict[str, str]) -> None:
+            seen.update(told)
+            reply = ask(
+                told["url"],
+                OPEN_MSG + "get_delivery_list",
+                params={"access_token": told["access_token"]},
+                json={},
+            ).json()
+            assert 0 == reply["errcode"]
+            token = ask(
+                told["url"],
+                "/cgi-bin/stable_token",
+                json={
+                    "grant_type": "client_credential",
+                    "appid": told["appid"],
+                    "secret": told["secret"],
+                },
+            ).json()
+            assert told["access_token"] == token["access_token"]
+
+        code, errors = self.run(["--port", "0"], capsys, during, number)
+
+        assert 0 == code
+        assert "" == errors
+        assert ["url", "appid", "secret", "access_token"] == list(seen)
+        assert seen["url"].startswith("http://127.0.0.1:")
+
+    def test_main__options(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """
+        Seed, speed, settings and allowed hosts are options.
+        """
+        seen: dict[str, Any] = {}
+
+        def during(told: dict[str, str]) -> None:
+            seen["appid"] = told["appid"]
+            with requests.Session() as session:
+                session.trust_env = False
+                about = session.get(
+                    told["url"] + "/_sandbox/", headers={"Host": "box:1"}, timeout=5
+                ).json()
+            seen["speed"] = about["speed"]
+
+        code, _ = self.run(
+            [
+                *("--port", "0", "--seed", "1", "--speed", "60"),
+                *("--set", "edit_limit=1", "--set", "default_delivery_id=SF"),
+                *("--allow-host", "box"),
+            ],
+            capsys,
+            during,
+        )
+
+        assert 0 == code
+        assert {"appid": Sandbox(seed=1).appid, "speed": 60.0} == seen
+
+    def test_main__state(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        """
+        What happened is in the state file, and the next run goes on from there.
+        """
+        path = tmp_path / "state.json"
+        seen: dict[str, Any] = {}
+
+        def first(told: dict[str, str]) -> None:
+            query = {"access_token": told["access_token"]}
+            seen["first"] = ask(
+                told["url"], OPEN_MSG + "trace_waybill", params=query, json=EXAMPLE
+            ).json()
+
+        def second(told: dict[str, str]) -> None:
+            query = {"access_token": told["access_token"]}
+            payload = {"waybill_token": seen["first"]["waybill_token"]}
+            seen["second"] = ask(
+                told["url"], OPEN_MSG + "query_trace", params=query, json=payload
+            ).json()
+
+        argv = ["--port", "0", "--state", str(path)]
+        codes = [
+            self.run(argv, capsys, first)[0],
+            self.run([*argv, "--speed", "3600"], capsys, second)[0],
+        ]
+
+        assert [0, 0] == codes
+        assert 0 == seen["second"]["errcode"]
+        assert 3600 == json.loads(path.read_text())["clock"]["speed"]
+
+    def test_main__state_speed_kept(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        """
+        Without --speed the state file's speed goes on.
+        """
+        path = tmp_path / "state.json"
+        Sandbox(clock=Clock(NOON, speed=0)).save(path)
+
+        self.run(["--port", "0", "--state", str(path)], capsys)
+
+        assert {"now": NOON, "speed": 0} == json.loads(path.read_text())["clock"]
+
+    def test_main__state_kept_written(
+        self,
+        capsys: pytest.CaptureFixture[str],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """
+        The state file is written now and then, not only at the end.
+        """
+        monkeypatch.setattr("wxlogistics.sandbox.server._SAVE_EVERY", 0.01)
+        path = tmp_path / "state.json"
+
+        def during(told: dict[str, str]) -> None:
+            for _ in range(500):
+                if path.exists():
+                    return
+                time.sleep(0.01)
+            raise AssertionError("never written")
+
+        self.run(["--port", "0", "--state", str(path)], capsys, during)
+
+    def test_main__port_taken(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """
+        A port that is taken ends it at once, with a reason.
+        """
+        with Sandbox().serve() as server:
+            port = server.url.rpartition(":")[2]
+            code = main(["--port", port])
+
+        assert 1 == code
+        assert (
+            f"wxlogistics sandbox: port {port} of 127.0.0.1 is taken: choose another, "
+            "or 0 for any free one\n"
+        ) == capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("argv", "problem"),
+        [
+            (["--set", "no_such=1"], "no_such"),
+            (["--speed", "-1"], "speed must not be negative"),
+            (["--host", "no.such.host.invalid"], ""),
+        ],
+    )
+    def test_main__nonsense(
+        self, capsys: pytest.CaptureFixture[str], argv: list[str], problem: str
+    ) -> None:
+        """
+        An option that makes no sense ends it, with a reason.
+        """
+        code = main(["--port", "0", *argv])
+
+        error = capsys.readouterr().err
+        assert 1 == code
+        assert error.startswith("wxlogistics sandbox: ")
+        assert problem in error
+
+    def test_main__no_state(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        """
+        A state file that is none is not overwritten.
+        """
+        path = tmp_path / "state.json"
+        path.write_text("[]")
+
+        code = main(["--port", "0", "--state", str(path)])
+
+        assert 1 == code
+        assert "this is not the state of a sandbox" in capsys.readouterr().err
+        assert "[]" == path.read_text()
+
+    @pytest.mark.parametrize("host", ["0.0.0.0", "name.example"])
+    def test_main__open_to_others(
+        self,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+        host: str,
+    ) -> None:
+        """
+        Beyond the loopback it says what that means.
+        """
+        # The tests listen on the loopback alone.
+        create_server = socket.create_server
+        monkeypatch.setattr(
+            socket,
+            "create_server",
+            lambda address, **options: create_server(
+                ("127.0.0.1", address[1]), **options
+            ),
+        )
+        seen: dict[str, str] = {}
+
+        code, errors = self.run(["--port", "0", "--host", host], capsys, seen.update)
+
+        assert 0 == code
+        assert errors.startswith(f"Listening on {host}: whoever reaches this machine")
+        expected = "127.0.0.1" if host == "0.0.0.0" else host
+        assert seen["url"].startswith(f"http://{expected}:")
+
+    def test_main__as_a_module(self) -> None:
+        """
+        ``python -m wxlogistics.sandbox`` is the same; SIGTERM gives exit code 0.
+        """
+        child = subprocess.Popen(
+            [sys.executable, "-m", "wxlogistics.sandbox", "--port", "0"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert child.stdout is not None
+            lines = [child.stdout.readline() for _ in range(4)]
+            child.send_signal(signal.SIGTERM)
+            code = child.wait(10)
+        finally:
+            child.kill()
+            child.communicate()
+
+        assert 0 == code
+        assert ["url", "appid", "secret", "access_token"] == [
+            line.partition(": ")[0] for line in lines
+        ]
+
+
+def test_server__is_what_serve_gives() -> None:
+    """
+    `Sandbox.serve()` and `Server` are the same thing.
+    """
+    with Sandbox().serve() as server:
+        assert isinstance(server, Server)

@@ -1,0 +1,175 @@
+"""The sandbox's state file."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import EXAMPLE, GOODS, NOON, OPENID, WAYBILL_ID
+
+from wxlogistics import WaybillStatus
+from wxlogistics.sandbox import Clock, Sandbox, wire
+from wxlogistics.sandbox.state import dump
+
+
+def call(sandbox: Sandbox, endpoint: str, payload: dict[str, Any]) -> dict[str, Any]:
+    """
+    The reply of one of the plugin's endpoints.
+    """
+    answer = wire.answer(
+        sandbox.world,
+        "POST",
+        "/cgi-bin/express/delivery/open_msg/" + endpoint,
+        "access_token=" + sandbox.access_token(),
+        {"content-type": "application/json"},
+        json.dumps(payload).encode(),
+    )
+    return json.loads(answer.body)
+
+
+def lived_in() -> Sandbox:
+    """
+    A sandbox with something of everything.
+    """
+    sandbox = Sandbox(seed=3, clock=Clock(NOON, speed=0), edit_limit=2)
+    component = sandbox.add_component(ip_whitelist=["203.0.113.7"])
+    sandbox.authorize(component.appid)
+    sandbox.change_refresh_token(component.appid)
+    sandbox.add_app("wx1111111111111111", ip_whitelist=["203.0.113.7"])
+    sandbox.component_access_token(component.appid)
+    call(sandbox, "trace_waybill", EXAMPLE)
+    token = call(sandbox, "follow_waybill", {**EXAMPLE, "waybill_id": "W2"})
+    call(
+        sandbox,
+        "update_follow_waybill_goods",
+        {"waybill_token": token["waybill_token"], "goods_info": GOODS},
+    )
+    sandbox.clock.tick(hours=6)
+    sandbox.move("W2", WaybillStatus.EXCEPTION, message="雨")
+    sandbox.fail("query_trace", errcode=-1, times=2)
+    return sandbox
+
+
+class TestSave:
+    """
+    `Sandbox.save()` and `Sandbox.load()`.
+    """
+
+    def test_load__same(self, tmp_path: Path) -> None:
+        """
+        What is loaded is what was saved.
+        """
+        sandbox = lived_in()
+        sandbox.save(tmp_path / "state.json")
+
+        loaded = Sandbox.load(tmp_path / "state.json")
+
+        assert dump(sandbox.world) == dump(loaded.world)
+        assert sandbox.settings == loaded.settings
+        assert sandbox.appid == loaded.appid
+
+    def test_load__goes_on(self, tmp_path: Path) -> None:
+        """
+        The two go on alike, to the last digit of a rid.
+        """
+        first = lived_in()
+        first.save(tmp_path / "state.json")
+        second = Sandbox.load(tmp_path / "state.json")
+        stories = []
+
+        for sandbox in (first, second):
+            token = call(sandbox, "trace_waybill", EXAMPLE)["waybill_token"]
+            story = [
+                call(sandbox, "query_trace", {"waybill_token": token}) for _ in range(3)
+            ]
+            story.append(call(sandbox, "query_trace", {"waybill_token": "x"}))
+            sandbox.clock.tick(hours=2)
+            story.append(sandbox.access_token())
+            story.append(sandbox.counters)
+            story.append([call.number for call in sandbox.calls])
+            stories.append(story)
+
+        assert stories[0] == stories[1]
+        assert [-1, -1, 0] == [reply["errcode"] for reply in stories[0][:3]]
+        assert 2 == stories[0][2]["waybill_info"]["status"]
+
+    def test_load__time_stood_still(self, tmp_path: Path) -> None:
+        """
+        Time goes on from where it was, at the speed that it had.
+        """
+        Sandbox(clock=Clock(NOON, speed=60)).save(tmp_path / "state.json")
+        real = [0.0]
+        clock = Clock(real=lambda: real[0])
+
+        Sandbox.load(tmp_path / "state.json", clock=clock)
+        before = clock.now()
+        real[0] += 1
+
+        assert NOON <= before <= NOON + 600
+        assert before + 60 == clock.now()
+
+    def test_save__readable(self, tmp_path: Path) -> None:
+        """
+        The file is JSON in plain UTF-8.
+        """
+        lived_in().save(tmp_path / "state.json")
+
+        text = (tmp_path / "state.json").read_text(encoding="utf-8")
+
+        assert "测试名字" in text
+        data = json.loads(text)
+        assert ("wxlogistics-sandbox", 1) == (data["format"], data["version"])
+        assert OPENID in data["users"]
+        assert [WAYBILL_ID, "W2"] == [one["waybill_id"] for one in data["parcels"]]
+
+    def test_save__whole_or_not_at_all(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        When writing fails, the old file stays and nothing is left behind.
+        """
+        path = tmp_path / "state.json"
+        lived_in().save(path)
+        before = path.read_bytes()
+
+        def fail(descriptor: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(os, "fsync", fail)
+        with pytest.raises(OSError, match="No space left"):
+            Sandbox().save(path)
+
+        assert before == path.read_bytes()
+        assert [path] == list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize(
+        ("text", "problem"),
+        [
+            ("", "Expecting value"),
+            ("[]", "this is not the state of a sandbox"),
+            ('{"format": "other"}', "this is not the state of a sandbox"),
+            (
+                '{"format": "wxlogistics-sandbox", "version": 2}',
+                "state of version 2, not 1",
+            ),
+            (
+                '{"format": "wxlogistics-sandbox", "version": 1, "settings": {}}',
+                "damaged: KeyError\\('mint'\\)",
+            ),
+            (
+                '{"format": "wxlogistics-sandbox", "version": 1, "settings": {"x": 1}}',
+                "damaged: TypeError",
+            ),
+        ],
+    )
+    def test_load__no_state(self, tmp_path: Path, text: str, problem: str) -> None:
+        """
+        A file that is no state says so.
+        """
+        (tmp_path / "state.json").write_text(text)
+
+        with pytest.raises(ValueError, match=problem):
+            Sandbox.load(tmp_path / "state.json")
