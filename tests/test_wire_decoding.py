@@ -428,7 +428,7 @@ class TestStrangeAnswers:
         with pytest.raises(UnexpectedResponseError) as caught:
             answered(gzip.compress(body, 1) if options else body, **options)
 
-        assert "a body of more than 5 MiB" == caught.value.reason
+        assert caught.value.reason.endswith("more than 5 MiB")
         assert '{"a":"' + "x" * 194 == caught.value.excerpt
 
     def test_reply__broken_compression(self, answered: Callable[..., Any]) -> None:
