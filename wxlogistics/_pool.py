@@ -1,8 +1,9 @@
 """urllib3's connections and pools, made to keep three promises.
 
-The answer is bounded by the call's deadline however slowly it trickles in, head
-included; it is known whether a failed request was sent; and a pool takes as many
-connections as there are threads, without a lock that a fork could leave locked.
+The call is bounded by its deadline and the answer by its size, however the server
+behaves, in the head as in the body; it is known whether a failed request was sent; and
+a pool takes as many connections as there are threads, without a lock that a fork could
+leave locked.
 """
 
 from __future__ import annotations
@@ -19,8 +20,13 @@ from typing import Any
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
 
-__all__ = ["call", "use_calling_pools"]
+__all__ = ["TooMuch", "call", "forget_connections", "use_calling_pools"]
+
+#: An answer is given up after so many bytes, head, frame and padding included: twice
+#: what its body may have. (A server may also send chunk sizes or trailers for ever.)
+MAX_RECEIVED = 10 * 1024 * 1024
 
 
 class Call(threading.local):
@@ -37,31 +43,59 @@ class Call(threading.local):
     ends_at: float = float("inf")
     sent: bool | None = None
 
+    def within(self, seconds: float) -> float:
+        """
+        Return *seconds*, or as few as are left to the call, but more than 0.
+        """
+        return min(seconds, max(self.ends_at - time.monotonic(), 0.001))
+
 
 call = Call()
 
 
+class TooMuch(OSError):
+    """
+    The server sends more than an answer can be.
+    """
+
+
 class _BoundedReader(io.RawIOBase):
     """
-    What a socket receives, until the call's deadline.
+    What a socket receives, until the call's deadline and `MAX_RECEIVED`.
+
+    Attributes:
+        at_end: Whether more was asked for than the server had sent when it closed.
     """
 
     def __init__(self, sock: socket.socket) -> None:
+        self.at_end = False
+        self._received = 0
         self._sock = sock
-        self._timeout = sock.gettimeout()
+        self._timeout: Any = sock.gettimeout()
         # Counted by the socket, which stays open until this is closed.
-        self._raw = sock.makefile("rb", buffering=0)
+        self._raw: Any = sock.makefile("rb", buffering=0)
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """
+        Be as much of a socket as http.client's response asks for.
+        """
+        return io.BufferedReader(self)
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int | None:
-        left = call.ends_at - time.monotonic()
-        if left <= 0:
+    def readinto(self, buffer: Any) -> int:
+        if time.monotonic() >= call.ends_at:
             raise TimeoutError("the call's deadline has passed")
-        if self._timeout is None or left < self._timeout:
-            self._sock.settimeout(left)
-        return self._raw.readinto(buffer)
+        timeout = call.within(self._timeout)
+        if timeout != self._timeout:
+            self._sock.settimeout(timeout)
+        size: int = self._raw.readinto(buffer)
+        self.at_end = not size
+        self._received += size
+        if self._received > MAX_RECEIVED:
+            raise TooMuch
+        return size
 
     def close(self) -> None:
         if not self.closed:
@@ -69,22 +103,22 @@ class _BoundedReader(io.RawIOBase):
         super().close()
 
 
-class _BoundedSocket:
-    """
-    Just as much of a socket as http.client's response asks for.
-    """
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_BoundedReader(self._sock))
-
-
 class _BoundedResponse(http.client.HTTPResponse):
     def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
-        bounded: Any = _BoundedSocket(sock)
-        super().__init__(bounded, *args, **kwargs)
+        reader: Any = _BoundedReader(sock)
+        super().__init__(reader, *args, **kwargs)
+        self._reader = reader
+
+    def begin(self) -> None:
+        super().begin()
+        while self.status < 200:
+            # http.client passes over "100 Continue", but takes any other interim
+            # answer for the last, and the last one for that to the next request.
+            self.headers = None  # type: ignore[assignment]
+            super().begin()
+        if self._reader.at_end:
+            # http.client takes a head that breaks off for a whole one.
+            raise http.client.RemoteDisconnected("the head breaks off")
 
 
 class _CallingConnection(HTTPConnection):
@@ -93,6 +127,26 @@ class _CallingConnection(HTTPConnection):
     def connect(self) -> None:
         call.sent = False
         super().connect()
+
+    def _new_conn(self) -> socket.socket:
+        # urllib3 would give the whole timeout to each of the host's addresses, and
+        # then to the TLS handshake, with no thought of the deadline.
+        host = self._dns_host
+        timeout: Any = self.timeout
+        found = socket.getaddrinfo(host.strip("[]"), self.port, type=socket.SOCK_STREAM)
+        try:
+            for *_, address in found:
+                self._dns_host, self.timeout = str(address[0]), call.within(timeout)
+                try:
+                    sock = super()._new_conn()
+                    break
+                except HTTPError:
+                    if address is found[-1][-1]:
+                        raise
+        finally:
+            self._dns_host, self.timeout = host, timeout
+        sock.settimeout(call.within(timeout))
+        return sock
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is None:
@@ -142,6 +196,25 @@ def use_calling_pools(manager: PoolManager) -> None:
     manager.pool_classes_by_scheme = {"http": _CallingPool, "https": _CallingHTTPSPool}
 
 
+# Kept from the garbage collector, which would complain that nobody closed them.
+_inherited: list[object] = []
+
+
+def forget_connections(manager: PoolManager) -> None:
+    """
+    Give *manager* new locks and no connections, in the child after a fork.
+    """
+    manager.pools.lock = threading.RLock()
+    for key in manager.pools.keys():
+        idle = manager.pools[key].pool
+        if idle is not None:
+            _inherited.append(idle.queue)
+            # The same queue, since urllib3 empties it when the process ends.
+            idle.__dict__.update(queue.LifoQueue(idle.maxsize).__dict__)
+            for _ in range(idle.maxsize):
+                idle.put(None)
+
+
 class _TokensMasked(logging.Filter):
     """
     Keeps access tokens out of urllib3's log lines, which hold the URL.
@@ -158,5 +231,5 @@ class _TokensMasked(logging.Filter):
 
 _TOKEN = re.compile(r"(access_token=)[^&\s]+")
 
-for _name in ("urllib3.connectionpool", "urllib3.connection"):
-    logging.getLogger(_name).addFilter(_TokensMasked())
+for _name in ("connection", "connectionpool", "util.retry"):
+    logging.getLogger(f"urllib3.{_name}").addFilter(_TokensMasked())

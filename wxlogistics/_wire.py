@@ -15,6 +15,7 @@ import os
 import random as _random
 import re
 import ssl
+import threading
 import time
 import urllib.parse
 from typing import Any, Callable, Iterator, Mapping, NamedTuple, Protocol, Sequence
@@ -55,6 +56,7 @@ WECHAT_URLS = (MAIN_URL, SECOND_URL, SHANGHAI_URL, SHENZHEN_URL, HONG_KONG_URL)
 
 #: A reply larger than this many bytes, unpacked, is refused.
 MAX_REPLY = 5 * 1024 * 1024
+_TOO_LARGE = "a body of more than 5 MiB"
 
 # Small, because a piece of gzip may unpack to a thousand times its size.
 _PIECE = 8 * 1024
@@ -136,6 +138,7 @@ class Wire:
         self._own_session = session is None
         self._session = _new_session() if session is None else session
         self._pid = os.getpid()
+        self._fork_locks: dict[int, threading.Lock] = {}
         self._templates: dict[int, _Template] = {}
         # Which host to use, and until when; one tuple, so that threads never see half.
         self._preferred = (0, 0.0)
@@ -145,7 +148,7 @@ class Wire:
         Close the idle connections; a caller's session is left to the caller.
         """
         if self._own_session:
-            self._session.close()
+            self._session_of_this_process().close()
 
     def post(
         self,
@@ -182,17 +185,21 @@ class Wire:
         # A provider fetches its token within the call that needs it, and so within
         # that call's deadline.
         outer_end = _pool.call.ends_at
-        ends_at = self._clock() + min(self._deadline, outer_end - time.monotonic())
-        call = _Call(endpoint, path, payload, _encode(payload), token_name, ends_at)
+        deadline = min(self._deadline, outer_end - time.monotonic())
+        ends_at = self._clock() + deadline
+        body = _encode(payload)
+        call = _Call(endpoint, path, payload, body, token_name, deadline, ends_at)
         renewed: str | None = None
         refused = False
         repeats = 0
         unreached: set[int] = set()
+        # Whether an attempt may have reached WeChat and nobody knows what became of it.
+        maybe_applied = False
         try:
             while True:
                 _pool.call.ends_at = time.monotonic() + ends_at - self._clock()
                 # Asked for anew each time: another thread may have renewed it.
-                token = renewed or (tokens.get() if tokens else "")
+                token = renewed or _token(tokens, None, maybe_applied)
                 renewed = None
                 host = self._host()
                 moved_on = False
@@ -208,9 +215,13 @@ class Wire:
                     failure = error
                     repeat = _may_repeat(error, repeatable)
 
+                if isinstance(failure, TransportError):
+                    maybe_applied = maybe_applied or failure.maybe_applied
+                    if not failure.maybe_applied and maybe_applied:
+                        failure = TransportError(endpoint, failure.reason, True)
                 if isinstance(failure, AccessTokenError) and tokens and not refused:
                     refused = True
-                    renewed = tokens.renew(token)
+                    renewed = _token(tokens, token, maybe_applied)
                     if renewed != token:
                         continue
                 pause = 0.0 if moved_on else self._pause(repeats, failure)
@@ -227,10 +238,12 @@ class Wire:
         Make *call* once, and leave one line in the log.
         """
         started = self._clock()
-        outcome, rid = "ok", None
+        outcome, rid = "interrupted", None
         try:
             status, body = self._exchange(call, host, token)
-            return _decode(call, token, status, body)
+            reply = _decode(call, token, status, body)
+            outcome = "ok"
+            return reply
         except _Unreached as error:
             outcome = error.failure.reason
             raise
@@ -255,7 +268,7 @@ class Wire:
         """
         left = call.ends_at - self._clock()
         if left <= 0:
-            raise TransportError(call.endpoint, self._deadline_passed, False)
+            raise TransportError(call.endpoint, call.deadline_passed, False)
         session = self._session_of_this_process()
         template = self._templates.get(host) or self._template(session, host)
         request = requests.PreparedRequest()
@@ -280,7 +293,8 @@ class Wire:
             status = response.status_code
             with contextlib.closing(response):
                 return status, self._read(response, call.ends_at)
-        except (OSError, urllib3.exceptions.HTTPError) as error:
+        except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
+            # A ValueError of http.client's, for a chunk of less than no bytes.
             failure = self._failure(error, call, host, token, status)
         # Raised out here, where nothing of theirs can be chained to it.
         raise failure
@@ -314,9 +328,13 @@ class Wire:
         if caused_by(urllib3.exceptions.DecodeError):
             reason = "the body's compression is broken"
             return UnexpectedResponseError(call.endpoint, status, "", reason)
+        if status and caused_by(_pool.TooMuch):
+            return UnexpectedResponseError(call.endpoint, status, "", _TOO_LARGE)
 
         refused = caused_by(
-            urllib3.exceptions.NewConnectionError, urllib3.exceptions.ProxyError
+            urllib3.exceptions.NewConnectionError,
+            urllib3.exceptions.ProxyError,
+            urllib3.exceptions.ClosedPoolError,
         )
         # urllib3 counts a refused connection among its timeouts.
         timed_out = not refused and caused_by(
@@ -336,7 +354,7 @@ class Wire:
         name = urllib.parse.urlsplit(self.hosts[host]).netloc
         said = next((found for found in map(_said, reversed(causes)) if found), None)
         if timed_out and self._clock() >= call.ends_at:
-            reason = self._deadline_passed
+            reason = call.deadline_passed
         elif timed_out and sent:
             reason = f"no answer within {self._read_timeout:g} s"
         elif timed_out:
@@ -347,24 +365,20 @@ class Wire:
         else:
             reason = f"no connection to {name}: {said or type(error).__name__}"
         failure = TransportError(call.endpoint, call.mask(reason, token), sent)
-        # A host that shows a wrong certificate was reached.
-        if (
-            sent
-            or misconfigured
-            or caused_by(ssl.SSLError, urllib3.exceptions.SSLError)
-        ):
+        # A host that shows a wrong certificate was reached; one that hangs up before
+        # it has shown any was not.
+        wrong = caused_by(ssl.SSLError, urllib3.exceptions.SSLError)
+        if sent or misconfigured or (wrong and not caused_by(ssl.SSLEOFError)):
             return failure
         return _Unreached(failure)
-
-    @property
-    def _deadline_passed(self) -> str:
-        return f"no answer within the deadline of {self._deadline:g} s"
 
     def _pause(self, repeats: int, failure: WxLogisticsError) -> float:
         """
         Return the seconds to wait before the next repeat: full jitter.
         """
-        pause: float = self._random() * min(_LONGEST_PAUSE, _PAUSE * 2**repeats)
+        pause: float = self._random() * min(
+            _LONGEST_PAUSE, _PAUSE * 2.0 ** min(repeats, 9)
+        )
         # WeChat counts by the second, so less than one is in vain.
         return pause + 1 if isinstance(failure, RateLimitError) else pause
 
@@ -387,13 +401,16 @@ class Wire:
         """
         Return the session, in a forked child without its parent's connections.
         """
-        if self._pid != os.getpid():
-            # No lock: two threads may both do this, and neither inherits a thing.
-            if self._own_session:
-                self._session = _new_session()
-            else:
-                _forget_connections(self._session)
-            self._pid = os.getpid()
+        pid = os.getpid()
+        if self._pid != pid:
+            # A lock made by this process: nobody held it at the time of the fork.
+            with self._fork_locks.setdefault(pid, threading.Lock()):
+                if self._pid != pid:
+                    if self._own_session:
+                        self._session = _new_session()
+                    else:
+                        _forget_connections(self._session)
+                    self._pid = pid
         return self._session
 
     def _template(self, session: requests.Session, host: int) -> _Template:
@@ -430,7 +447,15 @@ class _Call(NamedTuple):
     payload: Mapping[str, Any]
     body: bytes
     token_name: str
+    deadline: float
     ends_at: float
+
+    @property
+    def deadline_passed(self) -> str:
+        """
+        The reason to give when it has.
+        """
+        return f"no answer within the deadline of {self.deadline:.3g} s"
 
     def mask(self, said: str, token: str) -> str:
         """
@@ -491,23 +516,17 @@ def _new_session() -> requests.Session:
     return session
 
 
-# A caller's pools are kept from the garbage collector in a child: closing one waits
-# for its lock, which a thread of the parent may have held at the time of the fork.
-_inherited: list[object] = []
-
-
 def _forget_connections(session: requests.Session) -> None:
     """
-    Give *session* connections and locks of its own after a fork.
+    Give a caller's *session* connections and locks of its own after a fork.
     """
-    inherited_cookies = session.cookies
     for adapter in session.adapters.values():
         if isinstance(adapter, HTTPAdapter):
-            _inherited.append((adapter.poolmanager, adapter.proxy_manager))
-            # As if unpickled, which an adapter knows how to be.
-            adapter.__setstate__(adapter.__getstate__())
-    session.cookies = cookies = RequestsCookieJar()
-    merge_cookies(cookies, inherited_cookies)
+            for manager in (adapter.poolmanager, *adapter.proxy_manager.values()):
+                _pool.forget_connections(manager)
+    inherited = session.cookies
+    session.cookies = RequestsCookieJar(inherited._policy)
+    merge_cookies(session.cookies, inherited)
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -518,6 +537,22 @@ def _forget_location(response: requests.Response, **kwargs: Any) -> None:
     # requests looks at where a redirect leads even when told not to follow it, and
     # reads its whole body for that, however long.
     response.headers.pop("location", None)
+
+
+def _token(
+    tokens: TokenProvider | None, rejected: str | None, maybe_applied: bool
+) -> str:
+    """
+    Return the provider's token, another than *rejected* if there is one.
+    """
+    if tokens is None:
+        return ""
+    try:
+        return tokens.get() if rejected is None else tokens.renew(rejected)
+    except TransportError as error:
+        failure = error
+    # Whether WeChat had the provider's request says nothing about the call's own.
+    raise TransportError(failure.endpoint, failure.reason, maybe_applied)
 
 
 def _may_repeat(failure: WxLogisticsError, repeatable: bool) -> bool:
@@ -536,7 +571,7 @@ def _encode(payload: Mapping[str, Any]) -> bytes:
     Return *payload* as UTF-8 JSON, Chinese as it is: WeChat shows or refuses escapes.
     """
     try:
-        return _dump(payload)
+        return _dump(dict(payload))
     except (TypeError, ValueError, RecursionError):
         culprit = next((key for key in payload if not _can_dump(payload[key])), "extra")
     # Raised out here: the encoder's own error holds the whole text.
@@ -575,7 +610,7 @@ def _decode(call: _Call, token: str, status: int, body: bytes) -> dict[str, Any]
     if not 200 <= status <= 299:
         raise unexpected("not WeChat's answer")
     if len(body) > MAX_REPLY:
-        raise unexpected(f"a body of more than {MAX_REPLY >> 20} MiB")
+        raise unexpected(_TOO_LARGE)
     try:
         # Whatever the headers say: WeChat names no charset and sends UTF-8. strict
         # would refuse control characters, which couriers' texts hold.
@@ -607,19 +642,21 @@ _PRIVATE_FIELD = re.compile(
 _PLAIN_WORDS = {"openid", "phone", "secret", "appsecret", "token", "access_token"}
 
 
-def _private_values(value: object, private: bool = False) -> Iterator[str]:
+def _private_values(payload: object) -> Iterator[str]:
     """
     Yield the texts in a payload that stand under a private key.
     """
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            found = private or bool(_PRIVATE_KEY.search(str(key)))
-            yield from _private_values(inner, found)
-    elif isinstance(value, (list, tuple)):
-        for inner in value:
-            yield from _private_values(inner, private)
-    elif private and value is not None:
-        yield str(value)
+    # No recursion: json may write what is nested deeper than Python can call.
+    left = [(payload, False)]
+    while left:
+        value, private = left.pop()
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                left.append((inner, private or bool(_PRIVATE_KEY.search(str(key)))))
+        elif isinstance(value, (list, tuple)):
+            left.extend((inner, private) for inner in value)
+        elif private and value is not None:
+            yield str(value)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
