@@ -6,6 +6,7 @@ and, for the message component, express_open_msg.html beside it.
 
 from __future__ import annotations
 
+import os
 import random as _random
 import re
 import time
@@ -23,7 +24,7 @@ from .models import (
     require_text,
     text,
 )
-from .tokens import token_provider
+from .tokens import StableToken, token_provider
 
 if TYPE_CHECKING:
     import requests
@@ -101,6 +102,43 @@ class Client:
             clock=clock,
             sleep=sleep,
             random=random,
+        )
+
+    @classmethod
+    def from_env(cls, **options: Any) -> Client:
+        """
+        Make a client from the environment's variables.
+
+        ``WXLOGISTICS_ACCESS_TOKEN`` is used as it is; without it,
+        ``WXLOGISTICS_APPID`` and ``WXLOGISTICS_SECRET`` make a `StableToken`.
+        ``WXLOGISTICS_BASE_URL`` is the base_url; several are separated by commas.
+
+        Args:
+            options: More arguments of `Client`; they go before the environment.
+
+        Raises:
+            InvalidArgumentError: A variable is missing, which the error names; or an
+                argument cannot be right.
+        """
+
+        def read(name: str) -> str:
+            return os.environ.get(f"WXLOGISTICS_{name}", "").strip()
+
+        urls = [url.strip() for url in read("BASE_URL").split(",") if url.strip()]
+        if urls:
+            options = {"base_url": urls} | options
+        token, appid, secret = map(read, ("ACCESS_TOKEN", "APPID", "SECRET"))
+        if token:
+            return cls(token, **options)
+        if appid and secret:
+            # Its clock is another one.
+            shared = {name: options[name] for name in options if name != "clock"}
+            return cls(StableToken(appid, secret, **shared), **options)
+        missing = "SECRET" if appid else "APPID" if secret else "ACCESS_TOKEN"
+        raise InvalidArgumentError(
+            f"WXLOGISTICS_{missing}",
+            "is not set; give WXLOGISTICS_ACCESS_TOKEN, or both WXLOGISTICS_APPID and "
+            "WXLOGISTICS_SECRET",
         )
 
     def __repr__(self) -> str:

@@ -10,16 +10,19 @@ and https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/ticket-tok
 
 from __future__ import annotations
 
+import abc
 import copy
 import hashlib
 import json
 import logging
 import os
-import random as _random
+import random
 import re
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol, Sequence
+
+import attrs
 
 from . import _pool
 from ._wire import MAIN_URL, TokenProvider, Wire
@@ -27,6 +30,7 @@ from .errors import (
     InvalidArgumentError,
     TransportError,
     UnexpectedResponseError,
+    WxLogisticsError,
 )
 from .models import integer, require_text
 
@@ -61,7 +65,7 @@ class Cache(Protocol):
     """
     What a cache must have: Django's caches and all of cachelib's do.
 
-    With an ``add`` as theirs, processes also take turns in fetching.
+    With ``add`` and ``delete`` as theirs, processes also take turns in fetching.
     """
 
     def get(self, key: str) -> Any:
@@ -77,32 +81,16 @@ class Cache(Protocol):
         ...
 
 
-class _FixedToken:
+class _GivenToken:
     """
-    A token that somebody else keeps; there is no other.
+    A token that somebody else keeps: the same each time, or what a function returns.
     """
 
-    def __init__(self, token: str) -> None:
-        require_text("token", token)
-        self._token = token
+    def __init__(self, source: str | Callable[[], str]) -> None:
+        self._source = source
 
     def get(self) -> str:
-        return self._token
-
-    def renew(self, rejected: str) -> str:
-        return self._token
-
-
-class _CalledToken:
-    """
-    A token that a function of the caller's returns, asked for anew each time.
-    """
-
-    def __init__(self, function: Callable[[], str]) -> None:
-        self._function = function
-
-    def get(self) -> str:
-        token = self._function()
+        token = self._source if isinstance(self._source, str) else self._source()
         require_text("token", token)
         return token
 
@@ -121,27 +109,15 @@ def token_provider(
     """
     if hasattr(token, "get") and hasattr(token, "renew"):
         return token
-    if callable(token):
-        return _CalledToken(token)
     if isinstance(token, str):
-        return _FixedToken(token)
-    raise InvalidArgumentError(
-        field,
-        f"is of type {type(token).__name__}; give a str, a callable that returns one, "
-        "or a TokenProvider",
-    )
-
-
-class _Flight:
-    """
-    One fetch that several threads wait for.
-    """
-
-    def __init__(self, rejected: str | None) -> None:
-        self.rejected = rejected
-        self.landed = threading.Event()
-        self.token = ""
-        self.error: BaseException | None = None
+        require_text(field, token)
+    elif not callable(token):
+        raise InvalidArgumentError(
+            field,
+            f"is of type {type(token).__name__}; give a str, a callable that returns "
+            "one, or a TokenProvider",
+        )
+    return _GivenToken(token)
 
 
 class _Kept(NamedTuple):
@@ -153,44 +129,84 @@ class _Kept(NamedTuple):
     good_until: float
 
 
-class _FetchedToken:
+class _Outcome(NamedTuple):
+    """
+    How a fetch ended, for the threads that waited for it.
+    """
+
+    rejected: str | None
+    result: str | WxLogisticsError
+
+
+def _check_text(_: object, attribute: attrs.Attribute[str], value: str) -> None:
+    require_text(attribute.name.lstrip("_"), value)
+
+
+def _check_cache(_: object, __: object, cache: Cache | None) -> None:
+    if cache is not None and not (hasattr(cache, "get") and hasattr(cache, "set")):
+        kind = type(cache).__name__
+        raise InvalidArgumentError("cache", f"is of type {kind}, without get and set")
+
+
+@attrs.define(slots=False, eq=False, repr=False, kw_only=True)
+class _FetchedToken(abc.ABC):
     """
     Base of the providers that fetch: keeps, shares and renews; a subclass fetches.
     """
 
-    _endpoint: str
+    _endpoint = ""
 
-    def __init__(
-        self,
-        key: tuple[str, ...],
-        cache: Cache | None,
-        clock: Callable[[], float],
-        timeout: float | tuple[float, float],
-        **wire_options: Any,
-    ) -> None:
-        self._name = ":".join(_cache_key_part(part) for part in key)
-        self._cache = cache
-        self._clock = clock
-        self._sleep: Callable[[float], object] = wire_options["sleep"]
-        self._patience = sum(timeout) if isinstance(timeout, tuple) else 2 * timeout
-        self._wire_options = wire_options | {"timeout": timeout}
-        self._kept: _Kept | None = None
-        self._start()
+    _cache: Cache | None = attrs.field(default=None, validator=_check_cache)
+    _base_url: str | Sequence[str] = MAIN_URL
+    _timeout: float | tuple[float, float] = (3.05, 20)
+    _deadline: float = 60
+    _retries: int = 2
+    _session: requests.Session | None = None
+    _clock: Callable[[], float] = time.time
+    _sleep: Callable[[float], object] = time.sleep
+    _random: Callable[[], float] = random.random
 
-    def _start(self) -> None:
-        self._wire = Wire(**self._wire_options)
-        # The flight under way and its lock, by process: a fork in the midst of a
-        # fetch must not leave a child waiting for a thread that it does not have.
-        self._flights: dict[int, tuple[threading.Lock, list[_Flight]]] = {}
+    # Whose token it is, and for whom it is got.
+    _appids: tuple[str, ...] = attrs.field(init=False)
+    _wire: Wire = attrs.field(init=False)
+    _kept: _Kept | None = attrs.field(init=False, default=None)
+    _outcome: _Outcome | None = attrs.field(init=False, default=None)
+    # The last ones: a cache that takes nothing new goes on showing an old one.
+    _refused: list[str] = attrs.field(init=False, factory=list)
+    # One for each process: a fork in the midst of a fetch must not leave a child
+    # waiting for a thread that it does not have.
+    _locks: dict[int, threading.Lock] = attrs.field(init=False, factory=dict)
 
+    def __attrs_post_init__(self) -> None:
+        self._wire = Wire(
+            self._base_url,
+            timeout=self._timeout,
+            deadline=self._deadline,
+            retries=self._retries,
+            session=self._session,
+            sleep=self._sleep,
+            random=self._random,
+        )
+
+    # Pickled as what it was made from: no kept token, no lock, no connection.
     def __getstate__(self) -> dict[str, Any]:
-        state = self.__dict__ | {"_kept": None}
-        del state["_wire"], state["_flights"]
-        return state
+        return {
+            field.alias: value
+            for field in attrs.fields(type(self))
+            if field.init and (value := getattr(self, field.name)) is not field.default
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._start()
+        self.__init__(**state)  # type: ignore[misc]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {' for '.join(self._appids)}>"
+
+    @abc.abstractmethod
+    def _fetch(self, rejected: str | None) -> _Kept:
+        """
+        Ask WeChat for a token, other than *rejected* if that can be.
+        """
 
     def get(self) -> str:
         """
@@ -199,8 +215,10 @@ class _FetchedToken:
         Raises:
             WxLogisticsError: It could not be fetched.
         """
-        kept = self._usable(self._kept, None)
-        return kept.token if kept else self._fetched(None)
+        kept = self._kept
+        if kept and self._is_current(kept):
+            return kept.token
+        return self._obtain(None)
 
     def renew(self, rejected: str) -> str:
         """
@@ -211,148 +229,71 @@ class _FetchedToken:
         Raises:
             WxLogisticsError: It could not be fetched.
         """
-        return self._fetched(rejected)
+        return self._obtain(rejected)
 
-    def _fetch(self, rejected: str | None) -> _Kept:
-        """
-        Ask WeChat for a token, other than *rejected* if that can be.
-        """
-        raise NotImplementedError
+    def _is_current(self, kept: _Kept) -> bool:
+        # A longer life than WeChat gives means that the clock was put back.
+        return 0 < kept.good_until - self._clock() <= LONGEST_LIFE
 
-    def _usable(self, kept: _Kept | None, rejected: str | None) -> _Kept | None:
+    def _obtain(self, rejected: str | None) -> str:
         """
-        Return *kept* if it can be used now.
+        Return a token other than *rejected*; one thread gets it for all that wait.
         """
-        if kept and kept.token != rejected and self._clock() < kept.good_until:
-            return kept
-        return None
-
-    def _fetched(self, rejected: str | None) -> str:
-        """
-        Return a new token; one thread fetches it, however many ask.
-        """
-        lock, flights = self._flights.setdefault(os.getpid(), (threading.Lock(), []))
-        while True:
-            with lock:
-                leads = not flights
-                if leads:
-                    flights.append(_Flight(rejected))
-                flight = flights[0]
-            if leads:
-                return self._lead(flight, lock, flights)
-            left = min(self._patience, _pool.call.ends_at - time.monotonic())
-            if not flight.landed.wait(left):
-                reason = "another thread's fetch of the token takes too long"
-                raise TransportError(self._endpoint, reason, False)
-            if flight.error:
-                # A copy, since each thread adds its own traceback.
-                raise copy.copy(flight.error)
-            # A fetch that began before this token was refused may have brought it.
-            if flight.token != rejected or flight.rejected == rejected:
-                return flight.token
-
-    def _lead(
-        self, flight: _Flight, lock: threading.Lock, flights: list[_Flight]
-    ) -> str:
+        before = self._outcome
+        lock = self._locks.setdefault(os.getpid(), threading.Lock())
+        patience = self._timeout
+        patience = sum(patience) if isinstance(patience, tuple) else 2 * patience
+        left = min(patience, _pool.call.ends_at - time.monotonic())
+        if not lock.acquire(timeout=max(left, 0)):
+            reason = "another thread's fetch of the token takes too long"
+            raise TransportError(self._endpoint, reason, False)
         try:
-            flight.token = self._looked_up_or_fetched(flight.rejected)
-        except BaseException as error:
-            flight.error = error
-            raise
+            outcome = self._outcome
+            if outcome and outcome is not before:
+                if isinstance(outcome.result, WxLogisticsError):
+                    # A copy, since each thread adds its own traceback.
+                    raise copy.copy(outcome.result)
+                # Else that fetch began before this token was refused, and brought it.
+                if outcome.result != rejected or outcome.rejected == rejected:
+                    return outcome.result
+            if rejected is not None and rejected not in self._refused:
+                self._refused = [*self._refused[-9:], rejected]
+            kept = self._kept
+            if not kept or kept.token == rejected or not self._is_current(kept):
+                # Nobody shall use the old one meanwhile.
+                self._kept = None
+                try:
+                    kept = self._kept = self._look_up_or_fetch(rejected)
+                except WxLogisticsError as error:
+                    self._outcome = _Outcome(rejected, copy.copy(error))
+                    raise
+                self._outcome = _Outcome(rejected, kept.token)
+            return kept.token
         finally:
-            with lock:
-                flights.clear()
-            flight.landed.set()
-        return flight.token
+            lock.release()
 
-    def _looked_up_or_fetched(self, rejected: str | None) -> str:
+    def _look_up_or_fetch(self, rejected: str | None) -> _Kept:
         """
-        Return a token from here, from the cache, or from WeChat.
+        Return a token from the cache or from WeChat, in turn with other processes.
         """
-        kept = self._usable(self._kept, rejected) or self._look_up(rejected)
-        if not kept:
-            holds_lease = self._take_turn()
-            try:
-                kept = self._look_up(rejected)
-                if not kept:
-                    kept = self._fetch(rejected)
-                    self._share(kept)
-            finally:
-                if holds_lease:
-                    self._ask_cache("delete", self._key("lease"))
-        self._kept = kept
-        return kept.token
-
-    def _take_turn(self) -> bool:
-        """
-        Wait while another process fetches; return whether others now wait for this one.
-        """
+        ends_at = min(time.monotonic() + _LEASE, _pool.call.ends_at)
         for _ in range(round(_LEASE / _LOOK_EVERY)):
-            free = self._ask_cache("add", self._key("lease"), "1", timeout=_LEASE)
-            if free is not False:
-                return bool(free)
-            if _pool.call.ends_at - time.monotonic() < _LOOK_EVERY:
+            my_turn = self._claim("lease", _LEASE)
+            kept = self._look_up()
+            if kept or my_turn or time.monotonic() >= ends_at:
                 break
             self._sleep(_LOOK_EVERY)
-        return False
-
-    def _share(self, kept: _Kept) -> None:
-        left = int(kept.good_until - self._clock())
-        if left > 0:
-            entry = {"access_token": kept.token, "good_until": kept.good_until}
-            self._ask_cache("set", self._key("token"), json.dumps(entry), timeout=left)
-
-    def _look_up(self, rejected: str | None) -> _Kept | None:
-        entry = self._cached_object("token")
-        if entry is None:
-            return None
-        token, good_until = entry.get("access_token"), entry.get("good_until")
-        if (
-            isinstance(token, str)
-            and token
-            and isinstance(good_until, (int, float))
-            and good_until <= self._clock() + LONGEST_LIFE
-        ):
-            return self._usable(_Kept(token, good_until), rejected)
-        self._warn_of_rubbish("token")
-        return None
-
-    def _key(self, kind: str) -> str:
-        return f"wxlogistics:{self._name}:{kind}"
-
-    def _cached_object(self, kind: str) -> dict[str, Any] | None:
-        """
-        Return the JSON object that the cache holds, if it does.
-        """
-        raw = self._ask_cache("get", self._key(kind))
-        if raw is None:
-            return None
         try:
-            entry = json.loads(raw)
-        except (TypeError, ValueError, RecursionError):
-            entry = None
-        if isinstance(entry, dict):
-            return entry
-        self._warn_of_rubbish(kind)
-        return None
-
-    def _warn_of_rubbish(self, kind: str) -> None:
-        logger.warning("the cache holds rubbish under %s: ignored", self._key(kind))
-
-    def _ask_cache(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """
-        Call *method* of the cache; None where there is none, or where it fails.
-        """
-        function = getattr(self._cache, method, None)
-        if function is None:
-            return None
-        try:
-            return function(*args, **kwargs)
-        except Exception as error:
-            # The kind of error only: its text may hold the cache's own password.
-            kind = type(error).__name__
-            logger.warning("the cache's %s failed (%s): going on without", method, kind)
-            return None
+            if not kept:
+                kept = self._fetch(rejected)
+                left = max(1, int(kept.good_until - self._clock()))
+                self._ask_cache("set", "token", json.dumps(kept), timeout=left)
+        finally:
+            # The next fetch is hours away.
+            self._wire.close()
+            if my_turn:
+                self._ask_cache("delete", "lease")
+        return kept
 
     def _kept_from(self, reply: dict[str, Any], field: str, asked_at: float) -> _Kept:
         """
@@ -363,10 +304,82 @@ class _FetchedToken:
             excerpt = ", ".join(reply)[:200]
             raise UnexpectedResponseError(self._endpoint, 200, excerpt, f"no {field}")
         life = integer(reply.get("expires_in"))
-        life = ASSUMED_LIFE if life is None else min(max(life, 0), LONGEST_LIFE)
+        # A token that had no life left would be refused, and renewed for that; to
+        # believe it would be a fetch for every call.
+        life = min(life, LONGEST_LIFE) if life and life > 0 else ASSUMED_LIFE
         return _Kept(token, asked_at + life - min(MARGIN, life / 2))
 
+    # The cache
 
+    def _key(self, kind: str) -> str:
+        appids = ":".join(map(_cache_key_part, self._appids))
+        return f"wxlogistics:{self._endpoint}:{appids}:{kind}"
+
+    def _ask_cache(self, method: str, kind: str, *args: Any, **kwargs: Any) -> Any:
+        """
+        Call *method* of the cache; None where there is none, or where it fails.
+        """
+        function = getattr(self._cache, method, None)
+        if function is None:
+            return None
+        try:
+            return function(self._key(kind), *args, **kwargs)
+        except Exception as error:
+            # The kind of error only: its text may hold the cache's own password.
+            name = type(error).__name__
+            logger.warning("the cache's %s failed (%s): going on without", method, name)
+            return None
+
+    def _from_cache(self, kind: str, read: Callable[[Any], Any]) -> Any:
+        """
+        Return what *read* makes of the cache's JSON; None where it cannot.
+        """
+        raw = self._ask_cache("get", kind)
+        if raw is None:
+            return None
+        try:
+            return read(json.loads(raw))
+        except Exception:
+            # Not what went wrong: that could show a token.
+            key = self._key(kind)
+            logger.warning("what the cache holds under %s is of no use: ignored", key)
+            return None
+
+    def _claim(self, kind: str, seconds: int) -> bool:
+        """
+        Whether no other process has claimed *kind* within the last *seconds*.
+        """
+        if self._ask_cache("add", kind, "1", timeout=seconds):
+            return True
+        # There may be no add; and cachelib's for files refuses what has expired.
+        return self._ask_cache("get", kind) is None
+
+    def _look_up(self) -> _Kept | None:
+        """
+        Return the token that the cache holds, if it is good.
+        """
+
+        def read(entry: Any) -> _Kept | None:
+            kept = _Kept(*entry)
+            require_text("token", kept.token)
+            if not self._is_current(kept):
+                raise ValueError
+            return None if kept.token in self._refused else kept
+
+        found: _Kept | None = self._from_cache("token", read)
+        return found
+
+
+def _cache_key_part(text: str) -> str:
+    """
+    Return *text* as part of a key that memcached takes, too.
+    """
+    if re.fullmatch(r"[\w.-]{1,64}", text, re.ASCII):
+        return text
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@attrs.define(slots=False, eq=False, repr=False)
 class StableToken(_FetchedToken):
     """
     The access_token of a shop's own mini-program, from /cgi-bin/stable_token.
@@ -396,63 +409,34 @@ class StableToken(_FetchedToken):
 
     _endpoint = "stable_token"
 
-    def __init__(
-        self,
-        appid: str,
-        secret: str,
-        *,
-        cache: Cache | None = None,
-        base_url: str | Sequence[str] = MAIN_URL,
-        timeout: float | tuple[float, float] = (3.05, 20),
-        deadline: float = 60,
-        retries: int = 2,
-        session: requests.Session | None = None,
-        clock: Callable[[], float] = time.time,
-        sleep: Callable[[float], object] = time.sleep,
-        random: Callable[[], float] = _random.random,
-    ) -> None:
-        require_text("appid", appid)
-        require_text("secret", secret)
-        self._appid = appid
-        self._secret = secret
-        self._forced_at = float("-inf")
-        super().__init__(
-            ("stable_token", appid),
-            cache,
-            clock,
-            timeout,
-            base_url=base_url,
-            deadline=deadline,
-            retries=retries,
-            session=session,
-            sleep=sleep,
-            random=random,
-        )
+    _appid: str = attrs.field(validator=_check_text)
+    _secret: str = attrs.field(validator=_check_text)
+    _forced_at: float = attrs.field(init=False, default=float("-inf"))
 
-    def __repr__(self) -> str:
-        return f"<StableToken of {self._appid}>"
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        self._appids = (self._appid,)
 
     def _fetch(self, rejected: str | None) -> _Kept:
-        kept = self._ask(force_refresh=False)
-        if kept.token == rejected and self._may_force():
-            kept = self._ask(force_refresh=True)
-            # Counted from the answer on, so that WeChat sees no less either.
-            self._forced_at = self._clock()
-            self._ask_cache("set", self._key("forced"), "1", timeout=FORCE_PAUSE)
-        return kept
+        kept = self._ask()
+        # Either way of the clock, which may have been put back.
+        forced_lately = abs(self._clock() - self._forced_at) < FORCE_PAUSE
+        if kept.token != rejected or forced_lately:
+            return kept
+        if not self._claim("forced", FORCE_PAUSE):
+            return kept
+        self._note_forced()
+        try:
+            return self._ask(force_refresh=True)
+        finally:
+            # Once more, so that WeChat sees no shorter pause either.
+            self._note_forced()
 
-    def _may_force(self) -> bool:
-        """
-        Whether nobody has forced a renewal lately, here or anywhere with this cache.
-        """
-        if self._clock() - self._forced_at < FORCE_PAUSE:
-            return False
-        key = self._key("forced")
-        if hasattr(self._cache, "add"):
-            return self._ask_cache("add", key, "1", timeout=FORCE_PAUSE) is not False
-        return self._ask_cache("get", key) is None
+    def _note_forced(self) -> None:
+        self._forced_at = self._clock()
+        self._ask_cache("set", "forced", "1", timeout=FORCE_PAUSE)
 
-    def _ask(self, force_refresh: bool) -> _Kept:
+    def _ask(self, force_refresh: bool = False) -> _Kept:
         payload: dict[str, Any] = {
             "grant_type": "client_credential",
             "appid": self._appid,
@@ -472,6 +456,7 @@ class StableToken(_FetchedToken):
         return self._kept_from(reply, "access_token", asked_at)
 
 
+@attrs.define(slots=False, eq=False, repr=False)
 class AuthorizerToken(_FetchedToken):
     """
     The authorizer_access_token of a shop that a service provider (服务商) works for.
@@ -495,74 +480,36 @@ class AuthorizerToken(_FetchedToken):
         base_url, timeout, deadline, retries, session, clock, sleep, random: As for
             `StableToken`.
 
+    Attributes:
+        refresh_token: The newest authorizer_refresh_token that is known here.
+
     Raises:
         InvalidArgumentError: An argument cannot be right.
     """
 
     _endpoint = "api_authorizer_token"
 
-    def __init__(
-        self,
-        component_appid: str,
-        component_token: str | Callable[[], str] | TokenProvider,
-        authorizer_appid: str,
-        refresh_token: str,
-        *,
-        cache: Cache | None = None,
-        on_refresh_token: Callable[[str], object] | None = None,
-        base_url: str | Sequence[str] = MAIN_URL,
-        timeout: float | tuple[float, float] = (3.05, 20),
-        deadline: float = 60,
-        retries: int = 2,
-        session: requests.Session | None = None,
-        clock: Callable[[], float] = time.time,
-        sleep: Callable[[float], object] = time.sleep,
-        random: Callable[[], float] = _random.random,
-    ) -> None:
-        require_text("component_appid", component_appid)
-        require_text("authorizer_appid", authorizer_appid)
-        require_text("refresh_token", refresh_token)
-        if on_refresh_token is not None and not callable(on_refresh_token):
+    _component_appid: str = attrs.field(validator=_check_text)
+    _component_token: str | Callable[[], str] | TokenProvider
+    _authorizer_appid: str = attrs.field(validator=_check_text)
+    refresh_token: str = attrs.field(validator=_check_text)
+    _on_refresh_token: Callable[[str], object] | None = attrs.field(
+        default=None, kw_only=True
+    )
+    _component: TokenProvider = attrs.field(init=False)
+    _handed_over: bool = attrs.field(init=False, default=True)
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        self._appids = (self._authorizer_appid, self._component_appid)
+        self._component = token_provider(self._component_token, "component_token")
+        if not (self._on_refresh_token is None or callable(self._on_refresh_token)):
             raise InvalidArgumentError("on_refresh_token", "cannot be called")
-        self._component_appid = component_appid
-        self._component_token = token_provider(component_token, "component_token")
-        self._authorizer_appid = authorizer_appid
-        self._refresh_tokens = [refresh_token]
-        self._on_refresh_token = on_refresh_token
-        self._handed_over = True
-        super().__init__(
-            ("authorizer_token", component_appid, authorizer_appid),
-            cache,
-            clock,
-            timeout,
-            base_url=base_url,
-            deadline=deadline,
-            retries=retries,
-            session=session,
-            sleep=sleep,
-            random=random,
-        )
-
-    def __repr__(self) -> str:
-        return (
-            f"<AuthorizerToken of {self._authorizer_appid} "
-            f"for {self._component_appid}>"
-        )
-
-    @property
-    def refresh_token(self) -> str:
-        """
-        The newest authorizer_refresh_token that is known here.
-        """
-        return self._refresh_tokens[-1]
-
-    def _looked_up_or_fetched(self, rejected: str | None) -> str:
-        # Where the callback failed, no access token was kept, and this is passed again.
-        self._hand_over()
-        return super()._looked_up_or_fetched(rejected)
 
     def _fetch(self, rejected: str | None) -> _Kept:
-        self._catch_up()
+        # Where the callback failed last time.
+        self._hand_over()
+        line = self._line()
         asked_at = self._clock()
         reply = self._wire.post(
             self._endpoint,
@@ -570,56 +517,40 @@ class AuthorizerToken(_FetchedToken):
             {
                 "component_appid": self._component_appid,
                 "authorizer_appid": self._authorizer_appid,
-                "authorizer_refresh_token": self.refresh_token,
+                "authorizer_refresh_token": line[-1],
             },
-            tokens=self._component_token,
+            tokens=self._component,
             token_name="component_access_token",
             repeatable=True,
         )
-        kept = self._kept_from(reply, "authorizer_access_token", asked_at)
-        refresh_token = reply.get("authorizer_refresh_token")
-        if (
-            isinstance(refresh_token, str)
-            and refresh_token
-            and refresh_token != self.refresh_token
-        ):
-            self._refresh_tokens = [*self._refresh_tokens[-9:], refresh_token]
-            self._ask_cache(
-                "set",
-                self._key("refresh_token"),
-                json.dumps({"refresh_tokens": self._refresh_tokens}),
-                timeout=_YEAR,
-            )
+        changed = reply.get("authorizer_refresh_token")
+        if isinstance(changed, str) and changed not in ("", line[-1]):
+            line.append(changed)
+            value = json.dumps(line[-10:])
+            self._ask_cache("set", "refresh_token", value, timeout=_YEAR)
+        # Not before WeChat has taken it: a shop may have authorized anew meanwhile.
+        if line[-1] != self.refresh_token:
+            self.refresh_token = line[-1]
             self._handed_over = False
             self._hand_over()
-        return kept
+        return self._kept_from(reply, "authorizer_access_token", asked_at)
 
     def _hand_over(self) -> None:
         if not self._handed_over and self._on_refresh_token:
             self._on_refresh_token(self.refresh_token)
         self._handed_over = True
 
-    def _catch_up(self) -> None:
+    def _line(self) -> list[str]:
         """
-        Take over the refresh token that another process got in exchange for this one.
+        Return the refresh tokens that came one of the other, the newest last.
+
+        The cache's line is ours if it holds ours. If not, it is of an older
+        authorization.
         """
-        entry = self._cached_object("refresh_token")
-        if entry is None:
-            return
-        line = entry.get("refresh_tokens")
-        if not isinstance(line, list) or not all(
-            isinstance(token, str) and token for token in line
-        ):
-            self._warn_of_rubbish("refresh_token")
-        # One that does not descend from ours is of an older authorization.
-        elif self.refresh_token in line:
-            self._refresh_tokens = line
 
+        def read(line: list[str]) -> list[str]:
+            for token in line:
+                require_text("refresh_token", token)
+            return [*line] if self.refresh_token in line else []
 
-def _cache_key_part(text: str) -> str:
-    """
-    Return *text* as part of a key that memcached takes, too.
-    """
-    if re.fullmatch(r"[\w.-]{1,64}", text, re.ASCII):
-        return text
-    return hashlib.sha256(text.encode()).hexdigest()
+        return self._from_cache("refresh_token", read) or [self.refresh_token]
