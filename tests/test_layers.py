@@ -1,0 +1,252 @@
+"""Imports run one way, and the core asks for requests and attrs alone."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from typing import Iterator, NamedTuple
+
+import pytest
+
+import wxlogistics
+
+PACKAGE = Path(wxlogistics.__file__).parent
+
+#: From the bottom up; what stands in one line knows nothing of its neighbours.
+LAYERS = [
+    ["_version", "_pool", "errors"],
+    ["models"],
+    ["_wire"],
+    ["tokens"],
+    ["client"],
+    ["bulk"],
+    ["__init__"],
+    ["demo"],
+    ["cli"],
+]
+#: Above the core: what an extra is needed for.
+COMMAND = ["demo", "cli"]
+CORE = [name for layer in LAYERS[:-3] for name in layer]
+HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
+
+#: What a module may ask for that is in no standard library.
+THIRD_PARTIES = {
+    "_version": set(),
+    "_pool": {"urllib3"},
+    "errors": set(),
+    "models": {"attrs"},
+    "_wire": {"requests", "urllib3"},
+    "tokens": {"attrs"},
+    "client": {"attrs"},
+    "bulk": {"attrs"},
+}
+
+#: The only modules of the sandbox that hand out a ready client.
+WITH_CLIENT = {"mock", "pytest_plugin"}
+
+
+class Import(NamedTuple):
+    module: str
+    name: str
+
+
+def only_for_types(node: ast.AST) -> bool:
+    """
+    Whether *node* is ``if TYPE_CHECKING:``.
+    """
+    return (
+        isinstance(node, ast.If)
+        and isinstance(node.test, ast.Name)
+        and node.test.id == "TYPE_CHECKING"
+    )
+
+
+def imports(path: Path, package: str) -> list[Import]:
+    """
+    What the module at *path* in *package* imports when it runs, wherever it does so.
+    """
+    return list(_imports(ast.parse(path.read_text(encoding="utf-8")), package))
+
+
+def _imports(node: ast.AST, package: str) -> Iterator[Import]:
+    if only_for_types(node):
+        return
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            yield Import(alias.name, "")
+    elif isinstance(node, ast.ImportFrom):
+        parents = package.split(".")
+        outer = parents[: len(parents) - node.level + 1] if node.level else []
+        module = ".".join([*outer, *filter(None, [node.module])])
+        for alias in node.names:
+            yield Import(module, alias.name)
+    for child in ast.iter_child_nodes(node):
+        yield from _imports(child, package)
+
+
+def siblings(path: Path) -> set[str]:
+    """
+    The modules of the package itself that its module at *path* imports.
+    """
+    found = set()
+    for module, name in imports(path, "wxlogistics"):
+        if module == "wxlogistics":
+            # ``from . import x`` names a module, or something that __init__ has.
+            is_module = (PACKAGE / f"{name}.py").exists() or (PACKAGE / name).is_dir()
+            found.add(name if is_module else "__init__")
+        elif module.startswith("wxlogistics."):
+            found.add(module.split(".")[1])
+    return found
+
+
+def third_parties(path: Path, package: str) -> set[str]:
+    tops = {module.partition(".")[0] for module, _ in imports(path, package)}
+    return tops - set(sys.stdlib_module_names) - {"wxlogistics", "__future__"}
+
+
+def existing(names: list[str]) -> list[str]:
+    return [name for name in names if (PACKAGE / f"{name}.py").exists()]
+
+
+class TestImports:
+    @pytest.mark.parametrize(
+        "source, found",
+        [
+            ("import requests", [("requests", "")]),
+            ("import requests.adapters", [("requests.adapters", "")]),
+            ("from requests import x", [("requests", "x")]),
+            ("from . import client", [("wxlogistics", "client")]),
+            ("from .client import x", [("wxlogistics.client", "x")]),
+            ("def f():\n from .client import x", [("wxlogistics.client", "x")]),
+            ("if TYPE_CHECKING:\n import requests", []),
+            ("try:\n import rich\nexcept ImportError: pass", [("rich", "")]),
+        ],
+    )
+    def test_imports__finds(
+        self, tmp_path: Path, source: str, found: list[tuple[str, str]]
+    ) -> None:
+        """
+        The search itself finds imports of every form, inside of functions too.
+        """
+        path = tmp_path / "module.py"
+        path.write_text(source)
+
+        assert found == imports(path, "wxlogistics")
+
+    def test_imports__from_the_package_above(self, tmp_path: Path) -> None:
+        """
+        Two dots lead out of the sandbox.
+        """
+        path = tmp_path / "module.py"
+        path.write_text("from .. import Client\nfrom ..models import WaybillStatus")
+
+        assert [
+            ("wxlogistics", "Client"),
+            ("wxlogistics.models", "WaybillStatus"),
+        ] == imports(path, "wxlogistics.sandbox")
+
+
+class TestCore:
+    def test_modules__each_has_a_layer(self) -> None:
+        """
+        A module added to the package needs a place in the order.
+        """
+        found = {path.stem for path in PACKAGE.glob("*.py")}
+
+        assert {"errors", "models", "_wire", "_pool", "tokens", "client"} <= found
+        assert found <= {*HEIGHT, "__main__"}
+
+    @pytest.mark.parametrize("name", existing([*CORE, "__init__", *COMMAND]))
+    def test_imports__downwards_only(self, name: str) -> None:
+        """
+        errors <- models <- _wire <- tokens <- client <- bulk <- cli.
+        """
+        found = siblings(PACKAGE / f"{name}.py")
+        if name in COMMAND:
+            found -= {"sandbox"}
+
+        assert {each for each in found if HEIGHT.get(each, 99) >= HEIGHT[name]} == set()
+
+    def test_imports__pool(self) -> None:
+        """
+        The connections know nothing of the package, and only those who send know them.
+        """
+        users = {
+            path.stem for path in PACKAGE.rglob("*.py") if "_pool" in siblings(path)
+        }
+
+        assert set() == siblings(PACKAGE / "_pool.py")
+        assert {"_wire", "tokens"} == users
+
+    @pytest.mark.parametrize("name", existing(CORE))
+    def test_imports__third_parties(self, name: str) -> None:
+        """
+        Only _wire knows requests; nobody knows more than requests and attrs bring.
+        """
+        assert (
+            third_parties(PACKAGE / f"{name}.py", "wxlogistics") <= THIRD_PARTIES[name]
+        )
+
+    def test_imports__init_needs_nothing_else(self) -> None:
+        """
+        The package's first module has nothing but the package.
+        """
+        assert set() == third_parties(PACKAGE / "__init__.py", "wxlogistics")
+
+
+class TestSandbox:
+    @pytest.mark.parametrize(
+        "path", sorted((PACKAGE / "sandbox").glob("*.py")), ids=lambda path: path.stem
+    )
+    def test_imports__of_the_client(self, path: Path) -> None:
+        """
+        An imitation that reuses the code it is to test would repeat its mistakes.
+        """
+        allowed = {Import("wxlogistics.models", "WaybillStatus")}
+        if path.stem in WITH_CLIENT:
+            allowed.add(Import("wxlogistics", "Client"))
+        found = {
+            each
+            for each in imports(path, "wxlogistics.sandbox")
+            if each.module.startswith("wxlogistics")
+            and not each.module.startswith("wxlogistics.sandbox")
+        }
+
+        assert found - allowed == set()
+
+    def test_imports__world_knows_no_http(self) -> None:
+        """
+        The rules are told from the ways to ask.
+        """
+        world = PACKAGE / "sandbox" / "world.py"
+        modules = {module for module, _ in imports(world, "wxlogistics.sandbox")}
+
+        assert {"attrs"} == third_parties(world, "wxlogistics.sandbox")
+        assert not {"http", "http.server", "json", "socket", "urllib.parse"} & modules
+        assert (
+            not {f"wxlogistics.sandbox.{name}" for name in ("wire", "mock", "server")}
+            & modules
+        )
+
+
+class TestLoading:
+    def test_import__no_extra(self) -> None:
+        """
+        `import wxlogistics` loads nothing of an extra's, and is silent.
+        """
+        script = (
+            "import sys, wxlogistics; "
+            "extras = 'click rich aiohttp flask responses pytest'.split(); "
+            "own = ['wxlogistics.sandbox', 'wxlogistics.cli', 'wxlogistics.__main__']; "
+            "print([name for name in extras + own if name in sys.modules])"
+        )
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", script],
+            capture_output=True,
+            text=True,
+            cwd=PACKAGE.parent,
+        )
+
+        assert ("[]\n", "", 0) == (done.stdout, done.stderr, done.returncode)

@@ -1,0 +1,167 @@
+"""What pip was told: misspelt keys are dropped in silence, so ask it."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import importlib
+import re
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import wxlogistics
+
+ROOT = Path(__file__).parent.parent
+
+DISTRIBUTION = metadata.distribution("wxlogistics")
+
+
+def requirements() -> dict[str, set[str]]:
+    """
+    What the package asks for, by extra; the core's under the empty name.
+    """
+    found: dict[str, set[str]] = {}
+    for line in DISTRIBUTION.requires or []:
+        requirement, _, marker = line.partition(";")
+        extra = re.search(r"extra == ['\"](.+)['\"]", marker)
+        name = re.split(r"[^\w.-]", requirement.strip())[0]
+        found.setdefault(extra.group(1) if extra else "", set()).add(name.lower())
+    return found
+
+
+class TestMetadata:
+    def test_name_and_version(self) -> None:
+        """
+        The version stands in one place.
+        """
+        assert "wxlogistics" == DISTRIBUTION.metadata["Name"]
+        assert wxlogistics.__version__ == DISTRIBUTION.version
+        assert re.fullmatch(r"\d+\.\d+\.\d+", wxlogistics.__version__)
+
+    def test_requires__attrs_and_requests(self) -> None:
+        """
+        The core stays at two.
+        """
+        assert {"attrs", "requests"} == requirements()[""]
+
+    def test_requires__floors(self) -> None:
+        """
+        Both have a floor and no ceiling, or nobody could use them beside others.
+        """
+        core = {line for line in DISTRIBUTION.requires or [] if ";" not in line}
+
+        assert {"attrs>=22.2", "requests>=2.32.2"} == core
+
+    def test_extras(self) -> None:
+        """
+        Each extra is for one way to use it, "all" for all, "dev" for work on it.
+        """
+        extras = requirements()
+
+        assert {"all", "cli", "dev", "sandbox", "testing"} == set(
+            DISTRIBUTION.metadata.get_all("Provides-Extra") or []
+        )
+        assert {"click", "rich"} == extras["cli"]
+        assert {"pytest", "responses"} == extras["testing"]
+        assert extras["sandbox"]
+        assert extras["cli"] | extras["sandbox"] | extras["testing"] == extras["all"]
+
+    def test_entry_points(self) -> None:
+        """
+        A command for the shell, and a plugin for pytest; both can be loaded.
+        """
+        assert {
+            ("console_scripts", "wxlogistics", "wxlogistics.__main__:main"),
+            ("pytest11", "wxlogistics", "wxlogistics.sandbox.pytest_plugin"),
+        } == {(each.group, each.name, each.value) for each in DISTRIBUTION.entry_points}
+        assert all(each.load() for each in DISTRIBUTION.entry_points)
+
+    def test_pythons(self) -> None:
+        """
+        Python 3.10 and newer; the classifiers name those that are tested.
+        """
+        classifiers = DISTRIBUTION.metadata.get_all("Classifier") or []
+
+        assert ">=3.10" == DISTRIBUTION.metadata["Requires-Python"]
+        assert ["3.10", "3.11", "3.12", "3.13"] == [
+            each.rpartition(" ")[2]
+            for each in classifiers
+            if re.search(r":: 3\.\d+$", each)
+        ]
+        assert "Typing :: Typed" in classifiers
+
+    def test_licence(self) -> None:
+        """
+        MIT, and its text lies there.
+        """
+        told = DISTRIBUTION.metadata
+
+        # setuptools changed the field's name.
+        assert "MIT" in (told["License-Expression"], told["License"])
+        assert "MIT License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
+
+
+class TestSetupCfg:
+    @pytest.fixture
+    def config(self) -> configparser.ConfigParser:
+        config = configparser.ConfigParser(interpolation=None)
+        config.read(ROOT / "setup.cfg", encoding="utf-8")
+        return config
+
+    def test_packages__all_named(self, config: configparser.ConfigParser) -> None:
+        """
+        Every package is named, and the tests are not installed.
+        """
+        source = ROOT / "wxlogistics"
+        found = {
+            ".".join(path.parent.relative_to(ROOT).parts)
+            for path in source.rglob("__init__.py")
+        }
+
+        assert found == set(config["options"]["packages"].split())
+
+    def test_package_data__all_named(self, config: configparser.ConfigParser) -> None:
+        """
+        Every file that is no module is named, or it would not be installed.
+        """
+        named = {
+            path.relative_to(ROOT)
+            for package, patterns in config["options.package_data"].items()
+            for pattern in patterns.split()
+            for path in (ROOT / package.replace(".", "/")).glob(pattern)
+        }
+        found = {
+            path.relative_to(ROOT)
+            for path in (ROOT / "wxlogistics").rglob("*")
+            if path.is_file() and path.suffix not in (".py", ".pyc")
+        }
+
+        assert found == named
+
+    def test_version__of_a_module_without_imports(
+        self, config: configparser.ConfigParser
+    ) -> None:
+        """
+        setuptools reads the version without importing requests.
+        """
+        source = (ROOT / "wxlogistics" / "_version.py").read_text(encoding="utf-8")
+
+        assert "attr: wxlogistics._version.__version__" == config["metadata"]["version"]
+        assert [ast.Expr, ast.Assign] == [type(each) for each in ast.parse(source).body]
+
+    def test_pyproject__none(self) -> None:
+        """
+        All configuration that can live in setup.cfg lives there.
+        """
+        assert not (ROOT / "pyproject.toml").exists()
+        assert (ROOT / "setup.py").exists()
+
+
+class TestModules:
+    def test_main__runs_as_a_module(self) -> None:
+        """
+        `python -m wxlogistics` is the command too.
+        """
+        assert callable(importlib.import_module("wxlogistics.__main__").main)
