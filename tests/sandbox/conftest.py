@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
+from importlib import resources
 from typing import Any, Iterator
 
 import attrs
 import pytest
 import requests
+from jsonschema import Draft202012Validator
 
 from wxlogistics.sandbox import Clock, Sandbox
 
@@ -36,6 +39,35 @@ EXAMPLE = {
 OPEN_MSG = "/cgi-bin/express/delivery/open_msg/"
 
 
+DESCRIPTION = json.loads(
+    resources.files("wxlogistics.sandbox").joinpath("openapi.json").read_text("utf-8")
+)
+
+
+@functools.cache
+def schema_of(method: str, path: str, what: str) -> Draft202012Validator:
+    """
+    What the description says of an endpoint's "request" or "reply".
+    """
+    operation = DESCRIPTION["paths"][path][method.lower()]
+    if what == "request":
+        holder = operation["requestBody"]
+    else:
+        holder = operation["responses"]["200"]
+    schema = holder["content"]["application/json"]["schema"]
+    return Draft202012Validator({**schema, "components": DESCRIPTION["components"]})
+
+
+def check_described(method: str, path: str, reply: Any) -> None:
+    """
+    Fail if *reply* is not what the description promises; others are refusals.
+    """
+    if method.lower() in DESCRIPTION["paths"].get(path, {}):
+        schema_of(method, path, "reply").validate(reply)
+    else:
+        assert {"errcode", "errmsg"} == set(reply)
+
+
 @attrs.define
 class Door:
     """
@@ -48,7 +80,10 @@ class Door:
 
     def send(self, method: str, path: str, **options: Any) -> requests.Response:
         options.setdefault("timeout", 10)
-        return self.session.request(method, self.base_url + path, **options)
+        response = self.session.request(method, self.base_url + path, **options)
+        if response.headers.get("Content-Type") == "application/json; encoding=utf-8":
+            check_described(method, path, json.loads(response.content))
+        return response
 
     @property
     def token(self) -> dict[str, str]:

@@ -832,6 +832,21 @@ class TestPlugin:
             (7, "未知状态 7"),
         ] == seen
 
+    def test_query_trace__moved_back(self, door: Door) -> None:
+        """
+        A parcel can be moved back; not being collected is no step of a route.
+        """
+        token = door.register()
+        for status in (2, 0, 2):
+            door.sandbox.move(WAYBILL_ID, status)
+
+        info = door.post("query_trace", {"waybill_token": token})["waybill_info"]
+
+        assert [
+            "【杭州市】快件已到达中通快递杭州转运中心",
+            "【深圳市】快件已到达中通快递深圳转运中心",
+        ] == [step["action_msg"] for step in info["path"]["path_action"]]
+
     def test_query_trace__moved_stays(self, door: Door) -> None:
         """
         The clock does not move a parcel that was moved by hand.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -317,7 +318,8 @@ class TestMain:
 
         code, _ = self.run(
             [
-                *("--port", "0", "--seed", "1", "--speed", "60"),
+                *("--host", "localhost", "--port", "0"),
+                *("--seed", "1", "--speed", "60"),
                 *("--set", "edit_limit=1", "--set", "default_delivery_id=SF"),
                 *("--allow-host", "box"),
             ],
@@ -471,6 +473,20 @@ class TestMain:
         assert errors.startswith(f"Listening on {host}: whoever reaches this machine")
         expected = "127.0.0.1" if host == "0.0.0.0" else host
         assert seen["url"].startswith(f"http://{expected}:")
+
+    def test_main__as_a_module_here(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """
+        Its exit code is that of `main()`.
+        """
+        monkeypatch.setattr(sys, "argv", ["sandbox", "--set", "no_such=1"])
+
+        with pytest.raises(SystemExit) as caught:
+            runpy.run_module("wxlogistics.sandbox", run_name="__main__")
+
+        assert 1 == caught.value.code
+        assert "no_such" in capsys.readouterr().err
 
     def test_main__as_a_module(self) -> None:
         """

@@ -43,6 +43,8 @@ class Server:
     Made by `Sandbox.serve()`.
 
     Attributes:
+        sandbox: What it serves.
+
         url: Where it is: ``http://127.0.0.1:43211``, say.
     """
 
@@ -54,7 +56,7 @@ class Server:
         *,
         allowed_hosts: Collection[str] = (),
     ) -> None:
-        self._sandbox = sandbox
+        self.sandbox = sandbox
         self._allowed_hosts = allowed_hosts
         self._socket = _listen(host, port)
         self.url = f"http://{_reachable(host)}:{self._socket.getsockname()[1]}"
@@ -104,7 +106,7 @@ class Server:
         body = await request.read()
         if path.startswith(control.PREFIX):
             answer = control.answer(
-                self._sandbox,
+                self.sandbox,
                 request.method,
                 path,
                 query,
@@ -114,7 +116,7 @@ class Server:
             )
         else:
             answer = wire.answer(
-                self._sandbox.world,
+                self.sandbox.world,
                 request.method,
                 path,
                 query,
@@ -139,7 +141,7 @@ def _hang_up() -> None:
     """
     Let a forked child not keep the port open after its parent has closed it.
     """
-    for server in _servers:
+    for server in _servers:  # pragma: no cover - runs in a forked child
         server._socket.close()
 
 

@@ -83,7 +83,7 @@ def _unlock() -> None:
     """
     Give a forked child locks that nobody holds.
     """
-    for world in _worlds:
+    for world in _worlds:  # pragma: no cover - runs in a forked child
         world.lock = threading.RLock()
 
 

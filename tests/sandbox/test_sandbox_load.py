@@ -1,0 +1,140 @@
+"""Many threads against the served sandbox."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+from conftest import OPEN_MSG
+
+from wxlogistics.sandbox import Sandbox
+
+THREADS = 32
+
+#: Half a minute; less for the impatient.
+SECONDS = float(os.environ.get("WXLOGISTICS_LOAD_SECONDS", "30"))
+
+#: Calls that half of the users may make; the others have no limit that matters.
+LIMIT = 200
+
+
+class Caller(threading.Thread):
+    """
+    Registers, queries and updates waybills of its own, and checks every answer.
+
+    Two callers share one user, so that its quota is spent by both at once.
+    """
+
+    def __init__(self, number: int, sandbox: Sandbox, port: int, end: float) -> None:
+        super().__init__()
+        self.number = number
+        self.openid = f"o{number // 2:027d}"
+        self.end = end
+        self.path = OPEN_MSG + "{}?access_token=" + sandbox.access_token()
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        self.outcomes: Counter[int] = Counter()
+        self.problems: list[str] = []
+        self.serial = 0
+
+    def call(self, endpoint: str, payload: Any) -> Any:
+        self.connection.request(
+            "POST",
+            self.path.format(endpoint),
+            json.dumps(payload, ensure_ascii=False).encode(),
+            {"Content-Type": "application/json"},
+        )
+        reply = json.loads(self.connection.getresponse().read())
+        self.outcomes[reply["errcode"]] += 1
+        return reply
+
+    def run(self) -> None:
+        try:
+            while time.monotonic() < self.end:
+                self.live()
+        except Exception as problem:
+            self.problems.append(repr(problem))
+        finally:
+            self.connection.close()
+
+    def live(self) -> None:
+        """
+        The life of one waybill.
+        """
+        self.serial += 1
+        waybill_id = f"W{self.number}-{self.serial}"
+        goods = {"detail_list": [{"goods_name": waybill_id, "goods_img_url": ""}]}
+        registered = self.call(
+            "trace_waybill",
+            {"openid": self.openid, "waybill_id": waybill_id, "goods_info": goods},
+        )
+        if registered["errcode"] != 0:
+            return
+        token = {"waybill_token": registered["waybill_token"]}
+        for name in ("一", "二"):
+            queried = self.call("query_trace", token)
+            if queried["errcode"] == 0:
+                self.expect(waybill_id, queried["waybill_info"]["waybill_id"])
+                self.expect(goods, queried["shop_info"]["goods_info"])
+            changed = {"detail_list": [{"goods_name": name, "goods_img_url": ""}]}
+            updated = self.call(
+                "update_waybill_goods", {**token, "goods_info": changed}
+            )
+            if updated["errcode"] == 0:
+                goods = changed
+
+    def expect(self, expected: object, actual: object) -> None:
+        if expected != actual:
+            self.problems.append(f"{actual!r} instead of {expected!r}")
+
+
+class TestLoad:
+    """
+    32 threads for half a minute.
+    """
+
+    def test_load__limited(self) -> None:
+        """
+        No wrong answer, and each user's quota is spent to the last call.
+        """
+        sandbox = Sandbox(user_daily_limit=LIMIT, appid_daily_limit=10**9)
+        callers = self.run_callers(sandbox, SECONDS / 3)
+
+        for first, second in zip(callers[::2], callers[1::2]):
+            outcomes = first.outcomes + second.outcomes
+            assert {0, 9300513} == set(outcomes)
+            assert LIMIT == outcomes[0]
+            assert {"query": LIMIT} == sandbox.counters["users"][first.openid]
+        total = sum(sum(caller.outcomes.values()) for caller in callers)
+        assert {"query": total} == sandbox.counters["apps"][sandbox.appid]
+
+    def test_load__unlimited(self) -> None:
+        """
+        No wrong answer and no refusal, at a pace that is of use.
+        """
+        sandbox = Sandbox(user_daily_limit=10**9, appid_daily_limit=10**9)
+        seconds = SECONDS * 2 / 3
+
+        callers = self.run_callers(sandbox, seconds)
+
+        total = sum(caller.outcomes[0] for caller in callers)
+        assert {0} == set().union(*(caller.outcomes for caller in callers))
+        assert {"query": total} == sandbox.counters["apps"][sandbox.appid]
+        assert total == sandbox.world.call_count
+        assert total > 100 * seconds
+
+    def run_callers(self, sandbox: Sandbox, seconds: float) -> list[Caller]:
+        with sandbox.serve() as server:
+            port = int(server.url.rpartition(":")[2])
+            end = time.monotonic() + seconds
+            callers = [Caller(number, sandbox, port, end) for number in range(THREADS)]
+            for caller in callers:
+                caller.start()
+            for caller in callers:
+                caller.join(seconds + 60)
+        assert [] == [problem for caller in callers for problem in caller.problems]
+        return callers

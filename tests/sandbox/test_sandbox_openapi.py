@@ -1,0 +1,203 @@
+"""The OpenAPI description: valid, complete, and true of the sandbox."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Iterator
+
+import hypothesis
+import pytest
+import requests
+import schemathesis
+from conftest import DESCRIPTION, EXAMPLE, OPEN_MSG, Door, check_described, schema_of
+from jsonschema import ValidationError
+from openapi_spec_validator import validate
+
+from wxlogistics.sandbox import Sandbox, wire
+from wxlogistics.sandbox.server import Server
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+
+
+class TestDescription:
+    """
+    wxlogistics/sandbox/openapi.json.
+    """
+
+    def test_description__valid(self) -> None:
+        """
+        It is OpenAPI 3.1.
+        """
+        validate(DESCRIPTION)
+
+        assert "3.1.0" == DESCRIPTION["openapi"]
+
+    def test_description__complete(self) -> None:
+        """
+        It describes the endpoints that the sandbox knows, and no others.
+        """
+        assert set(wire.PATHS) == set(DESCRIPTION["paths"])
+
+    def test_description__operation_ids(self) -> None:
+        """
+        Each operation is named as its endpoint.
+        """
+        for path, operations in DESCRIPTION["paths"].items():
+            for operation in operations.values():
+                assert wire.PATHS[path] == operation["operationId"].partition("_by_")[0]
+
+    def test_description__served(self, served_door: Door) -> None:
+        """
+        The sandbox serves it.
+        """
+        response = served_door.send("GET", "/_sandbox/openapi.json")
+
+        assert DESCRIPTION == response.json()
+
+    @pytest.mark.parametrize(
+        ("endpoint", "reply"),
+        [
+            ("query_trace", {"errcode": 0, "errmsg": "ok"}),
+            ("query_trace", {"errcode": "0", "errmsg": "ok"}),
+            ("trace_waybill", {"errcode": 0, "errmsg": "ok", "waybill_token": "x"}),
+            ("get_delivery_list", {"errcode": 0, "delivery_list": [{}], "count": 1}),
+            ("update_waybill_goods", {"errcode": 40003}),
+        ],
+    )
+    def test_description__bites(self, endpoint: str, reply: dict[str, Any]) -> None:
+        """
+        What is no reply of WeChat's does not pass.
+        """
+        with pytest.raises(ValidationError):
+            check_described("post", OPEN_MSG + endpoint, reply)
+
+    def test_description__examples(self) -> None:
+        """
+        Its examples are valid requests.
+        """
+        count = 0
+        for path, operations in DESCRIPTION["paths"].items():
+            for method, operation in operations.items():
+                content = operation.get("requestBody", {}).get("content", {})
+                media = content.get("application/json", {})
+                for example in media.get("examples", {}).values():
+                    schema_of(method, path, "request").validate(example["value"])
+                    count += 1
+
+        assert 9 == count
+
+
+class TestSamples:
+    """
+    tests/samples/.
+    """
+
+    @pytest.mark.parametrize(
+        "path", sorted(SAMPLES.glob("*.json")), ids=lambda p: p.name
+    )
+    def test_samples__as_described(self, path: Path) -> None:
+        """
+        Every sample of a request or a reply is as the description says.
+        """
+        sample = json.loads(path.read_text(encoding="utf-8"))
+        endpoint, what, *_ = path.name.replace("error.", "query_trace.", 1).split(".")
+        if path.name.startswith("error."):
+            what = "reply"
+            assert sample["errcode"] == int(path.name.split(".")[1])
+        url = next(url for url, name in wire.PATHS.items() if name == endpoint)
+
+        schema_of("post", url, what).validate(sample)
+
+    def test_samples__there(self) -> None:
+        """
+        There are samples of all seven endpoints.
+        """
+        names = {path.name.partition(".")[0] for path in SAMPLES.glob("*.json")}
+
+        assert {
+            "trace_waybill",
+            "query_trace",
+            "update_waybill_goods",
+            "get_delivery_list",
+            "follow_waybill",
+            "query_follow_trace",
+            "update_follow_waybill_goods",
+        } <= names
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """
+    Quotas out of the way, so that the calls get to what they are about.
+    """
+    sandbox = Sandbox(
+        appid_daily_limit=10**9,
+        user_daily_limit=10**9,
+        user_daily_limit_message=10**9,
+        edit_limit=10,
+    )
+    with sandbox.serve() as server:
+        yield server
+
+
+def register(server: Server, path: str) -> str:
+    """
+    A waybill_token for the component that the endpoint at *path* belongs to.
+    """
+    endpoint = "follow_waybill" if "follow" in path else "trace_waybill"
+    with requests.Session() as session:
+        session.trust_env = False
+        door = Door(server.sandbox, server.url, session)
+        return door.post(endpoint, EXAMPLE)["waybill_token"]
+
+
+class TestSchemathesis:
+    """
+    schemathesis against the served sandbox.
+    """
+
+    @schemathesis.openapi.from_dict(DESCRIPTION).parametrize()
+    @hypothesis.settings(
+        max_examples=100,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    def test_call__as_described(self, case: schemathesis.Case, server: Server) -> None:
+        """
+        Whatever is sent, there is no 500 and no reply that breaks the description.
+        """
+        sandbox = server.sandbox
+        component = sandbox.add_component()
+        query = {
+            "access_token": sandbox.access_token(),
+            "component_access_token": sandbox.component_access_token(component.appid),
+        }
+        checks = schemathesis.checks
+        described = [
+            checks.not_a_server_error,
+            checks.status_code_conformance,
+            checks.content_type_conformance,
+            checks.response_schema_conformance,
+        ]
+
+        case.call_and_validate(server.url, params=query, checks=described, timeout=10)
+        if isinstance(case.body, dict):
+            # Once more with values that are right, to get beyond the first check.
+            right = {
+                "waybill_token": register(server, case.path),
+                "appid": sandbox.appid,
+                "secret": sandbox.secret,
+                "component_appid": component.appid,
+                "component_appsecret": component.secret,
+                "component_verify_ticket": component.ticket,
+                "authorizer_appid": sandbox.appid,
+                "authorizer_refresh_token": sandbox.authorize(component.appid),
+            }
+            for name in right.keys() & case.body.keys():
+                case.body[name] = right[name]
+            case.call_and_validate(
+                server.url, params=query, checks=described, timeout=10
+            )
