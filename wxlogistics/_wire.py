@@ -269,32 +269,39 @@ class Wire:
         left = call.ends_at - self._clock()
         if left <= 0:
             raise TransportError(call.endpoint, call.deadline_passed, False)
-        session = self._session_of_this_process()
-        template = self._templates.get(host) or self._template(session, host)
-        request = requests.PreparedRequest()
-        request.method = "POST"
-        request.url = self.hosts[host] + call.path
-        if token:
-            request.url += f"?{call.token_name}={urllib.parse.quote(token, safe='')}"
-        request.headers = template.headers.copy()
-        request.headers["Content-Length"] = str(len(call.body))
-        request.body = call.body
-        request.hooks = template.hooks
-        if session.auth:
-            request.prepare_auth(session.auth)
         timeout = min(self._connect_timeout, left), min(self._read_timeout, left)
+        session = self._session_of_this_process()
         status = 0
         _pool.call.sent = None
         try:
+            template = self._templates.get(host) or self._template(session, host)
+            request = requests.PreparedRequest()
+            request.method = "POST"
+            request.url = self.hosts[host] + call.path
+            if token:
+                request.url += f"?{call.token_name}="
+                request.url += urllib.parse.quote(token, safe="")
+            request.headers = template.headers.copy()
+            request.headers["Content-Length"] = str(len(call.body))
+            request.body = call.body
+            request.hooks = template.hooks
+            if session.auth:
+                request.prepare_auth(session.auth)
             response = session.send(
                 request, timeout=timeout, allow_redirects=False, **template.settings
             )
             _pool.call.sent = True
             status = response.status_code
             with contextlib.closing(response):
+                coding = response.headers.get("Content-Encoding", "identity").lower()
+                if coding not in ("identity", "gzip", "deflate"):
+                    # Some versions of urllib3 would unpack gzip in gzip without bound.
+                    reason = "a Content-Encoding that was not asked for"
+                    raise UnexpectedResponseError(call.endpoint, status, "", reason)
                 return status, self._read(response, call.ends_at)
         except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
-            # A ValueError of http.client's, for a chunk of less than no bytes.
+            # ValueErrors: a header of the caller's session that cannot be, or a chunk
+            # of less than no bytes.
             failure = self._failure(error, call, host, token, status)
         # Raised out here, where nothing of theirs can be chained to it.
         raise failure
@@ -312,6 +319,10 @@ class Wire:
                 break
             if self._clock() >= ends_at:
                 raise TimeoutError
+        else:
+            # urllib3 before 2 lets a body pass that breaks off.
+            if getattr(response.raw, "length_remaining", None):
+                raise ConnectionError
         return b"".join(pieces)
 
     def _failure(
@@ -352,6 +363,8 @@ class Wire:
             )
 
         name = urllib.parse.urlsplit(self.hosts[host]).netloc
+        if caused_by(urllib3.exceptions.ProxyError):
+            name += " through the proxy"
         said = next((found for found in map(_said, reversed(causes)) if found), None)
         if timed_out and self._clock() >= call.ends_at:
             reason = call.deadline_passed
@@ -421,7 +434,11 @@ class Wire:
             requests.Request(
                 "POST",
                 self.hosts[host],
-                headers={"Content-Type": "application/json"},
+                headers={
+                    "Content-Type": "application/json",
+                    # What requests itself can unpack, a piece at a time.
+                    "Accept-Encoding": "gzip, deflate",
+                },
                 data=b"{}",
                 # The session's own is applied to each request; without this, one
                 # for WeChat would be looked up in ~/.netrc.
@@ -508,8 +525,6 @@ class _Adapter(HTTPAdapter):
 def _new_session() -> requests.Session:
     session = requests.Session()
     session.headers["User-Agent"] = f"wxlogistics/{__version__}"
-    # What requests itself can unpack; more of it would depend on what is installed.
-    session.headers["Accept-Encoding"] = "gzip, deflate"
     session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=()))
     session.mount("https://", _Adapter())
     session.mount("http://", _Adapter())
@@ -696,13 +711,21 @@ def _hosts(base_url: str | Sequence[str]) -> tuple[str, ...]:
     if not urls:
         raise InvalidArgumentError("base_url", "names no host")
     for url in urls:
-        if not isinstance(url, str) or not _BASE_URL.fullmatch(url):
+        if not isinstance(url, str) or not _is_base_url(url):
             raise InvalidArgumentError(
                 "base_url",
                 "is not like https://api.weixin.qq.com: a scheme (https or http), a "
                 "host, perhaps a port and a path, and no user, query or fragment",
             )
     return tuple(url.rstrip("/") for url in urls)
+
+
+def _is_base_url(url: str) -> bool:
+    try:
+        requests.Request("POST", url).prepare()
+    except requests.RequestException:
+        return False
+    return bool(_BASE_URL.fullmatch(url))
 
 
 _BASE_URL = re.compile(
@@ -714,7 +737,8 @@ _BASE_URL = re.compile(
 def _seconds(field: str, value: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
         raise InvalidArgumentError(field, "is not a number of seconds above 0")
-    return float(value)
+    # A socket cannot wait for ever, though it can for some days.
+    return float(min(value, 86_400))
 
 
 def _timeouts(timeout: float | tuple[float, float]) -> tuple[float, float]:
