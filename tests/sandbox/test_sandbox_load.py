@@ -30,11 +30,14 @@ class Caller(threading.Thread):
     Two callers share one user, so that its quota is spent by both at once.
     """
 
-    def __init__(self, number: int, sandbox: Sandbox, port: int, end: float) -> None:
+    def __init__(
+        self, number: int, sandbox: Sandbox, port: int, seconds: float, refusals: int
+    ) -> None:
         super().__init__()
         self.number = number
         self.openid = f"o{number // 2:027d}"
-        self.end = end
+        self.end = time.monotonic() + seconds
+        self.refusals = refusals
         self.path = OPEN_MSG + "{}?access_token=" + sandbox.access_token()
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         self.outcomes: Counter[int] = Counter()
@@ -54,12 +57,19 @@ class Caller(threading.Thread):
 
     def run(self) -> None:
         try:
-            while time.monotonic() < self.end:
+            while time.monotonic() < self.end and self.refused < self.refusals:
                 self.live()
         except Exception as problem:
             self.problems.append(repr(problem))
         finally:
             self.connection.close()
+
+    @property
+    def refused(self) -> int:
+        """
+        How many calls were refused.
+        """
+        return self.outcomes.total() - self.outcomes[0]
 
     def live(self) -> None:
         """
@@ -94,7 +104,7 @@ class Caller(threading.Thread):
 
 class TestLoad:
     """
-    32 threads for half a minute.
+    32 threads, the second time for half a minute.
     """
 
     def test_load__limited(self) -> None:
@@ -102,14 +112,14 @@ class TestLoad:
         No wrong answer, and each user's quota is spent to the last call.
         """
         sandbox = Sandbox(user_daily_limit=LIMIT, appid_daily_limit=10**9)
-        callers = self.run_callers(sandbox, SECONDS / 3)
+        callers = self.run_callers(sandbox, seconds=60, refusals=20)
 
         for first, second in zip(callers[::2], callers[1::2]):
             outcomes = first.outcomes + second.outcomes
             assert {0, 9300513} == set(outcomes)
             assert LIMIT == outcomes[0]
             assert {"query": LIMIT} == sandbox.counters["users"][first.openid]
-        total = sum(sum(caller.outcomes.values()) for caller in callers)
+        total = sum(caller.outcomes.total() for caller in callers)
         assert {"query": total} == sandbox.counters["apps"][sandbox.appid]
 
     def test_load__unlimited(self) -> None:
@@ -117,21 +127,24 @@ class TestLoad:
         No wrong answer and no refusal, at a pace that is of use.
         """
         sandbox = Sandbox(user_daily_limit=10**9, appid_daily_limit=10**9)
-        seconds = SECONDS * 2 / 3
 
-        callers = self.run_callers(sandbox, seconds)
+        callers = self.run_callers(sandbox, seconds=SECONDS, refusals=1)
 
         total = sum(caller.outcomes[0] for caller in callers)
         assert {0} == set().union(*(caller.outcomes for caller in callers))
         assert {"query": total} == sandbox.counters["apps"][sandbox.appid]
         assert total == sandbox.world.call_count
-        assert total > 100 * seconds
+        assert total > 100 * SECONDS
 
-    def run_callers(self, sandbox: Sandbox, seconds: float) -> list[Caller]:
+    def run_callers(
+        self, sandbox: Sandbox, *, seconds: float, refusals: int
+    ) -> list[Caller]:
         with sandbox.serve() as server:
             port = int(server.url.rpartition(":")[2])
-            end = time.monotonic() + seconds
-            callers = [Caller(number, sandbox, port, end) for number in range(THREADS)]
+            callers = [
+                Caller(number, sandbox, port, seconds, refusals)
+                for number in range(THREADS)
+            ]
             for caller in callers:
                 caller.start()
             for caller in callers:

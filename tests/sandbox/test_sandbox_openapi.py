@@ -159,7 +159,7 @@ class TestSchemathesis:
 
     @schemathesis.openapi.from_dict(DESCRIPTION).parametrize()
     @hypothesis.settings(
-        max_examples=100,
+        max_examples=60,
         deadline=None,
         derandomize=True,
         database=None,

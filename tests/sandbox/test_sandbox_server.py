@@ -19,6 +19,7 @@ import pytest
 import requests
 from conftest import EXAMPLE, NOON, OPEN_MSG, WAYBILL_ID
 
+import wxlogistics.sandbox
 from wxlogistics import Client, GoodsDetail, GoodsInfo, WaybillStatus
 from wxlogistics.sandbox import Clock, Sandbox
 from wxlogistics.sandbox.server import Server, main
@@ -190,6 +191,7 @@ server = sandbox.serve()
 port = int(server.url.rpartition(":")[2])
 held, done = threading.Event(), threading.Event()
 wait, go = os.pipe()
+look, tell = os.pipe()
 def hold():
     with sandbox.world.lock:
         held.set()
@@ -200,9 +202,11 @@ child = os.fork()
 if child == 0:
     sandbox.add_waybill("W")
     server.close()
+    os.write(tell, b".")
     os.read(wait, 1)
     os._exit(7)
 done.set()
+os.read(look, 1)
 server.close()
 Sandbox().serve(port=port).close()
 print("again")
@@ -483,7 +487,9 @@ class TestMain:
         monkeypatch.setattr(sys, "argv", ["sandbox", "--set", "no_such=1"])
 
         with pytest.raises(SystemExit) as caught:
-            runpy.run_module("wxlogistics.sandbox", run_name="__main__")
+            runpy.run_path(
+                wxlogistics.sandbox.__path__[0] + "/__main__.py", run_name="__main__"
+            )
 
         assert 1 == caught.value.code
         assert "no_such" in capsys.readouterr().err

@@ -2,7 +2,7 @@
 
 import sys
 
-from .server import main
+from wxlogistics.sandbox.server import main
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # pragma: no branch
     sys.exit(main())
