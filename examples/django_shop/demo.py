@@ -1,0 +1,61 @@
+#!/usr/bin/env python
+"""
+Run the shop on this machine against a sandbox in place of WeChat.
+
+The database is new each time and gone at the end. In the sandbox an hour passes every
+few seconds, so that parcels are seen to move.
+"""
+
+import argparse
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from wxlogistics.sandbox import Clock, Sandbox
+
+HERE = Path(__file__).resolve().parent
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=8000)
+    port = parser.parse_args().port
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    sandbox = Sandbox(clock=Clock(speed=600))
+    password = secrets.token_urlsafe(9)
+    with tempfile.TemporaryDirectory() as folder, sandbox.serve() as wechat:
+        environment = os.environ | {
+            "DATABASE_URL": f"sqlite:///{folder}/demo.sqlite3",
+            "DJANGO_DEBUG": "1",
+            "DEMO_PASSWORD": password,
+            "WXLOGISTICS_APPID": sandbox.appid,
+            "WXLOGISTICS_SECRET": sandbox.secret,
+            "WXLOGISTICS_BASE_URL": wechat.url,
+        }
+
+        def manage(*arguments):
+            command = [sys.executable, "manage.py", *arguments]
+            return subprocess.Popen(command, cwd=HERE, env=environment)
+
+        for arguments in (["migrate", "--verbosity=0"], ["demo_data"]):
+            if manage(*arguments).wait():
+                return 1
+        print(f"后台:     http://127.0.0.1:{port}/admin/    用户名 staff")
+        print(f"顾客页面：http://127.0.0.1:{port}/          用户名 customer")
+        print(f"密码:     {password}", flush=True)
+        server = manage("runserver", "--noreload", f"127.0.0.1:{port}")
+        try:
+            return server.wait()
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            server.terminate()
+            server.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

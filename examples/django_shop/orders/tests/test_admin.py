@@ -1,0 +1,150 @@
+from django.contrib.auth import get_user_model
+from django.test import TestCase, TransactionTestCase
+from django.urls import reverse
+from orders.models import Order
+
+from .base import OPENID, WeChatMixin
+
+
+class AdminMixin(WeChatMixin):
+    def setUp(self):
+        super().setUp()
+        staff = get_user_model().objects.create_superuser("staff")
+        self.client.force_login(staff)
+
+    def act(self, action, *orders):
+        """
+        Choose *action* for *orders* in the list; return what the staff is told.
+        """
+        self.client.post(
+            reverse("admin:orders_order_changelist"),
+            {"action": action, "_selected_action": [o.pk for o in orders]},
+        )
+        page = self.client.get(reverse("admin:orders_order_changelist"))
+        return [str(message) for message in page.context["messages"]]
+
+    def save(self, order, **fields):
+        """
+        Fill in and save the form of *order*.
+        """
+        form = {
+            "receiver_phone": order.receiver_phone,
+            "waybill_id": order.waybill_id,
+            "delivery_id": "",
+            "trans_id": "",
+            "items-TOTAL_FORMS": 0,
+            "items-INITIAL_FORMS": 0,
+        }
+        with self.captureOnCommitCallbacks(execute=True):
+            response = self.client.post(
+                reverse("admin:orders_order_change", args=[order.pk]), form | fields
+            )
+        self.assertRedirects(response, reverse("admin:orders_order_changelist"))
+        order.refresh_from_db()
+
+
+class ShipTests(AdminMixin, TransactionTestCase):
+    """
+    With real commits: WeChat's answer is there when the staff is told.
+    """
+
+    def test_ship(self):
+        first, second = self.make_order(), self.make_order(waybill_id="YTO22")
+
+        said = self.act("ship", first, second)
+
+        self.assertEqual(
+            said,
+            [f"{order}：已发货，微信开始跟踪物流。" for order in (first, second)],
+        )
+        second.refresh_from_db()
+        self.assertEqual(len(second.waybill_token), 64)
+
+    def test_refused_registration_is_told(self):
+        order = self.make_order()
+        self.wechat.fail("trace_waybill", errcode=48001)
+
+        with self.assertLogs("orders", "WARNING"):
+            [said] = self.act("ship", order)
+
+        self.assertIn("已发货，但还没有登记", said)
+        self.assertIn("小程序的物流接口配置有误", said)
+        page = self.client.get(reverse("admin:orders_order_changelist"))
+        self.assertContains(page, "小程序的物流接口配置有误")
+
+
+class AdminTests(AdminMixin, TestCase):
+    def test_second_click(self):
+        order = self.ship(self.make_order())
+
+        [said] = self.act("ship", order)
+
+        self.assertIn("已经发过货了", said)
+        self.assertEqual(len(self.calls("trace_waybill")), 1)
+
+    def test_no_waybill_yet(self):
+        [said] = self.act("ship", self.make_order(waybill_id=""))
+
+        self.assertIn("请先填写运单号", said)
+
+    def test_corrected_number_is_registered_anew(self):
+        order = self.ship(self.make_order())
+        before = order.waybill_token
+
+        self.save(order, waybill_id="YTO7777777")
+
+        self.assertEqual(self.calls("trace_waybill")[-1]["waybill_id"], "YTO7777777")
+        self.assertEqual(len(order.waybill_token), 64)
+        self.assertNotEqual(order.waybill_token, before)
+
+    def test_number_of_an_unshipped_order_is_not_registered(self):
+        order = self.make_order(waybill_id="")
+
+        self.save(order, waybill_id="YTO7777777")
+
+        self.assertEqual(order.waybill_id, "YTO7777777")
+        self.assertEqual(self.calls("trace_waybill"), [])
+
+    def test_update_goods(self):
+        order = self.ship(self.make_order())
+
+        [said] = self.act("update_goods", order)
+
+        self.assertIn("已更新", said)
+
+    def test_update_goods__limit(self):
+        order = self.ship(self.make_order())
+        self.wechat.fail("update_waybill_goods", errcode=9300560)
+
+        [said] = self.act("update_goods", order)
+
+        self.assertIn("修改次数已用完", said)
+
+    def test_update_goods__not_registered(self):
+        [said] = self.act("update_goods", self.make_order())
+
+        self.assertIn("还没有登记", said)
+
+    def test_pages_show_nobodys_openid(self):
+        order = self.make_order()
+
+        for url in (
+            reverse("admin:orders_order_changelist"),
+            reverse("admin:orders_order_change", args=[order.pk]),
+        ):
+            page = self.client.get(url)
+            self.assertContains(page, f"订单 {order.pk}")
+            self.assertNotContains(page, OPENID)
+
+    def test_staff_without_permission_ships_nothing(self):
+        order = self.make_order()
+        viewer = get_user_model().objects.create_user("viewer", is_staff=True)
+        viewer.user_permissions.add(
+            *viewer.user_permissions.model.objects.filter(codename="view_order")
+        )
+        self.client.force_login(viewer)
+
+        self.act("ship", order)
+
+        order.refresh_from_db()
+        self.assertEqual(order.state, Order.State.PAID)

@@ -1,0 +1,93 @@
+"""
+What a customer sees, told with pytest's fixtures: `wechat` is the sandbox.
+"""
+
+import pytest
+from orders import shipping
+
+from wxlogistics import WaybillStatus
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def shipped(order, django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks(execute=True):
+        assert shipping.ship(order.pk)
+    order.refresh_from_db()
+    return order
+
+
+def test_owner_gets_token_and_status(client, customer, shipped, wechat):
+    wechat.move(shipped.waybill_id, WaybillStatus.IN_TRANSIT)
+    client.force_login(customer)
+
+    response = client.get(f"/orders/{shipped.pk}/")
+
+    assert response.json() == {
+        "id": shipped.pk,
+        "state": "shipped",
+        "state_label": "已发货",
+        "waybill_id": shipped.waybill_id,
+        "waybill_token": shipped.waybill_token,
+        "parcel_label": "运输中",
+    }
+    assert "no-store" in response["Cache-Control"]
+
+
+def test_parcel_signed_while_the_owner_looks(client, customer, shipped, wechat):
+    wechat.move(shipped.waybill_id, WaybillStatus.SIGNED)
+    client.force_login(customer)
+
+    assert client.get(f"/orders/{shipped.pk}/").json()["state_label"] == "已签收"
+
+
+def test_other_customer_gets_nothing(client, django_user_model, shipped):
+    client.force_login(django_user_model.objects.create_user("stranger"))
+
+    response = client.get(f"/orders/{shipped.pk}/")
+
+    assert response.status_code == 404
+    assert shipped.waybill_token not in response.content.decode()
+
+
+def test_nobody_gets_nothing(client, shipped):
+    assert client.get(f"/orders/{shipped.pk}/").status_code == 401
+
+
+def test_order_before_shipping(client, customer, order, wechat):
+    client.force_login(customer)
+
+    assert client.get(f"/orders/{order.pk}/").json()["waybill_token"] == ""
+    assert wechat.calls == []
+
+
+def test_wechat_out_of_reach(client, customer, shipped, wechat):
+    wechat.fail("query_trace", delay=30, times=None)
+    client.force_login(customer)
+
+    response = client.get(f"/orders/{shipped.pk}/")
+
+    assert response.json()["waybill_token"] == shipped.waybill_token
+
+
+def test_list_of_orders(client, customer, order):
+    client.force_login(customer)
+
+    assert f"订单 {order.pk}" in client.get("/").content.decode()
+    client.logout()
+    assert client.get("/").status_code == 302
+
+
+def test_check_warns_of_a_missing_secret(settings):
+    from django.core.checks import run_checks
+
+    assert run_checks() == []
+    settings.WXLOGISTICS_SECRET = ""
+    assert [message.id for message in run_checks()] == ["orders.W001"]
+
+
+def test_migrations_are_complete():
+    from django.core.management import call_command
+
+    call_command("makemigrations", check=True, dry_run=True, verbosity=0)

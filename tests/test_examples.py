@@ -1,0 +1,230 @@
+"""Each example passes its own tests, with real servers, and starts with one command."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Iterator
+
+import pytest
+import requests
+
+EXAMPLES = pathlib.Path(__file__).resolve().parent.parent / "examples"
+
+#: Seconds within which anything that is started here is there.
+PATIENCE = 30
+
+
+def program(name: str, package: str) -> str:
+    """
+    Return the path of a server's program; skip the test where there is none.
+    """
+    folders = [os.environ["PATH"], *map(str, pathlib.Path("/").glob(_POSTGRES))]
+    found = shutil.which(name, path=os.pathsep.join(folders))
+    if found:
+        return found
+    reason = f"no {name} here: install Debian's package {package}"
+    if os.environ.get("WXLOGISTICS_REQUIRE_SERVERS"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+# Debian keeps initdb out of the path.
+_POSTGRES = "usr/lib/postgresql/*/bin"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """
+    Return surroundings in which nobody's own servers and credentials are known.
+    """
+    foreign = re.compile(
+        "(WXLOGISTICS|DJANGO|FLASK|CELERY|COV|PYTEST)_.*|.*_(proxy|PROXY)|.*_URL"
+    )
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name == "WXLOGISTICS_REQUIRE_SERVERS" or not foreign.fullmatch(name)
+    }
+    return kept | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1"} | more
+
+
+def run(example: str, *command: str, **more: str) -> str:
+    """
+    Run a *command* of Python's in an example's folder, and return what it printed.
+    """
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=EXAMPLES / example,
+        env=environment(**more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def run_pytest(example: str, **more: str) -> None:
+    """
+    Run an example's own tests.
+    """
+    said = run(example, "-m", "pytest", "-q", "-p", "no:cacheprovider", **more)
+
+    assert re.search(r"^\d+ passed", said, re.MULTILINE), said
+
+
+@contextlib.contextmanager
+def running(
+    command: list[str], ready: str, stop: int = signal.SIGTERM, **options: object
+) -> Iterator[re.Match[str]]:
+    """
+    Run a server until the block ends; it has begun when a line matches *ready*.
+    """
+    with tempfile.NamedTemporaryFile() as output:
+        server = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, **options
+        )
+        try:
+            ends_at = time.monotonic() + PATIENCE
+            while True:
+                said = pathlib.Path(output.name).read_text("utf-8", "replace")
+                found = re.search(ready, said, re.DOTALL)
+                if found:
+                    break
+                assert server.poll() is None, said
+                assert time.monotonic() < ends_at, said
+                time.sleep(0.05)
+            yield found
+        finally:
+            server.send_signal(stop)
+            server.wait(PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    """
+    The URL of a PostgreSQL server that lives as long as these tests.
+    """
+    initdb, server = (program(name, "postgresql") for name in ("initdb", "postgres"))
+    # It refuses root.
+    user = {"user": "postgres", "group": "postgres", "extra_groups": ()}
+    options = user if os.geteuid() == 0 else {}
+    password = secrets.token_urlsafe(12)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="wxlogistics-postgres-"))
+    try:
+        (folder / "password").write_text(password)
+        if options:
+            shutil.chown(folder, "postgres")
+            shutil.chown(folder / "password", "postgres")
+        subprocess.run(
+            [
+                *(initdb, "--no-sync", "--username=shop", "--encoding=UTF8"),
+                *("--locale=C", "--auth=scram-sha-256"),
+                *(f"--pwfile={folder}/password", f"{folder}/data"),
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd=folder,
+            env={"PATH": os.environ["PATH"]},
+            **options,
+        )
+        port = free_port()
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": port,
+            "unix_socket_directories": "",
+            "fsync": "off",
+        }
+        command = [server, "-D", f"{folder}/data"]
+        command += [f"--{name}={value}" for name, value in settings.items()]
+        with running(
+            command, "ready to accept connections", signal.SIGINT, cwd=folder, **options
+        ):
+            yield f"postgres://shop:{password}@127.0.0.1:{port}/postgres"
+    finally:
+        shutil.rmtree(folder)
+
+
+class TestDjangoShop:
+    def test_tests__sqlite(self):
+        """Its tests pass with pytest and the fixture `wechat`."""
+        run_pytest("django_shop")
+
+    def test_tests__manage_py(self):
+        """Its TestCases pass with Django's own runner."""
+        said = run("django_shop", "-W", "error", "manage.py", "test")
+
+        assert "\nOK" in said
+
+    def test_tests__postgresql(self, postgres):
+        """They pass with PostgreSQL, the one of several clicks at once included."""
+        said = run(
+            *("django_shop", "-W", "error", "manage.py", "test"), DATABASE_URL=postgres
+        )
+
+        assert "\nOK\n" in said
+        assert "skipped" not in said
+
+    def test_check__deploy(self):
+        """Django's system checks have nothing against it."""
+        run(
+            *("django_shop", "manage.py", "check", "--fail-level=WARNING"),
+            WXLOGISTICS_APPID="wx0123456789abcdef",
+            WXLOGISTICS_SECRET="secret",
+        )
+
+    def test_demo(self):
+        """One command runs it: the staff ships an order, and its customer sees it."""
+        port = free_port()
+        command = [sys.executable, "demo.py", f"--port={port}"]
+        ready = r"密码：+(\S+)\n.*Quit the server"
+        options = {"cwd": EXAMPLES / "django_shop", "env": environment()}
+        shop = f"http://127.0.0.1:{port}"
+        with running(command, ready, **options) as found:
+            staff = log_in(f"{shop}/admin/login/", "staff", found[1])
+            orders = f"{shop}/admin/orders/order/"
+            csrf = {"csrfmiddlewaretoken": staff.cookies["csrftoken"]}
+            page = staff.post(
+                orders, csrf | {"action": "ship", "_selected_action": ["1"]}
+            )
+            assert "已发货" in page.text
+            assert "微信开始跟踪物流" in page.text
+
+            customer = log_in(f"{shop}/accounts/login/", "customer", found[1])
+            order = customer.get(f"{shop}/orders/1/").json()
+            assert len(order["waybill_token"]) == 64
+            assert order["state_label"] == "已发货"
+
+
+def log_in(url: str, username: str, password: str) -> requests.Session:
+    """
+    Log in with a form of Django's.
+    """
+    session = requests.Session()
+    session.trust_env = False
+    session.get(url)
+    form = {
+        "csrfmiddlewaretoken": session.cookies["csrftoken"],
+        "username": username,
+        "password": password,
+        "next": "/",
+    }
+    assert session.post(url, form).ok
+    assert "sessionid" in session.cookies
+    return session
