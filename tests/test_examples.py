@@ -193,7 +193,7 @@ class TestDjangoShop:
         """One command runs it: the staff ships an order, and its customer sees it."""
         port = free_port()
         command = [sys.executable, "demo.py", f"--port={port}"]
-        ready = r"密码：+(\S+)\n.*Quit the server"
+        ready = r"密码\W+(\S+)\n.*Quit the server"
         options = {"cwd": EXAMPLES / "django_shop", "env": environment()}
         shop = f"http://127.0.0.1:{port}"
         with running(command, ready, **options) as found:
