@@ -219,6 +219,13 @@ class TestPlugin:
             ),
             (
                 "POST",
+                OPEN_MSG + "query_trace",
+                b'{"x":' + b"[" * 21 + b"]" * 21 + b"}",
+                JSON,
+                (47001, "data format error rid:"),
+            ),
+            (
+                "POST",
                 OPEN_MSG + "query_traces",
                 b"{}",
                 JSON,
@@ -729,6 +736,17 @@ class TestPlugin:
         assert errcode == early["errcode"]
         assert 1 == late["waybill_info"]["status"]
         assert errcode == again["errcode"]
+
+    def test_query_trace__half_a_character(self, door: Door) -> None:
+        """
+        A carrier's message that cannot be written as UTF-8 does no harm.
+        """
+        token = door.register()
+        door.sandbox.move(WAYBILL_ID, 1, message="\ud83d!")
+
+        info = door.post("query_trace", {"waybill_token": token})["waybill_info"]
+
+        assert "?!" == info["path"]["path_action"][0]["action_msg"]
 
     # Replies with a route
 

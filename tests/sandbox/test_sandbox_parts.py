@@ -160,6 +160,11 @@ class TestSandbox:
             ({"ip_whitelist": "203.0.113.7"}, TypeError),
             ({"refused_image": "("}, re.error),
             ({"route": [(1, "x")]}, ValueError),
+            ({"edit_limit": "3"}, TypeError),
+            ({"edit_limit": True}, TypeError),
+            ({"opened": 1}, TypeError),
+            ({"calls_per_minute": "1"}, TypeError),
+            ({"default_delivery_id": "NO SUCH"}, ValueError),
         ],
     )
     def test_init__nonsense(
@@ -185,6 +190,16 @@ class TestSandbox:
         with pytest.raises(ValueError, match="an openid is"):
             Sandbox().add_user("x")
 
+    def test_move__message(self) -> None:
+        """
+        A carrier's message is a text.
+        """
+        sandbox = Sandbox()
+        sandbox.add_waybill("W")
+
+        with pytest.raises(TypeError, match="message is a text"):
+            sandbox.move("W", 1, message=5)  # type: ignore[arg-type]
+
     def test_add_user__of_an_app(self) -> None:
         """
         A user can belong to an app before anything is sent.
@@ -203,6 +218,7 @@ class TestSandbox:
             lambda sandbox: sandbox.change_refresh_token("wx0"),
             lambda sandbox: sandbox.component_access_token("wx0"),
             lambda sandbox: sandbox.access_token("wx0"),
+            lambda sandbox: sandbox.add_user(appid="wx0"),
         ],
     )
     def test_unknown_app(self, ask: Any) -> None:

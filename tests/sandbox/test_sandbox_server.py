@@ -392,6 +392,7 @@ class TestMain:
         path = tmp_path / "state.json"
 
         def during(told: dict[str, str]) -> None:
+            path.unlink()
             for _ in range(500):
                 if path.exists():
                     return
@@ -449,6 +450,17 @@ class TestMain:
         assert 1 == code
         assert "this is not the state of a sandbox" in capsys.readouterr().err
         assert "[]" == path.read_text()
+
+    def test_main__state_not_writable(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        """
+        A state file that cannot be written ends it at once.
+        """
+        code = main(["--port", "0", "--state", str(tmp_path / "no" / "state.json")])
+
+        assert 1 == code
+        assert "No such file or directory" in capsys.readouterr().err
 
     @pytest.mark.parametrize("host", ["0.0.0.0", "name.example"])
     def test_main__open_to_others(

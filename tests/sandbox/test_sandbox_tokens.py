@@ -44,6 +44,7 @@ class TestStableToken:
             ({"appid": "wx0000000000000000"}, (40013, "invalid appid rid: ")),
             ({"secret": "0" * 32}, (40125, "invalid appsecret rid: ")),
             ({"secret": ["0"]}, (40125, "invalid appsecret rid: ")),
+            ({"appid": ["0"]}, (40013, "invalid appid rid: ")),
         ],
     )
     def test_stable_token__refused(
@@ -169,6 +170,21 @@ class TestStableToken:
         A caller in the whitelist gets a token.
         """
         assert 7200 == door.stable_token()["expires_in"]
+
+    @with_settings(token_lifetime=60)
+    def test_stable_token__short_life(self, door: Door) -> None:
+        """
+        A token with a short life is renewed when half of it is over.
+        """
+        first = door.stable_token()
+        door.sandbox.clock.tick(seconds=30)
+        second = door.stable_token()
+        door.sandbox.clock.tick(seconds=1)
+        third = door.stable_token()
+
+        assert first["access_token"] == second["access_token"]
+        assert 30 == second["expires_in"]
+        assert second["access_token"] != third["access_token"]
 
     @with_settings(token_lifetime=600)
     def test_stable_token__lifetime(self, door: Door) -> None:
@@ -362,11 +378,13 @@ class TestAuthorizerToken:
         component = door.sandbox.add_component()
 
         reply = self.fetch(door, component, "x")
+        unknown = self.fetch(door, component, "x", authorizer_appid="wx0")
 
         assert (
             61003,
             "component is not authorized by this account rid: ",
         ) == told(reply)
+        assert 61003 == unknown["errcode"]
 
     def test_api_authorizer_token__component_token(self, door: Door) -> None:
         """
@@ -420,7 +438,10 @@ class TestAuthorizerToken:
         component = door.sandbox.add_component()
         token = door.sandbox.component_access_token(component.appid)
 
+        opened = door.post("open_query_plugin", {}, token)
+
         assert 48001 == errcode(door, token)
+        assert 48001 == opened["errcode"]
 
     def test_api_component_token__works(self, door: Door) -> None:
         """
@@ -472,10 +493,13 @@ class TestBookkeeping:
         door.sandbox.clock.tick(seconds=45)
         door.stable_token(force_refresh=True)
         door.sandbox.access_token()
+        door.sandbox.fail("stable_token", errcode=-1)
+        door.stable_token()
+        door.send("POST", "/cgi-bin/stable_token", data="a form")
 
         fetches = door.sandbox.token_fetches
 
-        assert (5, 2, 3) == (fetches.total, fetches.refused, fetches.forced)
+        assert (7, 4, 3) == (fetches.total, fetches.refused, fetches.forced)
         assert (10.0, 45.0) == fetches.forced_spacing
 
     def test_counters(self, door: Door) -> None:

@@ -220,6 +220,8 @@ class Sandbox:
         Raises:
             LookupError: There is no such waybill.
         """
+        if message is not None and not isinstance(message, str):
+            raise TypeError("message is a text")
         with self.world.lock:
             self.world.move(waybill_id, int(status), message)
 

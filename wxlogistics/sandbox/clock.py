@@ -26,12 +26,8 @@ class Clock:
         speed: float = 1.0,
         real: Callable[[], float] = time.time,
     ) -> None:
-        if speed < 0:
-            raise ValueError("speed must not be negative: time does not run back")
         self._real = real
-        self._real_start = real()
-        self._start = self._real_start if start is None else start
-        self._speed = speed
+        self.set(real() if start is None else start, speed)
 
     def now(self) -> float:
         """
@@ -74,4 +70,6 @@ class Clock:
         """
         Go on from *now* at *speed*, as after a restart.
         """
+        if speed < 0:
+            raise ValueError("speed must not be negative: time does not run back")
         self._start, self._speed, self._real_start = now, speed, self._real()

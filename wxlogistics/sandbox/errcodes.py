@@ -21,7 +21,7 @@ TEXTS: dict[int, str] = {
     41002: "appid missing",
     41004: "appsecret missing",
     42001: "access_token expired",
-    43002: "require POST method",
+    43002: "require POST method",  # From WeChat's list of errcodes; no sample known.
     44002: "empty post data",
     45009: "reach max api daily quota limit",
     45011: "api minute-quota reach limit, must slower, retry next minute",

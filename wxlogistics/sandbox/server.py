@@ -189,6 +189,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     try:
         sandbox = _open(options)
+        # Now, for a file that cannot be written should not come out at the end.
+        _save(sandbox, options)
         server = Server(
             sandbox, options.host, options.port, allowed_hosts=options.allow_host
         )

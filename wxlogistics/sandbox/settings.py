@@ -8,6 +8,15 @@ from typing import Any, Iterable
 import attrs
 
 from ..models import WaybillStatus
+from .carriers import CARRIERS
+
+#: What a setting may be, by its annotation.
+_KINDS: dict[str, tuple[type, ...]] = {
+    "bool": (bool,),
+    "int": (int,),
+    "int | None": (int, type(None)),
+    "str": (str,),
+}
 
 
 def _route(value: Any) -> tuple[tuple[float, WaybillStatus], ...]:
@@ -130,7 +139,7 @@ class Settings:
 
     edit_limit: int = 5
     missing_goods: int = 47001
-    refused_image: str = attrs.field(default=r"[^\x21-\x7e]|[][(){}<>]")
+    refused_image: str = r"[^\x21-\x7e]|[][(){}<>]"
     unicode_escapes: int = 0
     wrong_openid: int = 9300507
 
@@ -154,6 +163,13 @@ class Settings:
 
     keep_calls: int = 1_000
 
-    @refused_image.validator
-    def _check_refused_image(self, _: attrs.Attribute[str], value: str) -> None:
-        re.compile(value)
+    def __attrs_post_init__(self) -> None:
+        # Here, for a wrong setting would otherwise break a call much later.
+        for field in attrs.fields(type(self)):
+            value = getattr(self, field.name)
+            kinds = _KINDS.get(str(field.type))
+            if kinds is not None and type(value) not in kinds:
+                raise TypeError(f"{field.name} is of type {field.type}, not {value!r}")
+        re.compile(self.refused_image)
+        if self.default_delivery_id not in CARRIERS:
+            raise ValueError(f"no carrier {self.default_delivery_id!r}")

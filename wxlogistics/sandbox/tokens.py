@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections import deque
-from typing import Any, Iterable, Mapping
+from typing import Any, Iterable, Mapping, TypeVar
 
 import attrs
 
@@ -25,8 +26,18 @@ _GRACE = 300
 _RENEW_EARLY = 300
 
 
+_T = TypeVar("_T")
+
+
 def _numbers(values: Iterable[int]) -> tuple[int, ...]:
     return tuple(values)
+
+
+def _find(table: Mapping[str, _T], key: Any) -> _T | None:
+    """
+    What *table* has for *key*, which may be anything that JSON knows.
+    """
+    return table.get(key) if isinstance(key, str) else None
 
 
 @attrs.define
@@ -88,6 +99,8 @@ class Authorization:
 @attrs.define
 class AccessToken:
     """
+    A token that was handed out.
+
     Attributes:
         value: The token.
 
@@ -129,6 +142,16 @@ class Fetches:
     refused: int = 0
     forced: int = 0
     forced_at: deque[float] = attrs.field(factory=lambda: deque(maxlen=100))
+
+    def count(self, now: float, *, forced: bool, refused: bool) -> None:
+        """
+        Count one call.
+        """
+        self.total += 1
+        self.refused += refused
+        if forced:
+            self.forced += 1
+            self.forced_at.append(now)
 
     @property
     def forced_spacing(self) -> tuple[float, ...]:
@@ -253,12 +276,12 @@ class Tokens:
         """
         if appid not in self.apps:
             raise LookupError(f"no app {appid!r} in the sandbox")
-        now = self._clock.now()
+        now, lifetime = self._clock.now(), self._settings.token_lifetime
         token = self.issued.get(self.latest.get(f"stable {appid}", ""))
         if (
             token is None
             or token.revoked_at is not None
-            or token.expires_at - now < _RENEW_EARLY
+            or token.expires_at - now < min(_RENEW_EARLY, lifetime / 2)
         ):
             token = self._issue("stable", appid)
         return token
@@ -275,9 +298,11 @@ class Tokens:
         self, kind: str, appid: str, component_appid: str | None = None
     ) -> AccessToken:
         now = self._clock.now()
-        # Those that ended a day ago are forgotten, so that memory does not grow.
-        for old in [t for t in self.issued.values() if t.expires_at < now - 86400]:
-            del self.issued[old.value]
+        # Those that ended a day ago are forgotten, so that memory does not grow. The
+        # oldest come first.
+        for value, old in list(itertools.islice(self.issued.items(), 2)):
+            if old.expires_at < now - 86400:
+                del self.issued[value]
         token = AccessToken(
             f"{self._mint.serial % 100}_{self._mint.text(134)}",
             appid,
@@ -308,24 +333,15 @@ class Tokens:
 
             caller_token: The component_access_token that the call came with.
         """
-        fetches = self.fetches
-        fetches.total += 1
-        if endpoint == "stable_token" and payload.get("force_refresh") is True:
-            fetches.forced += 1
-            fetches.forced_at.append(self._clock.now())
-        try:
-            if endpoint == "stable_token":
-                return self.stable_token(payload, ip)
-            if endpoint == "token":
-                return self.token(payload, ip)
-            if endpoint == "api_component_token":
-                return self.api_component_token(payload, ip)
-            return self.api_authorizer_token(payload, ip, caller_token)
-        except Refusal:
-            fetches.refused += 1
-            raise
+        if endpoint == "stable_token":
+            return self._stable_token(payload, ip)
+        if endpoint == "token":
+            return self._token(payload, ip)
+        if endpoint == "api_component_token":
+            return self._api_component_token(payload, ip)
+        return self._api_authorizer_token(payload, ip, caller_token)
 
-    def stable_token(self, payload: Mapping[str, Any], ip: str) -> dict[str, Any]:
+    def _stable_token(self, payload: Mapping[str, Any], ip: str) -> dict[str, Any]:
         """
         POST /cgi-bin/stable_token.
         """
@@ -351,7 +367,7 @@ class Tokens:
         if token is not None:
             token.revoked_at = now
 
-    def token(self, payload: Mapping[str, Any], ip: str) -> dict[str, Any]:
+    def _token(self, payload: Mapping[str, Any], ip: str) -> dict[str, Any]:
         """
         GET /cgi-bin/token: a new token each time, the one before lives five minutes.
         """
@@ -372,7 +388,7 @@ class Tokens:
             raise Refusal(41002)
         if not secret:
             raise Refusal(41004)
-        app = self.apps.get(str(appid))
+        app = _find(self.apps, appid)
         if app is None:
             raise Refusal(40013)
         if app.secret != secret:
@@ -385,7 +401,7 @@ class Tokens:
         if not self._quotas.spend(period, f"apps stable_token {app.appid}", limit):
             raise Refusal(45009 if period == "day" else 45011)
 
-    def api_component_token(
+    def _api_component_token(
         self, payload: Mapping[str, Any], ip: str
     ) -> dict[str, Any]:
         """
@@ -403,14 +419,14 @@ class Tokens:
         }
 
     def _component(self, payload: Mapping[str, Any], ip: str) -> Component:
-        component = self.components.get(str(payload.get("component_appid")))
+        component = _find(self.components, payload.get("component_appid"))
         if component is None:
             raise Refusal(40013)
         if component.ip_whitelist is not None and ip not in component.ip_whitelist:
             raise Refusal(61004, ip=ip)
         return component
 
-    def api_authorizer_token(
+    def _api_authorizer_token(
         self, payload: Mapping[str, Any], ip: str, component_access_token: str
     ) -> dict[str, Any]:
         """
@@ -420,9 +436,10 @@ class Tokens:
         component = self._component(payload, ip)
         if caller.kind != "component" or caller.appid != component.appid:
             raise Refusal(40001)
-        authorization = self.authorizations.get(
-            (component.appid, str(payload.get("authorizer_appid")))
-        )
+        app = _find(self.apps, payload.get("authorizer_appid"))
+        authorization = None
+        if app is not None:
+            authorization = self.authorizations.get((component.appid, app.appid))
         if authorization is None:
             raise Refusal(61003)
         now = self._clock.now()

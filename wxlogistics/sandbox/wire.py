@@ -17,6 +17,10 @@ from .world import ENDPOINTS, World
 #: The header of every reply: "encoding" where the standard says "charset".
 CONTENT_TYPE = "application/json; encoding=utf-8"
 
+#: A body that nests deeper than this is none that WeChat knows; what is let in must
+#: also get out again, into the state file.
+_DEEPEST = 20
+
 _OPEN_MSG = "/cgi-bin/express/delivery/open_msg/"
 
 #: path -> the name of the endpoint.
@@ -85,6 +89,12 @@ def answer(
     with world.lock:
         now = world.clock.now()
         reply, result = _answer(world, request)
+        if request.endpoint and request.endpoint not in ENDPOINTS:
+            world.tokens.fetches.count(
+                now,
+                forced=(request.payload or {}).get("force_refresh") is True,
+                refused=reply is None or "errcode" in reply,
+            )
         world.call_count += 1
         world.calls.append(
             Call(
@@ -152,9 +162,20 @@ class _Request:
                 json.dumps(payload, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
             raise Refusal(47001) from None
-        if not isinstance(payload, dict):
+        if not isinstance(payload, dict) or _is_deep(payload, _DEEPEST):
             raise Refusal(47001)
         return payload
+
+
+def _is_deep(value: Any, levels: int) -> bool:
+    """
+    Whether *value* nests lists and objects deeper than *levels*.
+    """
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return False
+    return levels == 0 or any(_is_deep(item, levels - 1) for item in value)
 
 
 def _answer(world: World, request: _Request) -> tuple[dict[str, Any] | None, Answer]:
@@ -173,7 +194,9 @@ def _answer(world: World, request: _Request) -> tuple[dict[str, Any] | None, Ans
         if page is None:
             page = f"<html><body><h1>{fault.status}</h1></body></html>\n"
         headers = {"Content-Type": "text/html"}
-        return None, Answer(fault.status, headers, page.encode(), delay, drop)
+        return None, Answer(
+            fault.status, headers, page.encode(errors="replace"), delay, drop
+        )
     try:
         if fault and fault.errcode is not None:
             raise Refusal(fault.errcode, ip=request.ip)
@@ -225,4 +248,6 @@ def encode(reply: object) -> bytes:
     """
     JSON as WeChat writes it: UTF-8, no blanks, no escapes.
     """
-    return json.dumps(reply, ensure_ascii=False, separators=(",", ":")).encode()
+    text = json.dumps(reply, ensure_ascii=False, separators=(",", ":"))
+    # A text that the user of the sandbox gave may hold half a surrogate pair.
+    return text.encode(errors="replace")

@@ -149,6 +149,8 @@ class World:
             openid = "o" + self.mint.text(27)
         if not _OPENID.fullmatch(openid):
             raise ValueError(f"an openid is o and 27 letters, digits, - or _: {openid}")
+        if appid not in self.tokens.apps:
+            raise LookupError(f"no app {appid!r} in the sandbox")
         self.users[openid] = appid
         return openid
 
@@ -187,12 +189,14 @@ class World:
         """
         The openid and the waybill_id that a call is about, as far as it tells.
         """
-        openid, waybill_id = payload.get("openid"), payload.get("waybill_id")
-        token = payload.get("waybill_token")
-        if isinstance(token, str) and token in self.registrations:
-            registration = self.registrations[token]
-            openid, waybill_id = registration.openid, registration.waybill_id
-        return str(openid or ""), str(waybill_id or "")
+        openid, waybill_id, token = (
+            value if isinstance(value, str) else ""
+            for value in map(payload.get, ("openid", "waybill_id", "waybill_token"))
+        )
+        registration = self.registrations.get(token)
+        if registration is not None:
+            return registration.openid, registration.waybill_id
+        return openid, waybill_id
 
     # What a caller does
 
@@ -213,9 +217,15 @@ class World:
             Refusal: WeChat refuses.
         """
         component = ENDPOINTS[endpoint]
+        app = self.tokens.apps.get(caller.appid)
+        if app is None:
+            # A component_access_token, which is no shop's.
+            raise Refusal(48001)
         if endpoint in ("open_query_plugin", "open_openmsg"):
-            self.tokens.apps[caller.appid].opened = True
+            app.opened = True
             return {"errcode": 0, "errmsg": "ok"}
+        if not app.opened:
+            raise Refusal(48001)
         self._admit(component, caller)
         if endpoint == "get_delivery_list":
             return _delivery_list()
@@ -228,11 +238,9 @@ class World:
 
     def _admit(self, component: str, caller: AccessToken) -> None:
         """
-        What is checked before anybody looks at the body.
+        Permission and the limits of the app, before anybody looks at the body.
         """
         appid, settings, quotas = caller.appid, self.settings, self.quotas
-        if appid not in self.tokens.apps or not self.tokens.apps[appid].opened:
-            raise Refusal(48001)
         if caller.component_appid is not None:
             key = (caller.component_appid, appid)
             if LOGISTICS_PERMISSION not in self.tokens.authorizations[key].permissions:
