@@ -86,19 +86,27 @@ def _imports(node: ast.AST, package: str) -> Iterator[Import]:
         yield from _imports(child, package)
 
 
-def siblings(path: Path) -> set[str]:
+def files(name: str) -> list[Path]:
     """
-    The modules of the package itself that its module at *path* imports.
+    The files of the module or of the inner package *name*; none if there is neither.
+    """
+    return [*PACKAGE.glob(f"{name}.py"), *sorted((PACKAGE / name).rglob("*.py"))]
+
+
+def siblings(name: str) -> set[str]:
+    """
+    The modules and inner packages that *name*, one of them, imports.
     """
     found = set()
-    for module, name in imports(path, "wxlogistics"):
-        if module == "wxlogistics":
-            # ``from . import x`` names a module, or something that __init__ has.
-            is_module = (PACKAGE / f"{name}.py").exists() or (PACKAGE / name).is_dir()
-            found.add(name if is_module else "__init__")
-        elif module.startswith("wxlogistics."):
-            found.add(module.split(".")[1])
-    return found
+    for path in files(name):
+        package = ".".join(path.parent.relative_to(PACKAGE.parent).parts)
+        for module, imported in imports(path, package):
+            if module == "wxlogistics":
+                # ``from . import x`` names a module, or something that __init__ has.
+                found.add(imported if files(imported) else "__init__")
+            elif module.startswith("wxlogistics."):
+                found.add(module.split(".")[1])
+    return found - {name}
 
 
 def third_parties(path: Path, package: str) -> set[str]:
@@ -107,7 +115,7 @@ def third_parties(path: Path, package: str) -> set[str]:
 
 
 def existing(names: list[str]) -> list[str]:
-    return [name for name in names if (PACKAGE / f"{name}.py").exists()]
+    return [name for name in names if files(name)]
 
 
 class TestImports:
@@ -154,16 +162,17 @@ class TestCore:
         A module added to the package needs a place in the order.
         """
         found = {path.stem for path in PACKAGE.glob("*.py")}
+        found |= {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
 
         assert {"errors", "models", "_wire", "_pool", "tokens", "client"} <= found
-        assert found <= {*HEIGHT, "__main__"}
+        assert found <= {*HEIGHT, "__main__", "sandbox"}
 
     @pytest.mark.parametrize("name", existing([*CORE, "__init__", *COMMAND]))
     def test_imports__downwards_only(self, name: str) -> None:
         """
         errors <- models <- _wire <- tokens <- client <- bulk <- cli.
         """
-        found = siblings(PACKAGE / f"{name}.py")
+        found = siblings(name)
         if name in COMMAND:
             found -= {"sandbox"}
 
@@ -173,11 +182,9 @@ class TestCore:
         """
         The connections know nothing of the package, and only those who send know them.
         """
-        users = {
-            path.stem for path in PACKAGE.rglob("*.py") if "_pool" in siblings(path)
-        }
+        users = {name for name in [*HEIGHT, "sandbox"] if "_pool" in siblings(name)}
 
-        assert set() == siblings(PACKAGE / "_pool.py")
+        assert set() == siblings("_pool")
         assert {"_wire", "tokens"} == users
 
     @pytest.mark.parametrize("name", existing(CORE))
