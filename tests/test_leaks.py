@@ -634,14 +634,11 @@ class TestSocket:
             record.name for record in log.records
         }
 
-    def test_error__nobody_listens(
-        self, url: str, log: pytest.LogCaptureFixture
-    ) -> None:
+    def test_error__nobody_listens(self, log: pytest.LogCaptureFixture) -> None:
         """
         A refused connection is told with the host, but without the path.
         """
-        closed = "http://127.0.0.1:1"
-        client = Client(TOKEN, base_url=closed, retries=0)
+        client = Client(TOKEN, base_url="http://127.0.0.1:1", retries=0)
         with pytest.raises(TransportError) as caught:
             client.query_trace(WAYBILL_TOKEN, openid=OPENID)
 
