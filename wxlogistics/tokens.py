@@ -55,6 +55,11 @@ FORCE_PAUSE = 30
 _LEASE = 10
 _LOOK_EVERY = 0.05
 
+_CLAIMED = "claimed"
+
+# A cache that is down may take seconds to say so, each time.
+_MOST_FAILURES = 2
+
 # For a refresh token: as good as for ever, and short enough for every kind of cache.
 _YEAR = 365 * 24 * 3600
 
@@ -173,6 +178,7 @@ class _FetchedToken(abc.ABC):
     _outcome: _Outcome | None = attrs.field(init=False, default=None)
     # The last ones: a cache that takes nothing new goes on showing an old one.
     _refused: list[str] = attrs.field(init=False, factory=list)
+    _cache_failures: int = attrs.field(init=False, default=0)
     # One for each process: a fork in the midst of a fetch must not leave a child
     # waiting for a thread that it does not have.
     _locks: dict[int, threading.Lock] = attrs.field(init=False, factory=dict)
@@ -276,6 +282,7 @@ class _FetchedToken(abc.ABC):
         """
         Return a token from the cache or from WeChat, in turn with other processes.
         """
+        self._cache_failures = 0
         ends_at = min(time.monotonic() + _LEASE, _pool.call.ends_at)
         for _ in range(round(_LEASE / _LOOK_EVERY)):
             my_turn = self._claim("lease", _LEASE)
@@ -301,8 +308,9 @@ class _FetchedToken(abc.ABC):
         """
         token = reply.get(field)
         if not isinstance(token, str) or not token:
-            excerpt = ", ".join(reply)[:200]
-            raise UnexpectedResponseError(self._endpoint, 200, excerpt, f"no {field}")
+            # Those that look like WeChat's: any other could be a token.
+            keys = ", ".join(filter(re.compile("[a-z_]{1,40}").fullmatch, reply))[:200]
+            raise UnexpectedResponseError(self._endpoint, 200, keys, f"no {field}")
         life = integer(reply.get("expires_in"))
         # A token that had no life left would be refused, and renewed for that; to
         # believe it would be a fetch for every call.
@@ -320,11 +328,12 @@ class _FetchedToken(abc.ABC):
         Call *method* of the cache; None where there is none, or where it fails.
         """
         function = getattr(self._cache, method, None)
-        if function is None:
+        if function is None or self._cache_failures == _MOST_FAILURES:
             return None
         try:
             return function(self._key(kind), *args, **kwargs)
         except Exception as error:
+            self._cache_failures += 1
             # The kind of error only: its text may hold the cache's own password.
             name = type(error).__name__
             logger.warning("the cache's %s failed (%s): going on without", method, name)
@@ -349,10 +358,10 @@ class _FetchedToken(abc.ABC):
         """
         Whether no other process has claimed *kind* within the last *seconds*.
         """
-        if self._ask_cache("add", kind, "1", timeout=seconds):
+        if self._ask_cache("add", kind, _CLAIMED, timeout=seconds):
             return True
         # There may be no add; and cachelib's for files refuses what has expired.
-        return self._ask_cache("get", kind) is None
+        return self._ask_cache("get", kind) not in (_CLAIMED, _CLAIMED.encode())
 
     def _look_up(self) -> _Kept | None:
         """
@@ -434,7 +443,7 @@ class StableToken(_FetchedToken):
 
     def _note_forced(self) -> None:
         self._forced_at = self._clock()
-        self._ask_cache("set", "forced", "1", timeout=FORCE_PAUSE)
+        self._ask_cache("set", "forced", _CLAIMED, timeout=FORCE_PAUSE)
 
     def _ask(self, force_refresh: bool = False) -> _Kept:
         payload: dict[str, Any] = {
