@@ -1,0 +1,223 @@
+"""What docs/sandbox.md shows works as it stands there, and what it claims is tested."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import shlex
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import requests
+import test_sandbox_contract
+import test_sandbox_faults
+import test_sandbox_tokens
+
+from wxlogistics.sandbox import Sandbox, Settings
+from wxlogistics.sandbox.control import _COMMANDS
+
+ROOT = Path(__file__).parent.parent.parent
+PAGES = ["sandbox.md", "sandbox.zh-CN.md"]
+
+
+def read(page: str) -> str:
+    return (ROOT / "docs" / page).read_text(encoding="utf-8")
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """
+    The code blocks of *language* on *page*.
+    """
+    pattern = rf"^```{language}\n(.*?)^```$"
+    return re.findall(pattern, read(page), re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES)
+class TestPython:
+    """
+    The blocks of Python.
+    """
+
+    def test_blocks__run(self, page: str, capsys: pytest.CaptureFixture[str]) -> None:
+        """
+        Each block runs by itself.
+        """
+        for block in blocks(page, "python"):
+            exec(block, {"__name__": "block"})
+
+        assert "运单不存在或者未揽收\n已签收\n" in capsys.readouterr().out
+
+    def test_blocks__count(self, page: str) -> None:
+        """
+        There are as many in each language.
+        """
+        assert 9 == len(blocks(page, "python"))
+
+    def test_block__pytest(self, page: str, pytester: pytest.Pytester) -> None:
+        """
+        The tests for pytest pass.
+        """
+        pytester.makepyfile(blocks(page, "python")[2])
+
+        pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+    def test_block__unittest(self, page: str) -> None:
+        """
+        The test case passes.
+        """
+        names: dict[str, Any] = {"__name__": "block"}
+        exec(blocks(page, "python")[3], names)
+        suite = unittest.defaultTestLoader.loadTestsFromTestCase(names["ShippingTest"])
+
+        result = unittest.TestResult()
+        suite.run(result)
+
+        assert (1, True) == (result.testsRun, result.wasSuccessful())
+
+    def test_block__django(self, page: str, tmp_path: Path) -> None:
+        """
+        The test case passes as one of Django's.
+        """
+        block = blocks(page, "python")[3]
+        line = next(line for line in block.splitlines() if "django.test" in line)
+        case = block.replace(line, "from django.test import TestCase")
+        case = case.replace("unittest.TestCase", "TestCase")
+        (tmp_path / "test_shipping.py").write_text(case, encoding="utf-8")
+        (tmp_path / "run.py").write_text(
+            "import sys\n"
+            "import django\n"
+            "from django.conf import settings\n"
+            "from django.test.runner import DiscoverRunner\n"
+            "database = {'ENGINE': 'django.db.backends.sqlite3', 'NAME': ':memory:'}\n"
+            "settings.configure(DATABASES={'default': database})\n"
+            "django.setup()\n"
+            "sys.exit(DiscoverRunner().run_tests(['test_shipping']))\n"
+        )
+
+        done = subprocess.run(
+            [sys.executable, "run.py"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+        assert 0 == done.returncode, done.stderr
+        assert "Ran 1 test" in done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES)
+class TestCurl:
+    """
+    The lines of curl.
+    """
+
+    def test_lines__work(self, page: str) -> None:
+        """
+        Each does what it is for, in this order.
+        """
+        lines = [
+            line
+            for block in blocks(page, "console")
+            for line in block.splitlines()
+            if line.startswith("$ curl ")
+        ]
+        assert 18 == len(lines)
+        seen = set()
+        with Sandbox().serve() as server, requests.Session() as session:
+            session.trust_env = False
+            for line in lines:
+                method, url, body = self.parse(shlex.split(line[2:]))
+                if body == "@state.json":
+                    body = session.get(server.url + "/_sandbox/state").text
+                url = url.replace("http://127.0.0.1:8790", server.url)
+                response = session.request(method, url, data=body, timeout=5)
+                assert 200 == response.status_code, (line, response.text)
+                name = url.partition("/_sandbox/")[2].partition("?")[0]
+                seen.add((method, name))
+
+        assert set(_COMMANDS) - seen == {("GET", "openapi.json")}
+
+    def parse(self, words: list[str]) -> tuple[str, str, str | None]:
+        """
+        What curl would send: method, URL and body.
+        """
+        method, body = "GET", None
+        words = words[1:]
+        while len(words) > 1:
+            option, value, *words = words
+            if option == "-d":
+                method, body = "POST", value
+            elif option == "-T":
+                method, body = "PUT", "@" + value
+            elif option == "-X":
+                method = value
+            else:
+                assert "-o" == option
+        return method, words[0], body
+
+
+@pytest.mark.parametrize("page", PAGES)
+class TestTables:
+    """
+    The tables.
+    """
+
+    def test_settings__complete(self, page: str) -> None:
+        """
+        Every setting is in the table, with its default where that is a plain value.
+        """
+        told = dict(re.findall(r"^\| `([a-z_]+)` \| `([^`]+)` \|", read(page), re.M))
+        plain = {
+            field.name: str(field.default).replace("ZTO", '"ZTO"')
+            for field in attrs.fields(Settings)
+            if field.name not in ("appid", "secret", "route", "refused_image")
+        }
+
+        assert plain == told
+        for name in ("appid", "secret", "route", "refused_image"):
+            assert f"`{name}`" in read(page)
+
+    def test_behaviours__are_tested(self, page: str) -> None:
+        """
+        Every behaviour names a test, and that goes through both doors.
+        """
+        rows = re.findall(
+            r"^\| .+ \| .+ \| `(Test\w+)\.(test_\w+)` \|$", read(page), re.M
+        )
+
+        assert 56 == len(rows)
+        for name, test in rows:
+            found = [
+                getattr(module, name)
+                for module in (
+                    test_sandbox_contract,
+                    test_sandbox_faults,
+                    test_sandbox_tokens,
+                )
+                if hasattr(module, name)
+            ]
+            assert "door" in inspect.signature(getattr(found[0], test)).parameters
+
+    def test_behaviours__alike(self, page: str) -> None:
+        """
+        Both languages tell the same tests in the same order.
+        """
+        pattern = r"`(Test\w+\.test_\w+)`"
+
+        assert re.findall(pattern, read("sandbox.md")) == re.findall(
+            pattern, read(page)
+        )
+
+    def test_links__lead_somewhere(self, page: str) -> None:
+        """
+        Links within the project lead to what is there.
+        """
+        links = re.findall(r"\]\((?!https?:|#)([^)]+)\)", read(page))
+
+        assert [] == [link for link in links if not (ROOT / "docs" / link).exists()]
