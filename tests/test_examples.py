@@ -228,3 +228,47 @@ def log_in(url: str, username: str, password: str) -> requests.Session:
     assert session.post(url, form).ok
     assert "sessionid" in session.cookies
     return session
+
+
+class TestFlaskShop:
+    def test_tests__sqlite(self):
+        """Its tests pass."""
+        run_pytest("flask_shop")
+
+    def test_tests__postgresql(self, postgres):
+        """They pass with PostgreSQL."""
+        run_pytest("flask_shop", DATABASE_URL=postgres)
+
+    def test_commands(self, tmp_path):
+        """`flask --app shop` finds the commands, and a second run changes nothing."""
+        surroundings = {
+            "DATABASE_URL": f"sqlite:///{tmp_path}/shop.sqlite3",
+            "WXLOGISTICS_APPID": "wx0123456789abcdef",
+            "WXLOGISTICS_SECRET": "secret",
+        }
+        for command in ("init-db", "init-db", "refresh-orders"):
+            said = run(
+                *("flask_shop", "-m", "flask", "--app", "shop", command), **surroundings
+            )
+        assert "调用微信 0 次" in said
+
+
+class TestMiniprogram:
+    def test_pages(self):
+        """Its pages, loaded by Node, get on with a running flask_shop."""
+        node = program("node", "nodejs")
+        command = [sys.executable, "demo.py", "--port=0"]
+        options = {"cwd": EXAMPLES / "flask_shop", "env": environment()}
+        with running(command, r"(http://\S+)/api", **options) as found:
+            done = subprocess.run(
+                [node, "--test", "test/miniprogram.test.js"],
+                cwd=EXAMPLES / "miniprogram",
+                env=environment(SHOP_URL=found[1]),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                timeout=60,
+            )
+
+        assert done.returncode == 0, done.stdout
+        assert re.search(r"pass 1\d\n", done.stdout), done.stdout

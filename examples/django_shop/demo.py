@@ -26,7 +26,7 @@ def main():
     port = parser.parse_args().port
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     sandbox = Sandbox(clock=Clock(speed=600))
-    password = secrets.token_urlsafe(9)
+    password = secrets.token_hex(6)
     with tempfile.TemporaryDirectory() as folder, sandbox.serve() as wechat:
         environment = os.environ | {
             "DATABASE_URL": f"sqlite:///{folder}/demo.sqlite3",

@@ -1,0 +1,84 @@
+import os
+
+import pytest
+from shop import create_app
+from shop.models import Customer, Order, db
+
+OPENID = "oTEST-customer-of-this-shop0"
+STRANGER = "oTEST-somebody-else-whoever0"
+PHONE = "13800138000"
+
+
+@pytest.fixture
+def app(wechat, tmp_path):
+    """
+    The shop, with a sandbox in place of WeChat and a database of its own.
+    """
+    app = create_app(
+        {
+            "TESTING": True,
+            "WTF_CSRF_ENABLED": False,
+            "SQLALCHEMY_DATABASE_URI": os.environ.get("DATABASE_URL")
+            or f"sqlite:///{tmp_path}/shop.sqlite3",
+            "CACHE_DIR": tmp_path / "cache",
+            "STAFF_PASSWORD": "of the tests",
+            "WXLOGISTICS_APPID": wechat.appid,
+            "WXLOGISTICS_SECRET": wechat.secret,
+        }
+    )
+    with app.app_context():
+        db.create_all()
+        try:
+            yield app
+        finally:
+            db.session.remove()
+            db.drop_all()
+            db.engine.dispose()
+
+
+@pytest.fixture
+def order(app):
+    order = Order(
+        customer=Customer(openid=OPENID),
+        receiver_phone=PHONE,
+        goods=[{"name": "龙井茶", "image_url": "https://shop.example/茶.jpg"}],
+    )
+    db.session.add(order)
+    db.session.commit()
+    return order
+
+
+@pytest.fixture
+def staff(app):
+    """
+    A browser in which the staff has logged in.
+    """
+    browser = app.test_client()
+    browser.post("/staff/login", data={"password": "of the tests"})
+    return browser
+
+
+@pytest.fixture
+def customer(app):
+    """
+    Return what sends a customer's requests: ``customer(openid)("/api/orders")``.
+    """
+
+    def log_in(openid=OPENID):
+        app.config["OPENID_FOR_CODE"] = {"code": openid}.get
+        browser = app.test_client()
+        session = browser.post("/api/login", json={"code": "code"}).json["session"]
+        headers = {"Authorization": f"Bearer {session}"}
+        return lambda path: browser.get(path, headers=headers)
+
+    return log_in
+
+
+@pytest.fixture
+def sent(wechat):
+    """
+    Return the bodies that WeChat got: ``sent("trace_waybill")``.
+    """
+    return lambda endpoint: [
+        call.payload for call in wechat.calls if call.endpoint == endpoint
+    ]

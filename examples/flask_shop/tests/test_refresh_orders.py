@@ -1,0 +1,121 @@
+from datetime import timedelta
+
+import pytest
+from shop import shipping
+from shop.models import Customer, Order, db, now
+
+from wxlogistics import WaybillStatus
+
+from .conftest import OPENID, PHONE
+
+
+@pytest.fixture
+def refresh(app):
+    """
+    Return what runs the command and gives its exit code and output.
+    """
+
+    def refresh(*arguments):
+        result = app.test_cli_runner().invoke(args=["refresh-orders", *arguments])
+        return result.exit_code, result.output
+
+    return refresh
+
+
+@pytest.fixture
+def shipped(app):
+    """
+    Return what ships so many orders of one customer.
+    """
+
+    def shipped(count):
+        customer = Customer(openid=OPENID)
+        goods = [{"name": "龙井茶", "image_url": ""}]
+        orders = [
+            Order(customer=customer, receiver_phone=PHONE, goods=goods)
+            for _ in range(count)
+        ]
+        db.session.add_all(orders)
+        db.session.commit()
+        for number, order in enumerate(orders):
+            shipping.ship(order.id, f"SF100{number}")
+        return orders
+
+    return shipped
+
+
+def test_parcels_are_brought_up_to_date(refresh, shipped, wechat):
+    orders = shipped(3)
+    wechat.move("SF1001", WaybillStatus.IN_TRANSIT)
+    wechat.move("SF1002", WaybillStatus.SIGNED_BY_PROXY)
+
+    assert refresh() == (0, "成功 3 个，未成功 0 个，调用微信 3 次。\n")
+    assert [(order.state, order.parcel_status) for order in orders] == [
+        ("shipped", 0),
+        ("shipped", 2),
+        ("signed", 6),
+    ]
+
+
+def test_second_run_asks_nothing(refresh, shipped):
+    shipped(2)
+    refresh()
+
+    assert "调用微信 0 次" in refresh()[1]
+
+
+def test_max_calls_is_kept_and_the_longest_wait_ends_first(
+    refresh, shipped, wechat, sent
+):
+    first, second, third = shipped(3)
+    first.checked_at = now() - timedelta(hours=3)
+    third.checked_at = now() - timedelta(hours=4)
+    db.session.commit()
+    wechat.fail("query_trace", errcode=-1, times=None)
+
+    refresh("--max-calls=2")
+
+    asked = {payload["waybill_token"] for payload in sent("query_trace")}
+    assert asked == {second.waybill_token, third.waybill_token}
+    assert len(sent("query_trace")) == 2
+
+
+def test_missed_registrations_are_made_up_for(refresh, shipped, wechat):
+    wechat.fail("trace_waybill", errcode=931023)
+    [order] = shipped(1)
+    assert order.waybill_token == ""
+
+    refresh()
+
+    assert len(order.waybill_token) == 64
+    assert order.problem == ""
+
+
+def test_unknown_parcel_is_no_problem_on_the_first_day(refresh, shipped, wechat):
+    young, old = shipped(2)
+    old.shipped_at = now() - timedelta(hours=25)
+    db.session.commit()
+    wechat.fail("query_trace", errcode=931023, times=None)
+
+    assert "未成功 2 个" in refresh()[1]
+    assert young.problem == ""
+    assert "核对运单号" in old.problem
+
+
+@pytest.mark.parametrize(
+    ("errcode", "told"), [(45009, "次数暂时用完"), (48001, "配置有误")]
+)
+def test_run_ends_when_it_is_in_vain(refresh, shipped, wechat, sent, errcode, told):
+    shipped(30)
+    wechat.fail("query_trace", errcode=errcode, times=None)
+
+    code, said = refresh("--workers=1")
+
+    assert code == 1
+    assert told in said
+    assert len(sent("query_trace")) < 10
+
+
+def test_init_db__twice(app):
+    for _ in range(2):
+        assert app.test_cli_runner().invoke(args=["init-db"]).exit_code == 0
