@@ -1,0 +1,113 @@
+#!/usr/bin/env python
+"""
+Show three parcels from the shop to the door, on this machine.
+
+Starts a Redis of its own, a sandbox in place of WeChat and a worker with four
+processes; all of it is gone at the end.
+"""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from wxlogistics import WaybillStatus
+from wxlogistics.sandbox import Sandbox
+
+HERE = Path(__file__).resolve().parent
+
+ROUTE = [
+    WaybillStatus.COLLECTED,
+    WaybillStatus.IN_TRANSIT,
+    WaybillStatus.OUT_FOR_DELIVERY,
+    WaybillStatus.SIGNED,
+]
+
+
+@contextlib.contextmanager
+def running(command, **options):
+    process = subprocess.Popen(command, **options)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def main():
+    redis_server = shutil.which("redis-server")
+    if not redis_server:
+        sys.exit("请先安装 redis-server(Debian、Ubuntu:apt install redis-server)。")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+    sandbox = Sandbox()
+    with contextlib.ExitStack() as stack:
+        wechat = stack.enter_context(sandbox.serve())
+        os.environ.update(
+            REDIS_URL=f"redis://127.0.0.1:{port}/0",
+            WXLOGISTICS_APPID=sandbox.appid,
+            WXLOGISTICS_SECRET=sandbox.secret,
+            WXLOGISTICS_BASE_URL=wechat.url,
+        )
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        log = stack.enter_context(open(f"{folder}/log", "w"))
+        quiet = {"cwd": folder, "stdout": log, "stderr": log}
+        redis = [redis_server, "--bind", "127.0.0.1", "--port", port, "--save", ""]
+        stack.enter_context(running(redis, **quiet))
+        # Where the URL of Redis is known, Celery waits until it answers.
+        worker = "-m celery -A parcels worker --concurrency=4 --loglevel=INFO"
+        stack.enter_context(
+            running([sys.executable, *worker.split()], **quiet | {"cwd": HERE})
+        )
+        show(sandbox)
+
+
+def show(sandbox):
+    # These read the environment.
+    from parcels import store, tasks
+
+    orders = [
+        store.Order(
+            appid=sandbox.appid,
+            number=str(number),
+            openid="oDEMO-customer-of-this-shop0",
+            receiver_phone="13800138000",
+            waybill_id=waybill_id,
+            goods='[["龙井茶 250 克", "https://shop.example/tea.jpg"]]',
+        )
+        for number, waybill_id in enumerate(["SF1000001", "YTO2000002", "ZTO3"], 1)
+    ]
+    wait_for_redis(store.connection)
+    for order in orders:
+        store.add(order)
+    registrations = [tasks.register.delay(o.appid, o.number) for o in orders]
+    for order, registration in zip(orders, registrations):
+        registration.get(timeout=60)
+        print(f"订单 {order.number}：运单 {order.waybill_id} 已登记", flush=True)
+    for status in ROUTE:
+        for order in orders:
+            sandbox.move(order.waybill_id, status)
+        results = [tasks.query.delay(order.appid, order.number) for order in orders]
+        for order, result in zip(orders, results):
+            trace = result.get(timeout=60)
+            print(f"订单 {order.number}:{trace.status.label}", flush=True)
+    print(f"未完成的订单：{len(list(store.open_orders()))} 个")
+
+
+def wait_for_redis(connection):
+    from redis.exceptions import ConnectionError
+
+    for _ in range(100):
+        with contextlib.suppress(ConnectionError):
+            return connection.ping()
+        time.sleep(0.1)
+    sys.exit("redis-server 没有启动。")
+
+
+if __name__ == "__main__":
+    main()

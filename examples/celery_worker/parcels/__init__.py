@@ -1,0 +1,3 @@
+"""
+Registering and polling parcels with Celery, for many shops on many machines.
+"""

@@ -1,0 +1,40 @@
+"""
+The Celery application: ``celery -A parcels worker``.
+"""
+
+from celery import Celery
+from kombu.utils.json import register_type
+
+from wxlogistics import Trace
+
+from . import settings
+
+app = Celery(
+    "parcels",
+    broker=settings.REDIS_URL,
+    backend=settings.REDIS_URL,
+    include=["parcels.tasks"],
+)
+
+app.conf.update(
+    # JSON, not pickle: whoever can write to Redis could otherwise run code in every
+    # worker. WeChat's errors pass it whole, since their args rebuild them.
+    task_serializer="json",
+    result_serializer="json",
+    accept_content=["json"],
+    # A task whose worker died is done again. All tasks here can be.
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    worker_prefetch_multiplier=1,
+    # A retry that lies further ahead than this would be delivered twice.
+    broker_transport_options={"visibility_timeout": 3600},
+    broker_connection_retry_on_startup=True,
+    result_expires=24 * 3600,
+    timezone="Asia/Shanghai",
+    beat_schedule={
+        "poll": {"task": "parcels.tasks.poll", "schedule": settings.POLL_EVERY}
+    },
+)
+
+# A Trace travels as WeChat's own reply, of which it is made.
+register_type(Trace, "wxlogistics.Trace", lambda trace: trace.raw, Trace.from_reply)
