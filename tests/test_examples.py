@@ -19,6 +19,9 @@ from typing import Iterator
 import pytest
 import requests
 
+from wxlogistics import Client, GoodsDetail, GoodsInfo, WaybillStatus
+from wxlogistics.sandbox import Sandbox
+
 EXAMPLES = pathlib.Path(__file__).resolve().parent.parent / "examples"
 
 #: Seconds within which anything that is started here is there.
@@ -272,3 +275,77 @@ class TestMiniprogram:
 
         assert done.returncode == 0, done.stdout
         assert re.search(r"pass 1\d\n", done.stdout), done.stdout
+
+
+class TestCeleryWorker:
+    def test_tests(self):
+        """They pass with a real Redis and a real worker with four processes."""
+        program("redis-server", "redis-server")
+
+        run_pytest("celery_worker")
+
+    def test_demo(self):
+        """One command shows three parcels from the shop to the door."""
+        program("redis-server", "redis-server")
+
+        said = run("celery_worker", "demo.py")
+
+        assert said.count("已签收") == 3
+        assert "未完成的订单：0 个" in said
+
+
+class TestScript:
+    @pytest.fixture
+    def sandbox(self):
+        """A sandbox over HTTP, and the surroundings that lead the script to it."""
+        sandbox = Sandbox()
+        with sandbox.serve() as server:
+            account = {
+                "WXLOGISTICS_APPID": sandbox.appid,
+                "WXLOGISTICS_SECRET": sandbox.secret,
+                "WXLOGISTICS_BASE_URL": server.url,
+            }
+            yield sandbox, environment(**account)
+
+    def script(self, sandbox, waybill_token):
+        return subprocess.run(
+            [sys.executable, "script.py", waybill_token],
+            cwd=EXAMPLES,
+            env=sandbox[1],
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+        )
+
+    def test_status(self, sandbox):
+        """It prints where the parcel is."""
+        world = sandbox[0]
+        with Client(world.access_token, base_url=sandbox[1][_URL]) as client:
+            waybill_token = client.trace_waybill(
+                openid="ovtZW4yB7DIj3CxOb6ii-nk4HhFo",
+                waybill_id="SF1",
+                receiver_phone="13800138000",
+                goods_info=GoodsInfo([GoodsDetail("Tea", "")]),
+            )
+        world.move("SF1", WaybillStatus.SIGNED)
+
+        done = self.script(sandbox, waybill_token)
+
+        assert (done.returncode, done.stdout) == (0, "SF1 已签收\n")
+
+    def test_refusal(self, sandbox):
+        """It says what WeChat said, and fails."""
+        done = self.script(sandbox, "not a token")
+
+        assert done.returncode == 1
+        assert "9300507" in done.stderr
+        assert "Traceback" not in done.stderr
+
+    def test_lines(self):
+        """It is short."""
+        code = (EXAMPLES / "script.py").read_text(encoding="utf-8").split('"""')[2]
+
+        assert len([line for line in code.splitlines() if line.strip()]) <= 10
+
+
+_URL = "WXLOGISTICS_BASE_URL"

@@ -34,7 +34,7 @@ SETTINGS = {
     "WXLOGISTICS_SECRET": SANDBOX.secret,
     "WXLOGISTICS_COMPONENT_APPID": "wxc0ffee00c0ffee00",
     "WECHAT_DEADLINE": "2",
-    "RETRY_AFTER": "0.1",
+    "RETRY_AFTER": "0.05",
 }
 os.environ.update(SETTINGS)
 
