@@ -192,6 +192,7 @@ class ChaosServer:
         *faults: Fault,
         then: Fault | None = None,
         tls: ssl.SSLContext | None = None,
+        port: int = 0,
     ) -> None:
         self.then = then or answer
         self.requests: list[Request] = []
@@ -201,7 +202,7 @@ class ChaosServer:
         self._tls = tls
         self._lock = threading.Lock()
         self._peers: dict[Peer, threading.Thread] = {}
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=256)
         self.port: int = self._listener.getsockname()[1]
         scheme = "https" if tls else "http"
         self.url = f"{scheme}://127.0.0.1:{self.port}"
@@ -460,6 +461,25 @@ def answer_and_close(peer: Peer, request: Request) -> None:
     peer.close()
 
 
+def answer_and_reset(peer: Peer, request: Request) -> None:
+    """
+    Answer as if the connection were kept, then reset it.
+    """
+    answer(peer, request)
+    peer.wait(0.02)
+    peer.reset()
+
+
+def answer_and_complain(peer: Peer, request: Request) -> None:
+    """
+    Answer, then say that nothing more has come, as some servers do, and close.
+    """
+    answer(peer, request)
+    peer.wait(0.02)
+    peer.send(whole(b"too slow", 408))
+    peer.close()
+
+
 def silence(peer: Peer, request: Request) -> None:
     """
     Never answer.
@@ -531,11 +551,11 @@ chunked_whole = cut(len, "keep", chunked=True)
 
 def length_too_long(peer: Peer, request: Request) -> None:
     """
-    Promise more bytes than come, and keep the connection open.
+    Promise more bytes than come.
     """
     body = right_body(request)
     peer.send(head(200, length=len(body) + 100) + body)
-    peer.wait_until_left()
+    peer.close()
 
 
 def length_too_short(peer: Peer, request: Request) -> None:
@@ -639,6 +659,14 @@ def two_answers(peer: Peer, request: Request) -> None:
     peer.send(whole(right_body(request)) + strange)
 
 
+def repeat_the_request(peer: Peer, request: Request) -> None:
+    """
+    Answer with a page that shows the whole request, as debugging proxies do.
+    """
+    page = f"<html>POST {request.target}\n\n".encode() + request.body
+    peer.send(whole(page, 500, "Content-Type: text/html"))
+
+
 # Answers that are not WeChat's
 
 PAGE = "<html><body><h1>网关 Bad Gateway</h1></body></html>".encode()
@@ -671,6 +699,13 @@ def status(code: int, body: bytes = PAGE, *lines: str) -> Fault:
     return fault
 
 
+def gateway(code: int) -> Fault:
+    """
+    Answer with a page, in the place of a WeChat that is out of reach.
+    """
+    return status(code)
+
+
 def redirect(location: str, code: int = 307) -> Fault:
     """
     Lead elsewhere.
@@ -695,22 +730,24 @@ def set_cookie(peer: Peer, request: Request) -> None:
 # Compression
 
 
-def compressed(data: bytes, level: int = 9) -> bytes:
+def compressed(data: bytes) -> bytes:
     """
     Return *data* as gzip.
     """
-    packer = zlib.compressobj(level, wbits=31)
+    packer = zlib.compressobj(9, wbits=31)
     return packer.compress(data) + packer.flush()
 
 
-def bomb(size: int = 1 << 30) -> bytes:
+def bomb(mebibytes: int = 1024, wbits: int = 31) -> bytes:
     """
-    Return gzip that unpacks to *size* bytes of blanks: a thousandth of that.
+    Return gzip, or with 15 deflate, that unpacks to a thousandfold of blanks.
     """
-    packer = zlib.compressobj(9, wbits=31)
-    piece = b" " * (1 << 20)
-    parts = [packer.compress(piece) for _ in range(size >> 20)]
-    return b"".join([*parts, packer.flush()])
+    packer = zlib.compressobj(9, wbits=wbits)
+    blanks = b" " * (1 << 20)
+    first, more = (
+        packer.compress(blanks) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2)
+    )
+    return first + more * (mebibytes - 1)
 
 
 def gzipped(peer: Peer, request: Request) -> None:

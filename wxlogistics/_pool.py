@@ -98,8 +98,7 @@ class _BoundedReader(io.RawIOBase):
         return size
 
     def close(self) -> None:
-        if not self.closed:
-            self._raw.close()
+        self._raw.close()
         super().close()
 
 
@@ -134,14 +133,15 @@ class _CallingConnection(HTTPConnection):
         host = self._dns_host
         timeout: Any = self.timeout
         found = socket.getaddrinfo(host.strip("[]"), self.port, type=socket.SOCK_STREAM)
+        addresses = [str(each[-1][0]) for each in found]
         try:
-            for *_, address in found:
-                self._dns_host, self.timeout = str(address[0]), call.within(timeout)
+            while True:
+                self._dns_host, self.timeout = addresses.pop(0), call.within(timeout)
                 try:
                     sock = super()._new_conn()
                     break
                 except HTTPError:
-                    if address is found[-1][-1]:
+                    if not addresses:
                         raise
         finally:
             self._dns_host, self.timeout = host, timeout
@@ -196,10 +196,6 @@ def use_calling_pools(manager: PoolManager) -> None:
     manager.pool_classes_by_scheme = {"http": _CallingPool, "https": _CallingHTTPSPool}
 
 
-# Kept from the garbage collector, which would complain that nobody closed them.
-_inherited: list[object] = []
-
-
 def forget_connections(manager: PoolManager) -> None:
     """
     Give *manager* new locks and no connections, in the child after a fork.
@@ -208,11 +204,14 @@ def forget_connections(manager: PoolManager) -> None:
     for key in manager.pools.keys():
         idle = manager.pools[key].pool
         if idle is not None:
-            _inherited.append(idle.queue)
+            inherited = idle.queue
             # The same queue, since urllib3 empties it when the process ends.
             idle.__dict__.update(queue.LifoQueue(idle.maxsize).__dict__)
             for _ in range(idle.maxsize):
                 idle.put(None)
+            for connection in filter(None, inherited):
+                # The child's end only: the parent's stays open.
+                connection.close()
 
 
 class _TokensMasked(logging.Filter):

@@ -15,9 +15,9 @@ import os
 import random as _random
 import re
 import ssl
-import threading
 import time
 import urllib.parse
+import weakref
 from typing import Any, Callable, Iterator, Mapping, NamedTuple, Protocol, Sequence
 
 import requests
@@ -137,18 +137,17 @@ class Wire:
         self._random = random
         self._own_session = session is None
         self._session = _new_session() if session is None else session
-        self._pid = os.getpid()
-        self._fork_locks: dict[int, threading.Lock] = {}
         self._templates: dict[int, _Template] = {}
         # Which host to use, and until when; one tuple, so that threads never see half.
         self._preferred = (0, 0.0)
+        _wires.add(self)
 
     def close(self) -> None:
         """
         Close the idle connections; a caller's session is left to the caller.
         """
         if self._own_session:
-            self._session_of_this_process().close()
+            self._session.close()
 
     def post(
         self,
@@ -224,12 +223,14 @@ class Wire:
                     renewed = _token(tokens, token, maybe_applied)
                     if renewed != token:
                         continue
+                if not repeat or repeats == self._retries:
+                    raise failure
                 pause = 0.0 if moved_on else self._pause(repeats, failure)
-                too_late = self._clock() + pause >= ends_at
-                if not repeat or repeats == self._retries or too_late:
+                if self._clock() + pause >= ends_at:
                     raise failure
                 repeats += 1
-                self._sleep(pause)
+                if pause:
+                    self._sleep(pause)
         finally:
             _pool.call.ends_at = outer_end
 
@@ -270,7 +271,7 @@ class Wire:
         if left <= 0:
             raise TransportError(call.endpoint, call.deadline_passed, False)
         timeout = min(self._connect_timeout, left), min(self._read_timeout, left)
-        session = self._session_of_this_process()
+        session = self._session
         status = 0
         _pool.call.sent = None
         try:
@@ -298,7 +299,10 @@ class Wire:
                     # Some versions of urllib3 would unpack gzip in gzip without bound.
                     reason = "a Content-Encoding that was not asked for"
                     raise UnexpectedResponseError(call.endpoint, status, "", reason)
-                return status, self._read(response, call.ends_at)
+                # Behind an interim answer, which a caller's connections take for the
+                # last, comes another: unread, the connection is not used again.
+                body = b"" if status < 200 else self._read(response, call.ends_at)
+                return status, body
         except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
             # ValueErrors: a header of the caller's session that cannot be, or a chunk
             # of less than no bytes.
@@ -410,21 +414,14 @@ class Wire:
             following = (host + 1) % len(self.hosts)
             self._preferred = following, self._clock() + RETURN_AFTER
 
-    def _session_of_this_process(self) -> requests.Session:
+    def forget_connections(self) -> None:
         """
-        Return the session, in a forked child without its parent's connections.
+        Leave the connections and the locks to the parent, in the child after a fork.
         """
-        pid = os.getpid()
-        if self._pid != pid:
-            # A lock made by this process: nobody held it at the time of the fork.
-            with self._fork_locks.setdefault(pid, threading.Lock()):
-                if self._pid != pid:
-                    if self._own_session:
-                        self._session = _new_session()
-                    else:
-                        _forget_connections(self._session)
-                    self._pid = pid
-        return self._session
+        if self._own_session:
+            self._session = _new_session()
+        else:
+            _forget_connections(self._session)
 
     def _template(self, session: requests.Session, host: int) -> _Template:
         """
@@ -452,6 +449,19 @@ class Wire:
         template = _Template(request.headers, hooks, settings)
         self._templates[host] = template
         return template
+
+
+# All there are: what a fork must not share is theirs.
+_wires: weakref.WeakSet[Wire] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for wire in list(_wires):
+        wire.forget_connections()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class _Call(NamedTuple):

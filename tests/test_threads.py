@@ -1,0 +1,186 @@
+"""One Client under many threads: whose answer is whose, and how many connections."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Iterator
+
+import pytest
+
+import chaos
+from chaos import ChaosServer
+from wxlogistics import Client, GoodsDetail, GoodsInfo, StableToken
+
+THREADS = 64
+CALLS = 40
+
+GOODS = GoodsInfo([GoodsDetail("围巾", "")])
+
+
+@pytest.fixture
+def server() -> Iterator[ChaosServer]:
+    """
+    A server that answers rightly.
+    """
+    with ChaosServer() as server:
+        yield server
+
+
+def in_threads(work: Any) -> list[Any]:
+    """
+    Return what *work* returns in each of the threads, all of them started at once.
+    """
+    barrier = threading.Barrier(THREADS)
+
+    def started(number: int) -> Any:
+        barrier.wait()
+        return work(number)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(started, range(THREADS)))
+
+
+class TestThreads:
+    def test_answers__reach_who_asked(
+        self, server: ChaosServer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """
+        Every thread gets its own answers, over no more connections than threads, and
+        urllib3 has nothing to complain about.
+        """
+        caplog.set_level(logging.DEBUG, "urllib3")
+
+        def work(number: int) -> list[tuple[str, str]]:
+            wrong = []
+            for count in range(CALLS):
+                name = f"{number}-{count}"
+                if count % 2:
+                    got = client.query_trace(name).waybill_id or ""
+                    right = name
+                else:
+                    got = client.trace_waybill(
+                        openid=name,
+                        waybill_id=name,
+                        receiver_phone=name,
+                        goods_info=GOODS,
+                    )
+                    right = f"token of {name}"
+                if got != right:
+                    wrong.append((right, got))
+            return wrong
+
+        with Client("TOKEN", base_url=server.url) as client:
+            wrong = in_threads(work)
+            used = server.connections
+            again = in_threads(work)
+
+        assert [[]] * THREADS == wrong == again
+        assert 2 * THREADS * CALLS == len(server.requests)
+        assert THREADS >= used
+        assert THREADS >= server.connections
+        assert [] == [
+            record.getMessage()
+            for record in caplog.records
+            if record.levelno > logging.DEBUG or "dropped" in record.getMessage()
+        ]
+
+    def test_connections__as_many_as_needed(self, server: ChaosServer) -> None:
+        """
+        Calls that follow each other take one connection, whatever came before.
+        """
+        with Client("TOKEN", base_url=server.url) as client:
+            in_threads(lambda number: client.get_delivery_list())
+            before = server.connections
+            for _ in range(10):
+                client.get_delivery_list()
+
+        assert before == server.connections
+        assert 1 == len({request.connection for request in server.requests[-10:]})
+
+    def test_faults__stay_with_who_met_them(self, server: ChaosServer) -> None:
+        """
+        A connection that broke under one thread troubles no other.
+        """
+
+        def sometimes(peer: chaos.Peer, request: chaos.Request) -> None:
+            name = request.payload["waybill_token"]
+            first = name not in seen
+            seen.add(name)
+            number = sum(name.encode())
+            if first and number % 3 == 0:
+                faults[number % len(faults)](peer, request)
+            else:
+                chaos.answer(peer, request)
+
+        seen: set[str] = set()
+        faults = [
+            chaos.close_after_request,
+            chaos.reset_in_body,
+            chaos.gateway(502),
+            chaos.answer_and_close,
+        ]
+        server.script(then=sometimes)
+
+        def work(number: int) -> list[str | None]:
+            names = [f"{number}-{count}" for count in range(10)]
+            got = [client.query_trace(name).waybill_id for name in names]
+            return [name for name, each in zip(names, got) if name != each]
+
+        with Client(
+            "TOKEN", base_url=server.url, retries=5, random=lambda: 0.0
+        ) as client:
+            wrong = in_threads(work)
+
+        assert [[]] * THREADS == wrong
+
+    def test_cookies__are_not_shared(self, server: ChaosServer) -> None:
+        """
+        What a server sets for one call goes out with no other.
+        """
+        server.script(then=chaos.set_cookie)
+        with Client("TOKEN", base_url=server.url) as client:
+            in_threads(lambda number: client.query_trace(str(number)))
+            in_threads(lambda number: client.query_trace(str(number)))
+
+        assert 2 * THREADS == len(server.requests)
+        assert [] == [each for each in server.requests if "cookie" in each.headers]
+
+    def test_token__fetched_once(self, server: ChaosServer) -> None:
+        """
+        The threads share the token, too.
+        """
+        with ChaosServer() as token_server:
+            token_server.script(
+                then=chaos.reply({"access_token": "fetched", "expires_in": 7200})
+            )
+            tokens = StableToken("wx1", "secret", base_url=token_server.url)
+            with Client(tokens, base_url=server.url) as client:
+                in_threads(lambda number: client.query_trace(str(number)))
+
+        assert 1 == len(token_server.requests)
+        assert {"fetched"} == {request.token for request in server.requests}
+
+    def test_deadlines__are_each_threads_own(self, server: ChaosServer) -> None:
+        """
+        A client with a short deadline in one thread hurries no other.
+        """
+
+        def work(number: int) -> str:
+            client = short if number % 2 else patient
+            try:
+                return str(client.query_trace(str(number)).waybill_id)
+            except Exception as error:
+                return str(error)
+
+        server.script(then=chaos.delay(0.5))
+        with (
+            Client("TOKEN", base_url=server.url, deadline=0.25) as short,
+            Client("TOKEN", base_url=server.url) as patient,
+        ):
+            results = in_threads(work)
+
+        assert [str(number) for number in range(0, THREADS, 2)] == results[::2]
+        start = "query_trace: no answer within the deadline of 0.25 s ("
+        assert {start} == {result[: len(start)] for result in results[1::2]}
