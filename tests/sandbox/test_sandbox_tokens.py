@@ -602,3 +602,13 @@ class TestBookkeeping:
         assert 40001 == errcode(door, access_token)
         assert 9300507 == door.post("query_trace", {"waybill_token": token})["errcode"]
         assert 1779249600.0 == door.sandbox.clock.now()
+
+    def test_reset__same_lock(self, door: Door) -> None:
+        """
+        A reset keeps the lock, so that nobody gets in while it goes on.
+        """
+        lock = door.sandbox.world.lock
+
+        door.sandbox.reset()
+
+        assert lock is door.sandbox.world.lock
