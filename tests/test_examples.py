@@ -349,3 +349,34 @@ class TestScript:
 
 
 _URL = "WXLOGISTICS_BASE_URL"
+
+
+READMES = [
+    path.relative_to(EXAMPLES).as_posix()
+    for path in sorted(EXAMPLES.glob("README.md"))
+    + sorted(EXAMPLES.glob("*/README.md"))
+]
+
+
+@pytest.mark.parametrize("readme", READMES)
+class TestReadmes:
+    def test_links__lead_somewhere(self, readme):
+        """Each link of both languages leads to something that exists."""
+        for name in (readme, readme.replace(".md", ".zh-CN.md")):
+            path = EXAMPLES / name
+            links = re.findall(r"\]\(([^)]+)\)", path.read_text(encoding="utf-8"))
+
+            assert links
+            assert [link for link in links if not (path.parent / link).exists()] == []
+
+    def test_commands__are_the_same(self, readme):
+        """Both languages tell the same commands and variables."""
+        english, chinese = (
+            re.findall(r"^\$ .*|`[A-Z_]+`", path.read_text(encoding="utf-8"), re.M)
+            for path in (
+                EXAMPLES / readme,
+                EXAMPLES / readme.replace(".md", ".zh-CN.md"),
+            )
+        )
+
+        assert english == chinese
