@@ -39,7 +39,8 @@ class OrderAdmin(admin.ModelAdmin):
         return False
 
     def save_model(self, request, obj, form, change):
-        super().save_model(request, obj, form, change)
+        # Only these: the order may be shipped or registered at this very moment.
+        obj.save(update_fields=form.changed_data)
         if obj.shipped_at and {"waybill_id", "delivery_id"} & set(form.changed_data):
             # The admin saves in a transaction: WeChat hears of it afterwards.
             shipping.change_waybill(obj.pk)

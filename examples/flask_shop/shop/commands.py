@@ -50,35 +50,17 @@ def refresh_orders(max_calls, min_age, workers):
     """登记尚未登记的运单，并更新在途订单的物流状态；适合由 cron 每小时运行一次。"""
     # One order is one call, so that max_calls is kept: what fails is for the next run.
     client = make_client(current_app, retries=0)
-    on_the_way = [Order.state == "shipped", Order.shipped_at > now() - LONGEST_WAY]
     calls = done = failed = 0
 
-    missed = select(Order.id).where(*on_the_way, Order.waybill_token == "")
-    for order_id in db.session.scalars(missed.limit(max_calls)).all():
+    for order_id in claim(Order.id, Order.waybill_token == "", min_age, max_calls):
         calls += 1
         error = register(order_id, client)
         done, failed = done + (error is None), failed + (error is not None)
         stop_if_in_vain(error)
 
-    tokens = db.session.scalars(
-        select(Order.waybill_token)
-        .where(
-            *on_the_way,
-            Order.waybill_token != "",
-            or_(
-                Order.checked_at.is_(None),
-                Order.checked_at <= now() - timedelta(minutes=min_age),
-            ),
-        )
-        .order_by(Order.checked_at.asc().nulls_first())
+    tokens = claim(
+        Order.waybill_token, Order.waybill_token != "", min_age, max_calls - calls
     )
-    # Orders that were packed together share a token.
-    tokens = list(dict.fromkeys(tokens))[: max_calls - calls]
-    # At once, so that a second run at the same time finds others.
-    db.session.execute(
-        update(Order).where(Order.waybill_token.in_(tokens)).values(checked_at=now())
-    )
-    db.session.commit()
     for result in query_many(client, tokens, workers=workers):
         calls += 1
         if result.error is None:
@@ -92,6 +74,32 @@ def refresh_orders(max_calls, min_age, workers):
             note_problem(which, result.error)
             stop_if_in_vain(result.error)
     click.echo(f"成功 {done} 个，未成功 {failed} 个，调用微信 {calls} 次。")
+
+
+def claim(column, which, min_age, limit):
+    """
+    Return *column* of the orders on their way, those first that waited longest.
+
+    They are marked at once, so that a second run at the same time finds others.
+    """
+    due = (
+        select(column)
+        .where(
+            which,
+            Order.state == "shipped",
+            Order.shipped_at > now() - LONGEST_WAY,
+            or_(
+                Order.checked_at.is_(None),
+                Order.checked_at <= now() - timedelta(minutes=min_age),
+            ),
+        )
+        .order_by(Order.checked_at.asc().nulls_first())
+    )
+    # Orders that were packed together share a token.
+    values = list(dict.fromkeys(db.session.scalars(due)))[:limit]
+    db.session.execute(update(Order).where(column.in_(values)).values(checked_at=now()))
+    db.session.commit()
+    return values
 
 
 def stop_if_in_vain(error):

@@ -1,6 +1,9 @@
+from unittest import mock
+
 from django.contrib.auth import get_user_model
 from django.test import TestCase, TransactionTestCase
 from django.urls import reverse
+from orders.admin import OrderAdmin
 from orders.models import Order
 
 from .base import OPENID, WeChatMixin
@@ -104,6 +107,21 @@ class AdminTests(AdminMixin, TestCase):
 
         self.assertEqual(order.waybill_id, "YTO7777777")
         self.assertEqual(self.calls("trace_waybill"), [])
+
+    def test_saving_the_form_does_not_undo_what_happens_meanwhile(self):
+        order = self.make_order()
+        loaded = OrderAdmin.get_object
+
+        def load_then_ship(*args, **kwargs):
+            found = loaded(*args, **kwargs)
+            Order.objects.filter(pk=order.pk).update(state=Order.State.SHIPPED)
+            return found
+
+        with mock.patch.object(OrderAdmin, "get_object", load_then_ship):
+            self.save(order, receiver_phone="13900139000")
+
+        self.assertEqual(order.state, Order.State.SHIPPED)
+        self.assertEqual(order.receiver_phone, "13900139000")
 
     def test_update_goods(self):
         order = self.ship(self.make_order())

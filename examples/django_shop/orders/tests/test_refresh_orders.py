@@ -81,6 +81,19 @@ class RefreshOrdersTests(WeChatMixin, TestCase):
         self.assertEqual(len(order.waybill_token), 64)
         self.assertEqual(order.problem, "")
 
+    def test_orders_that_failed_before_come_last(self):
+        self.wechat.fail("trace_waybill", errcode=40003, times=None)
+        with self.assertLogs("orders", "WARNING"):
+            self.make_shipped(2)
+            self.refresh()
+            missed = self.ship(self.make_order())
+        self.wechat.mend()
+
+        self.refresh(max_calls=1, min_age=0)
+
+        missed.refresh_from_db()
+        self.assertEqual(len(missed.waybill_token), 64)
+
     def test_unknown_parcel_is_no_problem_on_the_first_day(self):
         young, old = self.make_shipped(2)
         Order.objects.filter(pk=old.pk).update(

@@ -44,24 +44,46 @@ class Command(BaseCommand):
     def handle(self, *, max_calls, min_age, workers, **options):
         self.calls_left = max_calls
         self.failures = 0
-        registered = self.register_orders()
-        refreshed = self.refresh_orders(timedelta(minutes=min_age), workers)
+        registered = self.register_orders(self.due(min_age).filter(waybill_token=""))
+        refreshed = self.refresh_orders(
+            self.due(min_age).exclude(waybill_token=""), workers
+        )
         self.stdout.write(
             f"登记 {registered} 个，更新 {refreshed} 个，未成功 {self.failures} 个，"
             f"调用微信 {max_calls - self.calls_left} 次。"
         )
 
-    def register_orders(self):
+    def due(self, min_age):
+        """
+        The orders on their way, those first that waited longest.
+        """
+        now = timezone.now()
+        return Order.objects.filter(
+            Q(checked_at=None) | Q(checked_at__lte=now - timedelta(minutes=min_age)),
+            state=Order.State.SHIPPED,
+            shipped_at__gt=now - LONGEST_WAY,
+        ).order_by(F("checked_at").asc(nulls_first=True))
+
+    def claim(self, orders, field):
+        """
+        Return each *field* of the orders that there are calls left for.
+
+        They are marked at once, so that a second run at the same time finds others.
+        """
+        # Orders that were packed together share a token.
+        values = dict.fromkeys(orders.values_list(field, flat=True))
+        values = list(values)[: self.calls_left]
+        Order.objects.filter(**{f"{field}__in": values}).update(
+            checked_at=timezone.now()
+        )
+        return values
+
+    def register_orders(self, orders):
         """
         Register what was shipped but could not be registered at the time.
         """
         done = 0
-        orders = Order.objects.filter(
-            state=Order.State.SHIPPED,
-            waybill_token="",
-            shipped_at__gt=timezone.now() - LONGEST_WAY,
-        ).order_by("shipped_at")
-        for pk in list(orders.values_list("pk", flat=True)[: self.calls_left]):
+        for pk in self.claim(orders, "pk"):
             self.calls_left -= 1
             error = register(pk, **ONE_TRY)
             if error is None:
@@ -70,27 +92,12 @@ class Command(BaseCommand):
                 self.count_failure(error)
         return done
 
-    def refresh_orders(self, min_age, workers):
+    def refresh_orders(self, orders, workers):
         """
-        Ask about the parcels on their way, those first that waited longest.
+        Ask about the parcels on their way.
         """
-        now = timezone.now()
-        orders = Order.objects.filter(
-            Q(checked_at=None) | Q(checked_at__lte=now - min_age),
-            state=Order.State.SHIPPED,
-            shipped_at__gt=now - LONGEST_WAY,
-        ).exclude(waybill_token="")
-        # Orders that were packed together share a token.
-        tokens = list(
-            dict.fromkeys(
-                orders.order_by(F("checked_at").asc(nulls_first=True)).values_list(
-                    "waybill_token", flat=True
-                )
-            )
-        )[: self.calls_left]
-        # At once, so that a second run at the same time finds others.
-        Order.objects.filter(waybill_token__in=tokens).update(checked_at=now)
         done = 0
+        tokens = self.claim(orders, "waybill_token")
         results = query_many(client(**ONE_TRY), tokens, workers=workers)
         try:
             for result in results:
