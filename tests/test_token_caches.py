@@ -34,6 +34,9 @@ REFRESH = "refreshtoken@@@QmVjYXVzZSBpdCBpcyBhIHRlc3Q"
 CHANGED = "refreshtoken@@@Q2hhbmdlZCBieSBXZUNoYXQ"
 AGAIN = "refreshtoken@@@QW5kIG9uY2UgYWdhaW4"
 
+# The last cachelib for Python 3.10 calls what the newest redis deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:.*setex:DeprecationWarning")
+
 NORMAL = {"grant_type": "client_credential", "appid": APPID, "secret": SECRET}
 FORCED = {**NORMAL, "force_refresh": True}
 
@@ -327,6 +330,20 @@ class TestEveryCache:
         assert "second" == other.renew("second")
         assert [NORMAL, FORCED, NORMAL] == wechat.payloads
 
+    def test_renew__noted_before_it_is_forced(self, store: Store, clock: Time) -> None:
+        """
+        No other process forces while the forced renewal is under way.
+        """
+        seen: list[Any] = []
+
+        def answer() -> dict[str, Any]:
+            seen.append(store.other.get(STABLE_KEY + "forced"))
+            return issued("second")
+
+        stable(ScriptedWeChat(issued("first"), answer), store.one, clock).renew("first")
+
+        assert ["claimed"] == seen
+
     def test_renew__claims_end(self, store: Store, clock: Time) -> None:
         """
         When the cache has dropped a lease or the note of a forced renewal, another
@@ -527,6 +544,15 @@ class TestKeys:
         assert not any("refreshtoken@@@" in key for key in cache.entries)
         assert "component's" not in str(cache.entries)
 
+    def test_authorizer_token__unchanged(self, clock: Time) -> None:
+        """
+        A refresh token that stays is not written down.
+        """
+        cache = PoliteCache(clock)
+        authorizer(ScriptedWeChat(authorized("first")), cache, clock).get()
+
+        assert [AUTHORIZER_KEY + "token"] == list(cache.entries)
+
     def test_timeouts(self, clock: Time) -> None:
         """
         A token is kept for as long as it is used, a refresh token for a year, the note
@@ -555,7 +581,8 @@ class TestKeys:
         assert clock.now + 1 == end
 
     @pytest.mark.parametrize(
-        "appid", ["微信", "a b", "a\nb", "a\x00b", "x" * 65, "x" * 10_000, "ü", "a:b"]
+        "appid",
+        ["微信", "a b", "a\nb", "a\x00b", "x" * 65, "x" * 120, "x" * 10_000, "ü"],
     )
     def test_odd_appids(self, clock: Time, appid: str) -> None:
         """
@@ -583,6 +610,19 @@ class TestKeys:
             StableToken(appid, SECRET, cache=cache, session=wechat.session).get()
 
         assert len(appids) == len(cache.entries)
+
+    def test_odd_appids__of_two(self, clock: Time) -> None:
+        """
+        Nor do two pairs of appids.
+        """
+        cache = PoliteCache(clock)
+        for shop, component in [("a:b", "c"), ("a", "b:c")]:
+            wechat = ScriptedWeChat(authorized("first"))
+            AuthorizerToken(
+                component, "x", shop, REFRESH, cache=cache, session=wechat.session
+            ).get()
+
+        assert 2 == len(cache.entries)
 
 
 class Broken(PoliteCache):
@@ -647,6 +687,19 @@ class TestDoubted:
             for method in warnings
         ] == log.messages
         assert "hunter2" not in log.text
+
+    def test_renew__well_again(self, clock: Time) -> None:
+        """
+        A cache that was down is used again at the next fetch.
+        """
+        cache = Broken(clock, "get", "set", "add", "delete")
+        wechat = ScriptedWeChat(issued("first"), issued("second"))
+        provider = stable(wechat, cache, clock)
+        provider.get()
+        cache.broken = ()
+        provider.renew("first")
+
+        assert "second" == stable(wechat, cache, clock).get()
 
     def test_renew__raises(self, clock: Time) -> None:
         """
@@ -771,6 +824,11 @@ class TestDoubted:
             '[["refreshtoken@@@secret"]]',
             '{"refreshtoken@@@secret": 1}',
             f'{{"{REFRESH}": 1}}',
+            f'["{REFRESH}", null]',
+            f'["{REFRESH}", ""]',
+            f'["{REFRESH}", 5]',
+            f'["{REFRESH}", ["refreshtoken@@@secret"]]',
+            f'[5, "{REFRESH}"]',
             "[]",
             "[" * 100_000,
         ],

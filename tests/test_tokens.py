@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
 import logging
 import os
@@ -10,6 +11,7 @@ import pickle
 import threading
 import time
 import traceback
+import weakref
 from typing import Any, Callable, Iterator
 
 import attrs
@@ -321,6 +323,31 @@ class TestEveryProvider:
         case.secrets.append(provider.get())
 
         assert [] == [secret for secret in case.secrets if secret in repr(provider)]
+
+
+class TestTokenProvider:
+    """
+    What is taken for a provider.
+    """
+
+    @pytest.mark.parametrize("missing", ["get", "renew"])
+    def test_token_provider__half(self, missing: str) -> None:
+        """
+        Half a provider is none.
+        """
+
+        class Half:
+            pass
+
+        half: Any = Half()
+        setattr(half, "renew" if missing == "get" else "get", lambda *args: "x")
+        with pytest.raises(InvalidArgumentError) as caught:
+            token_provider(half)
+
+        assert (
+            "token: is of type Half; give a str, a callable that returns one, or a "
+            "TokenProvider" == str(caught.value)
+        )
 
 
 # A shop's own token
@@ -845,14 +872,18 @@ class TestBoundsAndRepetition:
             requests.ConnectTimeout("slow"),
         ],
     )
-    def test_get__repeated(self, clock: Time, failure: Any) -> None:
+    @pytest.mark.parametrize("make", [stable, authorizer])
+    def test_get__repeated(
+        self, clock: Time, make: Callable[..., TokenProvider], failure: Any
+    ) -> None:
         """
         What passes by is tried again, after a pause.
         """
-        wechat = ScriptedWeChat(failure, issued("first"))
+        wechat = ScriptedWeChat(failure, {**issued("first"), **authorized("first")})
 
-        assert "first" == stable(wechat, clock).get()
-        assert [NORMAL, NORMAL] == wechat.payloads
+        assert "first" == make(wechat, clock).get()
+        assert 2 == len(wechat.payloads)
+        assert wechat.payloads[0] == wechat.payloads[1]
         assert 1 == len(clock.slept)
 
     def test_get__repeated_no_more_than_retries(self, clock: Time) -> None:
@@ -1316,7 +1347,7 @@ class TestSingleFlight:
             "another thread's fetch of the token takes too long",
             False,
         ) == caught.value.args
-        assert 0.09 < waited < 2
+        assert 0.09 < waited < 0.8
         assert "first" == provider.get()
 
     def test_get__waiting_ends_with_the_deadline(self, clock: Time) -> None:
@@ -1338,6 +1369,46 @@ class TestSingleFlight:
 
         assert "stable_token" == caught.value.endpoint
         assert waited < 2
+
+    def test_get__after_the_deadline(self, clock: Time) -> None:
+        """
+        A call that is late already waits for nobody.
+        """
+        gate = Gate(issued("first"))
+        provider = stable(ScriptedWeChat(gate), clock)
+        fetching = threading.Thread(target=provider.get)
+        fetching.start()
+        assert gate.reached.wait(10)
+        with Client(provider, deadline=1e-9) as client:
+            with pytest.raises(TransportError) as caught:
+                client.get_delivery_list()
+        gate.opened.set()
+        fetching.join()
+
+        assert "stable_token" == caught.value.endpoint
+
+    def test_get__a_failure_keeps_nothing_alive(self, clock: Time) -> None:
+        """
+        What is remembered of a failed fetch is not its traceback, which would keep the
+        caller's objects.
+        """
+
+        class Basket:
+            pass
+
+        provider = stable(ScriptedWeChat({"errcode": 40125, "errmsg": "no"}), clock)
+        baskets = []
+
+        def view() -> None:
+            basket = Basket()
+            baskets.append(weakref.ref(basket))
+            provider.get()
+
+        with pytest.raises(CredentialError):
+            view()
+        gc.collect()
+
+        assert baskets[0]() is None
 
     def test_client__64_threads_and_a_revoked_token(self) -> None:
         """

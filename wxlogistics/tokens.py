@@ -134,15 +134,6 @@ class _Kept(NamedTuple):
     good_until: float
 
 
-class _Outcome(NamedTuple):
-    """
-    How a fetch ended, for the threads that waited for it.
-    """
-
-    rejected: str | None
-    result: str | WxLogisticsError
-
-
 def _check_text(_: object, attribute: attrs.Attribute[str], value: str) -> None:
     require_text(attribute.name.lstrip("_"), value)
 
@@ -175,7 +166,11 @@ class _FetchedToken(abc.ABC):
     _appids: tuple[str, ...] = attrs.field(init=False)
     _wire: Wire = attrs.field(init=False)
     _kept: _Kept | None = attrs.field(init=False, default=None)
-    _outcome: _Outcome | None = attrs.field(init=False, default=None)
+    # How the last fetch ended, for the threads that waited for it: which token had
+    # been refused, and what came instead.
+    _outcome: tuple[str | None, str | WxLogisticsError] | None = attrs.field(
+        init=False, default=None
+    )
     # The last ones: a cache that takes nothing new goes on showing an old one.
     _refused: list[str] = attrs.field(init=False, factory=list)
     _cache_failures: int = attrs.field(init=False, default=0)
@@ -256,12 +251,13 @@ class _FetchedToken(abc.ABC):
         try:
             outcome = self._outcome
             if outcome and outcome is not before:
-                if isinstance(outcome.result, WxLogisticsError):
+                refused, result = outcome
+                if isinstance(result, WxLogisticsError):
                     # A copy, since each thread adds its own traceback.
-                    raise copy.copy(outcome.result)
+                    raise copy.copy(result)
                 # Else that fetch began before this token was refused, and brought it.
-                if outcome.result != rejected or outcome.rejected == rejected:
-                    return outcome.result
+                if result != rejected or refused == rejected:
+                    return result
             if rejected is not None and rejected not in self._refused:
                 self._refused = [*self._refused[-9:], rejected]
             kept = self._kept
@@ -271,9 +267,9 @@ class _FetchedToken(abc.ABC):
                 try:
                     kept = self._kept = self._look_up_or_fetch(rejected)
                 except WxLogisticsError as error:
-                    self._outcome = _Outcome(rejected, copy.copy(error))
+                    self._outcome = rejected, copy.copy(error)
                     raise
-                self._outcome = _Outcome(rejected, kept.token)
+                self._outcome = rejected, kept.token
             return kept.token
         finally:
             lock.release()
@@ -283,11 +279,10 @@ class _FetchedToken(abc.ABC):
         Return a token from the cache or from WeChat, in turn with other processes.
         """
         self._cache_failures = 0
-        ends_at = min(time.monotonic() + _LEASE, _pool.call.ends_at)
         for _ in range(round(_LEASE / _LOOK_EVERY)):
             my_turn = self._claim("lease", _LEASE)
             kept = self._look_up()
-            if kept or my_turn or time.monotonic() >= ends_at:
+            if kept or my_turn or time.monotonic() >= _pool.call.ends_at:
                 break
             self._sleep(_LOOK_EVERY)
         try:
