@@ -57,6 +57,7 @@ from wxlogistics import (
     TransportError,
     UnexpectedResponseError,
     WxLogisticsError,
+    _pool,
 )
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "resilience.md"
@@ -1484,6 +1485,19 @@ class TestDeadline:
             query(client)
 
         assert WAYBILL_TOKEN == query(client)
+
+    def test_reader__after_the_deadline(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        What is there already is not read any more.
+        """
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            theirs.sendall(b"late")
+            reader = _pool._BoundedReader(ours)
+            monkeypatch.setattr(_pool.call, "ends_at", time.monotonic())
+            with pytest.raises(TimeoutError):
+                reader.read(1)
+            reader.close()
 
     @pytest.mark.parametrize("seconds", [1e12, float("inf"), 10**400])
     def test_forever__is_not_too_long(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Iterator
 
-import pytest
-
 import chaos
+import pytest
+import soak
 from chaos import ChaosServer
+
 from wxlogistics import Client, GoodsDetail, GoodsInfo, StableToken
 
 THREADS = 64
@@ -184,3 +188,42 @@ class TestThreads:
         assert [str(number) for number in range(0, THREADS, 2)] == results[::2]
         start = "query_trace: no answer within the deadline of 0.25 s ("
         assert {start} == {result[: len(start)] for result in results[1::2]}
+
+
+class TestSoak:
+    def test_soak__a_short_one(self) -> None:
+        """
+        `make soak` runs, and finds nothing.
+        """
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-m", "tests.soak"]
+            + ["--seconds", "2", "--threads", "16"],
+            cwd=Path(__file__).parents[1],
+            capture_output=True,
+            text=True,
+            timeout=90,
+        )
+        lines = dict(line.split("  ", 1) for line in done.stdout.splitlines())
+
+        assert ("", 0) == (done.stderr, done.returncode)
+        assert 100 < int(lines["calls"].split()[0])
+        assert 20 < int(lines["faults"])
+        assert "0" == lines["wrong answers"] == lines["lost calls"].strip()
+
+    def test_soak__finds_what_is_wrong(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """
+        A fault that ends otherwise than expected, and a wrong answer, are found.
+        """
+        monkeypatch.setitem(
+            soak.FAULTS, "500", soak.Ends(chaos.status(500), "answered", "answered", 99)
+        )
+        kinds = [(call, lambda name: "?", True) for call, _, _ in soak.KINDS[:1]]
+        monkeypatch.setattr(soak, "KINDS", kinds)
+        status = soak.main(["--seconds", "0.3", "--threads", "2"])
+        lines = capsys.readouterr().out.splitlines()
+
+        assert 1 == status
+        assert "wrong answers  0" not in lines
+        assert "lost calls     0" not in lines
