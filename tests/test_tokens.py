@@ -111,12 +111,15 @@ def authorizer(
     )
 
 
-def at_once(count: int, function: Callable[[], Any]) -> list[Any]:
+def at_once(
+    count: int, function: Callable[[], Any], gate: Gate | None = None
+) -> list[Any]:
     """
-    What *function* returns or raises in so many threads that begin together.
+    What *function* returns or raises in so many threads that begin together; when all
+    have begun, *gate* is opened.
     """
     results: list[Any] = []
-    barrier = threading.Barrier(count)
+    barrier = threading.Barrier(count + 1)
 
     def run() -> None:
         barrier.wait(10)
@@ -128,6 +131,9 @@ def at_once(count: int, function: Callable[[], Any]) -> list[Any]:
     threads = [threading.Thread(target=run) for _ in range(count)]
     for thread in threads:
         thread.start()
+    barrier.wait(10)
+    if gate:
+        gate.open_later()
     for thread in threads:
         thread.join(10)
     assert count == len(results), "a thread hangs"
@@ -154,7 +160,7 @@ class Gate:
         Give other threads time to come and wait.
         """
         assert self.reached.wait(10)
-        threading.Timer(0.1, self.opened.set).start()
+        threading.Timer(0.2, self.opened.set).start()
 
 
 @pytest.fixture
@@ -1126,9 +1132,8 @@ class TestSingleFlight:
         gate = Gate({**issued("first"), **authorized("first")})
         wechat = ScriptedWeChat(gate)
         provider = make(wechat, clock)
-        threading.Thread(target=gate.open_later).start()
 
-        assert ["first"] * 64 == at_once(64, provider.get)
+        assert ["first"] * 64 == at_once(64, provider.get, gate)
         assert 1 == len(wechat.payloads)
 
     def test_renew__the_same_refused(self, clock: Time) -> None:
@@ -1139,9 +1144,8 @@ class TestSingleFlight:
         wechat = ScriptedWeChat(issued("first"), gate)
         provider = stable(wechat, clock)
         provider.get()
-        threading.Thread(target=gate.open_later).start()
 
-        renewed = at_once(64, lambda: provider.renew("first"))
+        renewed = at_once(64, lambda: provider.renew("first"), gate)
         assert ["second"] * 64 == renewed
         assert [NORMAL, NORMAL] == wechat.payloads
 
@@ -1153,9 +1157,8 @@ class TestSingleFlight:
         wechat = ScriptedWeChat(issued("first"), issued("first"), gate)
         provider = stable(wechat, clock)
         provider.get()
-        threading.Thread(target=gate.open_later).start()
 
-        renewed = at_once(64, lambda: provider.renew("first"))
+        renewed = at_once(64, lambda: provider.renew("first"), gate)
         assert ["second"] * 64 == renewed
         assert [NORMAL, NORMAL, FORCED] == wechat.payloads
 
@@ -1168,9 +1171,8 @@ class TestSingleFlight:
         provider.renew("first")
         gate = Gate(issued("second"))
         wechat.answers.append(gate)
-        threading.Thread(target=gate.open_later).start()
 
-        renewed = at_once(64, lambda: provider.renew("second"))
+        renewed = at_once(64, lambda: provider.renew("second"), gate)
         assert ["second"] * 64 == renewed
         assert [NORMAL, FORCED, NORMAL] == wechat.payloads
 
@@ -1216,8 +1218,7 @@ class TestSingleFlight:
         gate = Gate(failure)
         wechat = ScriptedWeChat(gate)
         provider = stable(wechat, clock, retries=0)
-        threading.Thread(target=gate.open_later).start()
-        failures = at_once(64, provider.get)
+        failures = at_once(64, provider.get, gate)
 
         assert {type(error)} == {type(each) for each in failures}
         assert {error.args} == {each.args for each in failures}
@@ -1234,8 +1235,7 @@ class TestSingleFlight:
         """
         gate = Gate({"errcode": 40125, "errmsg": "no"})
         provider = stable(ScriptedWeChat(gate), clock)
-        threading.Thread(target=gate.open_later).start()
-        failures = at_once(16, provider.get)
+        failures = at_once(16, provider.get, gate)
 
         longest = max(
             len(traceback.extract_tb(each.__traceback__)) for each in failures
@@ -1294,10 +1294,9 @@ class TestSingleFlight:
         # The refusal of the newer one comes first, so that the renewal is under way.
         first = threading.Thread(target=provider.renew, args=("second",))
         first.start()
-        threading.Thread(target=gate.open_later).start()
         assert gate.reached.wait(10)
 
-        renewed = at_once(16, lambda: provider.renew(olds.pop()))
+        renewed = at_once(16, lambda: provider.renew(olds.pop()), gate)
         first.join()
         assert ["third"] * 16 == renewed
         assert 2 == len(wechat.payloads)
@@ -1774,9 +1773,8 @@ class TestAuthorizerToken:
         gate = Gate(authorized("first", CHANGED))
         wechat = ScriptedWeChat(gate)
         provider = authorizer(wechat, clock, on_refresh_token=told.append)
-        threading.Thread(target=gate.open_later).start()
 
-        assert ["first"] * 64 == at_once(64, provider.get)
+        assert ["first"] * 64 == at_once(64, provider.get, gate)
         assert [CHANGED] == told
 
     def test_refresh_token__callback_fails_for_64_threads(self, clock: Time) -> None:
@@ -1790,8 +1788,7 @@ class TestAuthorizerToken:
         gate = Gate(authorized("first", CHANGED))
         wechat = ScriptedWeChat(gate)
         provider = authorizer(wechat, clock, on_refresh_token=store)
-        threading.Thread(target=gate.open_later).start()
-        failures = at_once(64, provider.get)
+        failures = at_once(64, provider.get, gate)
 
         assert {"OSError('the database is down')"} == {repr(e) for e in failures}
         assert 1 == len(wechat.payloads)
