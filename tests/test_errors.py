@@ -731,3 +731,24 @@ class TestJourney:
         """
         assert {str, int, bool} >= set(map(type, vars(error).values()))
         assert {str, int, bool} >= set(map(type, error.args))
+
+
+class TestRetryable:
+    @pytest.mark.parametrize(
+        ("error", "retryable"),
+        [
+            (InvalidArgumentError("openid", "is empty"), False),
+            (TransportError("query_trace", "no answer within 20 s", True), True),
+            (TransportError("query_trace", "no connection", False), True),
+            (UnexpectedResponseError("query_trace", 404, "", "no JSON object"), False),
+            (GatewayError("query_trace", 502, ""), True),
+            (ApiError("query_trace", 1, ""), False),
+        ],
+    )
+    def test_retryable__of_every_error(
+        self, error: WxLogisticsError, retryable: bool
+    ) -> None:
+        """
+        Every error can be asked, so that one handler serves all.
+        """
+        assert retryable is error.retryable

@@ -22,6 +22,8 @@ import requests
 from wxlogistics import Client, GoodsDetail, GoodsInfo, WaybillStatus
 from wxlogistics.sandbox import Sandbox
 
+pytestmark = pytest.mark.once
+
 EXAMPLES = pathlib.Path(__file__).resolve().parent.parent / "examples"
 
 #: Seconds within which anything that is started here is there.

@@ -45,6 +45,15 @@ class WxLogisticsError(Exception):
     # Every leaf hands its fields to Exception in order, so that ``args`` alone
     # rebuilds it: that is what pickle and copy rely on.
 
+    @property
+    def retryable(self) -> bool:
+        """
+        Whether the same call may succeed a moment (at most a minute) later.
+
+        Where a TransportError says maybe_applied, look before you repeat.
+        """
+        return isinstance(self, (TransportError, SystemBusyError, RateLimitError))
+
 
 class InvalidArgumentError(WxLogisticsError, ValueError):
     """
@@ -176,13 +185,6 @@ class ApiError(WxLogisticsError):
         """
         found = _DETAIL.search(self.errmsg)
         return found.group(1) if found else None
-
-    @property
-    def retryable(self) -> bool:
-        """
-        Whether the same call may succeed a moment (at most a minute) later.
-        """
-        return isinstance(self, (SystemBusyError, RateLimitError))
 
     @property
     def advice(self) -> str:
