@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+from typing import Callable
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 
@@ -48,7 +50,10 @@ class Demo:
         failures: What did not come out as it should.
     """
 
-    def __init__(self, console: Console, sandbox: Sandbox) -> None:
+    def __init__(
+        self, words: Callable[..., str], console: Console, sandbox: Sandbox
+    ) -> None:
+        self._words = words
         self._console = console
         self._sandbox = sandbox
         self.failures: list[str] = []
@@ -61,7 +66,8 @@ class Demo:
         with sandbox.serve() as server:
             tokens = StableToken(sandbox.appid, sandbox.secret, base_url=server.url)
             with Client(tokens, base_url=server.url) as client:
-                self._say(f"[bold]wxlogistics demo[/]  a sandbox at {server.url}")
+                where = escape(self._words("demo.title", url=server.url))
+                self._say(f"[bold]wxlogistics demo[/]  {where}")
                 waybill_token = self.register(client)
                 self.follow(client, waybill_token)
                 self.update(client, waybill_token)
@@ -71,7 +77,7 @@ class Demo:
         """
         Register a waybill with its two goods.
         """
-        self._head(1, "Register a waybill: client.trace_waybill(…)")
+        self._head(1, "demo.register", "client.trace_waybill(…)")
         waybill_token = client.trace_waybill(
             openid=OPENID,
             waybill_id=WAYBILL_ID,
@@ -80,7 +86,7 @@ class Demo:
             goods_info=TWO_GOODS,
         )
         self._row("waybill_id", WAYBILL_ID)
-        self._row("goods", _names(TWO_GOODS.detail_list))
+        self._row(self._words("demo.goods"), _names(TWO_GOODS.detail_list))
         self._row("waybill_token", waybill_token)
         self._check("a waybill_token of 64 characters", len(waybill_token) == 64)
         return waybill_token
@@ -89,7 +95,7 @@ class Demo:
         """
         Query after each step of the parcel.
         """
-        self._head(2, "See the parcel move: client.query_trace(waybill_token)")
+        self._head(2, "demo.follow", "client.query_trace(waybill_token)")
         for status in ROUTE:
             if status:
                 self._sandbox.clock.tick(hours=9)
@@ -103,17 +109,17 @@ class Demo:
         """
         Replace the goods.
         """
-        self._head(3, "Correct the goods: client.update_waybill_goods(…)")
+        self._head(3, "demo.update", "client.update_waybill_goods(…)")
         client.update_waybill_goods(waybill_token, NEW_GOODS)
         goods = client.query_trace(waybill_token).goods
-        self._row("goods", _names(goods))
+        self._row(self._words("demo.goods"), _names(goods))
         self._check("the goods as updated", goods == NEW_GOODS.detail_list)
 
     def refuse(self, client: Client) -> None:
         """
         Catch a refusal as a user's code would.
         """
-        self._head(4, "Catch a refusal")
+        self._head(4, "demo.refuse")
         self._say("  [cyan]try[/]:")
         self._say('      client.query_trace("not a waybill_token")')
         self._say("  [cyan]except[/] WaybillTokenError [cyan]as[/] error:")
@@ -138,16 +144,18 @@ class Demo:
             what = escape(action.action_msg or "")
             self._say(f"  [dim]│   {when:%m-%d %H:%M}  {what}[/]")
 
-    def _head(self, number: int, title: str) -> None:
+    def _head(self, number: int, key: str, call: str = "") -> None:
+        title = self._words(key) + (self._words("colon") + call if call else "")
         self._say(f"\n[bold cyan]{number}  {escape(title)}[/]")
 
     def _row(self, name: str, value: str) -> None:
-        self._say(f"  [dim]{name:<14}[/] {escape(value)}")
+        self._say(f"  [dim]{name}{' ' * (14 - cell_len(name))}[/] {escape(value)}")
 
     def _check(self, expected: str, met: bool) -> None:
         if not met:
             self.failures.append(expected)
-            self._say(f"  [bold red]✗ expected {escape(expected)}[/]")
+            said = self._words("demo.expected", expected=expected)
+            self._say(f"  [bold red]✗ {escape(said)}[/]")
 
     def _say(self, markup: str) -> None:
         self._console.print(markup, highlight=False, soft_wrap=True)
@@ -157,15 +165,24 @@ def _names(goods: tuple[GoodsDetail, ...]) -> str:
     return ", ".join(detail.goods_name or "?" for detail in goods)
 
 
-def run(console: Console | None = None, sandbox: Sandbox | None = None) -> int:
+def play(
+    words: Callable[..., str], console: Console, sandbox: Sandbox | None = None
+) -> list[str]:
     """
-    Run the demo and return its exit code: 0 only if every step gave what it should.
+    Show the demo, and return what did not come out as it should.
+
+    Args:
+        words: Returns a message by its key, in one of the command line's languages.
+
+        console: Where it is shown.
+
+        sandbox: Who answers.
     """
-    console = console or Console()
-    demo = Demo(console, sandbox or Sandbox())
+    demo = Demo(words, console, sandbox or Sandbox())
     demo.run()
     if demo.failures:
-        console.print(f"\n[bold red]✗ {len(demo.failures)} steps failed[/]")
-        return 1
-    console.print("\n[bold green]✓ every step gave what it should[/]")
-    return 0
+        failed = words("demo.failed", count=len(demo.failures))
+        console.print(f"\n[bold red]✗ {failed}[/]")
+    else:
+        console.print(f"\n[bold green]✓ {words('demo.passed')}[/]")
+    return demo.failures

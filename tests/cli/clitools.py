@@ -1,0 +1,69 @@
+"""What the tests of the command line share."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Callable, NamedTuple
+
+OPENID = "ovtZW4yB7DIj3CxOb6ii-nk4HhFo"
+APPID = "wx0123456789abcdef"
+SECRET = "0123456789abcdef0123456789abcdef"
+
+SNAPSHOTS = Path(__file__).parent.with_name("snapshots")
+
+
+class Ran(NamedTuple):
+    """
+    What a command did.
+    """
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """
+        The one object on stdout.
+        """
+        return json.loads(self.out)
+
+
+Run = Callable[..., Ran]
+
+
+def process(*argv: str, **options: Any) -> subprocess.Popen[str]:
+    """
+    Start the command as a process.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-m", "wxlogistics", *argv],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **{"encoding": "utf-8", **options},
+    )
+
+
+def ran(*argv: str, **options: Any) -> Ran:
+    """
+    Run the command as a process.
+    """
+    started = process(*argv, **options)
+    out, err = started.communicate(timeout=30)
+    return Ran(started.returncode, out, err)
+
+
+def check_snapshot(name: str, text: str) -> None:
+    """
+    Compare *text* with the file of that name; WXLOGISTICS_SNAPSHOTS=write writes it.
+    """
+    path = SNAPSHOTS / f"{name}.txt"
+    if os.environ.get("WXLOGISTICS_SNAPSHOTS") == "write":
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    assert path.read_text(encoding="utf-8") == text

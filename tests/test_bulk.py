@@ -1,0 +1,400 @@
+"""Many queries at once: lazily, in bounded memory, and never a thread left behind."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import pickle
+import subprocess
+import sys
+import threading
+import time
+from typing import Any, Iterator
+
+import pytest
+
+from wxlogistics import Client, InvalidArgumentError, Trace, WaybillTokenError
+from wxlogistics.bulk import QueryResult, query_many, run_many
+from wxlogistics.sandbox import Sandbox
+
+
+def bulk_threads() -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each.name == "wxlogistics-bulk"]
+
+
+class Calls:
+    """
+    A client whose calls can be held up, and that counts them.
+    """
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.most_at_once = 0
+        self.go_on = threading.Event()
+        self.go_on.set()
+        self._at_once = 0
+        self._lock = threading.Lock()
+
+    def query_trace(self, token: str) -> Trace:
+        with self._lock:
+            self.begun.append(token)
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
+        self.go_on.wait(10)
+        with self._lock:
+            self._at_once -= 1
+        if token.startswith("bad"):
+            raise WaybillTokenError("query_trace", 9300507, "invalid token")
+        if token.startswith("odd"):
+            raise KeyError(token)
+        return Trace.from_reply({"waybill_info": {"status": 2, "waybill_id": token}})
+
+
+def many(calls: Calls, tokens: Any, **options: Any) -> Iterator[QueryResult]:
+    client: Any = calls
+    return query_many(client, tokens, **options)
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left() -> Iterator[None]:
+    """
+    No test leaves a thread behind.
+    """
+    yield
+    assert bulk_threads() == []
+
+
+class TestQueryMany:
+    def test_query_many__each_once(self) -> None:
+        """
+        Every token comes back once with its own trace.
+        """
+        results = list(many(Calls(), (f"t{index}" for index in range(300))))
+
+        assert [f"t{index}" for index in range(300)] == sorted(
+            (result.token for result in results), key=lambda token: int(token[1:])
+        )
+        assert all(result.trace.waybill_id == result.token for result in results)
+        assert {None} == {result.error for result in results}
+
+    def test_query_many__failures_are_results(self) -> None:
+        """
+        A refusal, and whatever else a call raises, is that token's result.
+        """
+        found = {
+            result.token: (result.trace is not None, type(result.error).__name__)
+            for result in many(Calls(), ["t1", "bad1", "odd1", "t2"])
+        }
+
+        assert {
+            "t1": (True, "NoneType"),
+            "bad1": (False, "WaybillTokenError"),
+            "odd1": (False, "KeyError"),
+            "t2": (True, "NoneType"),
+        } == found
+
+    def test_query_many__no_text(self) -> None:
+        """
+        A token that is no text is refused by the client, as that token's result.
+        """
+        with Client("ACCESS_TOKEN", base_url="http://127.0.0.1:9") as client:
+            (result,) = query_many(client, [None])  # type: ignore[list-item]
+
+        assert "waybill_token: is of type NoneType; give a str" == str(result.error)
+
+    def test_query_many__real_client(self) -> None:
+        """
+        It works over one client and a server.
+        """
+        sandbox = Sandbox(user_daily_limit=1000)
+        with sandbox.serve() as server:
+            token = sandbox.access_token()
+            with Client(token, base_url=server.url) as client:
+                results = list(query_many(client, ["a", "b", "c"], workers=2))
+
+        assert [9300507] * 3 == [result.error.errcode for result in results]
+
+    def test_query_many__nothing(self) -> None:
+        """
+        No tokens, no results and no thread.
+        """
+        assert [] == list(many(Calls(), []))
+
+    def test_query_many__lazy(self) -> None:
+        """
+        Nothing happens before the first result is asked for.
+        """
+        asked: list[str] = []
+
+        def tokens() -> Iterator[str]:
+            asked.append("t")
+            yield "t"
+
+        results = many(Calls(), tokens())
+
+        assert [] == asked
+        assert 1 == len(list(results))
+
+    def test_query_many__reads_ahead_little(self) -> None:
+        """
+        Of an endless input no more is read than twice the workers.
+        """
+        counter = itertools.count()
+        results = many(Calls(), (f"t{number}" for number in counter), workers=4)
+
+        for _ in range(10):
+            next(results)
+        read = next(counter)
+        results.close()  # type: ignore[attr-defined]
+
+        assert read <= 10 + 2 * 4
+
+    def test_query_many__at_once(self) -> None:
+        """
+        As many calls are under way as there are workers, and not one more.
+        """
+        calls = Calls()
+        calls.go_on.clear()
+        threading.Timer(0.2, calls.go_on.set).start()
+
+        list(many(calls, (f"t{index}" for index in range(40)), workers=7))
+
+        assert 7 == calls.most_at_once
+
+    def test_query_many__few_tokens_few_threads(self) -> None:
+        """
+        Three tokens do not start sixteen threads.
+        """
+        calls = Calls()
+        calls.go_on.clear()
+        results = many(calls, ["t1", "t2", "t3"])
+        threading.Timer(0.1, calls.go_on.set).start()
+
+        next(results)
+
+        assert 3 == len(bulk_threads())
+        assert 2 == len(list(results))
+
+    def test_query_many__as_they_finish(self) -> None:
+        """
+        A slow call does not hold up the others.
+        """
+        slow = threading.Event()
+
+        class Client(Calls):
+            def query_trace(self, token: str) -> Trace:
+                if token == "slow":
+                    slow.wait(10)
+                return super().query_trace(token)
+
+        tokens = []
+        for result in many(Client(), ["slow", "t1", "t2", "t3"], workers=2):
+            tokens.append(result.token)
+            if len(tokens) == 3:
+                slow.set()
+
+        assert {"t1", "t2", "t3"} == set(tokens[:3])
+        assert "slow" == tokens[3]
+
+    def test_query_many__slow_input(self) -> None:
+        """
+        What is there comes out before the next token has come in.
+        """
+        events: list[str] = []
+
+        def tokens() -> Iterator[str]:
+            for name in ("t1", "t2", "t3"):
+                events.append(f"in {name}")
+                yield name
+                time.sleep(0.05)
+
+        for result in many(Calls(), tokens()):
+            events.append(f"out {result.token}")
+
+        assert events.index("out t1") < events.index("in t3")
+        assert 6 == len(events)
+
+    def test_query_many__input_fails(self) -> None:
+        """
+        When the input breaks, what is under way still comes out; then the error does.
+        """
+
+        def tokens() -> Iterator[str]:
+            yield "t1"
+            yield "t2"
+            raise ConnectionError("the database went away")
+
+        results = many(Calls(), tokens())
+        found = {next(results).token, next(results).token}
+
+        assert {"t1", "t2"} == found
+        with pytest.raises(ConnectionError, match="the database went away"):
+            next(results)
+
+    @pytest.mark.parametrize("workers", [0, -1, 1.5, "2", True, None])
+    def test_query_many__workers(self, workers: Any) -> None:
+        """
+        A number of workers that cannot be right is refused at once.
+        """
+        with pytest.raises(
+            InvalidArgumentError, match="workers: is not a whole number"
+        ):
+            many(Calls(), [], workers=workers)
+
+
+class TestStopping:
+    def test_close__while_calls_are_under_way(self) -> None:
+        """
+        close() waits for the calls under way and lets no other begin.
+        """
+        calls = Calls()
+        results: Any = many(calls, map(str, itertools.count()), workers=4)
+        next(results)
+        calls.go_on.clear()
+        time.sleep(0.05)
+        begun = len(calls.begun)
+        threading.Timer(0.1, calls.go_on.set).start()
+
+        results.close()
+
+        assert [] == bulk_threads()
+        assert len(calls.begun) == begun
+
+    def test_close__before_it_began(self) -> None:
+        """
+        One that never began has nothing to stop.
+        """
+        calls = Calls()
+        results: Any = many(calls, ["t1"])
+
+        results.close()
+
+        assert [] == calls.begun
+
+    def test_consumer__raises(self) -> None:
+        """
+        An exception in the loop stops the threads.
+        """
+        with pytest.raises(ZeroDivisionError):
+            for _ in many(Calls(), map(str, itertools.count()), workers=4):
+                raise ZeroDivisionError
+        gc.collect()
+
+        assert [] == bulk_threads()
+
+    def test_consumer__interrupted(self) -> None:
+        """
+        So does Ctrl-C, in the midst of waiting for a result.
+        """
+        calls = Calls()
+
+        def tokens() -> Iterator[str]:
+            yield from ("t1", "t2")
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            list(many(calls, tokens(), workers=1))
+        gc.collect()
+
+        assert [] == bulk_threads()
+
+    def test_consumer__lets_go(self) -> None:
+        """
+        A generator that nobody holds any more stops its threads.
+        """
+        results = many(Calls(), map(str, itertools.count()), workers=4)
+        next(results)
+
+        del results
+        gc.collect()
+
+        assert [] == bulk_threads()
+
+    def test_consumer__lets_go_in_a_worker(self) -> None:
+        """
+        Even where it is one of its own threads that lets it go.
+        """
+        held: list[Any] = []
+        is_held = threading.Event()
+        other_began = threading.Event()
+
+        def function(number: int) -> int:
+            if number == 0:
+                other_began.wait(10)
+            if number == 1:
+                other_began.set()
+                is_held.wait(10)
+                # Not running at this moment, so that a thread may close it.
+                held.pop().close()
+            return number
+
+        results = run_many(function, itertools.count(), workers=2)
+        next(results)
+        held.append(results)
+        del results
+        is_held.set()
+        deadline = time.monotonic() + 10
+        while bulk_threads() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+        assert [] == held
+        assert [] == bulk_threads()
+
+    def test_exit__does_not_wait(self) -> None:
+        """
+        A generator left half-way does not hold up the end of the program.
+        """
+        code = (
+            "import itertools, threading, time\n"
+            "from wxlogistics.bulk import run_many\n"
+            "def call(n):\n"
+            "    if n: time.sleep(60)\n"
+            "    return n\n"
+            "def main():\n"
+            "    results = run_many(call, itertools.count(), workers=3)\n"
+            "    print(next(results), flush=True)\n"
+            "    threading.Event().wait()\n"
+            "threading.Thread(target=main, daemon=True).start()\n"
+            "time.sleep(0.3)\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=10
+        )
+
+        assert ("0\n", "", 0) == (done.stdout, done.stderr, done.returncode)
+
+
+class TestRunMany:
+    def test_run_many__function_raises(self) -> None:
+        """
+        An exception of the function ends all.
+        """
+
+        def function(number: int) -> int:
+            if number == 3:
+                raise OSError("disk full")
+            return number
+
+        with pytest.raises(OSError, match="disk full"):
+            list(run_many(function, itertools.count(), workers=2))
+
+    def test_run_many__none_is_an_item(self) -> None:
+        """
+        None is an item and a result as any other.
+        """
+        assert [None] == list(run_many(lambda item: item, [None], workers=1))
+
+
+class TestQueryResult:
+    def test_pickle__error(self) -> None:
+        """
+        A result survives a pickle, error included.
+        """
+        error = WaybillTokenError("query_trace", 9300507, "invalid token")
+        result = pickle.loads(pickle.dumps(QueryResult("t", error=error)))
+
+        assert ("t", None, 9300507) == (
+            result.token,
+            result.trace,
+            result.error.errcode,
+        )

@@ -1,0 +1,149 @@
+"""The `wxlogistics` command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, Sequence
+
+import click
+
+from .._version import __version__
+from ..errors import WxLogisticsError
+from . import carriers, waybills
+from .command import (
+    ENVIRONMENT,
+    Command,
+    Enough,
+    Group,
+    option,
+    usage_problem,
+)
+from .messages import Problem, Say, choose_language
+from .terminal import GOOD, INTERRUPTED, REFUSED, Terminal
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Run the command and return its exit code.
+
+    Args:
+        argv: The command line behind the command's name; None takes the process's.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    for stream in (sys.stdout, sys.stderr):
+        # Better a question mark than a traceback where ✓ cannot be written.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    say = Say(choose_language(argv, os.environ))
+    terminal = Terminal(say, "--json" in argv)
+    try:
+        code = commands(terminal).main(
+            args=argv, prog_name="wxlogistics", standalone_mode=False
+        )
+    except click.ClickException as error:
+        path = getattr(getattr(error, "ctx", None), "command_path", "wxlogistics")
+        problem = Problem("as_is", text=usage_problem(error, say))
+        return terminal.fail(problem, command=path)
+    except (Problem, WxLogisticsError) as error:
+        return terminal.fail(error)
+    except Enough:
+        # Python is not to complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return GOOD
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(say("error.interrupted"), err=True)
+        return INTERRUPTED
+    return int(code or GOOD)
+
+
+def commands(terminal: Terminal) -> Group:
+    """
+    Return all commands, in the language of *terminal*.
+    """
+    from . import bulk, doctor, errcodes
+
+    say = terminal.say
+    return Group(
+        terminal,
+        "wxlogistics",
+        [
+            *waybills.commands(terminal),
+            carriers.command(terminal),
+            bulk.command(terminal),
+            doctor.command(terminal),
+            errcodes.command(terminal),
+            _demo(terminal),
+            _sandbox(terminal),
+        ],
+        params=[_version(say)],
+        sections=[
+            (
+                "help.environment",
+                [
+                    (f"WXLOGISTICS_{name}", say(f"help.env.{name.lower()}"))
+                    for name in ENVIRONMENT
+                ],
+            ),
+            (
+                "help.exit_codes",
+                [(str(code), say(f"help.exit.{code}")) for code in range(4)],
+            ),
+        ],
+        examples=[
+            "wxlogistics doctor",
+            "wxlogistics query WAYBILL_TOKEN",
+            "wxlogistics bulk query tokens.csv",
+        ],
+    )
+
+
+def _version(say: Say) -> click.Option:
+    def tell(context: click.Context, _: click.Parameter, value: bool) -> None:
+        if value:
+            click.echo(f"wxlogistics, version {__version__}")
+            context.exit()
+
+    return option(
+        say,
+        "--version",
+        "help.version",
+        is_flag=True,
+        callback=tell,
+        expose_value=False,
+        is_eager=True,
+    )
+
+
+def _demo(terminal: Terminal) -> click.Command:
+    def run() -> int:
+        from rich.console import Console
+
+        from ..demo import play
+
+        failures = play(terminal.say, Console(quiet=terminal.as_json))
+        if terminal.as_json:
+            terminal.answer({"ok": not failures, "failures": failures})
+        return REFUSED if failures else GOOD
+
+    return Command(terminal, "demo", run, examples=["wxlogistics demo"], calls=False)
+
+
+def _sandbox(terminal: Terminal) -> click.Command:
+    @click.pass_context
+    def run(context: click.Context) -> Any:
+        # Its options stand in one place, since `python -m wxlogistics.sandbox` takes
+        # them too, and works without click.
+        from ..sandbox.server import main as serve
+
+        return serve(context.args)
+
+    return click.Command(
+        "sandbox",
+        callback=run,
+        help=terminal.say("help.sandbox"),
+        add_help_option=False,
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )

@@ -1,0 +1,160 @@
+"""`wxlogistics carriers`: WeChat's delivery list, kept for a day."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Sequence
+
+import click
+
+from .._wire import MAIN_URL
+from ..models import DeliveryInfo, delivery_list
+from .command import Command, option
+from .terminal import GOOD, Terminal, when
+
+#: Seconds for which the list is kept.
+KEPT_FOR = 24 * 3600
+
+
+def command(terminal: Terminal) -> click.Command:
+    """
+    Return the command.
+    """
+    say = terminal.say
+
+    def run(text: str | None, refresh: bool) -> int:
+        path = cache_path(terminal.base_urls)
+        kept = None if refresh else load(path)
+        if kept:
+            fetched_at, carriers = kept
+        else:
+            with terminal.client() as client:
+                carriers = client.get_delivery_list()
+            fetched_at = time.time()
+            save(path, carriers)
+        found = search(carriers, text or "")
+        if terminal.as_json:
+            terminal.answer(
+                {
+                    "ok": True,
+                    "count": len(found),
+                    "fetched_at": int(fetched_at),
+                    "carriers": [
+                        {
+                            "delivery_id": carrier.delivery_id,
+                            "delivery_name": carrier.delivery_name,
+                        }
+                        for carrier in found
+                    ],
+                }
+            )
+            return GOOD
+        if found:
+            from .views import show_carriers
+
+            show_carriers(terminal, found)
+            note = say("carriers.count", count=len(found))
+        else:
+            note = say("carriers.none", text=text)
+        if kept:
+            note += say("carriers.cached", time=when(int(fetched_at)))
+        click.echo(click.style(note, dim=True), err=True)
+        return GOOD
+
+    return Command(
+        terminal,
+        "carriers",
+        run,
+        [
+            click.Argument(["text"], required=False, metavar="[TEXT]"),
+            option(say, "--refresh", "help.refresh", is_flag=True),
+        ],
+        examples=["wxlogistics carriers", "wxlogistics carriers 顺丰"],
+    )
+
+
+def search(carriers: Sequence[DeliveryInfo], text: str) -> list[DeliveryInfo]:
+    """
+    Return the carriers with *text* in their id or name; the one of that id first.
+    """
+    wanted = text.strip().casefold()
+    found = []
+    for carrier in carriers:
+        id_ = (carrier.delivery_id or "").casefold()
+        if wanted in id_ or wanted in (carrier.delivery_name or "").casefold():
+            found.append((id_ != wanted, carrier))
+    found.sort(key=lambda pair: pair[0])
+    return [carrier for _, carrier in found]
+
+
+def cache_path(base_urls: Sequence[str]) -> Path:
+    """
+    Return where the list of one WeChat is kept: a sandbox has another.
+    """
+    urls = ",".join(base_urls) or os.environ.get("WXLOGISTICS_BASE_URL") or MAIN_URL
+    name = hashlib.sha256(urls.encode("utf-8", "replace")).hexdigest()[:12]
+    return _cache_folder() / "wxlogistics" / f"carriers-{name}.json"
+
+
+def _cache_folder() -> Path:
+    folder = os.environ.get("XDG_CACHE_HOME")
+    # The XDG specification: a relative path is to be ignored.
+    if folder and os.path.isabs(folder):
+        return Path(folder)
+    if sys.platform == "win32":  # pragma: no cover
+        return Path(os.environ.get("LOCALAPPDATA", Path.home()))
+    if sys.platform == "darwin":  # pragma: no cover
+        return Path.home() / "Library" / "Caches"
+    return Path.home() / ".cache"
+
+
+def load(path: Path) -> tuple[float, tuple[DeliveryInfo, ...]] | None:
+    """
+    Return when the list in *path* was fetched, and it; None if it is old or no list.
+    """
+    try:
+        kept = json.loads(path.read_bytes())
+        fetched_at, carriers = kept["fetched_at"], delivery_list(kept)
+        if carriers and 0 <= time.time() - fetched_at < KEPT_FOR:
+            return fetched_at, carriers
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        RecursionError,
+    ):
+        pass
+    return None
+
+
+def save(path: Path, carriers: Sequence[DeliveryInfo]) -> None:
+    """
+    Keep *carriers*, whole or not at all.
+    """
+    kept = {
+        "fetched_at": time.time(),
+        "delivery_list": [
+            {"delivery_id": each.delivery_id, "delivery_name": each.delivery_name}
+            for each in carriers
+        ],
+    }
+    # A cache folder that cannot be written makes the next run slower, no more.
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            try:
+                file.write(json.dumps(kept, ensure_ascii=False).encode())
+                file.close()
+                os.replace(file.name, path)
+            except OSError:
+                os.unlink(file.name)
+                raise
