@@ -1968,6 +1968,22 @@ class TestProxies:
         assert caught.value.maybe_applied
         assert 1 == len(server.requests)
 
+    def test_socks__has_its_own_connections(
+        self, make: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        A SOCKS proxy keeps the connections that can speak with it.
+        """
+        monkeypatch.setattr(
+            requests.adapters,
+            "SOCKSProxyManager",
+            lambda *args, **kwargs: urllib3.PoolManager(),
+        )
+        adapter = make("https://wechat.invalid")._wire._session.get_adapter("https://")
+        manager = adapter.proxy_manager_for("SOCKS5://127.0.0.1:9")
+
+        assert urllib3.HTTPSConnectionPool is manager.pool_classes_by_scheme["https"]
+
 
 class TestCallersSession:
     """
@@ -2306,6 +2322,20 @@ class TestLog:
         assert 2 <= sum("access_token=***" in line for line in listener.lines)
         assert any("Failed to parse headers" in line for line in listener.lines)
         assert [] == [line for line in listener.lines if TOKEN in line]
+
+    def test_urllib3__lines_of_another_kind(self) -> None:
+        """
+        A line whose values have names, or that has none, is left as it is.
+        """
+        logger = logging.getLogger("urllib3.connectionpool")
+        with listening() as listener:
+            logger.debug("%(what)s", {"what": "access_token=x"})
+            logger.debug("100 %")
+
+        assert [
+            "urllib3.connectionpool: access_token=x",
+            "urllib3.connectionpool: 100 %",
+        ] == listener.lines
 
 
 class TestHosts:

@@ -460,7 +460,7 @@ def _after_fork() -> None:
         wire.forget_connections()
 
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch
     os.register_at_fork(after_in_child=_after_fork)
 
 
