@@ -56,11 +56,11 @@ class TestMetadata:
 
     def test_extras(self) -> None:
         """
-        Each extra is for one way to use it, "all" for all, "dev" for work on it.
+        Each extra is for one way to use it, "all" for all; "dev", "docs" and "once" for work on it.
         """
         extras = requirements()
 
-        assert {"all", "cli", "dev", "sandbox", "testing"} == set(
+        assert {"all", "cli", "dev", "docs", "once", "sandbox", "testing"} == set(
             DISTRIBUTION.metadata.get_all("Provides-Extra") or []
         )
         assert {"click", "rich"} == extras["cli"]
