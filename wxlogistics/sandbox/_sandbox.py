@@ -94,7 +94,7 @@ class Sandbox:
         """
         Add another mini-program, as ``appid`` and ``secret`` or made up.
         """
-        with self.world.lock:
+        with self.world.change():
             return self.world.tokens.add_app(
                 appid, secret, opened=opened, ip_whitelist=ip_whitelist
             )
@@ -109,7 +109,7 @@ class Sandbox:
         """
         Add a service provider (第三方平台), whose ``ticket`` gets it a token.
         """
-        with self.world.lock:
+        with self.world.change():
             return self.world.tokens.add_component(
                 appid, secret, ip_whitelist=ip_whitelist
             )
@@ -137,7 +137,7 @@ class Sandbox:
         Raises:
             LookupError: One of them is not in this sandbox.
         """
-        with self.world.lock:
+        with self.world.change():
             return self.world.tokens.authorize(
                 component_appid, appid or self.appid, permissions
             ).refresh_token
@@ -148,7 +148,7 @@ class Sandbox:
         """
         Give an authorization a new refresh token; the old one lives five minutes.
         """
-        with self.world.lock:
+        with self.world.change():
             return self.world.tokens.change_refresh_token(
                 component_appid, appid or self.appid
             )
@@ -157,7 +157,7 @@ class Sandbox:
         """
         A component_access_token that is valid now.
         """
-        with self.world.lock:
+        with self.world.change():
             return self.world.tokens.component_token(component_appid).value
 
     def add_user(self, openid: str | None = None, *, appid: str | None = None) -> str:
@@ -169,14 +169,14 @@ class Sandbox:
         Returns:
             The openid, made up if none was given.
         """
-        with self.world.lock:
+        with self.world.change():
             return self.world.add_user(openid, appid or self.appid)
 
     def add_waybill(self, waybill_id: str, *, delivery_id: str | None = None) -> None:
         """
         Let a parcel begin its route before anybody registers it.
         """
-        with self.world.lock:
+        with self.world.change():
             self.world.add_parcel(waybill_id, delivery_id)
 
     def access_token(self, appid: str | None = None) -> str:
@@ -188,15 +188,22 @@ class Sandbox:
         with self.world.lock:
             return self.world.tokens.stable(appid or self.appid).value
 
-    def revoke_tokens(self, appid: str | None = None) -> int:
+    def revoke_tokens(
+        self, appid: str | None = None, *, token: str | None = None
+    ) -> int:
         """
         Make all tokens of *appid*, or of everybody, invalid at once.
+
+        Args:
+            appid: Whose; None: everybody's.
+
+            token: Only this access_token.
 
         Returns:
             How many.
         """
-        with self.world.lock:
-            return self.world.tokens.revoke(appid)
+        with self.world.change():
+            return self.world.tokens.revoke(appid, token)
 
     # What happens
 
@@ -222,7 +229,7 @@ class Sandbox:
         """
         if message is not None and not isinstance(message, str):
             raise TypeError("message is a text")
-        with self.world.lock:
+        with self.world.change():
             self.world.move(waybill_id, int(status), message)
 
     def fail(
@@ -283,7 +290,7 @@ class Sandbox:
             raise ValueError("errmsg goes with an errcode")
         if times is not None and (type(times) is not int or times < 1):
             raise ValueError("times is a whole number from 1, or None for always")
-        with self.world.lock:
+        with self.world.change():
             return self.world.faults.add(
                 endpoint=endpoint,
                 errcode=errcode,
@@ -302,7 +309,7 @@ class Sandbox:
         Take back *fault*, or all faults.
         """
         number = fault.number if isinstance(fault, Fault) else fault
-        with self.world.lock:
+        with self.world.change():
             self.world.faults.remove(number)
 
     @property

@@ -27,6 +27,8 @@ class Clock:
         real: Callable[[], float] = time.time,
     ) -> None:
         self._real = real
+        #: How often it was moved or set, for those who show it.
+        self.jumps = 0
         self.set(real() if start is None else start, speed)
 
     def now(self) -> float:
@@ -64,6 +66,7 @@ class Clock:
         if not 0 <= step < float("inf"):
             raise ValueError("time only moves forward")
         self._start += step
+        self.jumps += 1
         return self.now()
 
     def set(self, now: float, speed: float) -> None:
@@ -73,3 +76,4 @@ class Clock:
         if speed < 0:
             raise ValueError("speed must not be negative: time does not run back")
         self._start, self._speed, self._real_start = now, speed, self._real()
+        self.jumps += 1

@@ -52,7 +52,7 @@ def answer(
             the Host header.
     """
     headers = {name.lower(): value for name, value in headers.items()}
-    if not _is_welcome(headers, allowed_hosts):
+    if not is_welcome(headers, allowed_hosts):
         return _json(403, {"error": "not from this Host or Origin"})
     name = path.removeprefix(PREFIX)
     command = _COMMANDS.get((method, name))
@@ -70,7 +70,7 @@ def answer(
         return _json(400, {"error": str(error)})
 
 
-def _is_welcome(headers: Mapping[str, str], allowed_hosts: Collection[str]) -> bool:
+def is_welcome(headers: Mapping[str, str], allowed_hosts: Collection[str]) -> bool:
     """
     Whether the Host is no foreign name (DNS rebinding) and the Origin no other page.
     """

@@ -92,6 +92,14 @@ class Parcel:
         history = self.history(now)
         return WaybillStatus(history[-1].status if history else 0)
 
+    def due(self, now: float) -> float | None:
+        """
+        When the clock moves it next; None if it does no more.
+        """
+        if self.moves:
+            return None
+        return min((move.at for move in self.route if move.at > now), default=None)
+
     def path(self, now: float) -> list[dict[str, Any]]:
         """
         WeChat's path_action: what has happened, newest first.

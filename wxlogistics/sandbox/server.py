@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import errno
 import ipaddress
 import json
@@ -21,9 +22,12 @@ from .clock import Clock
 
 try:
     from aiohttp import web
+
+    from . import console
 except ImportError as error:
     raise ImportError(
-        "the sandbox's server needs aiohttp: pip install 'wxlogistics[sandbox]'"
+        "the sandbox's server needs aiohttp and jinja2: "
+        "pip install 'wxlogistics[sandbox]'"
     ) from error
 
 #: Seconds that open requests get to finish when the server stops.
@@ -34,6 +38,16 @@ _LARGEST_BODY = 256 * 1024 * 1024
 
 #: Seconds between two writes of the state file.
 _SAVE_EVERY = 30.0
+
+#: Seconds between two looks whether something changed, while a page is open. All that
+#: is compared then is one short text.
+_LOOK_EVERY = 0.25
+
+#: A page that nothing happens to is told so after this many looks.
+_LONGEST_SILENCE = 60
+
+#: Seconds until a browser that takes nothing more is given up; it may come again.
+_HANGS = 10.0
 
 
 class Server:
@@ -92,6 +106,7 @@ class Server:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         application = web.Application(client_max_size=_LARGEST_BODY)
+        application.router.add_route("GET", console.EVENTS, self._tell)
         application.router.add_route("*", "/{path:.*}", self._handle)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=_PATIENCE)
         await runner.setup()
@@ -106,6 +121,18 @@ class Server:
         body = await request.read()
         if path.startswith(control.PREFIX):
             answer = control.answer(
+                self.sandbox,
+                request.method,
+                path,
+                query,
+                request.headers,
+                body,
+                allowed_hosts=self._allowed_hosts,
+            )
+        elif console.is_path(request.method, path):
+            # In another thread, for a search may take its time.
+            answer = await asyncio.to_thread(
+                console.answer,
                 self.sandbox,
                 request.method,
                 path,
@@ -131,6 +158,39 @@ class Server:
         return web.Response(
             status=answer.status, headers=answer.headers, body=answer.body
         )
+
+    async def _tell(self, request: web.Request) -> web.StreamResponse:
+        """
+        Tell an open page of the console whenever something has changed.
+
+        What has changed it asks for itself, as fast as it can show it: so a slow one
+        holds up nobody, and nothing waits here for one that has gone.
+        """
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        if not control.is_welcome(headers, self._allowed_hosts):
+            return web.Response(status=403)
+        response = web.StreamResponse(headers=console.EVENT_HEADERS)
+        await response.prepare(request)
+        told, silence = "", 0
+        try:
+            while request.transport is not None and not self._stop.is_set():
+                version = console.version(self.sandbox)
+                if version != told:
+                    await self._write(response, f"data: {version}\n\n")
+                    told, silence = version, 0
+                elif silence == _LONGEST_SILENCE:
+                    await self._write(response, ":\n\n")
+                    silence = 0
+                silence += 1
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._stop.wait(), _LOOK_EVERY)
+        except (ConnectionError, asyncio.TimeoutError):
+            if request.transport is not None:
+                request.transport.abort()
+        return response
+
+    async def _write(self, response: web.StreamResponse, text: str) -> None:
+        await asyncio.wait_for(response.write(text.encode()), _HANGS)
 
 
 #: For `_hang_up`.

@@ -116,7 +116,7 @@ def _restore(data: dict[str, Any], clock: Clock) -> World:
         restored = Parcel(**{**parcel, "route": route, "moves": moves})
         world.parcels[restored.waybill_id] = restored
     for registration in data["registrations"]:
-        world.registrations[registration["token"]] = Registration(**registration)
+        world.keep(Registration(**registration))
     world.bound = {openid: list(bound) for openid, bound in data["bound"].items()}
     world.faults.active = [Fault(**fault) for fault in data["faults"]]
     world.faults.count = data["fault_count"]

@@ -257,15 +257,15 @@ class Tokens:
             raise Refusal(42001)
         return token
 
-    def revoke(self, appid: str | None = None) -> int:
+    def revoke(self, appid: str | None = None, value: str | None = None) -> int:
         """
-        Make all tokens of *appid*, or of everybody, invalid; returns how many.
+        Make all tokens, those of *appid* or the one *value* invalid; returns how many.
         """
         now = self._clock.now()
         count = 0
         for token in self.issued.values():
             if token.revoked_at is None or token.revoked_at > now:
-                if appid is None or token.appid == appid:
+                if appid in (None, token.appid) and value in (None, token.value):
                     token.revoked_at = now
                     count += 1
         return count

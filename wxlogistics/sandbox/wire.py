@@ -96,6 +96,7 @@ def answer(
                 refused=reply is None or "errcode" in reply,
             )
         world.call_count += 1
+        world.changes += 1
         world.calls.append(
             Call(
                 number=world.call_count,

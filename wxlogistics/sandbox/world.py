@@ -5,12 +5,13 @@ Nothing here knows HTTP, and no time but the clock's is read.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import threading
 import weakref
 from collections import deque
-from typing import Any, Mapping
+from typing import Any, Iterator, Mapping
 
 import attrs
 
@@ -64,6 +65,8 @@ class Registration:
         goods: The detail_list as first registered or last updated.
 
         edits: How often the goods were updated.
+
+        registered_at: Unix time; 0 where it is not known.
     """
 
     component: str
@@ -73,6 +76,7 @@ class Registration:
     token: str
     goods: list[dict[str, str]]
     edits: int = 0
+    registered_at: float = 0.0
 
 
 #: For `_unlock`.
@@ -109,6 +113,8 @@ class World:
         self.mint = mint
         #: Held by whoever reads or changes anything here.
         self.lock = threading.RLock()
+        #: Grows whenever something here changes, for those who show it.
+        self.changes = 0
         self.quotas = Quotas(clock)
         self.tokens = Tokens(settings, clock, mint, self.quotas)
         self.faults = Faults()
@@ -116,9 +122,12 @@ class World:
         self.call_count = 0
         # openid -> the app that it belongs to.
         self.users: dict[str, str] = {}
+        # Those that were registered last come last.
         self.parcels: dict[str, Parcel] = {}
         # waybill_token -> what it stands for.
         self.registrations: dict[str, Registration] = {}
+        # waybill_id -> the same, the oldest first.
+        self.registered: dict[str, list[Registration]] = {}
         # openid -> waybill_tokens that it is bound to, for bound_limit.
         self.bound: dict[str, list[str]] = {}
         self.app = self.tokens.add_app(
@@ -136,8 +145,25 @@ class World:
         """
         with self.lock:
             for name, value in vars(other).items():
-                if name != "lock":
+                if name not in ("lock", "changes"):
                     setattr(self, name, value)
+            self.changes += 1
+
+    @contextlib.contextmanager
+    def change(self) -> Iterator[None]:
+        """
+        Hold the lock while something here is changed.
+        """
+        with self.lock:
+            self.changes += 1
+            yield
+
+    def keep(self, registration: Registration) -> None:
+        """
+        Remember *registration*, of a parcel that is there.
+        """
+        self.registrations[registration.token] = registration
+        self.registered.setdefault(registration.waybill_id, []).append(registration)
 
     # What the user of the sandbox does by hand
 
@@ -296,9 +322,19 @@ class World:
         if token not in self.registrations:
             if component == "message":
                 self._bind(openid, token)
-            self.registrations[token] = Registration(
-                component, appid, openid, waybill_id, token, goods
+            now = self.clock.now()
+            self.keep(
+                Registration(
+                    component,
+                    appid,
+                    openid,
+                    waybill_id,
+                    token,
+                    goods,
+                    registered_at=now,
+                )
             )
+            self.parcels[waybill_id] = self.parcels.pop(waybill_id)
         return {"errcode": 0, "errmsg": "ok", "waybill_token": token}
 
     def _bind(self, openid: str, token: str) -> None:
