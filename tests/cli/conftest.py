@@ -57,6 +57,8 @@ def wechat(surroundings: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sand
         clock=Clock(MORNING, speed=0),
         appid=APPID,
         secret=SECRET,
+        # Parcels move by hand alone.
+        route=(),
         user_daily_limit=100_000,
         keep_calls=100_000,
     )

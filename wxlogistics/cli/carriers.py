@@ -85,6 +85,8 @@ def search(carriers: Sequence[DeliveryInfo], text: str) -> list[DeliveryInfo]:
     Return the carriers with *text* in their id or name; the one of that id first.
     """
     wanted = text.strip().casefold()
+    if not wanted:
+        return list(carriers)
     found = []
     for carrier in carriers:
         id_ = (carrier.delivery_id or "").casefold()

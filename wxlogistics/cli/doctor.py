@@ -233,7 +233,13 @@ def _probe(url: str, say: Say) -> _Probe:
     """
     Ask *url* what WeChat refuses to everybody: there is no token in it.
     """
-    host = urllib.parse.urlsplit(url).netloc or url
+    try:
+        host = urllib.parse.urlsplit(url).netloc.rpartition("@")[2]
+    except ValueError:
+        host = ""
+    if not host:
+        bad = say("doctor.bad_url", value=clean(url))
+        return _Probe(bad, say("doctor.url_like"))
     proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
     proxy_name = urllib.parse.urlsplit(proxy or "").hostname
 
@@ -273,8 +279,8 @@ def _probe(url: str, say: Say) -> _Probe:
         if "refused" in said:
             return failed("doctor.refused")
         return failed("doctor.broken")
-    except (requests.RequestException, ValueError):
-        bad = say("doctor.bad_url", value=clean(url))
+    except requests.RequestException:
+        bad = say("doctor.bad_url", value=clean(host))
         return _Probe(bad, say("doctor.url_like"))
     found = say("doctor.reached", host=host, ms=_since(began))
     if proxy_name:

@@ -24,7 +24,7 @@ from ..errors import (
 from .ledger import FAILED, INVALID, MAYBE_APPLIED, OK, REFUSED, Ledger, Tally, tally_of
 from .messages import Problem, Say
 from .rows import Row
-from .terminal import argument_problem, explain
+from .terminal import REGISTERS, argument_problem, explain
 
 #: What is no fault of the row's: every other one would be refused for the same reason.
 _ALL_THE_SAME = (
@@ -48,8 +48,6 @@ ATTEMPTS = 3
 
 #: How often a row waits because WeChat wants a slower pace.
 WAITS = 30
-
-_REGISTERS = ("trace_waybill", "follow_waybill")
 
 
 class Stop(NamedTuple):
@@ -319,7 +317,7 @@ def _may_be_applied(error: WxLogisticsError) -> bool:
     made. One that failed at its access_token was not even sent.
     """
     endpoint = getattr(error, "endpoint", "")
-    return endpoint in _REGISTERS and getattr(error, "maybe_applied", True)
+    return endpoint in REGISTERS and getattr(error, "maybe_applied", True)
 
 
 def check_same_input(ledger: Ledger, row: Row) -> None:

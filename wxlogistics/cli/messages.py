@@ -85,14 +85,15 @@ class Say:
             errcode = error.errcode
             if errcode == 45009 and isinstance(error, RateLimitError):
                 errcode = 45011
-            known = REFUSALS.get(errcode)
-            advice = known.advice if known else self("advice.unknown")
+            row = REFUSALS.get(errcode)
+            advice = row.advice if row else self("advice.unknown")
             address = "该地址"
         else:
             advice = error.advice
             address = "the address in .ip"
         if isinstance(error, IpNotAllowedError):
-            return advice.replace(address, error.ip or self("advice.address"))
+            known = error.ip if self.language == "en" else error.ip and f" {error.ip} "
+            return advice.replace(address, known or self("advice.address"))
         return advice
 
 
@@ -569,7 +570,7 @@ MESSAGES: Mapping[str, Said] = {
     "bulk.maybe": Said(
         "{count:,} rows may be registered, or not. Registering again is harmless, "
         "WeChat keeps the first goods: run the command with --again maybe_applied.",
-        "有 {count:,} 行可能已登记，也可能没有。重复登记没有坏处（微信保留第一次的商品信息）:"
+        "有 {count:,} 行可能已登记，也可能没有。重复登记没有坏处（微信保留第一次的商品信息）："
         "加上 --again maybe_applied 再运行一次即可。",
     ),
     "bulk.had_no_answer": Said(
@@ -587,8 +588,8 @@ MESSAGES: Mapping[str, Said] = {
         "没有得到微信对 {endpoint} 的应答：{text}",
     ),
     "error.unexpected": Said(
-        "Not WeChat's answer to {endpoint}: {text} (HTTP {status})",
-        "{endpoint} 得到的不是微信的应答：{text}（HTTP {status}）",
+        "Strange answer to {endpoint}: {text} (HTTP {status})",
+        "{endpoint} 的应答不对：{text}（HTTP {status}）",
     ),
     "error.errcode": Said("errcode", "错误码"),
     "error.rid": Said("rid", "rid"),
@@ -673,10 +674,10 @@ MESSAGES: Mapping[str, Said] = {
     "doctor.not_set": Said("{names} is not set", "没有设置 {names}"),
     "doctor.set_them": Said(
         "In WeChat's console (mp.weixin.qq.com), under development settings, you find "
-        "the appid and make the AppSecret. Then, in the shell: "
-        "export WXLOGISTICS_APPID=… WXLOGISTICS_SECRET=…",
+        "the appid and make the AppSecret. Set both in the environment, best from a "
+        "file that only you can read.",
         "在微信公众平台（mp.weixin.qq.com）的「开发管理」中可以看到 appid，并生成 "
-        "AppSecret。然后在 shell 中：export WXLOGISTICS_APPID=… WXLOGISTICS_SECRET=…",
+        "AppSecret。请把两者设置为环境变量，最好写在只有自己能读的文件里。",
     ),
     "doctor.odd_appid": Said(
         "WXLOGISTICS_APPID {value} is not wx and 16 hex digits",
@@ -752,7 +753,6 @@ MESSAGES: Mapping[str, Said] = {
     "demo.follow": Said("See the parcel move", "看包裹一步步移动"),
     "demo.update": Said("Correct the goods", "更新商品信息"),
     "demo.refuse": Said("Catch a refusal", "捕获错误"),
-    "demo.not_a_token": Said("not a waybill_token", "这不是 waybill_token"),
     "demo.expected": Said("expected {expected}", "应为：{expected}"),
     "demo.failed": Said("{count} steps failed", "有 {count} 步不对"),
     "demo.passed": Said("every step gave what it should", "每一步的结果都正确"),

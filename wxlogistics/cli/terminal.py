@@ -26,6 +26,9 @@ from .messages import Problem, Say
 #: The exit codes.
 GOOD, REFUSED, WRONG_USE, NO_ANSWER, INTERRUPTED = 0, 1, 2, 3, 130
 
+#: The endpoints that register a waybill.
+REGISTERS = ("trace_waybill", "follow_waybill")
+
 #: WeChat's time, in which its days begin.
 CHINA_TIME = datetime.timezone(datetime.timedelta(hours=8))
 
@@ -122,7 +125,10 @@ def explain(
         ]
         title = say("error.refused", endpoint=error.endpoint, text=text)
         return REFUSED, title, rows
-    if isinstance(error, UnexpectedResponseError) and error.excerpt:
+    if isinstance(error, TransportError):
+        title = say("error.no_answer", endpoint=error.endpoint, text=error.reason)
+        return NO_ANSWER, title, [(say("error.advice"), _what_now(error, say))]
+    if isinstance(error, UnexpectedResponseError):
         title = say(
             "error.unexpected",
             endpoint=error.endpoint,
@@ -134,9 +140,6 @@ def explain(
             (say("error.advice"), say("advice.unexpected")),
         ]
         return NO_ANSWER, title, rows
-    if isinstance(error, (TransportError, UnexpectedResponseError)):
-        title = say("error.no_answer", endpoint=error.endpoint, text=error.reason)
-        return NO_ANSWER, title, [(say("error.advice"), _what_now(error, say))]
     if isinstance(error, InvalidArgumentError):
         if error.field.startswith("WXLOGISTICS_"):
             problem = say("use.environment", name=error.field)
@@ -158,14 +161,14 @@ def argument_problem(error: InvalidArgumentError, say: Say) -> str:
     return say("use.bad", name=error.field, problem=problem)
 
 
-def _what_now(error: TransportError | UnexpectedResponseError, say: Say) -> str:
-    if not getattr(error, "maybe_applied", True):
+def _what_now(error: TransportError, say: Say) -> str:
+    if not error.maybe_applied:
         return say("advice.not_sent")
-    for part, key in (("update", "advice.update"), ("query", "advice.query")):
-        if part in error.endpoint:
-            return say(key)
-    registers = error.endpoint in ("trace_waybill", "follow_waybill")
-    return say("advice.register" if registers else "advice.query")
+    if error.endpoint.startswith("update_"):
+        return say("advice.update")
+    if error.endpoint in REGISTERS:
+        return say("advice.register")
+    return say("advice.query")
 
 
 def error_fields(
@@ -285,12 +288,13 @@ def fold(text: str, width: int) -> list[str]:
     for piece in re.findall(r"\n| +|[!-\u2e7f]+|.", text):
         if piece == "\n":
             lines.append("")
-        elif cells(lines[-1]) + cells(piece) <= width or (
+        elif (
+            not lines[-1]
+            or cells(lines[-1]) + cells(piece) <= width
             # It may stand out by a column or two, but not begin a line.
-            piece in _CLOSING
-            and lines[-1]
+            or piece in _CLOSING
         ):
-            lines[-1] += piece
+            lines[-1] += piece if lines[-1] else piece.lstrip()
         else:
             lines[-1] = lines[-1].rstrip()
             lines.append(piece.lstrip())

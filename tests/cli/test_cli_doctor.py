@@ -1,0 +1,552 @@
+"""`doctor`: each thing that a newcomer trips over, and what it says to do."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import os
+import re
+import socket
+import ssl
+import threading
+import time
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+import trustme
+from clitools import APPID, SECRET, Ran, Run, check_snapshot, ran
+
+from wxlogistics.cli import doctor
+from wxlogistics.sandbox import Sandbox
+
+
+def steps(ran: Ran) -> dict[str, bool | None]:
+    return {step["step"]: step["ok"] for step in ran.json["steps"]}
+
+
+def step(ran: Ran, name: str) -> dict[str, Any]:
+    (found,) = [step for step in ran.json["steps"] if step["step"] == name]
+    return found
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    """
+    Answers everything alike.
+    """
+
+    status = 200
+    headers_: dict[str, str] = {}
+    body = b'{"errcode": 41001, "errmsg": "access_token missing"}'
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response_only(self.status)
+        for name, value in self.headers_.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def serving(tls: ssl.SSLContext | None = None, **fields: Any) -> Iterator[str]:
+    handler = type("Handler", (Answers,), fields)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, args=[0.01])
+    thread.start()
+    try:
+        scheme = "https" if tls else "http"
+        yield f"{scheme}://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class TestDoctor:
+    @pytest.mark.parametrize("lang", ["en", "zh"])
+    def test_doctor__look(
+        self, lang: str, run: Run, wechat: Sandbox, monkeypatch: Any
+    ) -> None:
+        """
+        All well, and all that can be wrong, in both languages.
+        """
+        monkeypatch.setattr(doctor, "_since", lambda began: 12)
+        monkeypatch.setattr(doctor, "_clock_off", lambda *_: 0.3)
+        looks = []
+        for fault in (
+            {},
+            {"stable_token": 40164},
+            {"stable_token": 40125},
+            {"get_delivery_list": 48001},
+            {"get_delivery_list": 61007},
+            {"get_delivery_list": 45009},
+        ):
+            wechat.mend()
+            for endpoint, errcode in fault.items():
+                wechat.fail(endpoint, errcode=errcode, times=None)
+            wechat.revoke_tokens()
+            looks.append(run("doctor", "--lang", lang))
+        monkeypatch.delenv("WXLOGISTICS_SECRET")
+        looks.append(run("doctor", "--lang", lang, "--base-url", "http://127.0.0.1:9"))
+        texts = [f"exit code {look.code}\n{look.out}" for look in looks]
+        look = "----\n".join(texts).replace(wechat_port(), "8790")
+
+        check_snapshot(f"doctor-{lang}", re.sub(r"(\(|共 )\d+", r"\g<1>1500", look))
+
+    def test_doctor__all_good(self, run: Run, wechat: Sandbox) -> None:
+        """
+        When all is well it exits with 0.
+        """
+        ran = run("doctor", "--json")
+
+        assert (0, True, "") == (ran.code, ran.json["ok"], ran.err)
+        assert {
+            "variables": True,
+            "host": True,
+            "tls": None,
+            "token": True,
+            "permission": True,
+            "clock": True,
+        } == steps(ran)
+        assert {
+            "step": "variables",
+            "ok": True,
+            "found": f"WXLOGISTICS_APPID {APPID}, WXLOGISTICS_SECRET (not shown)",
+            "advice": None,
+            "errcode": None,
+            "rid": None,
+            "ip": None,
+        } == ran.json["steps"][0]
+
+    def test_doctor__as_process(self, wechat: Sandbox) -> None:
+        """
+        It works as a process, and shows no secret.
+        """
+        done = ran("doctor", "--json")
+
+        assert 0 == done.code, done
+        assert SECRET not in done.out + done.err
+
+    @pytest.mark.parametrize(
+        "variables, is_good, found",
+        [
+            ({}, False, "WXLOGISTICS_APPID, WXLOGISTICS_SECRET is not set"),
+            ({"APPID": APPID}, False, "WXLOGISTICS_SECRET is not set"),
+            ({"SECRET": SECRET}, False, "WXLOGISTICS_APPID is not set"),
+            (
+                {"APPID": "gh_1", "SECRET": SECRET},
+                False,
+                "WXLOGISTICS_APPID gh_1 is not wx and 16 hex digits",
+            ),
+            (
+                {"APPID": APPID, "SECRET": f"'{SECRET}'"},
+                False,
+                "WXLOGISTICS_SECRET has 34 characters instead of 32 hex digits",
+            ),
+            (
+                {"ACCESS_TOKEN": "T"},
+                True,
+                "WXLOGISTICS_ACCESS_TOKEN (not shown)",
+            ),
+            (
+                {"ACCESS_TOKEN": "T", "APPID": APPID},
+                True,
+                "WXLOGISTICS_ACCESS_TOKEN (not shown); WXLOGISTICS_APPID is not used, "
+                "since WXLOGISTICS_ACCESS_TOKEN is set",
+            ),
+        ],
+    )
+    def test_variables__each(
+        self,
+        variables: dict[str, str],
+        is_good: bool,
+        found: str,
+        run: Run,
+        monkeypatch: Any,
+    ) -> None:
+        """
+        What is set, what is missing and what looks wrong.
+        """
+        for name, value in variables.items():
+            monkeypatch.setenv(f"WXLOGISTICS_{name}", value)
+
+        ran = run("doctor", "--json", "--base-url", "http://127.0.0.1:9")
+
+        assert is_good == step(ran, "variables")["ok"]
+        assert found == step(ran, "variables")["found"]
+        assert ran.code == (3 if is_good else 2)
+
+    def test_token__without_variables(
+        self, run: Run, wechat: Sandbox, monkeypatch: Any
+    ) -> None:
+        """
+        Without variables there is nothing to fetch a token with.
+        """
+        monkeypatch.delenv("WXLOGISTICS_APPID")
+
+        ran = run("doctor", "--json")
+
+        assert 2 == ran.code
+        assert (True, None, None) == (
+            step(ran, "host")["ok"],
+            step(ran, "token")["ok"],
+            step(ran, "permission")["ok"],
+        )
+
+    @pytest.mark.parametrize(
+        "endpoint, errcode, token, permission",
+        [
+            ("stable_token", 40164, False, None),
+            ("stable_token", 40125, False, None),
+            ("get_delivery_list", 48001, True, False),
+            ("get_delivery_list", 61007, True, False),
+            ("get_delivery_list", 45009, True, False),
+            ("get_delivery_list", 40001, False, None),
+        ],
+    )
+    def test_calls__refused(
+        self,
+        endpoint: str,
+        errcode: int,
+        token: bool,
+        permission: bool | None,
+        run: Run,
+        wechat: Sandbox,
+    ) -> None:
+        """
+        The step that failed is the one whose fault it is.
+        """
+        wechat.fail(endpoint, errcode=errcode, times=None)
+
+        # The probe for the host calls get_delivery_list too, and finds WeChat there.
+        ran = run("doctor", "--json")
+        failed = step(ran, "token" if permission is None else "permission")
+
+        assert 1 == ran.code
+        assert (token, permission) == (
+            step(ran, "token")["ok"],
+            step(ran, "permission")["ok"],
+        )
+        assert errcode == failed["errcode"]
+        assert failed["advice"]
+        assert failed["rid"]
+
+    def test_calls__whitelist(self, run: Run, wechat: Sandbox) -> None:
+        """
+        40164 names the address to put on the whitelist.
+        """
+        wechat.fail("stable_token", errcode=40164)
+
+        token = step(run("doctor", "--json"), "token")
+
+        assert "127.0.0.1" == token["ip"]
+        assert (
+            "Put 127.0.0.1 on the IP whitelist in WeChat's console." == token["advice"]
+        )
+
+    def test_calls__given_token(
+        self, run: Run, wechat: Sandbox, monkeypatch: Any
+    ) -> None:
+        """
+        A token that was given is not fetched, but tried.
+        """
+        monkeypatch.setenv("WXLOGISTICS_ACCESS_TOKEN", wechat.access_token())
+        good = run("doctor", "--json")
+        monkeypatch.setenv("WXLOGISTICS_ACCESS_TOKEN", "stale")
+        bad = run("doctor", "--json")
+
+        assert "WeChat takes the access_token" == step(good, "token")["found"]
+        assert (1, 40001) == (bad.code, step(bad, "token")["errcode"])
+
+    def test_calls__no_answer(self, run: Run, wechat: Sandbox) -> None:
+        """
+        A host that answers the probe, but not the call.
+        """
+        wechat.fail("get_delivery_list", errcode=41001)
+        wechat.fail("get_delivery_list", status=502, times=None)
+
+        ran = run("doctor", "--json")
+
+        assert 3 == ran.code
+        assert (None, False) == (
+            step(ran, "token")["ok"],
+            step(ran, "permission")["ok"],
+        )
+
+
+def wechat_port() -> str:
+    return os.environ["WXLOGISTICS_BASE_URL"].rpartition(":")[2]
+
+
+class TestNetwork:
+    def test_host__refused(self, run: Run, wechat: Sandbox) -> None:
+        """
+        A port where nobody listens.
+        """
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+
+        ran = run("doctor", "--json", "--base-url", f"http://127.0.0.1:{port}")
+
+        assert 3 == ran.code
+        assert (
+            f"127.0.0.1:{port}: the connection was refused"
+            == step(ran, "host")["found"]
+        )
+        assert step(ran, "host")["advice"].startswith("Check the network")
+        assert {
+            "variables": True,
+            "host": False,
+            "tls": None,
+            "token": None,
+            "permission": None,
+            "clock": None,
+        } == steps(ran)
+
+    def test_host__second_of_two(
+        self, run: Run, wechat: Sandbox, monkeypatch: Any
+    ) -> None:
+        """
+        Of several hosts the first that answers is used; the others are told.
+        """
+        url = f"http://127.0.0.1:{wechat_port()}"
+        monkeypatch.setenv("WXLOGISTICS_BASE_URL", f"http://127.0.0.1:9, {url}")
+
+        ran = run("doctor", "--json")
+        found = step(ran, "host")["found"]
+
+        assert 0 == ran.code
+        assert found.startswith("127.0.0.1:9: the connection was refused; 127.0.0.1:")
+        assert " answers in " in found
+
+    def test_host__no_such_name(
+        self, run: Run, wechat: Sandbox, monkeypatch: Any
+    ) -> None:
+        """
+        A name that nobody knows.
+        """
+
+        def getaddrinfo(*_: object, **__: object) -> None:
+            raise socket.gaierror(-2, "Name or service not known")
+
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+        ran = run("doctor", "--json", "--base-url", "https://api.weixin.example")
+
+        assert (
+            "api.weixin.example: no such host name (DNS)" == step(ran, "host")["found"]
+        )
+
+    def test_host__silent(self, run: Run, wechat: Sandbox, monkeypatch: Any) -> None:
+        """
+        A host that takes the call and never answers.
+        """
+        monkeypatch.setattr(doctor, "_TIMEOUT", 0.2)
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+
+            ran = run("doctor", "--json", "--base-url", url)
+
+        assert step(ran, "host")["found"].endswith(": no answer within 0.2 s")
+
+    def test_host__hangs_up(self, run: Run, wechat: Sandbox) -> None:
+        """
+        A host that hangs up.
+        """
+        with socket.create_server(("127.0.0.1", 0)) as server:
+
+            def hang_up() -> None:
+                connection, _ = server.accept()
+                connection.recv(10)
+                connection.close()
+
+            thread = threading.Thread(target=hang_up)
+            thread.start()
+            url = f"http://127.0.0.1:{server.getsockname()[1]}"
+
+            ran = run("doctor", "--json", "--base-url", url)
+            thread.join()
+
+        assert step(ran, "host")["found"].endswith(": the connection broke")
+
+    @pytest.mark.parametrize("url", ["", "ftp://127.0.0.1", "nonsense", "http://[::"])
+    def test_host__no_url(self, url: str, run: Run, wechat: Sandbox) -> None:
+        """
+        What is no URL of a host.
+        """
+        ran = run("doctor", "--json", "--base-url", url)
+
+        assert 3 == ran.code
+        assert step(ran, "host")["found"].endswith(" is no base URL")
+        assert step(ran, "host")["advice"].startswith("Give a scheme and a host")
+
+    @pytest.mark.parametrize(
+        "status, body",
+        [(403, b"<html>"), (200, b"[]"), (200, b"{}"), (302, b""), (200, b"\xff")],
+    )
+    def test_host__not_wechat(
+        self, status: int, body: bytes, run: Run, wechat: Sandbox
+    ) -> None:
+        """
+        A host that answers, but not as WeChat.
+        """
+        with serving(status=status, body=body) as url:
+            ran = run("doctor", "--json", "--base-url", url)
+        found = step(ran, "host")["found"]
+
+        assert 3 == ran.code
+        assert found.endswith(f" answers, but not as WeChat (HTTP {status})")
+        assert step(ran, "host")["advice"].startswith("Something between")
+
+    def test_host__dead_proxy(
+        self, run: Run, wechat: Sandbox, monkeypatch: Any
+    ) -> None:
+        """
+        A proxy that is not there; its password is not shown.
+        """
+        monkeypatch.setenv("HTTP_PROXY", "http://user:hunter2@127.0.0.1:9")
+
+        ran = run("doctor", "--json")
+
+        assert step(ran, "host")["found"].endswith("the proxy 127.0.0.1 does not help")
+        assert "hunter2" not in ran.out + ran.err
+
+    def test_host__through_a_proxy(
+        self, run: Run, wechat: Sandbox, monkeypatch: Any
+    ) -> None:
+        """
+        A proxy that works is named.
+        """
+        with serving() as proxy:
+            monkeypatch.setenv("HTTP_PROXY", proxy)
+            ran = run("doctor", "--json", "--base-url", "http://api.weixin.example")
+
+        assert step(ran, "host")["found"].endswith(" ms, through the proxy 127.0.0.1")
+
+    def test_tls__good(
+        self, run: Run, wechat: Sandbox, monkeypatch: Any, tmp_path: Path
+    ) -> None:
+        """
+        A certificate that is trusted; and as the client, it believes
+        REQUESTS_CA_BUNDLE.
+        """
+        with serving(certificate(monkeypatch, tmp_path, "127.0.0.1")) as url:
+            ran = run("doctor", "--json", "--base-url", url)
+
+        assert step(ran, "tls")["ok"] is True
+        assert step(ran, "tls")["found"] == f"the certificate of {url[8:]} is good"
+
+    @pytest.mark.parametrize(
+        "name, trusted, reason",
+        [
+            ("127.0.0.1", False, "unable to get local issuer certificate"),
+            (
+                "other.example",
+                True,
+                "IP address mismatch, certificate is not valid for",
+            ),
+        ],
+    )
+    def test_tls__bad(
+        self,
+        name: str,
+        trusted: bool,
+        reason: str,
+        run: Run,
+        wechat: Sandbox,
+        monkeypatch: Any,
+        tmp_path: Path,
+    ) -> None:
+        """
+        A certificate that nobody vouches for, or of another host.
+        """
+        with serving(certificate(monkeypatch, tmp_path, name)) as url:
+            if not trusted:
+                monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+            ran = run("doctor", "--json", "--base-url", url)
+        found = step(ran, "tls")["found"]
+
+        assert 3 == ran.code
+        assert step(ran, "host")["ok"] is True
+        assert found.startswith(f"the certificate of {url[8:]} is refused: {reason}")
+        assert "REQUESTS_CA_BUNDLE" in step(ran, "tls")["advice"]
+
+    def test_tls__none_there(self, run: Run, wechat: Sandbox) -> None:
+        """
+        A host that speaks no TLS at all.
+        """
+        with serving() as url:
+            ran = run("doctor", "--json", "--base-url", url.replace("http", "https"))
+
+        assert step(ran, "tls")["found"].endswith(" is refused: SSL")
+
+
+class TestClock:
+    @pytest.mark.parametrize(
+        "headers, body, is_good, found",
+        [
+            ({"Date": 0}, "", True, "within 1 s of the server's"),
+            ({"Date": -60}, "", True, "within 61 s of the server's"),
+            ({"Date": -3600}, "", False, "3600 s off the server's"),
+            ({"Date": 3600}, "", False, "3600 s off the server's"),
+            ({}, "rid: %08x-735e87a4-648726cc", True, "within 1 s of the server's"),
+            ({"Date": "nonsense"}, "rid: %08x-735e87a4-648726cc", True, "within 1 s"),
+            ({}, "no rid", None, "not checked"),
+        ],
+    )
+    def test_clock__each(
+        self,
+        headers: dict[str, Any],
+        body: str,
+        is_good: bool | None,
+        found: str,
+        run: Run,
+        wechat: Sandbox,
+        monkeypatch: Any,
+    ) -> None:
+        """
+        The clock is compared with the answer's date, or with its rid.
+        """
+        now = 1795485600
+        monkeypatch.setattr(time, "time", lambda: float(now))
+        date = headers.get("Date")
+        if isinstance(date, int):
+            moment = time.gmtime(now + date)
+            headers = {"Date": time.strftime("%a, %d %b %Y %H:%M:%S GMT", moment)}
+        errmsg = body % now if "%" in body else body
+        reply = json.dumps({"errcode": 41001, "errmsg": errmsg}).encode()
+
+        with serving(headers_=headers, body=reply) as url:
+            clock = step(run("doctor", "--json", "--base-url", url), "clock")
+
+        assert is_good == clock["ok"]
+        assert clock["found"].startswith(found)
+
+    def test_clock__off(self, run: Run, wechat: Sandbox, monkeypatch: Any) -> None:
+        """
+        A clock that is off alone is this machine's fault: 2.
+        """
+        monkeypatch.setattr(doctor, "_clock_off", lambda *_: 200.0)
+
+        ran = run("doctor", "--json")
+
+        assert 2 == ran.code
+        assert "Set this machine's clock, best by NTP." == step(ran, "clock")["advice"]
+
+
+def certificate(monkeypatch: Any, folder: Path, name: str) -> ssl.SSLContext:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(folder / "ca.pem"))
+    return context

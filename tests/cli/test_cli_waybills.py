@@ -1,0 +1,628 @@
+"""One waybill at the terminal: register, query, update, and what goes wrong."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clitools import APPID, OPENID, SECRET, Run, check_snapshot, ran
+
+from wxlogistics import Trace
+from wxlogistics.cli.messages import Say
+from wxlogistics.cli.terminal import Terminal
+from wxlogistics.cli.views import show_trace
+from wxlogistics.sandbox import Sandbox
+
+TEA = "龙井茶 250 克=https://shop.example/tea.jpg"
+REGISTER = ["--openid", OPENID, "--receiver-phone", "13800138000"]
+
+
+def register(run: Run, command: str = "trace", waybill_id: str = "SF1") -> str:
+    ran = run(command, waybill_id, *REGISTER, "--goods", TEA, "--json")
+    token: str = ran.json["waybill_token"]
+    return token
+
+
+class TestRegister:
+    @pytest.mark.parametrize(
+        "command, endpoint", [("trace", "trace_waybill"), ("follow", "follow_waybill")]
+    )
+    def test_trace__all_options(
+        self, command: str, endpoint: str, run: Run, wechat: Sandbox
+    ) -> None:
+        """
+        Every option reaches WeChat under its own name.
+        """
+        code, out, err = run(
+            command,
+            "SF1234567890123",
+            *REGISTER,
+            *("--goods", TEA, "--goods", "杯="),
+            *("--sender-phone", "075512345678"),
+            *("--trans-id", "4200001"),
+            *("--delivery-id", "SF"),
+            *("--order-detail-path", "pages/order?id=1"),
+        )
+        call = wechat.calls[-1]
+
+        assert (0, "") == (code, err)
+        assert out.splitlines() == [
+            "✓ SF1234567890123 is registered. Keep its waybill_token with the order:",
+            call.reply["waybill_token"],
+        ]
+        assert endpoint == call.endpoint
+        assert {
+            "openid": OPENID,
+            "waybill_id": "SF1234567890123",
+            "receiver_phone": "13800138000",
+            "sender_phone": "075512345678",
+            "trans_id": "4200001",
+            "delivery_id": "SF",
+            "order_detail_path": "pages/order?id=1",
+            "goods_info": {
+                "detail_list": [
+                    {
+                        "goods_name": "龙井茶 250 克",
+                        "goods_img_url": "https://shop.example/tea.jpg",
+                    },
+                    {"goods_name": "杯", "goods_img_url": ""},
+                ]
+            },
+        } == call.payload
+
+    def test_trace__json(self, run: Run, wechat: Sandbox) -> None:
+        """
+        A program gets the token and nothing else.
+        """
+        ran = run("trace", "SF1", *REGISTER, "--goods", TEA, "--json")
+
+        assert {
+            "ok": True,
+            "waybill_id": "SF1",
+            "waybill_token": wechat.calls[-1].reply["waybill_token"],
+        } == ran.json
+        assert "" == ran.err
+
+    def test_trace__chinese(self, run: Run, wechat: Sandbox) -> None:
+        """
+        In Chinese, too.
+        """
+        _, out, _ = run("trace", "SF1", *REGISTER, "--goods", TEA, "--lang", "zh")
+
+        assert (
+            "✓ SF1 已登记。请把 waybill_token 和订单存在一起\uff1a"
+            == out.splitlines()[0]
+        )
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            '[{"goods_name": "茶", "goods_img_url": "a", "goods_desc": "b"}]',
+            '\ufeff{"detail_list": [{"goods_name": "茶", "goods_img_url": "a",'
+            ' "goods_desc": "b"}]}',
+            '{"goods_info": {"detail_list": [{"goods_name": "茶",'
+            ' "goods_img_url": "a", "goods_desc": "b"}]}}',
+            '{"goods_name": "茶", "goods_img_url": "a", "goods_desc": "b"}',
+        ],
+    )
+    def test_trace__goods_file(
+        self, text: str, run: Run, wechat: Sandbox, surroundings: Path
+    ) -> None:
+        """
+        The goods come from a JSON file, bare or as WeChat's API has them.
+        """
+        Path("goods.json").write_text(text, encoding="utf-8")
+
+        code, _, err = run("trace", "SF1", *REGISTER, "--goods-file", "goods.json")
+
+        assert (0, "") == (code, err)
+        assert [
+            {"goods_name": "茶", "goods_img_url": "a", "goods_desc": "b"}
+        ] == wechat.calls[-1].payload["goods_info"]["detail_list"]
+
+    def test_trace__goods_from_stdin(
+        self, run: Run, wechat: Sandbox, monkeypatch: Any
+    ) -> None:
+        """
+        - is stdin.
+        """
+        monkeypatch.setattr(sys, "stdin", io.StringIO('[{"goods_name": "茶"}]'))
+
+        code, _, _ = run("trace", "SF1", *REGISTER, "--goods-file", "-")
+
+        assert 0 == code
+        assert [{"goods_name": "茶", "goods_img_url": ""}] == wechat.calls[-1].payload[
+            "goods_info"
+        ]["detail_list"]
+
+    @pytest.mark.parametrize(
+        "argv, problem",
+        [
+            ([], "give --goods or --goods-file, one of them"),
+            (
+                ["--goods", "a=b", "--goods-file", "goods.json"],
+                "give --goods or --goods-file, one of them",
+            ),
+            (["--goods", "茶"], "'茶' is not NAME=URL"),
+            (["--goods", "=url"], "goods without a goods_name"),
+            (["--goods", " =url"], "goods without a goods_name"),
+            (["--goods", "a=b"] * 11, "11 goods; WeChat takes 1 to 10"),
+            (["--goods-file", "none.json"], "none.json: No such file or directory"),
+        ],
+    )
+    def test_trace__bad_goods(self, argv: list[str], problem: str, run: Run) -> None:
+        """
+        Goods that cannot be right are wrong use, before anything is sent.
+        """
+        code, out, err = run("trace", "SF1", *REGISTER, *argv)
+
+        assert (2, "") == (code, out)
+        assert [
+            f"✗ Wrong use: {problem}",
+            "  See: wxlogistics --help",
+        ] == err.splitlines()
+
+    @pytest.mark.parametrize(
+        "content, problem",
+        [
+            (b"", "the goods are no JSON"),
+            (b"[" * 100_000, "the goods are no JSON"),
+            (b"\xff\xfe", "the goods are no JSON"),
+            (b"3", "the goods are no list of objects"),
+            (b"[]", "0 goods; WeChat takes 1 to 10"),
+            (b'["a"]', "the goods are no list of objects"),
+            (b'[{"goods_name": 3}]', "the goods are no list of objects"),
+            (b'[{"goods_name": "a", "goods_desc": 3}]', "the goods are no list of"),
+            (b'[{"goods_img_url": "a"}]', "goods without a goods_name"),
+            (b'[{"goods_name": "a", "price": 1}]', "goods have no price: only"),
+        ],
+    )
+    def test_trace__bad_goods_file(
+        self, content: bytes, problem: str, run: Run
+    ) -> None:
+        """
+        So is a file with none.
+        """
+        Path("goods.json").write_bytes(content)
+
+        code, _, err = run("trace", "SF1", *REGISTER, "--goods-file", "goods.json")
+
+        assert 2 == code
+        assert err.startswith(f"✗ Wrong use: {problem}")
+
+    def test_trace__goods_desc_null(self, run: Run, wechat: Sandbox) -> None:
+        """
+        A description that is null is none.
+        """
+        Path("goods.json").write_text('[{"goods_name": "a", "goods_desc": null}]')
+
+        code, _, _ = run("trace", "SF1", *REGISTER, "--goods-file", "goods.json")
+
+        assert 0 == code
+
+    def test_trace__empty_argument(self, run: Run, wechat: Sandbox) -> None:
+        """
+        What the client refuses is wrong use as well.
+        """
+        argv = ["trace", " ", *REGISTER, "--goods", TEA]
+        english, chinese = run(*argv), run(*argv, "--lang", "zh")
+
+        assert (2, "✗ Wrong use: waybill_id: is empty\n") == (english.code, english.err)
+        assert "✗ 用法不对\uff1awaybill_id\uff1a不能为空\n" == chinese.err
+
+    def test_trace__bad_base_url(self, run: Run, wechat: Sandbox) -> None:
+        """
+        So is a base URL that is none; its own words stay English.
+        """
+        code, _, err = run(
+            "trace", "SF1", *REGISTER, "--goods", TEA, "--base-url", "x", "--lang", "zh"
+        )
+
+        assert 2 == code
+        assert err.startswith("✗ 用法不对\uff1abase_url\uff1ais not like https://")
+
+
+class TestUpdate:
+    @pytest.mark.parametrize(
+        "command, registers, endpoint",
+        [
+            ("update-goods", "trace", "update_waybill_goods"),
+            ("update-follow-goods", "follow", "update_follow_waybill_goods"),
+        ],
+    )
+    def test_update__replaces(
+        self, command: str, registers: str, endpoint: str, run: Run, wechat: Sandbox
+    ) -> None:
+        """
+        The goods are replaced, and named.
+        """
+        token = register(run, registers)
+
+        text = run(command, token, "--goods", "绿茶=www.qq.com", "--goods", "杯=")
+        as_json = run(command, token, "--goods", "绿茶=", "--openid", OPENID, "--json")
+
+        assert (0, "✓ The goods are replaced: 绿茶, 杯\n", "") == text
+        assert {"ok": True, "waybill_token": token} == as_json.json
+        assert endpoint == wechat.calls[-1].endpoint
+        assert {
+            "waybill_token": token,
+            "openid": OPENID,
+            "goods_info": {
+                "detail_list": [{"goods_name": "绿茶", "goods_img_url": ""}]
+            },
+        } == wechat.calls[-1].payload
+
+
+class TestQuery:
+    @pytest.mark.parametrize("lang", ["en", "zh"])
+    @pytest.mark.parametrize("columns", [80, 45])
+    def test_query__look(
+        self, lang: str, columns: int, run: Run, wechat: Sandbox, monkeypatch: Any
+    ) -> None:
+        """
+        The timeline, in both languages, wide and narrow.
+        """
+        token = register(run, waybill_id="SF1234567890123")
+        for status, message in (
+            (1, "【深圳市】顺丰速运已揽件，揽件员：王师傅"),
+            (2, "【杭州市】快件已到达杭州转运中心"),
+            (3, "【杭州市】派送中，电话：13900139000，请保持畅通"),
+        ):
+            wechat.clock.tick(hours=7)
+            wechat.move("SF1234567890123", status, message=message)
+        monkeypatch.setenv("COLUMNS", str(columns))
+
+        code, out, err = run("query", token, "--lang", lang)
+
+        assert (0, "") == (code, err)
+        check_snapshot(f"query-{columns}-{lang}", out)
+
+    @pytest.mark.parametrize("lang", ["en", "zh"])
+    def test_query__look_of_each_status(
+        self, lang: str, run: Run, wechat: Sandbox
+    ) -> None:
+        """
+        Each status in its own words, an unknown one included.
+        """
+        looks = []
+        for status in (0, 1, 2, 3, 4, 5, 6, 9):
+            token = register(run, waybill_id=f"SF{status}")
+            wechat.move(f"SF{status}", status, message="...")
+            looks.append(run("query", token, "--lang", lang).out)
+
+        check_snapshot(f"query-statuses-{lang}", "----\n".join(looks))
+
+    def test_query__colours(self, run: Run, wechat: Sandbox, monkeypatch: Any) -> None:
+        """
+        In a terminal the status is coloured.
+        """
+        token = register(run, waybill_id="SF1234567890123")
+        wechat.move("SF1234567890123", 4)
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("TERM", "xterm")
+
+        out = run("query", token).out
+
+        assert "\x1b[1;32m● signed for\x1b[0m" in out
+
+    def test_query__piped(self, run: Run, wechat: Sandbox, monkeypatch: Any) -> None:
+        """
+        Where nobody looks no line is broken.
+        """
+        token = register(run, waybill_id="SF1234567890123")
+        wechat.move("SF1234567890123", 2, message="很长" * 100)
+        monkeypatch.delenv("COLUMNS")
+
+        out = run("query", token).out
+
+        assert f"2026-11-24 10:00 ● {'很长' * 100}" in out.splitlines()
+
+    def test_query__follow(self, run: Run, wechat: Sandbox) -> None:
+        """
+        The message component has its own command and tokens.
+        """
+        token = register(run, "follow")
+
+        mine = run("query-follow", token, "--openid", OPENID)
+        other = run("query", token)
+
+        assert (0, 1) == (mine.code, other.code)
+        assert {"waybill_token": token, "openid": OPENID} == wechat.calls[-3].payload
+
+    def test_query__json(self, run: Run, wechat: Sandbox) -> None:
+        """
+        A program gets flat keys, and WeChat's whole reply.
+        """
+        token = register(run)
+        wechat.move("SF1", 4, message="已签收")
+
+        ran = run("query", token, "--json")
+        path = {"time": 1795485600, "type": 300003, "message": "已签收"}
+
+        assert {
+            "ok": True,
+            "waybill_token": token,
+            "status": 4,
+            "status_name": "SIGNED",
+            "label": "已签收",
+            "final": True,
+            "waybill_id": "SF1",
+            "delivery_id": "SF",
+            "delivery_name": "顺丰速运",
+            "path": [{**path, "type": ran.json["path"][0]["type"]}],
+            "goods": [
+                {
+                    "goods_name": "龙井茶 250 克",
+                    "goods_img_url": "https://shop.example/tea.jpg",
+                    "goods_desc": None,
+                }
+            ],
+            "raw": wechat.calls[-1].reply,
+        } == ran.json
+
+    def test_query__json_of_next_to_nothing(self, run: Run, wechat: Sandbox) -> None:
+        """
+        What WeChat leaves out is null under the same keys.
+        """
+        wechat.fail("query_trace", status=200, body='{"errcode": 0}')
+
+        ran = run("query", "t", "--json")
+
+        assert {
+            "ok": True,
+            "waybill_token": "t",
+            "status": None,
+            "status_name": None,
+            "label": None,
+            "final": False,
+            "waybill_id": None,
+            "delivery_id": None,
+            "delivery_name": None,
+            "path": [],
+            "goods": [],
+            "raw": {"errcode": 0},
+        } == ran.json
+
+    def test_query__next_to_nothing(self, run: Run, wechat: Sandbox) -> None:
+        """
+        To a person it says what there is not.
+        """
+        wechat.fail("query_trace", status=200, body='{"errcode": 0}')
+
+        assert [
+            "? WeChat tells no status",
+            "",
+            "WeChat tells no steps of its way.",
+        ] == run("query", "t").out.splitlines()
+
+    def test_show_trace__odd_texts(
+        self, surroundings: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """
+        Nothing in WeChat's texts can act on the terminal, and no time is too odd.
+        """
+        trace = Trace.from_reply(
+            {
+                "waybill_info": {
+                    "waybill_id": "\x1b[31mSF\x071",
+                    "path": {
+                        "path_action": [
+                            {"action_time": 0, "action_msg": "[red]a\x1b]0;b\x07"},
+                            {"action_time": 10**18},
+                        ]
+                    },
+                },
+                "shop_info": {
+                    "goods_info": {"detail_list": [{"goods_name": "a\nb"}, {}]}
+                },
+                "delivery_info": {"delivery_id": ":smile:", "delivery_name": ""},
+            }
+        )
+
+        show_trace(Terminal(Say("en"), False), trace)
+
+        assert [
+            " [31mSF 1  :smile:",
+            "? WeChat tells no status",
+            "",
+            "                 ● [red]a ]0;b",
+            "                 │",
+            "",
+            "Goods: a b, no name",
+        ] == [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+
+
+class TestErrors:
+    @pytest.mark.parametrize("lang", ["en", "zh"])
+    def test_fail__look(self, lang: str, run: Run, wechat: Sandbox) -> None:
+        """
+        Refusals of several kinds, and no answer, in both languages.
+        """
+        looks = []
+        for fault in (
+            {"errcode": 9300507},
+            {"errcode": 40164},
+            {"errcode": 45009},
+            {"errcode": 123456, "errmsg": ""},
+            {"errcode": 40003, "errmsg": "old hint: [xyz]"},
+            {"status": 403, "body": "<html>Forbidden</html>"},
+            {"status": 302, "body": ""},
+        ):
+            wechat.fail("query_trace", **fault)
+            ran = run("query", "t", "--lang", lang)
+            looks.append(f"exit code {ran.code}\n{ran.err}")
+
+        check_snapshot(f"errors-shown-{lang}", "----\n".join(looks))
+
+    def test_fail__refused(self, run: Run, wechat: Sandbox) -> None:
+        """
+        A refusal exits with 1 and shows errcode, rid and advice.
+        """
+        code, out, err = run("query", "t")
+        rid = wechat.calls[-1].reply["errmsg"].rpartition("rid: ")[2]
+
+        assert (1, "") == (code, out)
+        assert [
+            "✗ WeChat refused query_trace: invalid token, can't decryption or "
+            "decryption",
+            "  result is different from the plaintext",
+            "  errcode  9300507 WaybillTokenError waybill_token wrong",
+            "  detail   waybill_token参数错误",
+            f"  rid      {rid}",
+            "  advice   Use the whole waybill_token of this mini-program; those of",
+            "           trace_waybill and follow_waybill belong to their own "
+            "endpoints.",
+        ] == err.splitlines()
+
+    def test_fail__refused_as_json(self, run: Run, wechat: Sandbox) -> None:
+        """
+        A program gets all of it on stdout; the person still reads stderr.
+        """
+        wechat.fail("stable_token", errcode=40164)
+
+        ran = run("query", "t", "--json")
+
+        assert 1 == ran.code
+        assert {
+            "ok": False,
+            "error": {
+                "type": "IpNotAllowedError",
+                "message": "WeChat refused stable_token: invalid ip 127.0.0.1 ipv6 "
+                "::ffff:127.0.0.1, not in whitelist",
+                "errcode": 40164,
+                "errmsg": wechat.calls[-1].reply["errmsg"],
+                "rid": wechat.calls[-1].reply["errmsg"][-26:],
+                "endpoint": "stable_token",
+                "field": None,
+                "ip": "127.0.0.1",
+                "retryable": False,
+                "maybe_applied": False,
+                "advice": "Put 127.0.0.1 on the IP whitelist in WeChat's console.",
+            },
+        } == ran.json
+        assert ran.err.startswith("✗ WeChat refused stable_token: invalid ip")
+
+    def test_fail__unreachable(self, run: Run, wechat: Sandbox) -> None:
+        """
+        No connection exits with 3; nothing was sent.
+        """
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+        url = f"http://127.0.0.1:{port}"
+
+        code, out, err = run("query", "t", "--base-url", url)
+
+        assert (3, "") == (code, out)
+        assert [
+            "✗ No answer from WeChat to stable_token: no connection to "
+            f"127.0.0.1:{port}:",
+            "  Connection refused",
+            "  advice  The request was not sent: check the network "
+            "('wxlogistics doctor'",
+            "          helps), then try again.",
+        ] == err.splitlines()
+
+    @pytest.mark.parametrize(
+        "argv, endpoint, advice",
+        [
+            (
+                ["trace", "SF1", *REGISTER, "--goods", TEA],
+                "trace_waybill",
+                "It may have been registered all the same. Run the command again: "
+                "that is harmless, WeChat keeps the first goods and returns the "
+                "waybill_token.",
+            ),
+            (
+                ["update-goods", "t", "--goods", TEA],
+                "update_waybill_goods",
+                "The goods may have been replaced all the same, and changes are few: "
+                "see with 'query' before you repeat it.",
+            ),
+            (["query", "t"], "query_trace", "Try again."),
+            (["carriers"], "get_delivery_list", "Try again."),
+        ],
+    )
+    def test_fail__maybe_applied(
+        self, argv: list[str], endpoint: str, advice: str, run: Run, wechat: Sandbox
+    ) -> None:
+        """
+        A lost answer says what may have happened, and what is safe to do.
+        """
+        wechat.fail(endpoint, status=502, times=None)
+
+        ran = run(*argv, "--json")
+
+        assert 3 == ran.code
+        assert advice == ran.json["error"]["advice"]
+        assert ran.json["error"]["maybe_applied"] is True
+        assert "GatewayError" == ran.json["error"]["type"]
+
+    def test_fail__no_variables(self, run: Run) -> None:
+        """
+        Without the variables it says which to set.
+        """
+        english, chinese = run("query", "t"), run("query", "t", "--lang", "zh")
+
+        assert 2 == english.code
+        assert [
+            "✗ Wrong use: WXLOGISTICS_ACCESS_TOKEN is not set. Set "
+            "WXLOGISTICS_ACCESS_TOKEN,",
+            "  or WXLOGISTICS_APPID and WXLOGISTICS_SECRET",
+            "  'wxlogistics doctor' helps with the set-up.",
+        ] == english.err.splitlines()
+        assert "没有设置 WXLOGISTICS_ACCESS_TOKEN" in chinese.err
+
+    def test_fail__secrets(self, run: Run, wechat: Sandbox) -> None:
+        """
+        Neither the secret nor the access token is ever shown.
+        """
+        shown = ""
+        for fault in ({"errcode": 40125}, {"status": 500, "body": SECRET}):
+            wechat.fail("stable_token", **fault)
+            for argv in (["query", "t"], ["query", "t", "--json"], ["doctor"]):
+                ran = run(*argv)
+                shown += ran.out + ran.err
+        token = wechat.access_token()
+        wechat.fail("query_trace", status=500, body=f"access_token={token}")
+        ran = run("query", "t", "--json")
+        shown += ran.out + ran.err
+
+        assert 3 == ran.code
+        assert SECRET not in shown
+        assert token not in shown
+        assert APPID in shown
+
+    def test_options__no_secret(self, run: Run) -> None:
+        """
+        No option takes a secret.
+        """
+        for name in ("--secret", "--access-token", "--appid", "--token"):
+            assert f"there is no option {name}" in run("query", "t", name, "x").err
+
+
+class TestProcess:
+    def test_process__whole_life(self, wechat: Sandbox) -> None:
+        """
+        Register, query, update and search as processes, over HTTP.
+        """
+        made = ran("trace", "SF1", *REGISTER, "--goods", TEA, "--json")
+        token = json.loads(made.out)["waybill_token"]
+        wechat.move("SF1", 3)
+        queried = ran("query", token, "--lang", "zh")
+        updated = ran("update-goods", token, "--goods", "绿茶=www.qq.com")
+        refused = ran("query", "x", "--json")
+
+        assert [0, 0, 0, 1] == [
+            made.code,
+            queried.code,
+            updated.code,
+            refused.code,
+        ]
+        assert "● 派件中" in queried.out.splitlines()
+        assert "✓ The goods are replaced: 绿茶\n" == updated.out
+        assert 9300507 == json.loads(refused.out)["error"]["errcode"]
