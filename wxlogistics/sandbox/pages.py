@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 import json
 import math
-import pprint
 import re
 import shlex
 import time
@@ -245,9 +244,8 @@ def start(visit: Visit) -> dict[str, Any]:
         f"client = Client(token, base_url={base_url!r})"
     )
     curl = _curl(
-        "POST",
         f"{base_url}{EXAMPLE_PATH}?access_token={sandbox.access_token()}",
-        EXAMPLE,
+        json.dumps(EXAMPLE, ensure_ascii=False),
     )
     return {"python": python, "curl": curl, "secret": secret}
 
@@ -465,17 +463,17 @@ def _again(visit: Visit, one: Call, payload: dict[str, Any] | None) -> dict[str,
     if one.endpoint == "token":
         query = urlencode({key: str(value) for key, value in payload.items()})
         return {
-            "curl": _curl("GET", f"{url}?{query}", None),
+            "curl": "curl " + shlex.quote(f"{url}?{query}"),
             "python": (
                 "import requests\n\n"
                 f"print(requests.get({f'{url}?{query}'!r}, timeout=20).json())"
             ),
         }
-    body = pprint.pformat(payload, sort_dicts=False, width=80)
+    body = _literal(payload)
     if one.endpoint in ENDPOINTS:
         token = visit.sandbox.access_token()
         return {
-            "curl": _curl("POST", f"{url}?access_token={token}", payload),
+            "curl": _curl(f"{url}?access_token={token}", formatted(payload)),
             "python": (
                 "from wxlogistics import Client\n\n"
                 f"client = Client({token!r}, base_url={visit.base_url!r})\n"
@@ -486,7 +484,7 @@ def _again(visit: Visit, one: Call, payload: dict[str, Any] | None) -> dict[str,
     if one.endpoint == "api_authorizer_token":
         url += "?component_access_token=COMPONENT_ACCESS_TOKEN"
     return {
-        "curl": _curl("POST", url, payload),
+        "curl": _curl(url, formatted(payload)),
         "python": (
             "import requests\n\n"
             f"payload = {body}\n"
@@ -495,13 +493,25 @@ def _again(visit: Visit, one: Call, payload: dict[str, Any] | None) -> dict[str,
     }
 
 
-def _curl(method: str, url: str, payload: dict[str, Any] | None) -> str:
-    if method == "GET":
-        return f"curl {shlex.quote(url)}"
+def _literal(value: Any, margin: str = "") -> str:
+    """
+    *value* as Python writes it, an item a line.
+    """
+    inner = margin + "    "
+    if isinstance(value, dict) and value:
+        items = [f"{k!r}: {_literal(item, inner)}" for k, item in value.items()]
+        return "{\n" + "".join(f"{inner}{item},\n" for item in items) + margin + "}"
+    if isinstance(value, list) and value:
+        items = [_literal(item, inner) for item in value]
+        return "[\n" + "".join(f"{inner}{item},\n" for item in items) + margin + "]"
+    return repr(value)
+
+
+def _curl(url: str, body: str) -> str:
     return (
         f"curl {shlex.quote(url)} \\\n"
         "  -H 'Content-Type: application/json' \\\n"
-        f"  -d {shlex.quote(formatted(payload))}"
+        f"  -d {shlex.quote(body)}"
     )
 
 

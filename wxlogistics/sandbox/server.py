@@ -153,8 +153,8 @@ class Server:
             )
         if answer.delay:
             await asyncio.sleep(answer.delay)
-        if answer.drop and request.transport is not None:
-            request.transport.abort()
+        if answer.drop:
+            _hang_up_on(request)
         return web.Response(
             status=answer.status, headers=answer.headers, body=answer.body
         )
@@ -185,12 +185,16 @@ class Server:
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), _LOOK_EVERY)
         except (ConnectionError, asyncio.TimeoutError):
-            if request.transport is not None:
-                request.transport.abort()
+            _hang_up_on(request)
         return response
 
     async def _write(self, response: web.StreamResponse, text: str) -> None:
         await asyncio.wait_for(response.write(text.encode()), _HANGS)
+
+
+def _hang_up_on(request: web.Request) -> None:
+    if request.transport is not None:  # pragma: no branch - it may have gone itself
+        request.transport.abort()
 
 
 #: For `_hang_up`.

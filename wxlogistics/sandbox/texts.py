@@ -11,8 +11,8 @@ LANGUAGES = {"en": "English", "zh": "中文"}
 _CHINESE: dict[str, str] = {
     # The frame
     "Skip to the content": "跳到正文",
-    "wxlogistics sandbox": "wxlogistics 沙盒",
-    "Sandbox": "沙盒",
+    "wxlogistics sandbox": "wxlogistics 沙箱",
+    "Sandbox": "沙箱",
     "Pages": "页面",
     "Waybills": "运单",
     "Calls": "调用",
@@ -21,7 +21,7 @@ _CHINESE: dict[str, str] = {
     "Language": "语言",
     "Live": "实时",
     "Not connected": "未连接",
-    "Time in the sandbox, China time": "沙盒时间(北京时间)",
+    "Time in the sandbox, China time": "沙箱时间（北京时间）",
     "China time": "北京时间",
     "Let time pass": "快进时间",
     "{} h": "{} 小时",
@@ -33,14 +33,14 @@ _CHINESE: dict[str, str] = {
     "time stands still": "时间静止",
     "time runs {} times as fast": "时间以 {} 倍速流逝",
     "An imitation of WeChat on this machine; nothing leaves it.": (
-        "本机上的微信模拟环境,数据不会离开这台机器。"
+        "本机上的微信模拟环境，数据不会离开这台机器。"
     ),
     "Done.": "完成。",
     "Copied.": "已复制。",
     "Copying failed: select the text and copy it by hand.": (
-        "复制失败,请手动选中并复制。"
+        "复制失败，请手动选中并复制。"
     ),
-    "The sandbox does not answer.": "沙盒没有响应。",
+    "The sandbox does not answer.": "沙箱没有响应。",
     "Copy": "复制",
     "Copy curl": "复制 curl",
     "Copy Python": "复制 Python",
@@ -54,11 +54,11 @@ _CHINESE: dict[str, str] = {
     # First visit
     "Connect a program": "接入你的程序",
     "Point your program at this sandbox and watch the parcel move here.": (
-        "把程序指向这个沙盒,就能在这里看到包裹移动。"
+        "把程序指向这个沙箱，就能在这里看到包裹移动。"
     ),
     "In Python": "Python",
     "In any language": "任何语言",
-    "Or begin with the example of WeChat's document:": "或者从微信文档的示例开始:",
+    "Begin with the example of WeChat's document:": "从微信文档的示例开始：",
     "Register the document's example": "登记文档示例",
     "Registered.": "已登记。",
     "appid": "appid",
@@ -101,7 +101,7 @@ _CHINESE: dict[str, str] = {
     "Waiting for the carrier to collect the parcel": "等待快递员揽收",
     "Move the parcel": "移动包裹",
     "Next step": "下一步",
-    "Next step: {}": "下一步:{}",
+    "Next step: {}": "下一步：{}",
     "Sign": "签收",
     "Raise an exception": "置为异常",
     "What the carrier says": "运力公司的说明",
@@ -111,9 +111,9 @@ _CHINESE: dict[str, str] = {
     "The parcel has moved.": "包裹已移动。",
     "The parcel is at its end.": "包裹已到终点。",
     "A parcel that you move by hand is moved by the clock no more.": (
-        "手动移动过的包裹,不再随时间自动移动。"
+        "手动移动过的包裹，不再随时间自动移动。"
     ),
-    "The clock moves it next: {}": "下一次自动移动:{}",
+    "The clock moves it next: {}": "下一次自动移动：{}",
     "The clock moves it no more.": "不再自动移动。",
     "Registrations": "登记",
     "Component": "组件",
@@ -124,9 +124,9 @@ _CHINESE: dict[str, str] = {
     "View": "查看",
     "shown": "当前",
     "Load the pictures": "加载图片",
-    "Picture {}: load the pictures from outside": "图片 {}:从外部加载",
+    "Picture {}: load the pictures from outside": "图片 {}：从外部加载",
     "Pictures come from other servers: they are loaded only when you ask.": (
-        "图片来自其他服务器,只有点击后才会加载。"
+        "图片来自其他服务器，只有点击后才会加载。"
     ),
     "Pictures are loaded from other servers.": "正在从其他服务器加载图片。",
     "Put them away": "收起图片",
@@ -137,7 +137,7 @@ _CHINESE: dict[str, str] = {
     "Time": "时间",
     "Endpoint": "接口",
     "ms": "毫秒",
-    "Milliseconds": "耗时(毫秒)",
+    "Milliseconds": "耗时（毫秒）",
     "rid, waybill, openid or errcode": "rid、运单号、openid 或错误码",
     "Any endpoint": "全部接口",
     "Only what went wrong": "只看失败的",
@@ -155,7 +155,7 @@ _CHINESE: dict[str, str] = {
     "Call it again": "再次调用",
     "The call before": "上一次调用",
     "The call after": "下一次调用",
-    "This call is not remembered (any more).": "没有(或不再保留)这次调用的记录。",
+    "This call is not remembered (any more).": "没有（或不再保留）这次调用的记录。",
     # Faults
     "Let calls go wrong": "让调用出错",
     "every endpoint": "所有接口",
@@ -163,7 +163,7 @@ _CHINESE: dict[str, str] = {
     "choose or type a number": "选择或输入错误码",
     "a number that WeChat's table does not have": "微信错误码表中没有这个错误码",
     "Times": "次数",
-    "empty: until it is taken back": "不填:直到收回为止",
+    "empty: until it is taken back": "不填：直到收回为止",
     "Delay": "延迟",
     "seconds": "秒",
     "More": "更多",
@@ -208,7 +208,7 @@ _CHINESE: dict[str, str] = {
     "Revoked.": "已作废。",
     "No token was handed out yet.": "还没有发放令牌。",
     "Calls with a revoked token get 40001; a client that can renew fetches another.": (
-        "用已作废的令牌调用会得到 40001;能续期的客户端会重新获取。"
+        "用已作废的令牌调用会得到 40001；能续期的客户端会重新获取。"
     ),
     "Quotas of today": "今日额度",
     "They begin again at midnight, China time.": "北京时间零点重新计数。",
@@ -224,18 +224,18 @@ _CHINESE: dict[str, str] = {
     # Mistakes
     "time only moves forward": "时间只能前进",
     "at most a year at once": "一次最多一年",
-    "a number is expected: {}": "这里要填数字:{}",
+    "a number is expected: {}": "这里要填数字：{}",
     "errcode is a whole number other than 0": "错误码是 0 以外的整数",
     "errmsg goes with an errcode": "errmsg 要和错误码一起填",
     "status is a whole number from 200 to 599": "HTTP 状态码是 200 到 599 的整数",
     "delay is from 0 to 3600 seconds": "延迟为 0 到 3600 秒",
-    "times is a whole number from 1, or None for always": "次数是从 1 起的整数,或不填",
+    "times is a whole number from 1, or None for always": "次数是从 1 起的整数，或不填",
     "say what goes wrong: errcode, status, delay or drop": (
-        "请说明出什么错:错误码、HTTP 状态码、延迟或中断连接"
+        "请说明出什么错：错误码、HTTP 状态码、延迟或中断连接"
     ),
     "Refused": "已拒绝",
     "This page is for this machine alone: it was asked for by a foreign Host or "
-    "Origin.": "此页面仅供本机使用:请求来自其他 Host 或 Origin。",
+    "Origin.": "此页面仅供本机使用：请求来自其他 Host 或 Origin。",
     "No such page": "没有这个页面",
     "Not found": "未找到",
     "To the waybills": "回到运单",
