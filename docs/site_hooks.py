@@ -12,9 +12,13 @@ import pathlib
 import re
 from typing import Any
 
+import jieba
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
 from mkdocs.structure.pages import Page
+
+# What parts Chinese into words for the search need not say that it does.
+jieba.setLogLevel(logging.ERROR)
 
 CHINESE = "zh-CN"
 
@@ -31,12 +35,6 @@ def on_config(config: MkDocsConfig) -> None:
     """
     # Each language has a reference of its own to link to.
     config.plugins["autorefs"].__init__()
-    # Let the word list of the Chinese search load in silence.
-    try:
-        import jieba
-    except ImportError as error:
-        raise SystemExit("Chinese cannot be indexed: pip install jieba") from error
-    jieba.setLogLevel(logging.ERROR)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
