@@ -388,7 +388,7 @@ def calls(visit: Visit) -> dict[str, Any]:
         call
         for call in reversed(kept)
         if endpoint in ("", call.endpoint)
-        and (not failed or call.errcode != 0)
+        and (not failed or call.errcode != 0 or call.status == 0)
         and (not query or query in _haystack(call))
     ]
     pager = Pager.of(visit, len(found))
