@@ -70,7 +70,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
         [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict"]
         + ["--site-dir", folder],
         cwd=documents.ROOT,
-        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+        env=os.environ
+        | {
+            "NO_MKDOCS_2_WARNING": "1",
+            # jieba asks for what setuptools is about to drop, and does without.
+            "PYTHONWARNINGS": "ignore:pkg_resources:UserWarning",
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",

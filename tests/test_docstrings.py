@@ -1,0 +1,100 @@
+"""Every public name says what it is, and every public argument what it takes."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+from typing import Any, Iterator
+
+import pytest
+
+import wxlogistics
+import wxlogistics.bulk
+
+#: What needs an extra that may be missing.
+EXTRAS = {"aiohttp", "click", "jinja2", "pytest", "responses", "rich"}
+
+
+def modules() -> Iterator[Any]:
+    """
+    Yield every module of the package that can be imported here.
+    """
+    found = pkgutil.walk_packages(wxlogistics.__path__, "wxlogistics.")
+    for name in ["wxlogistics", *(module.name for module in found)]:
+        if name.endswith("__main__"):
+            continue
+        try:
+            yield importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            assert error.name in EXTRAS
+
+
+def public(owner: Any) -> Iterator[tuple[str, Any]]:
+    """
+    Yield the functions, classes and properties that *owner* itself defines.
+    """
+    for name, value in vars(owner).items():
+        function = getattr(value, "__func__", value)
+        if name.startswith("_"):
+            continue
+        if isinstance(function, property) or inspect.isroutine(function):
+            yield name, getattr(owner, name)
+        elif inspect.isclass(function):
+            yield name, function
+
+
+def test_docstrings__everywhere() -> None:
+    """
+    No module, class, function, method or property is without; an override may inherit.
+    """
+    lacking = []
+    for module in modules():
+        if not module.__doc__:
+            lacking.append(module.__name__)
+        for name, value in public(module):
+            if getattr(value, "__module__", None) != module.__name__:
+                continue
+            whole = [(name, value)]
+            if inspect.isclass(value):
+                whole += [(f"{name}.{part}", one) for part, one in public(value)]
+            lacking += [
+                f"{module.__name__}.{name}"
+                for name, one in whole
+                if not inspect.getdoc(one)
+            ]
+
+    assert [] == lacking
+
+
+CALLABLES = {
+    name: value
+    for module in (wxlogistics, wxlogistics.bulk)
+    for name, value in public(module)
+    if name in module.__all__ and not issubclass(type(value), type(Any))
+} | {f"Client.{name}": value for name, value in public(wxlogistics.Client)}
+
+
+@pytest.mark.parametrize("name", CALLABLES)
+def test_docstrings__arguments(name: str) -> None:
+    """
+    Each argument of each public name is explained there, or where it says.
+    """
+    value = CALLABLES[name]
+    if name.endswith("Error") or name in ("TokenProvider", "WaybillStatus"):
+        return
+    arguments = [one for one in inspect.signature(value).parameters if one != "self"]
+    said = inspect.getdoc(value) or ""
+    for other in re.findall(r"\b(?:As|those of) `?(\w+)`?", said):
+        there = CALLABLES.get(f"Client.{other}", CALLABLES.get(other))
+        said += "\n" + (inspect.getdoc(there) or "" if there else "")
+    # In the first sentence or in a section.
+    explained = {f"{word}s" for word in re.findall(r"each (\w+)", said)}
+    explained |= {*re.findall(r"\*(\w+)\*", said)}
+    for line in said.splitlines():
+        found = re.match(r" +([\w, ]+):", line)
+        if found:
+            explained.update(found[1].split(", "))
+
+    assert [] == [argument for argument in arguments if argument not in explained]
