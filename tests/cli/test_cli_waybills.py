@@ -164,7 +164,7 @@ class TestRegister:
         assert (2, "") == (code, out)
         assert [
             f"✗ Wrong use: {problem}",
-            "  See: wxlogistics --help",
+            "  See: wxlogistics trace --help",
         ] == err.splitlines()
 
     @pytest.mark.parametrize(

@@ -44,9 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             args=argv, prog_name="wxlogistics", standalone_mode=False
         )
     except click.ClickException as error:
-        path = getattr(getattr(error, "ctx", None), "command_path", "wxlogistics")
-        problem = Problem("as_is", text=usage_problem(error, say))
-        return terminal.fail(problem, command=path)
+        context = getattr(error, "ctx", None)
+        terminal.command = context.command_path if context else "wxlogistics"
+        return terminal.fail(Problem("as_is", text=usage_problem(error, say)))
     except (Problem, WxLogisticsError) as error:
         return terminal.fail(error)
     except Enough:

@@ -264,7 +264,7 @@ class _Run:
             ):
                 for tally in self._job.run(self._source.rows(), workers):
                     self._counts[tally] += 1
-                    progress.update(self._counts, self._job.waits)
+                    progress.update(self._counts)
             if total is None and not self._job.stop:
                 total = self._source.rows_read
                 check_whole_input(self._ledger, total)
@@ -304,7 +304,7 @@ class _Run:
         if sys.stderr.isatty():
             from .views import Bar
 
-            return Bar(self._say, total, done)
+            return Bar(self._say, total, done, self._job.waits)
         return Lines(self._say, total, done)
 
     def _tell(self, total: int | None) -> int:
@@ -443,7 +443,7 @@ class Lines:
         """
         click.echo(text, err=True)
 
-    def update(self, counts: Counter[Tally], waits: bool) -> None:
+    def update(self, counts: Counter[Tally]) -> None:
         """
         Tell how far it is, if it is time to.
         """
@@ -454,11 +454,13 @@ class Lines:
         number = sum(counts.values())
         rate = number / (now - self._began)
         done = self._done + number
-        text = self._say("bulk.line", done=done, rate=rate, **totals(counts))
+        rows = self._say("bulk.rows", done=done)
+        if self._total:
+            rows = self._say("bulk.rows_of", done=done, total=self._total)
+        text = self._say("bulk.line", rows=rows, rate=rate, **totals(counts))
         if self._total and rate:
-            left = max(self._total - done, 0)
-            text = self._say("bulk.of", total=self._total) + text
-            text += self._say("bulk.left", time=duration(left / rate))
+            left = max(self._total - done, 0) / rate
+            text += self._say("bulk.left", time=duration(left))
         self.note(text)
 
 

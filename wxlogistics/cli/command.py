@@ -73,6 +73,7 @@ class Command(click.Command):
         )
 
     def invoke(self, ctx: click.Context) -> Any:
+        self.terminal.command = ctx.command_path
         try:
             code = super().invoke(ctx)
             sys.stdout.flush()

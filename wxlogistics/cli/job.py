@@ -100,8 +100,6 @@ class Job:
         again: As given.
 
         stop: Why it ended early.
-
-        waits: Whether the calls wait, since WeChat wants a slower pace.
     """
 
     def __init__(
@@ -131,8 +129,10 @@ class Job:
         self._held: list[tuple[Row, ApiError]] = []
         self.stop: Stop | None = None
 
-    @property
     def waits(self) -> bool:
+        """
+        Whether the calls wait at the moment, since WeChat wants a slower pace.
+        """
         return self._clock() < self._resume_at
 
     def end(self, reason: str, error: WxLogisticsError | None = None) -> None:
@@ -229,7 +229,9 @@ class Job:
                     return [self._write_error(row, MAYBE_APPLIED, error)]
                 self._ledger.take_back(row.number)
                 attempts += 1
-                if attempts >= ATTEMPTS and self._answered_at > began and not is_over:
+                if is_over:
+                    return []
+                if attempts >= ATTEMPTS and self._answered_at > began:
                     return [self._write_error(row, FAILED, error)]
                 self._wait(min(2.0**attempts, 15.0))
             else:
@@ -241,7 +243,7 @@ class Job:
         """
         Wait while the pace is too fast; return False once the run has ended.
         """
-        while not self._ended.is_set() and self.waits:
+        while not self._ended.is_set() and self.waits():
             self._wait(self._resume_at - self._clock())
         return not self._ended.is_set()
 

@@ -202,7 +202,8 @@ class Reader:
         names = self._known(head)
         only_tokens = not any(names) and len(head) == 1
         if only_tokens and self._columns is QUERY:
-            names, self.ignored = ["waybill_token"], []
+            names = ["waybill_token"]
+            self.ignored.clear()
             records.push_back()
         else:
             self._check_names(names)
@@ -384,7 +385,8 @@ class _Lines:
                 if raw.startswith(_BOM):
                     self._encoding = "utf-8"
                     raw = raw[len(_BOM) :]
-            text = self._decoded(raw)
+            # Python 3.10 reads no CSV with a NUL in it.
+            text = self._decoded(raw).replace("\0", "\ufffd")
             if text.strip():
                 return _Line(number, text)
         raise StopIteration

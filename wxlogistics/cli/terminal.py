@@ -46,12 +46,15 @@ class Terminal:
         as_json: Whether a program reads what goes to stdout.
 
         base_urls: What --base-url gave.
+
+        command: The command that was called.
     """
 
     def __init__(self, say: Say, as_json: bool) -> None:
         self.say = say
         self.as_json = as_json
         self.base_urls: tuple[str, ...] = ()
+        self.command = "wxlogistics"
 
     def client(self) -> Client:
         """
@@ -75,11 +78,11 @@ class Terminal:
         is_utf8 = encoding.replace("-", "") == "utf8"
         click.echo(json.dumps(fields, ensure_ascii=not is_utf8, indent=2))
 
-    def fail(self, error: Exception, *, command: str = "wxlogistics") -> int:
+    def fail(self, error: Exception) -> int:
         """
         Say what failed on stderr, and to a program on stdout too; return the exit code.
         """
-        code, title, rows = explain(error, self.say, command)
+        code, title, rows = explain(error, self.say, self.command)
         if self.as_json:
             self.answer({"ok": False, "error": error_fields(error, title, rows)})
         complain(title, rows)
@@ -147,7 +150,7 @@ def explain(
             return WRONG_USE, say("wrong_use", problem=problem), rows
         return WRONG_USE, say("wrong_use", problem=argument_problem(error, say)), []
     assert isinstance(error, Problem)
-    rows = [("", say("see_help", command=command))] if command else []
+    rows = [("", say("see_help", command=command))]
     return WRONG_USE, say("wrong_use", problem=say.problem(error)), rows
 
 

@@ -6,12 +6,12 @@ import os
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any, Iterable, Iterator, Sequence
+from typing import Any, Callable, Iterable, Iterator, Sequence
 
 import click
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, Task
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from ..models import DeliveryInfo, Trace, WaybillStatus
@@ -165,7 +165,7 @@ class _Column(ProgressColumn):
 
     def __init__(self, say: Say) -> None:
         self._say = say
-        super().__init__()
+        super().__init__(Column(no_wrap=True))
 
 
 class _Count(_Column):
@@ -178,7 +178,7 @@ class _Count(_Column):
 
 class _Pace(_Column):
     def render(self, task: Task) -> Text:
-        if task.fields["waits"]:
+        if task.fields["waits"]():
             return Text(self._say("bulk.waits"), style="yellow")
         text = ""
         if task.speed:
@@ -212,7 +212,9 @@ class Bar:
     Progress in a terminal: a bar with rate, time left and counts, on stderr.
     """
 
-    def __init__(self, say: Say, total: int | None, done: int) -> None:
+    def __init__(
+        self, say: Say, total: int | None, done: int, waits: Callable[[], bool]
+    ) -> None:
         self._say = say
         self._done = done
         out = console(sys.stderr)
@@ -222,7 +224,7 @@ class Bar:
         columns.append(_Counts(say, in_words=out.width >= 90))
         self._progress = Progress(*columns, console=out, expand=True, transient=True)
         self._task = self._progress.add_task(
-            "", total=total, completed=done, counts=Counter(), waits=False
+            "", total=total, completed=done, counts=Counter(), waits=waits
         )
 
     def __enter__(self) -> Bar:
@@ -240,7 +242,7 @@ class Bar:
         """
         self._progress.console.print(text)
 
-    def update(self, counts: Counter[Tally], waits: bool) -> None:
+    def update(self, counts: Counter[Tally]) -> None:
         """
         Show how far it is.
         """
@@ -248,7 +250,6 @@ class Bar:
             self._task,
             completed=self._done + sum(counts.values()),
             counts=counts.copy(),
-            waits=waits,
         )
 
 

@@ -1,0 +1,140 @@
+"""kill -9 at random moments, and then going on: no row is lost and none done twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from clitools import ran
+
+from wxlogistics.sandbox import Sandbox
+
+KILLS = 20
+ROWS = 1500
+
+#: Seconds that a call takes; with 4 workers a run comes to some 300 rows a second.
+DELAY = 0.012
+
+
+def openid(number: int) -> str:
+    return f"o{number:027d}"
+
+
+#: Forks a process for each command line that it reads, since starting Python twenty
+#: times takes longer than all the rest. Tells the number of each, and when it is dead.
+NURSERY = """
+import json, os, sys
+import wxlogistics.cli.bulk
+from wxlogistics.__main__ import main
+
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os._exit(main(json.loads(line)))
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+def kill_and_go_on(out: Path, *argv: str) -> tuple[list[dict[str, Any]], int]:
+    """
+    Start *argv* and kill it, twenty times, then let it come to its end.
+
+    Returns:
+        The results, and how many runs had begun to write when they were killed.
+    """
+    moments = random.Random(20261124)
+    cut_short = 0
+    command = ["bulk", *argv, "--workers", "4", "--out", str(out)]
+    with subprocess.Popen(
+        [sys.executable, "-c", NURSERY],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as nursery:
+        assert nursery.stdin and nursery.stdout
+        for _ in range(KILLS):
+            before = out.stat().st_size if out.exists() else 0
+            nursery.stdin.write(json.dumps(command) + "\n")
+            nursery.stdin.flush()
+            child = int(nursery.stdout.readline())
+            if moments.random() < 0.8:
+                # From its first result on; else at any moment from its start on.
+                deadline = time.monotonic() + 10
+                while not out.exists() or out.stat().st_size == before:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.001)
+            time.sleep(moments.uniform(0, 0.2))
+            os.kill(child, signal.SIGKILL)
+            assert -signal.SIGKILL == int(nursery.stdout.readline())
+            cut_short += out.exists() and out.stat().st_size > before
+        nursery.stdin.close()
+    last = ran(*command, "--json")
+
+    assert json.loads(last.out)["complete"], last.err
+    text = out.read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()], cut_short
+
+
+class TestKill:
+    def test_query__every_row_once(self, wechat: Sandbox) -> None:
+        """
+        The union of all runs' results is the input, exactly.
+        """
+        wechat.fail("query_trace", delay=DELAY, times=None)
+        out = Path("out.jsonl")
+        tokens = [f"T{number:05d}" for number in range(1, ROWS + 1)]
+        Path("tokens.csv").write_text("\n".join(tokens))
+
+        results, cut_short = kill_and_go_on(out, "query", "tokens.csv")
+
+        assert cut_short > 10
+        assert tokens == [
+            result["id"] for result in sorted(results, key=lambda each: each["row"])
+        ]
+        assert list(range(1, ROWS + 1)) == sorted(result["row"] for result in results)
+
+    def test_trace__every_row_once_and_sent_once(self, wechat: Sandbox) -> None:
+        """
+        So it is for registrations; and each was sent once at most: those that were
+        under way at a kill are marked, and not repeated.
+        """
+        wechat.fail("trace_waybill", delay=DELAY, times=None)
+        out = Path("out.jsonl")
+        rows = "".join(
+            f"{openid(n)},SF{n},13800138000,tea,www.qq.com\n"
+            for n in range(1, ROWS + 1)
+        )
+        Path("orders.csv").write_text(
+            f"openid,waybill_id,receiver_phone,goods_name,goods_img_url\n{rows}"
+        )
+
+        results, cut_short = kill_and_go_on(out, "trace", "orders.csv")
+        sent = Counter(
+            call.payload["waybill_id"]
+            for call in wechat.calls
+            if call.endpoint == "trace_waybill"
+        )
+        marked = {each["id"] for each in results if each["outcome"] == "maybe_applied"}
+        told = {each["id"] for each in results if each["outcome"] == "ok"}
+
+        assert cut_short > 10
+        assert [f"SF{n}" for n in range(1, ROWS + 1)] == [
+            each["id"] for each in sorted(results, key=lambda each: each["row"])
+        ]
+        # Never twice; and what is not told of one way or the other was never sent.
+        assert {1} == set(sent.values())
+        assert told | marked == {f"SF{n}" for n in range(1, ROWS + 1)}
+        assert told <= set(sent) <= told | marked
+        assert 0 < len(marked) <= 4 * KILLS
+        assert not Path("out.jsonl.journal").exists()
