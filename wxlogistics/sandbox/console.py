@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 import secrets
-from http.cookies import CookieError, SimpleCookie
 from importlib import resources
 from typing import Any, Callable, Collection, Mapping
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -147,12 +147,9 @@ def _base_url(headers: Mapping[str, str]) -> str:
 
 
 def _language(headers: Mapping[str, str]) -> str:
-    try:
-        cookie = SimpleCookie(headers.get("cookie", "")).get(_COOKIE)
-    except CookieError:
-        cookie = None
-    if cookie is not None and cookie.value in texts.LANGUAGES:
-        return cookie.value
+    chosen = re.search(rf"\b{_COOKIE}=(\w+)", headers.get("cookie", ""))
+    if chosen and chosen[1] in texts.LANGUAGES:
+        return chosen[1]
     return texts.choose(headers.get("accept-language", ""))
 
 

@@ -132,18 +132,6 @@ class Visit:
         both = MEANINGS.get(errcode)
         return "" if both is None else both[self.language == "en"]
 
-    def hide(self, text: str) -> str:
-        """
-        *text* without any AppSecret, unless the visitor asked for it.
-        """
-        if self.shows_secret:
-            return text
-        tokens = self.sandbox.world.tokens
-        for app in [*tokens.apps.values(), *tokens.components.values()]:
-            if len(app.secret) >= _SHORTEST_SECRET:
-                text = text.replace(app.secret, _MASK)
-        return text
-
 
 @attrs.frozen
 class Pager:
@@ -226,7 +214,13 @@ def _without_secret(visit: Visit, value: Any) -> Any:
         }
     if isinstance(value, list):
         return [_without_secret(visit, item) for item in value]
-    return visit.hide(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    tokens = visit.sandbox.world.tokens
+    for app in [*tokens.apps.values(), *tokens.components.values()]:
+        if len(app.secret) >= _SHORTEST_SECRET:
+            value = value.replace(app.secret, _MASK)
+    return value
 
 
 # The first visit

@@ -209,7 +209,7 @@ document.addEventListener("submit", async (event) => {
       headers: { Accept: "text/html" },
     });
     const text = await response.text();
-    const here = response.redirected && response.url !== location.href;
+    const here = response.redirected && response.url !== location.href.split("#")[0];
     if (here) history.pushState(null, "", response.url);
     take(text);
     if (response.ok) {

@@ -1,0 +1,785 @@
+"""The console in a real browser: Debian's chromium, driven through Playwright.
+
+Screenshots of every page are left under build/screenshots/.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import attrs
+import pytest
+from conftest import EXAMPLE, NOON, OPENID, WAYBILL_ID, with_settings
+
+from wxlogistics import (
+    AccessTokenError,
+    Client,
+    GoodsDetail,
+    GoodsInfo,
+    StableToken,
+    WaybillNotFoundError,
+    WaybillStatus,
+)
+from wxlogistics.sandbox import Clock, Sandbox
+
+BUILD = Path(__file__).parents[2] / "build"
+SCREENSHOTS = BUILD / "screenshots"
+
+CHROMIUM = "/usr/bin/chromium"
+
+OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+EVIL = '<script>document.title = "bad"</script>'
+TURNED = "\u202eشحنة عاجلة\u202d gift"
+
+#: Milliseconds until something must have happened.
+PATIENCE = 5000
+
+
+def missing(reason: str) -> Any:
+    """
+    Skip the test, or fail where everything must be there.
+    """
+    if os.environ.get("WXLOGISTICS_REQUIRE_SERVERS") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """
+    A browser for all tests here.
+    """
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("there is no Playwright; it comes with: pip install playwright")
+    if not os.path.exists(CHROMIUM):
+        missing(
+            "there is no chromium; on Debian it comes with: apt-get install "
+            "--no-install-recommends chromium fonts-noto-cjk"
+        )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """
+    The source of axe-core, fetched once.
+    """
+    folder = BUILD / "axe"
+    source = folder / "node_modules" / "axe-core" / "axe.min.js"
+    if not source.exists():
+        npm = shutil.which("npm")
+        if npm is None:
+            missing(
+                "there is no npm to fetch axe-core with; on Debian it comes with: "
+                "apt-get install --no-install-recommends npm"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(
+            [str(npm), "install", "--no-audit", "--no-fund"]
+            + ["--prefix", str(folder), "axe-core@4"],
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode != 0:
+            missing(f"npm does not fetch axe-core: {done.stderr[-300:]}")
+    return source.read_text("utf-8")
+
+
+@attrs.define(slots=False)
+class Desk:
+    """
+    A served sandbox, a client of its, and pages that look at it.
+    """
+
+    sandbox: Sandbox
+    url: str
+    chromium: Any
+    client: Client
+    contexts: list[Any] = attrs.field(factory=list)
+    problems: list[str] = attrs.field(factory=list)
+
+    def open(
+        self,
+        path: str = "/",
+        *,
+        language: str = "en-GB",
+        theme: str = "light",
+        width: int = 1280,
+        **options: Any,
+    ) -> Any:
+        """
+        A new page, in a browser of its own as to cookies.
+
+        Whatever it asks from elsewhere, and any error in its console, is a problem.
+        """
+        context = self.chromium.new_context(
+            locale=language,
+            color_scheme=theme,
+            viewport={"width": width, "height": 800},
+            **options,
+        )
+        context.set_default_timeout(PATIENCE)
+        self.contexts.append(context)
+        page = context.new_page()
+        page.on("request", self.watch)
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("dialog", lambda dialog: self.problems.append(dialog.message))
+        page.on("console", self.hear)
+        page.goto(self.url + path)
+        page.locator("#live.on").wait_for()
+        # Lost by a reload.
+        page.evaluate("window.stayed = true")
+        return page
+
+    def watch(self, request: Any) -> None:
+        if not request.url.startswith(self.url + "/"):
+            self.problems.append(f"asks for {request.url}")
+
+    def hear(self, message: Any) -> None:
+        # A refused form is answered with 400, which the browser remarks on.
+        if message.type == "error" and "400" not in message.text:
+            self.problems.append(message.text)
+
+    def register(self, waybill_id: str = WAYBILL_ID, **changes: Any) -> str:
+        """
+        Register the document's example, with *changes*, through the client.
+        """
+        goods = GoodsInfo([GoodsDetail("测试名字", "www.qq.com")])
+        fields = {**EXAMPLE, "goods_info": goods, "waybill_id": waybill_id, **changes}
+        return self.client.trace_waybill(**fields)
+
+
+@pytest.fixture
+def desk(sandbox: Sandbox, chromium: Any) -> Iterator[Desk]:
+    with sandbox.serve() as server:
+        token = StableToken(sandbox.appid, sandbox.secret, base_url=server.url)
+        with Client(token, base_url=server.url) as client:
+            desk = Desk(sandbox, server.url, chromium, client)
+            yield desk
+            for context in desk.contexts:
+                context.close()
+    assert [] == desk.problems
+
+
+def stayed(page: Any) -> bool:
+    """
+    Whether the page was never loaded anew.
+    """
+    return bool(page.evaluate("window.stayed === true"))
+
+
+class TestParcel:
+    """
+    See the parcel move.
+    """
+
+    def test_whole_way(self, desk: Desk) -> None:
+        """
+        A registration appears by itself; "next step" moves it until it is signed, and
+        the client sees it move.
+        """
+        page = desk.open()
+        assert page.get_by_text("Connect a program").is_visible()
+
+        token = desk.register()
+
+        row = page.locator(f'tr[data-key="{WAYBILL_ID}"]')
+        row.wait_for()
+        assert "Not collected" in row.inner_text()
+        assert stayed(page)
+
+        row.get_by_role("link").click()
+        page.locator("#live.on").wait_for()
+        page.evaluate("window.stayed = true")
+        seen = []
+        for status in ("Collected", "In transit", "Out for delivery", "Signed"):
+            page.get_by_role("button", name=f"Next step: {status}", exact=True).click()
+            page.locator("#status", has_text=status).wait_for()
+            seen.append(desk.client.query_trace(token).status)
+        assert page.locator("#next").is_disabled()
+        assert page.locator("#track li").count() == 4
+        assert stayed(page)
+        assert [1, 2, 3, 4] == seen
+
+    def test_other_moves(self, desk: Desk) -> None:
+        """
+        Exception with the carrier's words, signing, another status, and time.
+        """
+        token = desk.register()
+        page = desk.open(f"/console/waybill?id={WAYBILL_ID}")
+
+        page.get_by_role("button", name="+6 h").click()
+        page.locator("#status", has_text="In transit").wait_for()
+        page.get_by_label("What the carrier says").fill("地址不详")
+        page.get_by_role("button", name="Raise an exception").click()
+        page.locator("#track li", has_text="地址不详").wait_for()
+        assert WaybillStatus.EXCEPTION is desk.client.query_trace(token).status
+        assert "" == page.get_by_label("What the carrier says").input_value()
+
+        page.get_by_label("Another status").select_option("6")
+        page.get_by_role("button", name="Set").click()
+        page.locator("#status", has_text="Signed by proxy").wait_for()
+        page.get_by_role("button", name="Sign", exact=True).click()
+        page.get_by_text("已签收", exact=True).wait_for()
+
+        page.get_by_label("Hours").fill("soon")
+        page.get_by_role("button", name="Go").click()
+        page.get_by_role("alert").wait_for()
+        assert "a number is expected: soon" in page.get_by_role("alert").inner_text()
+        assert stayed(page)
+
+    def test_others_move_it(self, desk: Desk) -> None:
+        """
+        What a program or another page does is seen at once, in the list as well.
+        """
+        desk.register()
+        listed = desk.open()
+        page = desk.open(f"/console/waybill?id={WAYBILL_ID}", language="zh-CN")
+
+        desk.sandbox.move(WAYBILL_ID, WaybillStatus.SIGNED)
+
+        page.locator("#status", has_text="已签收").wait_for()
+        listed.locator("tr", has_text="Signed").wait_for()
+        assert stayed(page) and stayed(listed)
+
+    def test_clock_moves_it(self, desk: Desk) -> None:
+        """
+        So is what the clock alone does.
+        """
+        desk.register()
+        page = desk.open()
+
+        # An hour in some three seconds.
+        desk.sandbox.clock.set(NOON, 1200)
+
+        page.locator("tr", has_text="Collected").get_by_text("已揽件").wait_for()
+        assert stayed(page)
+
+    def test_example(self, desk: Desk) -> None:
+        """
+        The button of the first visit leads to the document's example.
+        """
+        page = desk.open(language="zh-CN")
+
+        page.get_by_role("button", name="登记文档示例").click()
+
+        page.locator("#waybill-id", has_text=WAYBILL_ID).wait_for()
+        assert page.url.endswith(f"/console/waybill?id={WAYBILL_ID}")
+        assert OPENID in page.inner_text("main")
+        page.go_back()
+        page.locator(f'tr[data-key="{WAYBILL_ID}"]').wait_for()
+
+    def test_search(self, desk: Desk) -> None:
+        """
+        The list is narrowed as one types, and stays so when something happens.
+        """
+        for number in range(3):
+            desk.register(f"SF{number}")
+        page = desk.open()
+
+        page.get_by_role("searchbox").fill("sf2")
+        page.locator("#found", has_text="1 of 3 waybills").wait_for()
+        desk.register("SF22")
+
+        page.locator("#found", has_text="2 of 4 waybills").wait_for()
+        assert "sf2" == page.get_by_role("searchbox").input_value()
+        assert page.url.endswith("/?q=sf2")
+        assert stayed(page)
+
+    def test_pictures(self, desk: Desk) -> None:
+        """
+        Pictures are asked for only after a click, and are not told who asks.
+        """
+        desk.register()
+        page = desk.open(f"/console/waybill?id={WAYBILL_ID}")
+        asked: list[dict[str, str]] = []
+
+        def picture(route: Any) -> None:
+            asked.append(route.request.headers)
+            route.fulfill(
+                content_type="image/svg+xml",
+                body='<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
+            )
+
+        page.context.route("http://www.qq.com/**", picture)
+        page.wait_for_timeout(300)
+        assert [] == asked == desk.problems
+
+        page.get_by_role("link", name="Picture 1").click()
+
+        page.locator(".picture img").wait_for()
+        page.wait_for_load_state("load")
+        assert 9 == page.evaluate("document.querySelector('.picture img').naturalWidth")
+        assert 1 == len(asked)
+        assert "referer" not in asked[0]
+        assert ["asks for http://www.qq.com/"] == desk.problems
+        desk.problems.clear()
+
+
+class TestCalls:
+    """
+    See the calls.
+    """
+
+    def test_live(self, desk: Desk) -> None:
+        """
+        A call appears without a reload, and its page has all of it.
+        """
+        page = desk.open("/console/calls")
+        assert "No call yet." in page.inner_text("main")
+
+        with pytest.raises(Exception) as caught:
+            desk.client.query_trace("made up")
+
+        row = page.locator("tr", has_text="9300507")
+        row.wait_for()
+        assert caught.value.rid in row.inner_text()  # type: ignore[attr-defined]
+        assert stayed(page)
+        row.get_by_role("link").click()
+        page.locator("#request").wait_for()
+        assert '"waybill_token": "made up"' in page.inner_text("#request")
+        assert "9300507" in page.inner_text("#reply")
+
+    def test_copy(self, desk: Desk) -> None:
+        """
+        curl and Python go to the clipboard, with the AppSecret that the page hides.
+        """
+        desk.register()
+        page = desk.open(
+            "/console/call?number=1", permissions=["clipboard-read", "clipboard-write"]
+        )
+        secret = desk.sandbox.secret
+        assert secret not in page.content()
+
+        copied = []
+        for name in ("Copy curl", "Copy Python"):
+            page.get_by_role("button", name=name).click()
+            page.locator("#toast.on", has_text="Copied.").wait_for()
+            copied.append(page.evaluate("navigator.clipboard.readText()"))
+            page.evaluate("document.getElementById('toast').classList.remove('on')")
+
+        assert copied[0].startswith(f"curl {desk.url}/cgi-bin/stable_token")
+        assert secret in copied[0]
+        assert copied[1].startswith("import requests")
+        assert secret in copied[1]
+        assert secret not in page.content()
+        page.get_by_role("link", name="Show the AppSecret").click()
+        page.locator("#request", has_text=secret).wait_for()
+
+    def test_copy__without_clipboard(self, desk: Desk) -> None:
+        """
+        Where the browser lends no clipboard the old way is gone.
+        """
+        page = desk.open(permissions=["clipboard-read"])
+        page.evaluate(
+            "Object.defineProperty(navigator, 'clipboard', {value: undefined})"
+        )
+
+        page.locator("button[data-copy=start-curl]").click()
+
+        page.locator("#toast.on", has_text="Copied.").wait_for()
+
+
+class TestFaults:
+    """
+    Let calls go wrong.
+    """
+
+    def test_fault(self, desk: Desk) -> None:
+        """
+        The errcode's meaning stands beside it; the next call raises its exception,
+        and the fault is gone from the page by itself.
+        """
+        token = desk.register()
+        page = desk.open("/console/faults")
+
+        page.get_by_label("Endpoint").select_option("query_trace")
+        page.get_by_label("errcode", exact=True).fill("931023")
+        page.locator("#meaning", has_text="no such waybill, or no route yet").wait_for()
+        page.get_by_role("button", name="Put in force").click()
+        page.locator("#faults li", has_text="931023").wait_for()
+        assert "" == page.get_by_label("errcode", exact=True).input_value()
+
+        with pytest.raises(WaybillNotFoundError):
+            desk.client.query_trace(token)
+
+        page.get_by_text("No fault is in force.").wait_for()
+        assert WAYBILL_ID == desk.client.query_trace(token).waybill_id
+        assert stayed(page)
+
+    def test_take_back(self, desk: Desk) -> None:
+        """
+        One that would last is taken back.
+        """
+        token = desk.register()
+        page = desk.open("/console/faults")
+        page.get_by_label("errcode", exact=True).fill("40014")
+        page.get_by_label("Times").fill("")
+        page.get_by_role("button", name="Put in force").click()
+        page.locator("#faults li", has_text="until taken back").wait_for()
+        with Client("a token", base_url=desk.url) as client:
+            with pytest.raises(AccessTokenError):
+                client.query_trace(token)
+
+        page.get_by_role("button", name="Take back").click()
+
+        page.get_by_text("No fault is in force.").wait_for()
+        assert WAYBILL_ID == desk.client.query_trace(token).waybill_id
+
+    def test_problem(self, desk: Desk) -> None:
+        """
+        A mistake is told, nothing typed is lost, and it can be mended.
+        """
+        page = desk.open("/console/faults", language="zh-CN")
+        page.get_by_label("错误码", exact=True).fill("0")
+        page.get_by_label("次数").fill("3")
+
+        page.get_by_role("button", name="生效", exact=True).click()
+
+        page.get_by_role("alert").wait_for()
+        assert "错误码是 0 以外的整数" in page.get_by_role("alert").inner_text()
+        assert "3" == page.get_by_label("次数").input_value()
+        page.get_by_label("错误码", exact=True).fill("-1")
+        page.get_by_role("button", name="生效", exact=True).click()
+        page.locator("#faults li", has_text="系统错误").wait_for()
+        assert 0 == page.get_by_role("alert").count()
+        assert stayed(page)
+
+    def test_typing_is_kept(self, desk: Desk) -> None:
+        """
+        What happens meanwhile takes nothing out of a half-filled form.
+        """
+        page = desk.open("/console/faults")
+        page.get_by_text("More", exact=True).click()
+        page.get_by_label("Only for this waybill").fill("SF1")
+        page.get_by_label("errcode", exact=True).fill("9300")
+
+        desk.sandbox.fail("query_trace", errcode=-1)
+
+        page.locator("#faults li", has_text="WeChat is busy").wait_for()
+        assert "SF1" == page.get_by_label("Only for this waybill").input_value()
+        assert "9300" == page.get_by_label("errcode", exact=True).input_value()
+        assert page.get_by_label("errcode", exact=True).evaluate(
+            "element => element === document.activeElement"
+        )
+
+
+class TestTokens:
+    """
+    Tokens and quotas.
+    """
+
+    def test_revoke(self, desk: Desk) -> None:
+        """
+        A token is revoked; the client's next call fetches another.
+        """
+        token = desk.register()
+        page = desk.open("/console/tokens")
+        assert 1 == page.locator("#tokens tbody tr").count()
+
+        page.get_by_role("button", name="Revoke this token").click()
+        page.locator("#tokens .chip", has_text="revoked").wait_for()
+        desk.client.query_trace(token)
+
+        page.locator("#tokens tbody tr:nth-child(2)").wait_for()
+        errcodes = [call.errcode for call in desk.sandbox.calls[-3:]]
+        assert [40001, 0, 0] == errcodes
+        assert stayed(page)
+
+    def test_quota(self, desk: Desk) -> None:
+        """
+        A bar grows with each call.
+        """
+        token = desk.register()
+        page = desk.open("/console/tokens")
+        bar = page.locator("#user-quotas progress")
+        assert ("1", "100") == (bar.get_attribute("value"), bar.get_attribute("max"))
+
+        desk.client.query_trace(token)
+
+        page.get_by_text("2 of 100", exact=True).wait_for()
+        assert "2" == bar.get_attribute("value")
+
+    def test_life(self, desk: Desk) -> None:
+        """
+        The remaining life runs down with the sandbox's clock.
+        """
+        desk.sandbox.access_token()
+        page = desk.open("/console/tokens")
+        life = page.locator("span[data-ends]")
+        assert "2:00:00" == life.inner_text()
+
+        desk.sandbox.clock.set(NOON + 3600, 60)
+
+        page.locator("span[data-ends]", has_text=re.compile("^0:5[0-8]")).wait_for()
+
+    def test_secret(self, desk: Desk) -> None:
+        """
+        The AppSecret is shown after a click.
+        """
+        page = desk.open("/console/tokens")
+        assert desk.sandbox.secret not in page.content()
+
+        page.get_by_role("link", name="Show the AppSecret").click()
+
+        page.locator("#apps-table", has_text=desk.sandbox.secret).wait_for()
+
+
+class TestFrame:
+    """
+    What all pages share.
+    """
+
+    def test_hostile_texts(self, desk: Desk) -> None:
+        """
+        A script stays text, and text from right to left stays in its place.
+        """
+        goods = GoodsInfo([GoodsDetail(EVIL, "www.qq.com"), GoodsDetail(TURNED, "")])
+        page = desk.open()
+        desk.register("SF<b>1", goods_info=goods)
+        desk.register("SF2", goods_info=GoodsInfo([GoodsDetail(TURNED, "")]))
+
+        page.locator("tr", has_text=EVIL).wait_for()
+        cells = page.locator("#waybills tbody tr:first-child > *").all()
+        lefts = [cell.bounding_box()["x"] for cell in cells]
+        assert lefts == sorted(lefts)
+        desk.sandbox.move("SF<b>1", 5, message=EVIL + TURNED)
+        for path in ("/console/waybill?id=SF%3Cb%3E1", "/console/call?number=2"):
+            page.goto(desk.url + path)
+            page.locator("#live.on").wait_for()
+            assert EVIL in page.inner_text("main").replace('\\"', '"')
+            assert 1 == page.locator("script").count()
+            assert "bad" != page.title()
+
+    def test_language(self, desk: Desk) -> None:
+        """
+        The switch changes the language, and it stays changed.
+        """
+        page = desk.open("/console/faults?waybill_id=SF1")
+
+        page.get_by_role("button", name="中文").click()
+
+        page.get_by_role("heading", name="故障", level=1).wait_for()
+        assert page.url.endswith("/console/faults?waybill_id=SF1")
+        page.goto(desk.url)
+        page.get_by_role("heading", name="运单", level=1).wait_for()
+
+    def test_keyboard(self, desk: Desk) -> None:
+        """
+        Without a mouse: past the navigation, and the parcel one step on.
+        """
+        desk.register()
+        page = desk.open(f"/console/waybill?id={WAYBILL_ID}")
+
+        page.keyboard.press("Tab")
+        assert "Skip to the content" == page.evaluate(
+            "document.activeElement.textContent"
+        )
+        page.keyboard.press("Enter")
+        for _ in range(20):
+            page.keyboard.press("Tab")
+            if "next" == page.evaluate("document.activeElement.id"):
+                break
+        page.keyboard.press("Enter")
+        page.locator("#status", has_text="Collected").wait_for()
+        # The focus is where it was, for the next step.
+        assert "next" == page.evaluate("document.activeElement.id")
+        page.keyboard.press("Enter")
+        page.locator("#status", has_text="In transit").wait_for()
+
+    def test_without_javascript(self, desk: Desk) -> None:
+        """
+        Without JavaScript the forms still work.
+        """
+        token = desk.register()
+        context = desk.chromium.new_context(java_script_enabled=False, locale="en")
+        desk.contexts.append(context)
+        page = context.new_page()
+        page.goto(f"{desk.url}/console/waybill?id={WAYBILL_ID}")
+
+        page.get_by_role("button", name="Next step").click()
+
+        page.locator("#status", has_text="Collected").wait_for()
+        assert WaybillStatus.COLLECTED is desk.client.query_trace(token).status
+
+    def test_server_goes_and_comes(self, desk: Desk) -> None:
+        """
+        When the server has gone the page says so; when it is back, it goes on.
+        """
+        other = Sandbox(clock=Clock(NOON, speed=0))
+        server = other.serve()
+        port = int(server.url.rpartition(":")[2])
+        visitor = Desk(other, server.url, desk.chromium, desk.client, desk.contexts)
+        page = visitor.open()
+
+        server.close()
+        page.locator("#live", has_text="Not connected").wait_for()
+        other.add_waybill("SF1")
+        with other.serve(port=port):
+            page.locator('tr[data-key="SF1"]').wait_for(timeout=15000)
+            page.locator("#live.on").wait_for()
+            assert stayed(page)
+            page.close()
+
+    @with_settings(user_daily_limit=10**6)
+    def test_under_load(self, desk: Desk) -> None:
+        """
+        A thousand calls later the open page shows the last, having asked but seldom.
+        """
+        token = desk.register()
+        page = desk.open("/console/calls")
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+
+        for _ in range(1000):
+            desk.client.query_trace(token)
+
+        page.locator('tr[data-key="1002"]').wait_for()
+        assert stayed(page)
+        assert len(asked) < 40
+
+
+def furnish(sandbox: Sandbox, url: str) -> None:
+    """
+    Fill a sandbox with what the pages can show.
+    """
+    goods = [
+        ("手工陶瓷咖啡杯 米白色 350ml 礼盒装", "https://img.example/cup.png"),
+        ("夏季纯棉短袖 T 恤", "www.qq.com"),
+        (EVIL, ""),
+        (TURNED, "www.qq.com"),
+    ]
+    carriers = ["SF", "YTO", "JD", "ZTO"]
+    token = StableToken(sandbox.appid, sandbox.secret, base_url=url)
+    with Client(token, base_url=url) as client:
+        tokens = []
+        for number in range(30):
+            name, picture = goods[number % 4]
+            details = [GoodsDetail(name, picture), GoodsDetail("赠品:贺卡", "")]
+            tokens.append(
+                client.trace_waybill(
+                    openid=sandbox.add_user() if number % 3 == 0 else OPENID,
+                    waybill_id=f"{carriers[number % 4]}{7_318_245_500 + number * 37}",
+                    receiver_phone="13800138000",
+                    goods_info=GoodsInfo(details[: 1 + number % 2]),
+                )
+            )
+        parcels = list(sandbox.world.parcels)
+        for number, status in enumerate((1, 2, 3, 4, 5, 6), start=22):
+            sandbox.move(parcels[number], status)
+        client.follow_waybill(
+            openid=OPENID,
+            waybill_id=parcels[29],
+            receiver_phone="13800138000",
+            goods_info=GoodsInfo([GoodsDetail("消息组件里的商品", "www.qq.com")]),
+        )
+        sandbox.clock.tick(minutes=90)
+        client.update_waybill_goods(
+            tokens[29], GoodsInfo([GoodsDetail(*each) for each in goods[:3]])
+        )
+        for waybill_token in tokens[:4]:
+            client.query_trace(waybill_token)
+        with pytest.raises(Exception):
+            client.query_trace("made up")
+    sandbox.fail("query_trace", errcode=931023, times=3)
+    sandbox.fail("*", status=502, delay=2.5, times=None, waybill_id=parcels[0])
+    component = sandbox.add_component()
+    sandbox.component_access_token(component.appid)
+    sandbox.revoke_tokens(sandbox.appid)
+    sandbox.access_token()
+    sandbox.clock.tick(minutes=30)
+
+
+#: What each page is called in build/screenshots, and where it is.
+PAGES: dict[str, Callable[[Sandbox], str]] = {
+    "waybills": lambda sandbox: "/",
+    "waybill": lambda sandbox: f"/console/waybill?id={list(sandbox.world.parcels)[-1]}",
+    "calls": lambda sandbox: "/console/calls",
+    "call": lambda sandbox: f"/console/call?number={sandbox.world.call_count}",
+    "call-secret": lambda sandbox: "/console/call?number=1",
+    "faults": lambda sandbox: "/console/faults",
+    "tokens": lambda sandbox: "/console/tokens",
+    "missing": lambda sandbox: "/console/waybill?id=SF1",
+}
+
+
+class TestLooks:
+    """
+    What every page must be, in both languages and themes, at a desk and on a phone.
+    """
+
+    def check(self, page: Any, axe: str, name: str) -> list[str]:
+        """
+        Take a picture, and tell what is wrong with the page.
+        """
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        for details in page.locator("details").all():
+            details.evaluate("element => { element.open = true }")
+        problems = [
+            f"{name}: {violation['id']}: {node['html'][:200]} {node['failureSummary']}"
+            for violation in page.evaluate(
+                f"async () => {{ {axe}; return (await axe.run({{resultTypes: ['violations']}})).violations }}"
+            )
+            for node in violation["nodes"]
+        ]
+        for details in page.locator("details").all():
+            details.evaluate("element => { element.open = false }")
+        page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            problems.append(f"{name}: is wider than the window")
+        return problems
+
+    @pytest.mark.parametrize(
+        ("language", "theme", "width"),
+        [
+            ("zh-CN", "light", 1280),
+            ("zh-CN", "dark", 1280),
+            ("en-GB", "light", 1280),
+            ("en-GB", "dark", 1280),
+            ("zh-CN", "light", 390),
+            ("en-GB", "dark", 390),
+        ],
+    )
+    def test_pages(
+        self,
+        desk: Desk,
+        axe: str,
+        language: str,
+        theme: str,
+        width: int,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """
+        axe-core finds nothing, and nothing is wider than the window.
+        """
+        monkeypatch.setattr("wxlogistics.sandbox.pages._ROWS", 12)
+        page = desk.open(language=language, theme=theme, width=width)
+        suffix = f"{language[:2]}-{theme}" + ("-phone" if width < 500 else "")
+        problems = self.check(page, axe, f"first-visit-{suffix}")
+        furnish(desk.sandbox, desk.url)
+        for name, path in PAGES.items():
+            page.goto(desk.url + path(desk.sandbox))
+            page.locator("#live.on").wait_for()
+            problems += self.check(page, axe, f"{name}-{suffix}")
+        desk.problems[:] = [each for each in desk.problems if "404" not in each]
+
+        assert "" == "\n".join(problems)
