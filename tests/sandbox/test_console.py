@@ -706,7 +706,7 @@ class TestWaybill:
         """
         register(sandbox)
         fields = {
-            "id": WAYBILL_ID,
+            "waybill_id": WAYBILL_ID,
             "status": "next",
             "back": f"/console/waybill?id={WAYBILL_ID}",
         }
@@ -726,17 +726,17 @@ class TestWaybill:
         """
         register(sandbox)
         browser.press(
-            "move", {"id": WAYBILL_ID, "status": "5", "message": " 地址不详 "}
+            "move", {"waybill_id": WAYBILL_ID, "status": "5", "message": " 地址不详 "}
         )
         page = browser.read(f"/console/waybill?id={WAYBILL_ID}")
         assert "地址不详" in page
         assert "Next step: Out for delivery" in page
 
-        browser.press("move", {"id": WAYBILL_ID, "status": "77"})
+        browser.press("move", {"waybill_id": WAYBILL_ID, "status": "77"})
         page = browser.read(f"/console/waybill?id={WAYBILL_ID}")
         assert "Unknown status 77" in page
 
-        browser.press("move", {"id": WAYBILL_ID})
+        browser.press("move", {"waybill_id": WAYBILL_ID})
         assert 0 == sandbox.world.parcels[WAYBILL_ID].status(NOON)
 
     def test_move__problem(self, sandbox: Sandbox, browser: Browser) -> None:
@@ -748,7 +748,7 @@ class TestWaybill:
         response = browser.press(
             "move",
             {
-                "id": WAYBILL_ID,
+                "waybill_id": WAYBILL_ID,
                 "status": "四",
                 "message": "说明",
                 "back": f"/console/waybill?id={WAYBILL_ID}",
@@ -764,7 +764,7 @@ class TestWaybill:
         """
         A waybill that is not there cannot be moved.
         """
-        response = browser.press("move", {"id": "SF1", "status": status})
+        response = browser.press("move", {"waybill_id": "SF1", "status": status})
 
         assert response.status_code in (400, 404)
         assert "waybill" in response.text

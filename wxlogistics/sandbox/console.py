@@ -330,7 +330,7 @@ def _waybill(waybill_id: str) -> str:
 
 
 def _move(visit: Visit) -> str:
-    waybill_id = visit.typed.get("id", "")
+    waybill_id = visit.typed.get("waybill_id", "")
     if visit.typed.get("status") == "next":
         status = pages.following(visit, waybill_id)
         if status is None:

@@ -30,7 +30,7 @@ function morph(old, fresh) {
       match = keyed.get(key) ?? null;
       keyed.delete(key);
       if (match && match.nodeName !== node.nodeName) match = null;
-    } else if (at && at.nodeName === node.nodeName && at.dataset?.key === undefined && at.id === node.id) {
+    } else if (at && at.nodeName === node.nodeName && at.dataset?.key === undefined && idOf(at) === idOf(node)) {
       match = at;
     }
     if (!match) {
@@ -51,6 +51,11 @@ function morph(old, fresh) {
   }
 }
 
+// Not .id, which in a form is its field of that name.
+function idOf(node) {
+  return node.nodeType === Node.ELEMENT_NODE ? node.getAttribute("id") : null;
+}
+
 function keeps(element, name) {
   if (name === "open") return element.nodeName === "DETAILS";
   if (!OWN.has(name)) return false;
@@ -60,9 +65,12 @@ function keeps(element, name) {
 
 const parser = new DOMParser();
 
-function take(text) {
+function take(text, told) {
   const fresh = parser.parseFromString(text, "text/html");
   if (!fresh.body.dataset.version) throw new Error("not a page of the console");
+  // What was wrong with a form stays until the next is sent.
+  const problem = told && document.getElementById("problem");
+  if (problem) fresh.getElementById("content").prepend(problem.cloneNode(true));
   const live = document.getElementById("live");
   const state = live && { on: live.classList.contains("on"), text: live.textContent };
   document.title = fresh.title;
@@ -87,7 +95,7 @@ async function ask(url) {
   try {
     const response = await fetch(url, { signal: mine.signal, headers: { Accept: "text/html" } });
     const text = await response.text();
-    if (mine === asking) take(text);
+    if (mine === asking) take(text, url === location.href);
   } catch (error) {
     if (error.name !== "AbortError") tellLive(false);
   } finally {
@@ -189,8 +197,9 @@ setInterval(() => { if (!document.hidden) tick(); }, 1000);
 // Forms --------------------------------------------------------------------------
 
 let busy = false;
+let sent = Promise.resolve();
 
-document.addEventListener("submit", async (event) => {
+document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.hasAttribute("data-plain")) return;
   event.preventDefault();
@@ -198,14 +207,18 @@ document.addEventListener("submit", async (event) => {
     search(form);
     return;
   }
-  if (busy) return;
+  const body = new URLSearchParams(new FormData(form, event.submitter));
+  sent = sent.then(() => send(form, body));
+});
+
+async function send(form, body) {
   busy = true;
   asking?.abort();
   asking = null;
   try {
-    const response = await fetch(form.action, {
+    const response = await fetch(form.getAttribute("action"), {
       method: "POST",
-      body: new URLSearchParams(new FormData(form, event.submitter)),
+      body,
       headers: { Accept: "text/html" },
     });
     const text = await response.text();
@@ -229,7 +242,7 @@ document.addEventListener("submit", async (event) => {
     busy = false;
     if (seen !== document.body.dataset.version) refresh();
   }
-});
+}
 
 function search(form) {
   const fields = [...new FormData(form)].filter(([, value]) => value !== "");
