@@ -12,12 +12,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from clitools import Run, check_snapshot, process, ran
 from rich.console import Console
 
+import wxlogistics.__main__
 from wxlogistics import Client, GoodsDetail, GoodsInfo, demo
 from wxlogistics.__main__ import main
+from wxlogistics.cli.command import usage_problem
 from wxlogistics.cli.messages import Say
 from wxlogistics.sandbox import Sandbox
 
@@ -254,7 +257,7 @@ class TestMain:
             ),
             (["query", "t", "--lang", "fr"], None, "wxlogistics query"),
             (["errors", "x"], "CODE: x is no number", "wxlogistics errors"),
-            (["--json=1"], None, "wxlogistics"),
+            (["query", "t", "--json=1"], "--json takes no value", "wxlogistics"),
         ],
     )
     def test_main__wrong_use(
@@ -289,6 +292,14 @@ class TestMain:
 
         assert 2 == code
         assert err.startswith(f"✗ 用法不对\uff1a{problem}")
+
+    def test_usage_problem__unknown(self) -> None:
+        """
+        What click says beyond that stays in its own words.
+        """
+        error = click.ClickException("The stars are wrong.")
+
+        assert "The stars are wrong" == usage_problem(error, Say("zh"))
 
     def test_main__wrong_use_as_json(self, run: Run) -> None:
         """
@@ -346,6 +357,19 @@ class TestMain:
 
         with pytest.raises(ModuleNotFoundError, match="_version"):
             main(["demo"])
+
+    def test_module__exits(self, run: Run, monkeypatch: Any) -> None:
+        """
+        As a module it ends the process with the exit code.
+        """
+        monkeypatch.setattr(sys, "argv", ["wxlogistics", "query"])
+        path = wxlogistics.__main__.__file__
+        code = compile(Path(path).read_text(), path, "exec")
+
+        with pytest.raises(SystemExit) as raised:
+            exec(code, {"__name__": "__main__", "__package__": "wxlogistics"})
+
+        assert 2 == raised.value.code
 
     def test_main__loads_rich_late(self) -> None:
         """
@@ -426,6 +450,17 @@ class TestHelp:
 
         assert (0, "") == (code, err)
         check_snapshot("-".join(["help", *argv, lang]), out)
+
+    @pytest.mark.parametrize("lang", ["en", "zh"])
+    def test_help__narrow(self, lang: str, run: Run, monkeypatch: Any) -> None:
+        """
+        In a narrow terminal a long option stands above its text.
+        """
+        monkeypatch.setenv("COLUMNS", "45")
+
+        _, out, _ = run("trace", "--help", "--lang", lang)
+
+        check_snapshot(f"help-trace-narrow-{lang}", out)
 
     def test_help__without_arguments(self, run: Run) -> None:
         """

@@ -145,9 +145,10 @@ class TestQuery:
 
         def go(*argv: str) -> Any:
             monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
-            return run("bulk", "query", "-", "--out", "out.jsonl", "--json", *argv)
+            return run("bulk", "query", "-", "--out", "out.jsonl", *argv)
 
-        first, second = go("--max-calls", "2"), go()
+        first, second = go("--json", "--max-calls", "2"), go("--json")
+        third = go("--max-calls", "0")
 
         assert (2, None, False) == tuple(
             first.json[key] for key in ("done", "rows", "complete")
@@ -155,7 +156,21 @@ class TestQuery:
         assert (3, 3, True, 1) == tuple(
             second.json[key] for key in ("done", "rows", "complete", "done_now")
         )
+        assert "3 of 3 rows are done: out.jsonl" == third.out.splitlines()[0]
         assert tokens == [line["id"] for line in lines("out.jsonl")]
+
+    def test_query__stdin_in_part(
+        self, run: Run, wechat: Sandbox, monkeypatch: Any
+    ) -> None:
+        """
+        As long as stdin was not read to its end, nobody knows how many rows it has.
+        """
+        stdin = io.TextIOWrapper(io.BytesIO(b"A\nB\nC\n"))
+        monkeypatch.setattr(sys, "stdin", stdin)
+
+        out = run("bulk", "query", "-", "--out", "o", "--max-calls", "2").out
+
+        assert "2 rows are done: o" == out.splitlines()[0]
 
     def test_query__stdin_is_shorter(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
@@ -799,10 +814,11 @@ class TestProgress:
         """
         tokens = register(wechat, run, 3)
         Path("t.csv").write_text("\n".join(tokens))
-        run("bulk", "query", "t.csv", "--max-calls", "1")
         seen = Terminal()
         monkeypatch.setattr(sys, "stderr", seen)
 
+        run("bulk", "query", "t.csv", "--max-calls", "1")
+        assert "Going on" not in seen.getvalue()
         ran = run("bulk", "query", "t.csv", "--json")
 
         assert 3 == ran.json["done"]

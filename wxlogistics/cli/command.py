@@ -318,7 +318,9 @@ def usage_problem(error: click.ClickException, say: Say) -> str:
     if isinstance(error, click.BadParameter) and error.param:
         return say("use.bad", name=_name(error.param), problem=error.message)
     if isinstance(error, click.BadOptionUsage):
-        return say("use.needs_value", name=error.option_name)
+        has_one = "does not take a value" in error.message
+        key = "use.takes_none" if has_one else "use.needs_value"
+        return say(key, name=error.option_name)
     found = _NO_COMMAND.match(error.message)
     if found:
         problem = say("use.no_command", name=found[1])

@@ -405,6 +405,7 @@ MESSAGES: Mapping[str, Said] = {
     "use.number": Said("{value} is no number", "{value} 不是数字"),
     "use.range": Said("{value} is below {least}", "{value} 太小，至少是 {least}"),
     "use.needs_value": Said("{name} needs a value", "{name} 后面要有值"),
+    "use.takes_none": Said("{name} takes no value", "{name} 后面不能有值"),
     "use.too_many": Said("too many arguments: {extra}", "参数太多：{extra}"),
     "use.empty": Said("is empty", "不能为空"),
     "use.goods_or_file": Said(
