@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null \
 	&& echo $$python && break; done)
 
-.PHONY: demo test soak clean
+.PHONY: demo test docs soak bench clean
 
 demo: $(VENV)/.ready
 	@$(BIN)/wxlogistics demo
@@ -19,9 +19,17 @@ demo: $(VENV)/.ready
 test: $(VENV)/.ready
 	$(BIN)/tox run
 
+docs: $(VENV)/.ready
+	@$(BIN)/pip install -q --disable-pip-version-check -e '.[docs]'
+	$(BIN)/mkdocs build --strict
+
 soak: $(VENV)/.ready
-	$(BIN)/pip install -q -e '.[dev]'
-	$(BIN)/python -m tests.soak
+	@$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
+	$(BIN)/python tests/soak.py --seconds 120
+
+bench: $(VENV)/.ready
+	@$(BIN)/pip install -q --disable-pip-version-check -e '.[bench]'
+	$(BIN)/python -m benchmarks
 
 $(VENV)/.ready: setup.cfg
 	@test -n "$(PYTHON)" || { echo "No Python 3.10 or newer was found."; exit 1; }
@@ -31,4 +39,4 @@ $(VENV)/.ready: setup.cfg
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .tox .mypy_cache .pytest_cache build dist *.egg-info .coverage*
+	rm -rf $(VENV) .tox site .mypy_cache .pytest_cache build dist *.egg-info .coverage*
