@@ -243,15 +243,6 @@ TABLE = [
         ),
         twice(Cell("TransportError", True, 0)),
     ),
-    Row(
-        "accepts and resets",
-        chaos.reset_at_once,
-        (
-            Cell("TransportError", True, 0, (0.5, 1.0)),
-            Cell("answered", None, 1, (0.5,)),
-        ),
-        twice(Cell("TransportError", True, 0)),
-    ),
     Row("closes after the request", close_after_request, **DROPPED),
     Row("resets after the request", chaos.reset_after_request, **DROPPED),
     Row("closes within the head", chaos.close_in_head, **DROPPED),
@@ -343,6 +334,12 @@ TABLE = [
         reply(SAID_TOO_MANY),
         twice(Cell("DailyQuotaError")),
         twice(Cell("DailyQuotaError")),
+    ),
+    Row(
+        "errcode 45011, of a minute",
+        reply({"errcode": 45011, "errmsg": "api minute-quota reach limit"}),
+        twice(Cell("RateLimitError")),
+        twice(Cell("RateLimitError")),
     ),
     # All is well
     Row("answers late", chaos.delay(0.02), **WELL),
@@ -900,8 +897,31 @@ class TestRenewal:
         client = make(server.url, token=lambda: next(tokens))
 
         assert WAYBILL_TOKEN == query(client)
-        assert 4 == len(server.requests)
         assert [0.5, 1.0] == pauses
+        assert ["first", "second", "third", "fourth"] == [
+            request.token for request in server.requests
+        ]
+
+    def test_provider__is_told_what_was_refused(
+        self, server: ChaosServer, make: Callable[..., Client]
+    ) -> None:
+        """
+        A provider is asked to renew the very token that WeChat refused.
+        """
+
+        class Provider:
+            def get(self) -> str:
+                return "old"
+
+            def renew(self, rejected: str) -> str:
+                return f"renewed after {rejected}"
+
+        server.script(reply(self.REFUSED))
+
+        assert WAYBILL_TOKEN == query(make(server.url, token=Provider()))
+        assert ["old", "renewed%20after%20old"] == [
+            request.token for request in server.requests
+        ]
 
     def test_fixed_token__is_not_sent_again(
         self, server: ChaosServer, make: Callable[..., Client], pauses: list[float]
@@ -1125,6 +1145,22 @@ class TestFailover:
 
             assert (8, 0) == (len(server.requests), len(third.requests))
 
+    def test_host__never_back(
+        self, server: ChaosServer, make: Callable[..., Client]
+    ) -> None:
+        """
+        A thread that is late to find the first host down does not lead the others back
+        to the second, which is down too.
+        """
+        with closed_port() as first, closed_port() as second:
+            client = make([first, second, server.url])
+            query(client)
+            client._wire._pass_over(0)
+            with listening() as listener:
+                query(client)
+
+        assert ["query_trace: ok"] == [line.split(",")[0] for line in listener.own]
+
     def test_host__wrong_certificate(
         self, server: ChaosServer, make: Callable[..., Client]
     ) -> None:
@@ -1214,6 +1250,22 @@ class TestIdleConnections:
         assert RIGHT[kind] == CALLS[kind](client)
         assert [1, 2] == [request.connection for request in server.requests]
         assert [] == pauses
+
+    @pytest.mark.parametrize("kind", CALLS)
+    def test_reset_at_once__told_as_it_is(
+        self, kind: str, server: ChaosServer, make: Callable[..., Client]
+    ) -> None:
+        """
+        A server that resets whatever it accepts does so before or after the request is
+        written: what cannot be told is told so, and nothing is lost.
+        """
+        server.script(then=chaos.reset_at_once)
+        with pytest.raises(TransportError) as caught:
+            CALLS[kind](make(server.url))
+
+        assert [] == server.requests
+        if kind in REPEATABLE or not caught.value.maybe_applied:
+            assert 3 == server.connections
 
     def test_closed_under_a_query__repeated(
         self, server: ChaosServer, make: Callable[..., Client]
@@ -1352,6 +1404,40 @@ class TestDeadline:
 
         assert "no answer within the deadline of 0.3 s" == caught.value.reason
         assert caught.value.maybe_applied
+
+    @pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])
+    def test_deadline__shorter_than_the_timeout(
+        self, own: bool, server: ChaosServer, make: Callable[..., Client]
+    ) -> None:
+        """
+        A server that never answers cannot hold the call to the end of the timeout.
+        """
+        server.script(then=chaos.silence)
+        started = time.monotonic()
+        with requests.Session() as session, pytest.raises(TransportError) as caught:
+            query(make(server.url, deadline=0.3, session=None if own else session))
+
+        assert "no answer within the deadline of 0.3 s" == caught.value.reason
+        assert time.monotonic() - started < 5
+
+    def test_deadline__after_a_late_byte(
+        self, server: ChaosServer, make: Callable[..., Client]
+    ) -> None:
+        """
+        A byte shortly before the deadline does not put it off.
+        """
+
+        def late(peer: chaos.Peer, request: chaos.Request) -> None:
+            peer.wait(0.9)
+            peer.send(b"H")
+            peer.wait_until_left()
+
+        server.script(late)
+        started = time.monotonic()
+        with pytest.raises(TransportError):
+            query(make(server.url, deadline=1))
+
+        assert 1 <= time.monotonic() - started < 1.6
 
     def test_timeout__is_named(
         self, server: ChaosServer, make: Callable[..., Client]
@@ -2193,6 +2279,23 @@ class TestCallersSession:
             query(make("http://wechat.invalid", session=session))
 
         assert maybe_applied == caught.value.maybe_applied
+
+    def test_adapter__says_what_is_private(
+        self, make: Callable[..., Client], session: requests.Session
+    ) -> None:
+        """
+        What an adapter of the caller's says is told without what is private.
+        """
+
+        class Failing(HTTPAdapter):
+            def send(self, *args: Any, **kwargs: Any) -> requests.Response:
+                raise requests.ConnectionError(f"lost {OPENID} with {TOKEN}")
+
+        session.mount("http://", Failing())
+        with pytest.raises(TransportError) as caught:
+            CALLS["trace_waybill"](make("http://wechat.invalid", session=session))
+
+        assert caught.value.reason.endswith(": lost *** with ***")
 
     def test_adapter__lets_a_body_break_off(
         self, make: Callable[..., Client], session: requests.Session

@@ -15,6 +15,7 @@ import os
 import random as _random
 import re
 import ssl
+import threading
 import time
 import urllib.parse
 import weakref
@@ -23,7 +24,6 @@ from typing import Any, Callable, Iterator, Mapping, NamedTuple, Protocol, Seque
 import requests
 import urllib3.exceptions
 from requests.adapters import HTTPAdapter
-from requests.cookies import RequestsCookieJar, merge_cookies
 from requests.structures import CaseInsensitiveDict
 
 from . import _pool
@@ -414,15 +414,6 @@ class Wire:
             following = (host + 1) % len(self.hosts)
             self._preferred = following, self._clock() + RETURN_AFTER
 
-    def forget_connections(self) -> None:
-        """
-        Leave the connections and the locks to the parent, in the child after a fork.
-        """
-        if self._own_session:
-            self._session = _new_session()
-        else:
-            _forget_connections(self._session)
-
     def _template(self, session: requests.Session, host: int) -> _Template:
         """
         Read once what every request to *host* shares: session and environment.
@@ -457,7 +448,7 @@ _wires: weakref.WeakSet[Wire] = weakref.WeakSet()
 
 def _after_fork() -> None:
     for wire in list(_wires):
-        wire.forget_connections()
+        _forget_connections(wire._session)
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch
@@ -543,15 +534,13 @@ def _new_session() -> requests.Session:
 
 def _forget_connections(session: requests.Session) -> None:
     """
-    Give a caller's *session* connections and locks of its own after a fork.
+    Give *session* connections and locks of its own, in the child after a fork.
     """
     for adapter in session.adapters.values():
         if isinstance(adapter, HTTPAdapter):
             for manager in (adapter.poolmanager, *adapter.proxy_manager.values()):
                 _pool.forget_connections(manager)
-    inherited = session.cookies
-    session.cookies = RequestsCookieJar(inherited._policy)
-    merge_cookies(session.cookies, inherited)
+    session.cookies._cookies_lock = threading.RLock()
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
