@@ -1418,6 +1418,7 @@ class TestEvents:
             with connection.getresponse() as response:
                 content_type = response.headers["Content-Type"]
                 assert "text/event-stream; charset=utf-8" == content_type
+                assert "retry: 1000" == self.data(response)
                 yield response
 
     @staticmethod

@@ -173,6 +173,8 @@ class Server:
         await response.prepare(request)
         told, silence = "", 0
         try:
+            # Milliseconds until a browser whose stream broke asks for another.
+            await self._write(response, "retry: 1000\n\n")
             while request.transport is not None and not self._stop.is_set():
                 version = console.version(self.sandbox)
                 if version != told:
