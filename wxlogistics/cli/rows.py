@@ -6,6 +6,7 @@ Read one at a time. A row that cannot be read is a row too, with its problem.
 from __future__ import annotations
 
 import csv
+import functools
 import hashlib
 import json
 import re
@@ -329,6 +330,8 @@ def _plain(name: str) -> str:
 _OURS = {_plain(theirs): ours for ours, names in _NAMES.items() for theirs in names}
 
 
+# The same few names, for each line of JSON.
+@functools.lru_cache(maxsize=256)
 def _our_name(name: str, columns: Columns) -> str:
     plain = _plain(name)
     base = plain.rstrip("0123456789")
