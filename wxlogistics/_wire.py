@@ -8,7 +8,6 @@ own error texts hold the URL with the token, so they are replaced, never chained
 from __future__ import annotations
 
 import contextlib
-import http.cookiejar
 import json
 import logging
 import os
@@ -24,6 +23,7 @@ from typing import Any, Callable, Iterator, Mapping, NamedTuple, Protocol, Seque
 import requests
 import urllib3.exceptions
 from requests.adapters import HTTPAdapter
+from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
 from . import _pool
@@ -316,7 +316,9 @@ class Wire:
         """
         pieces = []
         size = 0
-        for piece in response.iter_content(_PIECE):
+        # As many bytes as there are, where it is known: urllib3 then looks no further.
+        length = getattr(response.raw, "length_remaining", None)
+        for piece in response.iter_content(min(length or _PIECE, _PIECE)):
             pieces.append(piece)
             size += len(piece)
             if size > MAX_REPLY:
@@ -510,11 +512,18 @@ class _Unreached(Exception):
 class _Adapter(HTTPAdapter):
     """
     requests' adapter, on the connections of `_pool`.
+
+    What requests works out for each call is worked out once for each host: a client's
+    own session asks the same of a host each time. `send` stays requests' own, for that
+    is where mocks and tracers step in.
     """
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         _pool.use_calling_pools(self.poolmanager)
+        # Kept by the manager, until it is closed.
+        self._pools: weakref.WeakValueDictionary[str, Any]
+        self._pools = weakref.WeakValueDictionary()
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **kwargs)
@@ -522,11 +531,63 @@ class _Adapter(HTTPAdapter):
             _pool.use_calling_pools(manager)
         return manager
 
+    def get_connection_with_tls_context(
+        self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> Any:
+        host = request.url[: _path_at(request.url)]
+        pool = self._pools.get(host)
+        if pool is None:
+            pool = super().get_connection_with_tls_context(
+                request, verify, proxies, cert
+            )
+            super().cert_verify(pool, request.url, verify, cert)
+            self._pools[host] = pool
+        return pool
+
+    def cert_verify(self, *args: Any) -> None:
+        """
+        Do nothing: it is done where the pool is made.
+        """
+
+    def request_url(self, request: Any, proxies: Any) -> str:
+        if proxies:
+            return super().request_url(request, proxies)
+        url: str = request.url
+        return url[_path_at(url) :]
+
+    def build_response(self, request: Any, answer: Any) -> requests.Response:
+        # Without its cookies, and without a guess at its encoding.
+        response = requests.Response()
+        response.status_code = answer.status
+        response.headers = CaseInsensitiveDict(answer.headers)
+        response.raw = answer
+        response.reason = answer.reason
+        response.url = request.url
+        response.request = request
+        response.connection = self
+        return response
+
+
+def _path_at(url: str) -> int:
+    """
+    Return where the path begins: behind the scheme's slashes and the host.
+    """
+    return url.index("/", len("https://"))
+
+
+class _NoCookies(RequestsCookieJar):
+    """
+    A jar that stays empty.
+    """
+
+    def extract_cookies(self, *args: Any) -> None:
+        pass
+
 
 def _new_session() -> requests.Session:
     session = requests.Session()
     session.headers["User-Agent"] = f"wxlogistics/{__version__}"
-    session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=()))
+    session.cookies = _NoCookies()
     session.mount("https://", _Adapter())
     session.mount("http://", _Adapter())
     return session
@@ -595,9 +656,7 @@ def _encode(payload: Mapping[str, Any]) -> bytes:
 
 
 def _dump(value: object) -> bytes:
-    return json.dumps(
-        value, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-    ).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def _can_dump(value: object) -> bool:
@@ -628,7 +687,7 @@ def _decode(call: _Call, token: str, status: int, body: bytes) -> dict[str, Any]
     try:
         # Whatever the headers say: WeChat names no charset and sends UTF-8. strict
         # would refuse control characters, which couriers' texts hold.
-        reply = json.loads(body.decode("utf-8-sig"), strict=False)
+        reply = _DECODER.decode(body.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         reply = None
     if not isinstance(reply, dict):
@@ -643,6 +702,10 @@ def _decode(call: _Call, token: str, status: int, body: bytes) -> dict[str, Any]
         raise api_error(call.endpoint, errcode, call.mask(errmsg, token))
     return reply
 
+
+# json.dumps and json.loads would make new ones for each call.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_DECODER = json.JSONDecoder(strict=False)
 
 # Keys whose values are nobody else's business, in a payload and in an answer.
 _PRIVATE = r"openid|phone|mobile|touser|secret|token|ticket"
