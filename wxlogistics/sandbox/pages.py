@@ -145,11 +145,11 @@ class Pager:
     following: str
 
     @classmethod
-    def of(cls, visit: Visit, rows: int, size: int = _ROWS) -> Pager:
+    def of(cls, visit: Visit, rows: int) -> Pager:
         """
         The page that *visit* asks for of a list of so many *rows*.
         """
-        count = max(1, math.ceil(rows / size))
+        count = max(1, math.ceil(rows / _ROWS))
         wanted = visit.fields.get("page", "")
         number = (
             min(int(wanted), count) if re.fullmatch("[1-9][0-9]{0,8}", wanted) else 1

@@ -58,7 +58,9 @@ _CHINESE: dict[str, str] = {
     ),
     "In Python": "Python",
     "In any language": "任何语言",
-    "Begin with the example of WeChat's document:": "从微信文档的示例开始：",
+    "No program at hand? Begin with the example of WeChat's document:": (
+        "手头还没有程序？先从微信文档的示例开始："
+    ),
     "Register the document's example": "登记文档示例",
     "Registered.": "已登记。",
     "appid": "appid",
