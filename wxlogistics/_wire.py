@@ -317,8 +317,11 @@ class Wire:
         pieces = []
         size = 0
         # As many bytes as there are, where it is known: urllib3 then looks no further.
-        length = getattr(response.raw, "length_remaining", None)
-        for piece in response.iter_content(min(length or _PIECE, _PIECE)):
+        length = getattr(response.raw, "length_remaining", None) or _PIECE
+        # Our own connections keep to the deadline by themselves.
+        is_plain = "Content-Encoding" not in response.headers
+        most = MAX_REPLY + 1 if self._own_session and is_plain else _PIECE
+        for piece in response.iter_content(min(length, most)):
             pieces.append(piece)
             size += len(piece)
             if size > MAX_REPLY:
@@ -348,11 +351,7 @@ class Wire:
         if status and caused_by(_pool.TooMuch):
             return UnexpectedResponseError(call.endpoint, status, "", _TOO_LARGE)
 
-        refused = caused_by(
-            urllib3.exceptions.NewConnectionError,
-            urllib3.exceptions.ProxyError,
-            urllib3.exceptions.ClosedPoolError,
-        )
+        refused = caused_by(urllib3.exceptions.NewConnectionError)
         # urllib3 counts a refused connection among its timeouts.
         timed_out = not refused and caused_by(
             TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError
@@ -362,10 +361,12 @@ class Wire:
         # a mock leaves None: then it counts as sent, but for what only comes before.
         sent = _pool.call.sent
         if sent is None:
-            sent = not (
-                refused
-                or misconfigured
-                or caused_by(requests.ConnectTimeout, ssl.SSLCertVerificationError)
+            sent = not misconfigured and not caused_by(
+                urllib3.exceptions.NewConnectionError,
+                urllib3.exceptions.ProxyError,
+                urllib3.exceptions.ClosedPoolError,
+                requests.ConnectTimeout,
+                ssl.SSLCertVerificationError,
             )
 
         name = urllib.parse.urlsplit(self.hosts[host]).netloc
