@@ -27,6 +27,8 @@ from wxlogistics import (
 )
 from wxlogistics.sandbox import Clock, Sandbox
 
+pytestmark = pytest.mark.once
+
 BUILD = Path(__file__).parents[2] / "build"
 SCREENSHOTS = BUILD / "screenshots"
 
