@@ -37,8 +37,11 @@ _REPLIES: dict[str, dict[str, Any]] = {
     "update_waybill_goods": {"errcode": 0, "errmsg": "ok"},
     "get_delivery_list": {
         "errcode": 0,
-        "delivery_list": [{"delivery_id": "SF", "delivery_name": "顺丰速运"}],
-        "count": 1,
+        "delivery_list": [
+            {"delivery_id": f"SF{number}", "delivery_name": f"顺丰速运{number}"}
+            for number in range(1500)
+        ],
+        "count": 1500,
     },
     "query_follow_trace": {},
     "follow_waybill": {},

@@ -291,6 +291,7 @@ class Wire:
             response = session.send(
                 request, timeout=timeout, allow_redirects=False, **template.settings
             )
+            is_bounded = _pool.call.sent is not None
             _pool.call.sent = True
             status = response.status_code
             with contextlib.closing(response):
@@ -301,8 +302,9 @@ class Wire:
                     raise UnexpectedResponseError(call.endpoint, status, "", reason)
                 # Behind an interim answer, which a caller's connections take for the
                 # last, comes another: unread, the connection is not used again.
-                body = b"" if status < 200 else self._read(response, call.ends_at)
-                return status, body
+                if status < 200:
+                    return status, b""
+                return status, self._read(response, call.ends_at, is_bounded)
         except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
             # ValueErrors: a header of the caller's session that cannot be, or a chunk
             # of less than no bytes.
@@ -310,17 +312,20 @@ class Wire:
         # Raised out here, where nothing of theirs can be chained to it.
         raise failure
 
-    def _read(self, response: requests.Response, ends_at: float) -> bytes:
+    def _read(
+        self, response: requests.Response, ends_at: float, is_bounded: bool
+    ) -> bytes:
         """
         Read the body: not for ever, and a little more than `MAX_REPLY` at most.
+
+        If *is_bounded*, the connection keeps to the deadline by itself.
         """
         pieces = []
         size = 0
         # As many bytes as there are, where it is known: urllib3 then looks no further.
         length = getattr(response.raw, "length_remaining", None) or _PIECE
-        # Our own connections keep to the deadline by themselves.
         is_plain = "Content-Encoding" not in response.headers
-        most = MAX_REPLY + 1 if self._own_session and is_plain else _PIECE
+        most = MAX_REPLY + 1 if is_bounded and is_plain else _PIECE
         for piece in response.iter_content(min(length, most)):
             pieces.append(piece)
             size += len(piece)

@@ -265,8 +265,15 @@ def delivery_list(reply: Mapping[str, Any]) -> tuple[DeliveryInfo, ...]:
     """
     Return the carriers of a get_delivery_list reply.
     """
-    found = map(_delivery_info, _list(reply.get("delivery_list")))
-    return tuple(carrier for carrier in found if carrier is not None)
+    return tuple(
+        [
+            DeliveryInfo(
+                text(carrier.get("delivery_id")), text(carrier.get("delivery_name"))
+            )
+            for carrier in _list(reply.get("delivery_list"))
+            if isinstance(carrier, dict)
+        ]
+    )
 
 
 def _waybill_info(value: object) -> WaybillInfo | None:

@@ -1,0 +1,42 @@
+"""What importing the library takes."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+
+_SCRIPT = """
+import time
+began = time.process_time()
+import requests, attr
+others = time.process_time()
+import wxlogistics
+print(others - began, time.process_time() - others)
+"""
+
+
+def import_times(times: int) -> tuple[float, float]:
+    """
+    Return the milliseconds of CPU for requests and attrs, and for the library after
+    them.
+    """
+    found = []
+    for _ in range(times):
+        said = subprocess.run(
+            [sys.executable, "-c", _SCRIPT], check=True, capture_output=True, text=True
+        ).stdout
+        found.append([float(value) * 1000 for value in said.split()])
+    others, own = zip(*found)
+    return statistics.median(others), statistics.median(own)
+
+
+def loads_rich() -> bool:
+    """
+    Return whether importing the command loads rich, before anything is printed.
+    """
+    script = "import sys, wxlogistics.cli; print('rich' in sys.modules)"
+    said = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    ).stdout
+    return said.strip() == "True"

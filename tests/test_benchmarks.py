@@ -1,0 +1,39 @@
+"""The benchmarks run; what they measure is nothing for a test."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.once
+class TestBenchmarks:
+    def test_quick__tells_all_and_writes_nothing(self) -> None:
+        """
+        The command measures each thing once, and leaves the documentation alone.
+        """
+        pages = [*ROOT.glob("docs/performance*.md"), *ROOT.glob("docs/assets/perf*")]
+        before = [page.read_bytes() for page in pages]
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks", "--quick"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        told = done.stdout.splitlines()
+
+        assert ("", 0) == (done.stderr, done.returncode)
+        assert [
+            "### One query",
+            "### The list of 1,500 carriers",
+            "### Threads",
+            "### The rest",
+        ] == [line for line in told if line.startswith("###")]
+        assert "| TLS handshakes for 32 calls of 16 threads | 16 |" in told
+        assert before == [page.read_bytes() for page in pages]
