@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import pathlib
+import posixpath
 import re
 from typing import Any
 
@@ -25,8 +26,7 @@ CHINESE = "zh-CN"
 #: "[简体中文](page.zh-CN.md)" below the title.
 _SWITCH = re.compile(r"^\[(简体中文|English)\]\([^)]+\)\n+", re.MULTILINE)
 
-#: A link to something that is no page: [text](../examples/django_shop).
-_OUTSIDE = re.compile(r"\[([^\]]+)\]\((?:\.\./)+(?:examples|README)[^)]*\)")
+_LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(((?:\.\./)+[^)#]+)[^)]*\)")
 
 
 def on_config(config: MkDocsConfig) -> None:
@@ -51,11 +51,17 @@ def _written(nav: Any, docs: pathlib.Path) -> Any:
     return nav if (docs / nav).exists() else None
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """
-    Take out the links that lead nowhere on the site.
+    Take out the links that lead nowhere on the site: [text](../examples/django_shop).
     """
-    return _OUTSIDE.sub(r"\1", _SWITCH.sub("", markdown, count=1))
+    folder = posixpath.dirname(page.file.src_uri)
+
+    def inside(link: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(folder, link[2]))
+        return link[1] if target.startswith("../") else link[0]
+
+    return _LINK.sub(inside, _SWITCH.sub("", markdown, count=1))
 
 
 def on_post_page(output: str, page: Page, **_: Any) -> str:
