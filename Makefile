@@ -17,7 +17,7 @@ demo: $(VENV)/.ready
 	@$(BIN)/wxlogistics demo
 
 test: $(VENV)/.ready
-	$(BIN)/tox run
+	$(BIN)/tox run-parallel --parallel 2 --parallel-no-spinner
 
 docs: $(VENV)/.ready
 	@$(BIN)/pip install -q --disable-pip-version-check -e '.[docs]'

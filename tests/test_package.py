@@ -64,6 +64,7 @@ class TestMetadata:
 
         assert sorted(named) == [
             "all",
+            "bench",
             "cli",
             "dev",
             "docs",
