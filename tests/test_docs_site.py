@@ -274,10 +274,10 @@ class TestSearch:
     @pytest.mark.parametrize(
         ("page", "word", "found"),
         [
-            ("index.html", "query_trace", "guide/query.html"),
+            ("index.html", "register waybill", "guide/register.html"),
             ("guide/bulk.html", "quota", "guide/bulk.html"),
-            ("zh-CN/index.html", "揽收", "zh-CN/guide/register.html"),
-            ("zh-CN/guide/query.html", "调用次数", "zh-CN/guide/query.html"),
+            ("zh-CN/index.html", "运单状态", "zh-CN/guide/query.html"),
+            ("zh-CN/guide/query.html", "重复传运单", "zh-CN/guide/register.html"),
         ],
     )
     def test_browser(
@@ -289,7 +289,7 @@ class TestSearch:
         found: str,
     ) -> None:
         """
-        A browser that opens the page from the disk finds what is looked for.
+        A browser that opens the page from the disk finds the words of a heading.
         """
         browser = shutil.which("chromium")
         if browser is None:
