@@ -1,6 +1,6 @@
 """Bulk: how fast 32 workers are, and how much memory 100,000 rows take.
 
-Run as: python benchmarks/bench_bulk.py [--quick]
+Run as: python -m benchmarks.bench_bulk [--quick]
 It prints a table, and exits with 1 if a bound is not kept.
 """
 
@@ -17,12 +17,10 @@ import time
 from pathlib import Path
 from typing import Iterator
 
-sys.path.insert(0, str(Path(__file__).parent))
+from wxlogistics import Client
+from wxlogistics.bulk import query_many
 
-import stub_server  # noqa: E402
-
-from wxlogistics import Client  # noqa: E402
-from wxlogistics.bulk import query_many  # noqa: E402
+from . import stub_server
 
 #: Milliseconds until the stub answers, and calls at the same time: 800 calls a second
 #: at best.

@@ -92,7 +92,7 @@ def _run(
     more = True
     try:
         while more or under_way:
-            if more and under_way < 2 * workers:
+            if more:
                 try:
                     item = next(source)
                 except StopIteration:
@@ -103,9 +103,9 @@ def _run(
                 else:
                     crew.take(item, workers)
                     under_way += 1
-            # Without waiting as long as there is something to be begun.
-            full = not more or under_way == 2 * workers
-            for result in crew.finished(wait=full and under_way > 0):
+            # Wait only where there is nothing to be begun, or enough that has been.
+            wait = under_way == 2 * workers or (under_way > 0 and not more)
+            for result in crew.finished(wait=wait):
                 under_way -= 1
                 yield result
     finally:

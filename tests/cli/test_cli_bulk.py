@@ -699,6 +699,23 @@ class TestFiles:
         )
         assert sent == len(wechat.calls)
 
+    def test_files__changed_further_on(self, run: Run, wechat: Sandbox) -> None:
+        """
+        So is one that changed behind a row that is still to be done.
+        """
+        Path("orders.csv").write_text(orders(3), encoding="utf-8")
+        run("bulk", "trace", "orders.csv", "--workers", "1")
+        results = Path("orders.results.jsonl")
+        results.write_text("".join(results.read_text().splitlines(True)[1:]))
+        Path("orders.csv").write_text(orders(3).replace("SF3", "SF7"))
+        sent = len(wechat.calls)
+
+        code, _, err = run("bulk", "trace", "orders.csv")
+
+        assert 2 == code
+        assert "row 3 (line 4) of the input is not what it was" in err
+        assert sent == len(wechat.calls)
+
     def test_files__grown(self, run: Run, wechat: Sandbox) -> None:
         """
         Rows added at the end are done.

@@ -40,7 +40,10 @@ class Answers(http.server.BaseHTTPRequestHandler):
     headers_: dict[str, str] = {}
     body = b'{"errcode": 41001, "errmsg": "access_token missing"}'
 
+    seen: list[str | None] = []
+
     def do_POST(self) -> None:
+        Answers.seen.append(self.headers["Authorization"])
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response_only(self.status)
         for name, value in self.headers_.items():
@@ -378,7 +381,10 @@ class TestNetwork:
 
         assert step(ran, "host")["found"].endswith(": the connection broke")
 
-    @pytest.mark.parametrize("url", ["", "ftp://127.0.0.1", "nonsense", "http://[::"])
+    @pytest.mark.parametrize(
+        "url",
+        ["", "ftp://127.0.0.1", "nonsense", "http://[::", "http://127.0.0.1:99999"],
+    )
     def test_host__no_url(self, url: str, run: Run, wechat: Sandbox) -> None:
         """
         What is no URL of a host.
@@ -419,6 +425,27 @@ class TestNetwork:
 
         assert step(ran, "host")["found"].endswith("the proxy 127.0.0.1 does not help")
         assert "hunter2" not in ran.out + ran.err
+
+    def test_host__no_password(
+        self, run: Run, wechat: Sandbox, monkeypatch: Any, tmp_path: Path
+    ) -> None:
+        """
+        A password in the URL is not shown; one in ~/.netrc for this host is not sent.
+        """
+        netrc = tmp_path / "netrc"
+        netrc.write_text("machine 127.0.0.1 login user password hunter2\n")
+        monkeypatch.setenv("NETRC", str(netrc))
+        Answers.seen.clear()
+        with serving() as url:
+            ran = run("doctor", "--json", "--base-url", url)
+            answered = run(
+                "doctor", "--json", "--base-url", url.replace("//", "//user:hunter2@")
+            )
+
+        assert step(ran, "host")["ok"] is True
+        assert step(answered, "host")["found"] == f"{url[7:]} is no base URL"
+        assert "hunter2" not in answered.out + answered.err
+        assert {None} == set(Answers.seen)
 
     def test_host__through_a_proxy(
         self, run: Run, wechat: Sandbox, monkeypatch: Any

@@ -284,6 +284,17 @@ class TestMalformed:
         assert 101 == len(found)
         assert [f"T{n}" for n in range(100)] == found[1:]
 
+    def test_rows__quote_closed_far_away(self) -> None:
+        """
+        One that is closed far below was not meant to be.
+        """
+        lines = "".join(f"T{n},1\n" for n in range(50))
+
+        found = tokens(f'waybill_token,note\nA,"1\n{lines}B,2"\n')
+
+        assert 52 == len(found)
+        assert [f"T{n}" for n in range(50)] == found[1:51]
+
     def test_rows__quote_closed_by_another(self) -> None:
         """
         Nor do two such quotes together.

@@ -16,7 +16,12 @@ import requests.utils
 
 from .._wire import MAIN_URL
 from ..client import Client
-from ..errors import AccessTokenError, ApiError, WxLogisticsError
+from ..errors import (
+    AccessTokenError,
+    ApiError,
+    InvalidArgumentError,
+    WxLogisticsError,
+)
 from .command import Command
 from .messages import Say
 from .terminal import (
@@ -233,13 +238,15 @@ def _probe(url: str, say: Say) -> _Probe:
     """
     Ask *url* what WeChat refuses to everybody: there is no token in it.
     """
+    bad_url = _Probe(
+        say("doctor.bad_url", value=clean(url.rpartition("@")[2])),
+        say("doctor.url_like"),
+    )
     try:
-        host = urllib.parse.urlsplit(url).netloc.rpartition("@")[2]
-    except ValueError:
-        host = ""
-    if not host:
-        bad = say("doctor.bad_url", value=clean(url))
-        return _Probe(bad, say("doctor.url_like"))
+        Client("none", base_url=url).close()
+    except InvalidArgumentError:
+        return bad_url
+    host = urllib.parse.urlsplit(url).netloc
     proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
     proxy_name = urllib.parse.urlsplit(proxy or "").hostname
 
@@ -280,8 +287,7 @@ def _probe(url: str, say: Say) -> _Probe:
             return failed("doctor.refused")
         return failed("doctor.broken")
     except requests.RequestException:
-        bad = say("doctor.bad_url", value=clean(host))
-        return _Probe(bad, say("doctor.url_like"))
+        return bad_url
     found = say("doctor.reached", host=host, ms=_since(began))
     if proxy_name:
         found += say("comma") + say("doctor.through", proxy=proxy_name)
