@@ -35,20 +35,6 @@ def on_config(config: MkDocsConfig) -> None:
     """
     # Each language has a reference of its own to link to.
     config.plugins["autorefs"].__init__()
-    config.nav = _written(config.nav, pathlib.Path(config.docs_dir))
-
-
-def _written(nav: Any, docs: pathlib.Path) -> Any:
-    """
-    Return *nav* without the pages that are still to be written.
-    """
-    if isinstance(nav, list):
-        parts = (_written(part, docs) for part in nav)
-        return [part for part in parts if part]
-    if isinstance(nav, dict):
-        parts = ((title, _written(part, docs)) for title, part in nav.items())
-        return {title: part for title, part in parts if part}
-    return nav if (docs / nav).exists() else None
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
