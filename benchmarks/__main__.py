@@ -63,7 +63,7 @@ def measure(size: Size) -> report.Figures:
             calls=size.thread_calls,
         )
     with stub_server.running(DELAY) as url:
-        rates = calls.bulk_rates(url, list(size.threads), calls=size.bulk_calls)
+        bulk = calls.bulk(url, list(size.threads), calls=size.bulk_calls)
     return report.Figures(
         machine=machine(),
         missing=calls.missing(),
@@ -71,7 +71,7 @@ def measure(size: Size) -> report.Figures:
         carriers=carriers,
         threads=threads,
         delay=DELAY,
-        rates=rates,
+        bulk=bulk,
         imports=imports.import_times(size.imports),
         loads_rich=imports.loads_rich(),
         sandbox={

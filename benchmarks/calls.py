@@ -211,9 +211,10 @@ def _in_threads(call: Callable[[], object], count: int, calls: int) -> float:
     return time.process_time() - began
 
 
-def bulk_rates(url: str, counts: list[int], *, calls: int) -> dict[int, float]:
+def bulk(url: str, counts: list[int], *, calls: int) -> dict[int, tuple[float, float]]:
     """
-    Return the calls a second that `query_many` makes, by its workers.
+    Return the calls a second that `query_many` makes, and the microseconds of CPU for
+    each, by its workers.
 
     Args:
         url: A server that answers after a set time.
@@ -224,17 +225,18 @@ def bulk_rates(url: str, counts: list[int], *, calls: int) -> dict[int, float]:
     """
     from wxlogistics.bulk import query_many
 
-    rates = {}
+    found = {}
     for count in counts:
         with Client(TOKEN, base_url=url) as client:
             for _ in query_many(client, [WAYBILL_TOKEN] * 2 * count, workers=count):
                 pass
-            began = time.perf_counter()
+            began, cpu_began = time.perf_counter(), time.process_time()
             tokens = [WAYBILL_TOKEN] * calls * count
             good = sum(
                 result.trace is not None
                 for result in query_many(client, tokens, workers=count)
             )
             assert good == calls * count
-            rates[count] = good / (time.perf_counter() - began)
-    return rates
+            cpu = (time.process_time() - cpu_began) / good * 1e6
+            found[count] = good / (time.perf_counter() - began), cpu
+    return found

@@ -304,7 +304,8 @@ class Wire:
                 # last, comes another: unread, the connection is not used again.
                 if status < 200:
                     return status, b""
-                return status, self._read(response, call.ends_at, is_bounded)
+                at_once = is_bounded and coding == "identity"
+                return status, self._read(response, call.ends_at, at_once)
         except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
             # ValueErrors: a header of the caller's session that cannot be, or a chunk
             # of less than no bytes.
@@ -313,20 +314,24 @@ class Wire:
         raise failure
 
     def _read(
-        self, response: requests.Response, ends_at: float, is_bounded: bool
+        self, response: requests.Response, ends_at: float, at_once: bool
     ) -> bytes:
         """
         Read the body: not for ever, and a little more than `MAX_REPLY` at most.
 
-        If *is_bounded*, the connection keeps to the deadline by itself.
+        *at_once* if nothing is to be unpacked, and the connection keeps to the deadline
+        by itself: then all is read that is said to come.
         """
+        length = getattr(response.raw, "length_remaining", None)
+        if length and at_once:
+            length = min(length, MAX_REPLY + 1)
+            body: bytes = response.raw.read(length)
+            if len(body) < length:
+                raise ConnectionError
+            return body
         pieces = []
         size = 0
-        # As many bytes as there are, where it is known: urllib3 then looks no further.
-        length = getattr(response.raw, "length_remaining", None) or _PIECE
-        is_plain = "Content-Encoding" not in response.headers
-        most = MAX_REPLY + 1 if is_bounded and is_plain else _PIECE
-        for piece in response.iter_content(min(length, most)):
+        for piece in response.iter_content(_PIECE):
             pieces.append(piece)
             size += len(piece)
             if size > MAX_REPLY:
