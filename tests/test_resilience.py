@@ -1821,8 +1821,10 @@ class TestTls:
             {"identities": ["other.example"]},
             {
                 "identities": ["127.0.0.1"],
-                "not_before": datetime.datetime(2019, 1, 1),
-                "not_after": datetime.datetime(2020, 1, 1),
+                "dates": {
+                    "not_before": datetime.datetime(2019, 1, 1),
+                    "not_after": datetime.datetime(2020, 1, 1),
+                },
             },
         ],
         ids=["another host's", "out of date"],
@@ -1837,7 +1839,8 @@ class TestTls:
         """
         Nothing is sent where the certificate does not fit.
         """
-        certificate = authority.issue_cert(*wrong.pop("identities"), **wrong)
+        identities, dates = wrong["identities"], wrong.get("dates", {})
+        certificate = authority.issue_cert(*identities, **dates)
         with ChaosServer(tls=tls(certificate)) as server:
             with pytest.raises(TransportError) as caught:
                 query(make(server.url))
