@@ -21,7 +21,8 @@ test: $(VENV)/.ready
 
 docs: $(VENV)/.ready
 	@$(BIN)/pip install -q --disable-pip-version-check -e '.[docs]'
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "Open site/index.html"
 
 soak: $(VENV)/.ready
 	@$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'

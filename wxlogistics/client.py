@@ -248,7 +248,13 @@ class Client:
             extra: More parameters, merged into the JSON body.
 
         Raises:
-            As trace_waybill.
+            InvalidArgumentError: An argument cannot be right; nothing was sent.
+
+            ApiError: WeChat refused.
+
+            TransportError: No answer; see its maybe_applied.
+
+            UnexpectedResponseError: The answer was not WeChat's.
         """
         return self._query("query_trace", waybill_token, openid, extra)
 
@@ -276,7 +282,13 @@ class Client:
             extra: More parameters, merged into the JSON body.
 
         Raises:
-            As trace_waybill.
+            InvalidArgumentError: An argument cannot be right; nothing was sent.
+
+            ApiError: WeChat refused.
+
+            TransportError: No answer; see its maybe_applied.
+
+            UnexpectedResponseError: The answer was not WeChat's.
         """
         self._update("update_waybill_goods", waybill_token, goods_info, openid, extra)
 
@@ -285,7 +297,13 @@ class Client:
         List the carriers that WeChat knows (获取运力id列表), some 1,500.
 
         Raises:
-            As trace_waybill.
+            InvalidArgumentError: An argument cannot be right; nothing was sent.
+
+            ApiError: WeChat refused.
+
+            TransportError: No answer; see its maybe_applied.
+
+            UnexpectedResponseError: The answer was not WeChat's.
         """
         return delivery_list(self._call("get_delivery_list", {}, repeatable=True))
 
@@ -373,7 +391,13 @@ class Client:
             WeChat's reply.
 
         Raises:
-            As trace_waybill; their endpoint is the path.
+            InvalidArgumentError: An argument cannot be right; nothing was sent.
+
+            ApiError: WeChat refused; the endpoint that it names is the path.
+
+            TransportError: No answer; see its maybe_applied.
+
+            UnexpectedResponseError: The answer was not WeChat's.
         """
         if not isinstance(path, str) or not _PATH.fullmatch(path):
             raise InvalidArgumentError(
