@@ -176,6 +176,37 @@ class TestSandboxCommand:
         assert 0 == status
         assert 0 == code
 
+    def test_main__serves_as_json(self) -> None:
+        """
+        To a program it tells the same as one object.
+        """
+        with process("sandbox", "--port", "0", "--seed", "1", "--json") as sandbox:
+            told = "".join(iter(sandbox.stdout.readline, "}\n")) + "}"
+            sandbox.send_signal(signal.SIGTERM)
+            rest = sandbox.stdout.read()
+
+        assert ["ok", "url", "appid", "secret", "access_token"] == list(
+            json.loads(told)
+        )
+        assert "" == rest
+        assert 0 == sandbox.returncode
+
+    def test_main__told_as_json(self, run: Run, monkeypatch: Any) -> None:
+        """
+        Nothing told is nothing printed.
+        """
+
+        def serve(args: list[str]) -> int:
+            print("url: http://127.0.0.1:8790", flush=True)
+            print(end="", flush=True)
+            return len(args)
+
+        monkeypatch.setattr("wxlogistics.sandbox.server.main", serve)
+
+        ran = run("sandbox", "--json", "--port", "0")
+
+        assert (2, {"ok": True, "url": "http://127.0.0.1:8790"}) == (ran.code, ran.json)
+
     def test_main__port_taken(self, run: Run) -> None:
         """
         A port that is taken is an error at once.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
-from typing import Any, Sequence
+from typing import IO, Any, Sequence
 
 import click
 
@@ -131,6 +133,25 @@ def _demo(terminal: Terminal) -> click.Command:
     return Command(terminal, "demo", run, examples=["wxlogistics demo"], calls=False)
 
 
+class _Told(io.StringIO):
+    """
+    Tells a program as JSON what the sandbox tells a person line by line.
+    """
+
+    def __init__(self, terminal: Terminal, stdout: IO[str]) -> None:
+        super().__init__()
+        self._terminal = terminal
+        self._stdout = stdout
+
+    def flush(self) -> None:
+        told = dict(line.split(": ", 1) for line in self.getvalue().splitlines())
+        self.truncate(0)
+        self.seek(0)
+        with contextlib.redirect_stdout(self._stdout):
+            if told:
+                self._terminal.answer({"ok": True, **told})
+
+
 def _sandbox(terminal: Terminal) -> click.Command:
     @click.pass_context
     def run(context: click.Context) -> Any:
@@ -138,7 +159,11 @@ def _sandbox(terminal: Terminal) -> click.Command:
         # them too, and works without click.
         from ..sandbox.server import main as serve
 
-        return serve(context.args)
+        if not terminal.as_json:
+            return serve(context.args)
+        args = [arg for arg in context.args if arg != "--json"]
+        with contextlib.redirect_stdout(_Told(terminal, sys.stdout)):
+            return serve(args)
 
     return click.Command(
         "sandbox",

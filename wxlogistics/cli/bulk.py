@@ -504,7 +504,9 @@ def _interruptible(
             kill(os.getpid(), number)
         else:
             job.end("interrupted")
-            progress.note(say("bulk.interrupted"))
+            # It may have come in the midst of another line.
+            with contextlib.suppress(RuntimeError):
+                progress.note(say("bulk.interrupted"))
 
     if threading.current_thread() is not threading.main_thread():
         yield
