@@ -17,7 +17,7 @@ from .carriers import CARRIERS
 _ACTIONS: dict[int, tuple[int, tuple[str, ...]]] = {
     WaybillStatus.COLLECTED: (
         100001,
-        ("【深圳市】{carrier}已揽件,揽件员王师傅,电话13800138000",),
+        ("【深圳市】{carrier}已揽件，揽件员王师傅，电话13800138000",),
     ),
     WaybillStatus.IN_TRANSIT: (
         500001,
@@ -28,10 +28,10 @@ _ACTIONS: dict[int, tuple[int, tuple[str, ...]]] = {
     ),
     WaybillStatus.OUT_FOR_DELIVERY: (
         300002,
-        ("【杭州市】快件正在派送中,派件员李师傅,电话13900139000",),
+        ("【杭州市】快件正在派送中，派件员李师傅，电话13900139000",),
     ),
-    WaybillStatus.SIGNED: (300003, ("【杭州市】快件已签收,感谢使用{carrier}",)),
-    WaybillStatus.EXCEPTION: (400002, ("【杭州市】派送异常,请联系{carrier}",)),
+    WaybillStatus.SIGNED: (300003, ("【杭州市】快件已签收，感谢使用{carrier}",)),
+    WaybillStatus.EXCEPTION: (400002, ("【杭州市】派送异常，请联系{carrier}",)),
     WaybillStatus.SIGNED_BY_PROXY: (300003, ("【杭州市】快件已由驿站代签收",)),
 }
 
