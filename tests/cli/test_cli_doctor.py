@@ -395,6 +395,16 @@ class TestNetwork:
         assert step(ran, "host")["found"].endswith(" is no base URL")
         assert step(ran, "host")["advice"].startswith("Give a scheme and a host")
 
+    def test_host__broken_answer(self, run: Run, wechat: Sandbox) -> None:
+        """
+        So is one whose answer breaks off in the middle.
+        """
+        headers = {"Transfer-Encoding": "chunked"}
+        with serving(headers_=headers, body=b"5\r\nabc") as url:
+            ran = run("doctor", "--json", "--base-url", url)
+
+        assert step(ran, "host")["found"].endswith(": the connection broke")
+
     @pytest.mark.parametrize(
         "status, body",
         [(403, b"<html>"), (200, b"[]"), (200, b"{}"), (302, b""), (200, b"\xff")],

@@ -238,14 +238,11 @@ def _probe(url: str, say: Say) -> _Probe:
     """
     Ask *url* what WeChat refuses to everybody: there is no token in it.
     """
-    bad_url = _Probe(
-        say("doctor.bad_url", value=clean(url.rpartition("@")[2])),
-        say("doctor.url_like"),
-    )
     try:
         Client("none", base_url=url).close()
     except InvalidArgumentError:
-        return bad_url
+        bad = say("doctor.bad_url", value=clean(url.rpartition("@")[2]))
+        return _Probe(bad, say("doctor.url_like"))
     host = urllib.parse.urlsplit(url).netloc
     proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
     proxy_name = urllib.parse.urlsplit(proxy or "").hostname
@@ -279,15 +276,13 @@ def _probe(url: str, say: Say) -> _Probe:
         return _Probe(found, tls=Step("tls", False, bad, say("doctor.check_tls"), 3))
     except requests.Timeout:
         return failed("doctor.timeout", seconds=_TIMEOUT)
-    except requests.ConnectionError as error:
+    except requests.RequestException as error:
         said = str(error)
         if "resolve" in said or "getaddrinfo" in said:
             return failed("doctor.no_name")
         if "refused" in said:
             return failed("doctor.refused")
         return failed("doctor.broken")
-    except requests.RequestException:
-        return bad_url
     found = say("doctor.reached", host=host, ms=_since(began))
     if proxy_name:
         found += say("comma") + say("doctor.through", proxy=proxy_name)
