@@ -20,7 +20,15 @@ from typing import Any, Iterator
 import attrs
 import pytest
 import requests
-from conftest import EXAMPLE, GOODS, NOON, OPEN_MSG, OPENID, WAYBILL_ID, with_settings
+from sandboxtools import (
+    EXAMPLE,
+    GOODS,
+    NOON,
+    OPEN_MSG,
+    OPENID,
+    WAYBILL_ID,
+    with_settings,
+)
 
 import wxlogistics.sandbox
 from wxlogistics import Client, StableToken

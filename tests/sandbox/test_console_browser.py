@@ -14,7 +14,7 @@ from typing import Any, Callable, Iterator
 
 import attrs
 import pytest
-from conftest import EXAMPLE, NOON, OPENID, WAYBILL_ID, with_settings
+from sandboxtools import EXAMPLE, NOON, OPENID, WAYBILL_ID, with_settings
 
 from wxlogistics import (
     AccessTokenError,

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from conftest import (
+from sandboxtools import (
     EXAMPLE,
     GOODS,
     OPEN_MSG,

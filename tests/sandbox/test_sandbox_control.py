@@ -7,7 +7,7 @@ from typing import Any, Iterator
 import attrs
 import pytest
 import requests
-from conftest import EXAMPLE, GOODS, NOON, OPENID, WAYBILL_ID, Door
+from sandboxtools import EXAMPLE, GOODS, NOON, OPENID, WAYBILL_ID, Door
 
 from wxlogistics.sandbox import Sandbox, control
 

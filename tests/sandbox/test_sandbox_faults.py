@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import requests
-from conftest import EXAMPLE, GOODS, OPEN_MSG, OPENID, WAYBILL_ID, Door, told
+from sandboxtools import EXAMPLE, GOODS, OPEN_MSG, OPENID, WAYBILL_ID, Door, told
 
 
 class TestFail:

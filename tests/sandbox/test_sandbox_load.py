@@ -11,7 +11,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from conftest import OPEN_MSG
+from sandboxtools import OPEN_MSG
 
 from wxlogistics.sandbox import Sandbox
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 import responses
-from conftest import EXAMPLE, OPEN_MSG, WAYBILL_ID
+from sandboxtools import EXAMPLE, OPEN_MSG, WAYBILL_ID
 
 from wxlogistics import (
     ApiError,

@@ -10,9 +10,16 @@ import hypothesis
 import pytest
 import requests
 import schemathesis
-from conftest import DESCRIPTION, EXAMPLE, OPEN_MSG, Door, check_described, schema_of
 from jsonschema import ValidationError
 from openapi_spec_validator import validate
+from sandboxtools import (
+    DESCRIPTION,
+    EXAMPLE,
+    OPEN_MSG,
+    Door,
+    check_described,
+    schema_of,
+)
 
 from wxlogistics.sandbox import Sandbox, wire
 from wxlogistics.sandbox.server import Server

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Iterator
 
 import pytest
-from conftest import EXAMPLE, GOODS, OPEN_MSG, WAYBILL_ID, Door
+from sandboxtools import EXAMPLE, GOODS, OPEN_MSG, WAYBILL_ID, Door
 from wechatpy import WeChatClient
 from wechatpy.exceptions import WeChatClientException
 

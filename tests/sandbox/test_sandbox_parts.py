@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from conftest import NOON, OPENID
+from sandboxtools import NOON, OPENID
 
 from wxlogistics import WaybillStatus
 from wxlogistics.sandbox import Clock, Sandbox

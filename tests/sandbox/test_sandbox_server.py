@@ -17,7 +17,7 @@ from typing import Any, Callable
 
 import pytest
 import requests
-from conftest import EXAMPLE, NOON, OPEN_MSG, WAYBILL_ID
+from sandboxtools import EXAMPLE, NOON, OPEN_MSG, WAYBILL_ID
 
 import wxlogistics.sandbox
 from wxlogistics import Client, GoodsDetail, GoodsInfo, WaybillStatus

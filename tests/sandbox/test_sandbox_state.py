@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import EXAMPLE, GOODS, NOON, OPENID, WAYBILL_ID
+from sandboxtools import EXAMPLE, GOODS, NOON, OPENID, WAYBILL_ID
 
 from wxlogistics import WaybillStatus
 from wxlogistics.sandbox import Clock, Sandbox, wire

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from conftest import NOON, OPEN_MSG
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -20,6 +19,7 @@ from hypothesis.stateful import (
     multiple,
     rule,
 )
+from sandboxtools import NOON, OPEN_MSG
 
 from wxlogistics.sandbox import Clock, Sandbox
 

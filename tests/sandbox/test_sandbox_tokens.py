@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import EXAMPLE, OPENID, Door, told, with_settings
+from sandboxtools import EXAMPLE, OPENID, Door, told, with_settings
 
 
 def errcode(door: Door, access_token: str) -> int:
