@@ -287,7 +287,7 @@ def show_summary(
     table.add_column(justify="right", no_wrap=True)
     order = {outcome: index for index, outcome in enumerate(OUTCOMES)}
     for tally, count in sorted(
-        counts.items(), key=lambda pair: (order[pair[0].outcome], -pair[1])
+        counts.items(), key=lambda pair: (order[pair[0].outcome], -pair[1], pair[0].key)
     ):
         sign, colour = _SIGNS[_KINDS[tally.outcome]]
         bar = Text("█" * max(1, round(_BAR * count / most)), style=colour)
