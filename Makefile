@@ -31,6 +31,7 @@ soak: $(VENV)/.ready
 bench: $(VENV)/.ready
 	@$(BIN)/pip install -q --disable-pip-version-check -e '.[bench]'
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.bench_bulk
 
 $(VENV)/.ready: setup.cfg
 	@test -n "$(PYTHON)" || { echo "No Python 3.10 or newer was found."; exit 1; }
