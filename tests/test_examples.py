@@ -27,7 +27,7 @@ pytestmark = pytest.mark.once
 EXAMPLES = pathlib.Path(__file__).resolve().parent.parent / "examples"
 
 #: Seconds within which anything that is started here is there.
-PATIENCE = 30
+PATIENCE = 120
 
 
 def program(name: str, package: str) -> str:
