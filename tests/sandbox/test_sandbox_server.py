@@ -529,6 +529,28 @@ class TestMain:
             line.partition(": ")[0] for line in lines
         ]
 
+    def test_main__many_signals(self) -> None:
+        """
+        A signal that comes while another is dealt with does not hang it.
+        """
+        child = subprocess.Popen(
+            [sys.executable, "-m", "wxlogistics.sandbox", "--port", "0"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert child.stdout is not None
+            for _ in range(4):
+                child.stdout.readline()
+            for _ in range(1000):
+                child.send_signal(signal.SIGTERM)
+            code = child.wait(10)
+        finally:
+            child.kill()
+            child.communicate()
+
+        assert 0 == code
+
 
 def test_server__is_what_serve_gives() -> None:
     """

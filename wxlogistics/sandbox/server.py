@@ -9,6 +9,7 @@ import errno
 import ipaddress
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -264,9 +265,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         reason = error.strerror if isinstance(error, OSError) else error
         print(f"wxlogistics sandbox: {reason}", file=sys.stderr)
         return 1
-    stopped = threading.Event()
+    # Not an Event: its lock is held by the very thread that the signal interrupts.
+    stopped, stop = socket.socketpair()
+
+    def interrupt(*_: object) -> None:
+        # Once more at the very end, it does no harm.
+        with contextlib.suppress(OSError):
+            stop.send(b".")
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+        signal.signal(number, interrupt)
     if not _is_loopback(options.host):
         print(
             f"Listening on {options.host}: whoever reaches this machine's port can "
@@ -277,10 +285,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"appid: {sandbox.appid}")
     print(f"secret: {sandbox.secret}")
     print(f"access_token: {sandbox.access_token()}", flush=True)
-    while not stopped.wait(_SAVE_EVERY):
+    with stopped, stop:
+        while not select.select([stopped], [], [], _SAVE_EVERY)[0]:
+            _save(sandbox, options)
+        server.close()
         _save(sandbox, options)
-    server.close()
-    _save(sandbox, options)
     return 0
 
 
