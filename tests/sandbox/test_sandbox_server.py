@@ -542,14 +542,15 @@ class TestMain:
             assert child.stdout is not None
             for _ in range(4):
                 child.stdout.readline()
-            for _ in range(1000):
+            for _ in range(100):
                 child.send_signal(signal.SIGTERM)
             code = child.wait(10)
         finally:
             child.kill()
             child.communicate()
 
-        assert 0 == code
+        # One that finds Python gone beyond its handlers ends it the hard way.
+        assert code in (0, -signal.SIGTERM)
 
 
 def test_server__is_what_serve_gives() -> None:
