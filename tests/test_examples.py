@@ -65,7 +65,13 @@ def environment(**more: str) -> dict[str, str]:
         for name, value in os.environ.items()
         if name == "WXLOGISTICS_REQUIRE_SERVERS" or not foreign.fullmatch(name)
     }
-    return kept | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1"} | more
+    python = {
+        "PYTHONDONTWRITEBYTECODE": "1",
+        # Django's server does not flush what it says into a pipe.
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONUTF8": "1",
+    }
+    return kept | python | more
 
 
 def run(example: str, *command: str, **more: str) -> str:
