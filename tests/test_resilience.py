@@ -2151,8 +2151,54 @@ class TestCallersSession:
 
         assert not caught.value.maybe_applied
 
-    def test_trickling_body__ends_at_the_deadline(
+    def test_proxy_refused__was_not_sent(
+        self, make: Callable[..., Client], session: requests.Session
+    ) -> None:
+        """
+        So is that to a proxy.
+        """
+        with closed_port() as proxy, pytest.raises(TransportError) as caught:
+            session.proxies["http"] = proxy
+            query(make("http://wechat.invalid", session=session))
+
+        assert not caught.value.maybe_applied
+
+    def test_tunnel_refused__was_not_sent(
         self,
+        server: ChaosServer,
+        make: Callable[..., Client],
+        session: requests.Session,
+    ) -> None:
+        """
+        So is that of WeChat, to the proxy.
+        """
+        server.script(then=gateway(502))
+        session.proxies["https"] = server.url
+        with pytest.raises(TransportError) as caught:
+            query(make("https://wechat.invalid", session=session))
+
+        assert not caught.value.maybe_applied
+
+    def test_certificate__was_not_sent(
+        self, make: Callable[..., Client], session: requests.Session
+    ) -> None:
+        """
+        Nothing is sent to a server with a wrong certificate, and that is told.
+        """
+        with untrusted_server() as server, pytest.raises(TransportError) as caught:
+            query(make(server.url, session=session))
+
+        assert not caught.value.maybe_applied
+        assert 1 == server.connections
+
+    @pytest.mark.parametrize(
+        "length",
+        ["Content-Length: 1000000", "Transfer-Encoding: chunked"],
+        ids=["length", "chunks"],
+    )
+    def test_slow_body__ends_at_the_deadline(
+        self,
+        length: str,
         server: ChaosServer,
         make: Callable[..., Client],
         session: requests.Session,
@@ -2161,15 +2207,21 @@ class TestCallersSession:
         A body that comes in pieces ends at the deadline.
         """
 
-        def pieces(peer: chaos.Peer, request: chaos.Request) -> None:
-            peer.send(chaos.head(200, "Transfer-Encoding: chunked"))
-            peer.trickle(b"1\r\n \r\n")
+        def slowly(peer: chaos.Peer, request: chaos.Request) -> None:
+            peer.send(chaos.head(200, length))
+            while True:
+                # 8 KiB, the size of a chunk and of its frame included.
+                peer.send(b"1ff8\r\n" + b" " * 8184 + b"\r\n")
+                peer.wait(0.05)
 
-        server.script(then=pieces)
+        server.script(then=slowly)
+        started = time.monotonic()
         with pytest.raises(TransportError) as caught:
             query(make(server.url, session=session, deadline=0.3))
 
         assert "no answer within the deadline of 0.3 s" == caught.value.reason
+        # The whole body would take 6 seconds.
+        assert time.monotonic() - started < 4
 
     def test_interim_answer__is_not_the_next_ones(
         self,
