@@ -579,6 +579,8 @@ class TestStopping:
                 ended.append(reason)
 
         any_job: Any = Job()
+        # Where the tests run in the background, SIGINT is ignored to begin with.
+        before = signal.getsignal(signal.SIGINT)
         with bulk._interruptible(
             any_job, Progress(), Say("en"), kill=lambda *args: killed.append(args)
         ):
@@ -593,7 +595,7 @@ class TestStopping:
             "closed",
         ] == notes
         assert [(os.getpid(), signal.SIGINT)] == killed
-        assert signal.default_int_handler == signal.getsignal(signal.SIGINT)
+        assert before == signal.getsignal(signal.SIGINT)
 
     def test_interrupt__in_a_thread(self, run: Run, wechat: Sandbox) -> None:
         """
