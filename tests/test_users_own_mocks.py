@@ -284,7 +284,7 @@ class Answering(BaseAdapter):
         self.requests: list[requests.PreparedRequest] = []
         self.options: list[dict[str, Any]] = []
 
-    def send(self, request: Any, **options: Any) -> requests.Response:  # type: ignore
+    def send(self, request: Any, **options: Any) -> requests.Response:
         self.requests.append(request)
         self.options.append(options)
         response = requests.Response()
@@ -483,7 +483,7 @@ class TestSession:
         """
 
         class Failing(Answering):
-            def send(self, request: Any, **options: Any) -> Any:  # type: ignore
+            def send(self, request: Any, **options: Any) -> Any:
                 raise requests.ConnectionError("the tunnel is shut")
 
         session.mount("https://", Failing())

@@ -42,7 +42,7 @@ from .errors import (
 )
 from .models import integer, text
 
-__all__ = ["MAIN_URL", "MAX_REPLY", "WECHAT_URLS", "TokenProvider", "Wire"]
+__all__ = ["MAIN_URL", "MAX_REPLY", "WECHAT_URLS", "TokenProvider", "Wire", "lacking"]
 
 #: WeChat's hosts, each good for every call.
 MAIN_URL = "https://api.weixin.qq.com"
@@ -717,6 +717,21 @@ def _decode(call: _Call, token: str, status: int, body: bytes) -> dict[str, Any]
 # json.dumps and json.loads would make new ones for each call.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _DECODER = json.JSONDecoder(strict=False)
+
+
+def lacking(
+    endpoint: str, reply: Mapping[str, Any], field: str
+) -> UnexpectedResponseError:
+    """
+    Return the error for a *reply* without the *field* that it is all about.
+    """
+    # Only keys that look like WeChat's: any other could be an openid sent back, or a
+    # token.
+    keys = ", ".join(filter(_KEY.fullmatch, reply))[:200]
+    return UnexpectedResponseError(endpoint, 200, keys, f"no {field}")
+
+
+_KEY = re.compile("[a-z_]{1,40}")
 
 # Keys whose values are nobody else's business, in a payload and in an answer.
 _PRIVATE = r"openid|phone|mobile|touser|secret|token|ticket"

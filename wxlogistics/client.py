@@ -13,8 +13,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 
-from ._wire import MAIN_URL, TokenProvider, Wire
-from .errors import InvalidArgumentError, UnexpectedResponseError
+from ._wire import MAIN_URL, TokenProvider, Wire, lacking
+from .errors import InvalidArgumentError
 from .models import (
     DeliveryInfo,
     GoodsInfo,
@@ -36,9 +36,6 @@ _OPEN_MSG = "/cgi-bin/express/delivery/open_msg/"
 # What a path may hold; a query would carry a second access_token, and a host in it
 # would lead the first one away.
 _PATH = re.compile(r"(/[\w.~%-]*)+", re.ASCII)
-
-# What a key of WeChat's looks like.
-_KEY = re.compile("[a-z_]{1,40}")
 
 
 class Client:
@@ -422,9 +419,7 @@ class Client:
         reply = self._call(endpoint, payload, repeatable=True)
         waybill_token = text(reply.get("waybill_token"))
         if not waybill_token:
-            # A stranger's keys could be anything, an openid sent back included.
-            keys = ", ".join(filter(_KEY.fullmatch, reply))[:200]
-            raise UnexpectedResponseError(endpoint, 200, keys, "no waybill_token")
+            raise lacking(endpoint, reply, "waybill_token")
         return waybill_token
 
     def _query(

@@ -25,11 +25,10 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol, Sequence
 import attrs
 
 from . import _pool
-from ._wire import MAIN_URL, TokenProvider, Wire
+from ._wire import MAIN_URL, TokenProvider, Wire, lacking
 from .errors import (
     InvalidArgumentError,
     TransportError,
-    UnexpectedResponseError,
     WxLogisticsError,
 )
 from .models import integer, require_text
@@ -303,9 +302,7 @@ class _FetchedToken(abc.ABC):
         """
         token = reply.get(field)
         if not isinstance(token, str) or not token:
-            # Those that look like WeChat's: any other could be a token.
-            keys = ", ".join(filter(re.compile("[a-z_]{1,40}").fullmatch, reply))[:200]
-            raise UnexpectedResponseError(self._endpoint, 200, keys, f"no {field}")
+            raise lacking(self._endpoint, reply, field)
         life = integer(reply.get("expires_in"))
         # A token that had no life left would be refused, and renewed for that; to
         # believe it would be a fetch for every call.
