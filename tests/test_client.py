@@ -271,9 +271,7 @@ class TestEndpoints:
         """
         assert isinstance(sent.body, bytes)
         assert {
-            "Accept": "*/*",
             "Accept-Encoding": "gzip, deflate",
-            "Connection": "keep-alive",
             "Content-Length": str(len(sent.body)),
             "Content-Type": "application/json",
             "User-Agent": f"wxlogistics/{__version__}",

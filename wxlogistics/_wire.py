@@ -570,7 +570,7 @@ class _Adapter(HTTPAdapter):
         # Without its cookies, and without a guess at its encoding.
         response = requests.Response()
         response.status_code = answer.status
-        response.headers = CaseInsensitiveDict(answer.headers)
+        response.headers = answer.headers
         response.raw = answer
         response.reason = answer.reason
         response.url = request.url
@@ -597,7 +597,8 @@ class _NoCookies(RequestsCookieJar):
 
 def _new_session() -> requests.Session:
     session = requests.Session()
-    session.headers["User-Agent"] = f"wxlogistics/{__version__}"
+    # Without what requests would add: each header costs its part of a call.
+    session.headers = CaseInsensitiveDict({"User-Agent": f"wxlogistics/{__version__}"})
     session.cookies = _NoCookies()
     session.mount("https://", _Adapter())
     session.mount("http://", _Adapter())
