@@ -51,7 +51,7 @@ class TestPython:
 
         said = capsys.readouterr().out
         if readme == "README.zh-CN.md" and fault == {"errcode": 931023}:
-            assert said == "暂时没有物流轨迹,过几个小时再查\n"
+            assert said == "暂时没有物流轨迹，过几个小时再查\n"
         else:
             assert said.startswith(printed["README.md"])
 

@@ -86,7 +86,7 @@ class Demo:
             goods_info=TWO_GOODS,
         )
         self._row("waybill_id", WAYBILL_ID)
-        self._row(self._words("demo.goods"), _names(TWO_GOODS.detail_list))
+        self._row(self._words("demo.goods"), self._names(TWO_GOODS.detail_list))
         self._row("waybill_token", waybill_token)
         self._check("a waybill_token of 64 characters", len(waybill_token) == 64)
         return waybill_token
@@ -112,7 +112,7 @@ class Demo:
         self._head(3, "demo.update", "client.update_waybill_goods(…)")
         client.update_waybill_goods(waybill_token, NEW_GOODS)
         goods = client.query_trace(waybill_token).goods
-        self._row(self._words("demo.goods"), _names(goods))
+        self._row(self._words("demo.goods"), self._names(goods))
         self._check("the goods as updated", goods == NEW_GOODS.detail_list)
 
     def refuse(self, client: Client) -> None:
@@ -149,7 +149,10 @@ class Demo:
         self._say(f"\n[bold cyan]{number}  {escape(title)}[/]")
 
     def _row(self, name: str, value: str) -> None:
-        self._say(f"  [dim]{name}{' ' * (14 - cell_len(name))}[/] {escape(value)}")
+        self._say(f"  [dim]{name}{' ' * (13 - cell_len(name))}[/] {escape(value)}")
+
+    def _names(self, goods: tuple[GoodsDetail, ...]) -> str:
+        return self._words("comma").join(detail.goods_name or "?" for detail in goods)
 
     def _check(self, expected: str, met: bool) -> None:
         if not met:
@@ -159,10 +162,6 @@ class Demo:
 
     def _say(self, markup: str) -> None:
         self._console.print(markup, highlight=False, soft_wrap=True)
-
-
-def _names(goods: tuple[GoodsDetail, ...]) -> str:
-    return ", ".join(detail.goods_name or "?" for detail in goods)
 
 
 def play(

@@ -407,7 +407,12 @@ ERRCODES: Mapping[int, Errcode] = MappingProxyType(
             "See the mini-program's notices in WeChat's console: it is restricted.",
         ),
         61003: Errcode(NotAuthorizedError, "该账号未授权给第三方平台", _GRANT),
-        61004: Errcode(IpNotAllowedError, "第三方平台的 IP 未登记", _WHITELIST),
+        61004: Errcode(
+            IpNotAllowedError,
+            "第三方平台的 IP 未登记",
+            "Put the address in .ip on the service provider's IP whitelist, on "
+            "WeChat's open platform.",
+        ),
         61007: Errcode(NotAuthorizedError, "第三方平台无此接口权限", _GRANT),
         61023: Errcode(
             CredentialError,

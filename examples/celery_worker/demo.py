@@ -42,7 +42,7 @@ def running(command, **options):
 def main():
     redis_server = shutil.which("redis-server")
     if not redis_server:
-        sys.exit("请先安装 redis-server(Debian、Ubuntu:apt install redis-server)。")
+        sys.exit("请先安装 redis-server（Debian、Ubuntu：apt install redis-server）。")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
     sandbox = Sandbox()
@@ -95,7 +95,7 @@ def show(sandbox):
         results = [tasks.query.delay(order.appid, order.number) for order in orders]
         for order, result in zip(orders, results):
             trace = result.get(timeout=60)
-            print(f"订单 {order.number}:{trace.status.label}", flush=True)
+            print(f"订单 {order.number}：{trace.status.label}", flush=True)
     print(f"未完成的订单：{len(list(store.open_orders()))} 个")
 
 

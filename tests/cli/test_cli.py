@@ -43,8 +43,8 @@ class TestDemo:
 
         assert (0, "") == (code, err)
         assert TIMELINE == [line for line in lines if "●" in line]
-        assert "  goods          测试名字, 测试名字2" in lines
-        assert "  goods          测试更新商品" in lines
+        assert "  goods         测试名字, 测试名字2" in lines
+        assert "  goods         测试更新商品" in lines
         assert "✓ every step gave what it should" == lines[-1]
         assert any("(errcode 9300507, rid " in line for line in lines)
 
@@ -57,7 +57,7 @@ class TestDemo:
 
         assert 0 == code
         assert "1  传运单\uff1aclient.trace_waybill(…)" in lines
-        assert "  商品           测试更新商品" in lines
+        assert "  商品          测试更新商品" in lines
         assert "✓ 每一步的结果都正确" == lines[-1]
 
     def test_main__demo_as_json(self, run: Run) -> None:

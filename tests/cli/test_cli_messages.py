@@ -238,8 +238,10 @@ class TestFold:
             ("a\nb", 10, ["a", "b"]),
             ("运单不存在", 6, ["运单不", "存在"]),
             ("运单 a 不存在", 7, ["运单 a", "不存在"]),
-            # A closing mark stands out rather than begin a line.
-            ("运单不\uff0c存在", 6, ["运单不\uff0c", "存在"]),
+            # A closing mark takes along what it closes rather than begin a line.
+            ("运单不\uff0c存在", 6, ["运单", "不\uff0c存", "在"]),
+            # As one that opens does.
+            ("运单\uff08不\uff09存在", 6, ["运单", "\uff08不\uff09", "存在"]),
             ("查 https://shop.example/tea", 6, ["查", "https://shop.example/tea"]),
         ],
     )

@@ -141,7 +141,7 @@ class Refusal(NamedTuple):
     advice: str
 
 
-_RENEW = "请重新获取 access_token；只由一处统一获取和刷新。"
+_RENEW = "请重新获取 access_token，并统一由一处获取和刷新。"
 _SLOW_DOWN = "请等到下一秒或下一分钟，并降低调用频率。"
 _TOMORROW = "请在北京时间零点以后继续；调用额度按天计算。"
 _NO_ROUTE = (
@@ -215,7 +215,7 @@ REFUSALS: Mapping[int, Refusal] = {
     ),
     9300561: Refusal(
         "goods_img_url refused",
-        "请检查 goods_img_url：非 ASCII 字符要做百分号编码，图片必须能从公网访问。",
+        "请检查 goods_img_url：非 ASCII 字符要做 URL 编码，图片必须能从公网访问。",
     ),
 }
 
@@ -255,12 +255,14 @@ MESSAGES: Mapping[str, Said] = {
         "在命令行使用微信小程序「物流查询插件」。",
     ),
     "help.env.access_token": Said(
-        "the access_token, if you have one", "access_token，如果已经有了"
+        "the access_token, if you have one", "已有的 access_token（如果有）"
     ),
     "help.env.appid": Said(
         "or the mini-program's appid, to fetch one", "没有的话，填小程序的 appid"
     ),
-    "help.env.secret": Said("and its AppSecret", "以及 AppSecret，用来自动获取"),
+    "help.env.secret": Said(
+        "and its AppSecret", "以及 AppSecret，用来自动获取 access_token"
+    ),
     "help.env.base_url": Said(
         "as --base-url; several are separated by commas",
         "同 --base-url；多个地址用逗号分隔",
@@ -275,7 +277,7 @@ MESSAGES: Mapping[str, Said] = {
         "Register a waybill and print its waybill_token (trace_waybill).\nRegistering "
         "it again returns the token too, but keeps the first goods.",
         "传运单，输出 waybill_token（trace_waybill）。\n"
-        "重复登记同样返回 token，但商品信息以第一次为准。",
+        "重复传同一个运单也会返回 token，但商品信息以第一次为准。",
     ),
     "help.query": Said(
         "Show where a parcel is (query_trace).",
@@ -284,7 +286,7 @@ MESSAGES: Mapping[str, Said] = {
     "help.update-goods": Said(
         "Replace all the goods of a waybill (update_waybill_goods).\nWeChat allows few "
         "changes for each.",
-        "更新商品信息，旧的全部被替换（update_waybill_goods）。\n每个运单只能修改有限的次数。",
+        "整体替换商品信息（update_waybill_goods）。\n每个运单只能修改有限的次数。",
     ),
     "help.follow": Said(
         "Register a waybill with the message component (follow_waybill).",
@@ -347,7 +349,7 @@ MESSAGES: Mapping[str, Said] = {
     ),
     "help.bulk": Said(
         "Query or register the rows of a file, many at the same time.",
-        "批量查询或批量登记一个文件中的运单。",
+        "批量查询或批量传一个文件中的运单。",
     ),
     "help.bulk.query": Said(
         "Query many waybills.\nFILE has a column waybill_token, and perhaps id and "
@@ -456,7 +458,7 @@ MESSAGES: Mapping[str, Said] = {
         "{count} values, but the first row names {width}",
         "有 {count} 个值，而表头只有 {width} 列",
     ),
-    "row.long": Said("longer than any row can be", "这一行长得不正常"),
+    "row.long": Said("longer than any row can be", "这一行过长"),
     "row.utf16": Said(
         'the file is UTF-16; save it as "CSV UTF-8"',
         "文件是 UTF-16 编码，请另存为「CSV UTF-8」",
@@ -465,7 +467,7 @@ MESSAGES: Mapping[str, Said] = {
     "row.type": Said("{name} is no text", "{name} 应当是文本"),
     "row.characters": Said(
         "{name} has characters that no text has: is the encoding right?",
-        "{name} 中有乱码或控制字符，编码是否正确",
+        "{name} 中有乱码或控制字符：编码选对了吗？",
     ),
     "row.rounded": Said(
         "{name} {value} was rounded by Excel: make the column text, and fill it anew",
@@ -547,7 +549,7 @@ MESSAGES: Mapping[str, Said] = {
     "bulk.stopped.quota": Said(
         "Run the same command again after {time} China time (in {hours} h {minutes} "
         "min), when WeChat counts a new day.",
-        "请在北京时间 {time}（{hours} 小时 {minutes} 分钟后）之后重新运行同一条命令，"
+        "请在北京时间 {time}（还有 {hours} 小时 {minutes} 分钟）之后重新运行同一条命令，"
         "届时调用次数会重新计算。",
     ),
     "bulk.stopped.refused": Said(
@@ -562,7 +564,7 @@ MESSAGES: Mapping[str, Said] = {
     ),
     "bulk.stopped.max_calls": Said(
         "Stopped after --max-calls. Run the same command again to go on.",
-        "已达到 --max-calls。重新运行同一条命令即可继续。",
+        "已达到 --max-calls 的上限。重新运行同一条命令即可继续。",
     ),
     "bulk.stopped.interrupted": Said(
         "Interrupted. Run the same command again to go on.",
@@ -697,7 +699,7 @@ MESSAGES: Mapping[str, Said] = {
         "Give a scheme and a host: https://api.weixin.qq.com",
         "要有协议和主机名，例如 https://api.weixin.qq.com",
     ),
-    "doctor.reached": Said("{host} answers in {ms} ms", "{host} {ms} 毫秒应答"),
+    "doctor.reached": Said("{host} answers in {ms} ms", "{host} 在 {ms} 毫秒内应答"),
     "doctor.through": Said("through the proxy {proxy}", "经过代理 {proxy}"),
     "doctor.unreached": Said("{host}: {reason}", "{host}：{reason}"),
     "doctor.no_name": Said("no such host name (DNS)", "域名解析失败（DNS）"),
@@ -751,7 +753,7 @@ MESSAGES: Mapping[str, Said] = {
     "demo.title": Said("a sandbox at {url}", "沙箱地址 {url}"),
     "demo.register": Said("Register a waybill", "传运单"),
     "demo.goods": Said("goods", "商品"),
-    "demo.follow": Said("See the parcel move", "看包裹一步步移动"),
+    "demo.follow": Said("See the parcel move", "看包裹一步步流转"),
     "demo.update": Said("Correct the goods", "更新商品信息"),
     "demo.refuse": Said("Catch a refusal", "捕获错误"),
     "demo.expected": Said("expected {expected}", "应为：{expected}"),

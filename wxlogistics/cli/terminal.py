@@ -32,7 +32,8 @@ REGISTERS = ("trace_waybill", "follow_waybill")
 #: WeChat's time, in which its days begin.
 CHINA_TIME = datetime.timezone(datetime.timedelta(hours=8))
 
-# What may not begin a line.
+# What may not end a line, and what may not begin one.
+_OPENING = "\uff08\u300c"
 _CLOSING = "\uff0c\u3002\u3001\uff1a\uff1b\uff1f\uff01\uff09\u300d"
 
 
@@ -288,15 +289,13 @@ def fold(text: str, width: int) -> list[str]:
     Return *text* as lines of at most *width* columns, broken as its language is.
     """
     lines = [""]
-    for piece in re.findall(r"\n| +|[!-\u2e7f]+|.", text):
+    # Marks stay with what they open or close: none may begin or end a line alone.
+    for piece in re.findall(
+        rf"\n| +|[{_OPENING}]*(?:[!-\u2e7f]+|.)[{_CLOSING}]*", text
+    ):
         if piece == "\n":
             lines.append("")
-        elif (
-            not lines[-1]
-            or cells(lines[-1]) + cells(piece) <= width
-            # It may stand out by a column or two, but not begin a line.
-            or piece in _CLOSING
-        ):
+        elif not lines[-1] or cells(lines[-1]) + cells(piece) <= width:
             lines[-1] += piece if lines[-1] else piece.lstrip()
         else:
             lines[-1] = lines[-1].rstrip()

@@ -13,7 +13,7 @@ WECHAT_URL = os.environ.get("WXLOGISTICS_BASE_URL", "https://api.weixin.qq.com")
 APPID = os.environ.get("WXLOGISTICS_APPID", "")
 SECRET = os.environ.get("WXLOGISTICS_SECRET", "")
 
-#: For a service provider （服务商），who works for other people's mini-programs.
+#: For a service provider (服务商), who works for other people's mini-programs.
 COMPONENT_APPID = os.environ.get("WXLOGISTICS_COMPONENT_APPID", "")
 
 #: WeChat allows 100,000 calls a day for a mini-program, and 100 about one customer.

@@ -80,7 +80,7 @@ def update_goods(order_id):
         try:
             shipping.update_goods(order)
         except WxLogisticsError as error:
-            flash(f"订单 {order_id}:{message_for(error)}")
+            flash(f"订单 {order_id}：{message_for(error)}")
         else:
             flash(f"订单 {order_id}：商品信息已更新。")
     return redirect(url_for("staff.orders"))
