@@ -28,13 +28,16 @@ class TestPython:
 
         assert capsys.readouterr().out == "0 运单不存在或者未揽收 False\n"
 
-    def test_block__cache(self, readme):
+    def test_block__cache(self, readme, tmp_path, monkeypatch):
         """A token is shared through a cache."""
         block = codes(readme, "python")[1]
+        monkeypatch.chdir(tmp_path)
 
         names = run(block + "carriers = client.get_delivery_list()")
+        lasting = [path for path in (tmp_path / "tokens").iterdir() if path.is_file()]
 
         assert len(names["carriers"]) > 100
+        assert lasting
 
     @pytest.mark.parametrize(
         ("fault", "printed"),
