@@ -1386,6 +1386,24 @@ class TestSingleFlight:
 
         assert "stable_token" == caught.value.endpoint
 
+    def test_get__the_deadline_of_another(self, clock: Time) -> None:
+        """
+        A fetch that fails for its own call's deadline fails for no other call.
+        """
+        gate = Gate((502, "no"))
+        wechat = ScriptedWeChat(gate, issued("second"))
+        provider = stable(wechat, clock)
+        in_haste = Client(provider, deadline=0.05)
+        calling = threading.Thread(
+            target=lambda: pytest.raises(TransportError, in_haste.get_delivery_list)
+        )
+        calling.start()
+        gate.open_later()
+
+        assert "second" == provider.get()
+        calling.join()
+        assert [NORMAL, NORMAL] == wechat.payloads
+
     def test_get__a_failure_keeps_nothing_alive(self, clock: Time) -> None:
         """
         What is remembered of a failed fetch is not its traceback, which would keep the

@@ -151,15 +151,20 @@ class _FetchedToken(abc.ABC):
 
     _endpoint = ""
 
-    _cache: Cache | None = attrs.field(default=None, validator=_check_cache)
-    _base_url: str | Sequence[str] = MAIN_URL
-    _timeout: float | tuple[float, float] = (3.05, 20)
-    _deadline: float = 60
-    _retries: int = 2
-    _session: requests.Session | None = None
-    _clock: Callable[[], float] = time.time
-    _sleep: Callable[[float], object] = time.sleep
-    _random: Callable[[], float] = random.random
+    # Each alias is what attrs would make of the name: some type checkers ask for it.
+    _cache: Cache | None = attrs.field(
+        default=None, validator=_check_cache, alias="cache"
+    )
+    _base_url: str | Sequence[str] = attrs.field(default=MAIN_URL, alias="base_url")
+    _timeout: float | tuple[float, float] = attrs.field(
+        default=(3.05, 20), alias="timeout"
+    )
+    _deadline: float = attrs.field(default=60, alias="deadline")
+    _retries: int = attrs.field(default=2, alias="retries")
+    _session: requests.Session | None = attrs.field(default=None, alias="session")
+    _clock: Callable[[], float] = attrs.field(default=time.time, alias="clock")
+    _sleep: Callable[[float], object] = attrs.field(default=time.sleep, alias="sleep")
+    _random: Callable[[], float] = attrs.field(default=random.random, alias="random")
 
     # Whose token it is, and for whom it is got.
     _appids: tuple[str, ...] = attrs.field(init=False)
@@ -241,10 +246,7 @@ class _FetchedToken(abc.ABC):
         """
         before = self._outcome
         lock = self._locks.setdefault(os.getpid(), threading.Lock())
-        patience = self._timeout
-        patience = sum(patience) if isinstance(patience, tuple) else 2 * patience
-        left = min(patience, _pool.call.ends_at - time.monotonic())
-        if not lock.acquire(timeout=max(left, 0)):
+        if not lock.acquire(timeout=self._patience()):
             reason = "another thread's fetch of the token takes too long"
             raise TransportError(self._endpoint, reason, False)
         try:
@@ -266,22 +268,34 @@ class _FetchedToken(abc.ABC):
                 try:
                     kept = self._kept = self._look_up_or_fetch(rejected)
                 except WxLogisticsError as error:
-                    self._outcome = rejected, copy.copy(error)
+                    # Those who wait may have longer deadlines than this call.
+                    if time.monotonic() < _pool.call.ends_at:
+                        self._outcome = rejected, copy.copy(error)
                     raise
                 self._outcome = rejected, kept.token
             return kept.token
         finally:
             lock.release()
 
+    def _patience(self) -> float:
+        """
+        Return the seconds to wait for what somebody else fetches.
+        """
+        timeout = self._timeout
+        patience = sum(timeout) if isinstance(timeout, tuple) else 2 * timeout
+        return max(0, min(patience, _pool.call.ends_at - time.monotonic()))
+
     def _look_up_or_fetch(self, rejected: str | None) -> _Kept:
         """
         Return a token from the cache or from WeChat, in turn with other processes.
         """
         self._cache_failures = 0
-        for _ in range(round(_LEASE / _LOOK_EVERY)):
+        # A process that died holds its lease on: half of the time is for the fetch.
+        looks = round(min(_LEASE, self._patience() / 2) / _LOOK_EVERY)
+        for look in range(looks + 1):
             my_turn = self._claim("lease", _LEASE)
             kept = self._look_up()
-            if kept or my_turn or time.monotonic() >= _pool.call.ends_at:
+            if kept or my_turn or look == looks:
                 break
             self._sleep(_LOOK_EVERY)
         try:
@@ -410,8 +424,8 @@ class StableToken(_FetchedToken):
 
     _endpoint = "stable_token"
 
-    _appid: str = attrs.field(validator=_check_text)
-    _secret: str = attrs.field(validator=_check_text)
+    _appid: str = attrs.field(validator=_check_text, alias="appid")
+    _secret: str = attrs.field(validator=_check_text, alias="secret")
     _forced_at: float = attrs.field(init=False, default=float("-inf"))
 
     def __attrs_post_init__(self) -> None:
@@ -490,12 +504,16 @@ class AuthorizerToken(_FetchedToken):
 
     _endpoint = "api_authorizer_token"
 
-    _component_appid: str = attrs.field(validator=_check_text)
-    _component_token: str | Callable[[], str] | TokenProvider
-    _authorizer_appid: str = attrs.field(validator=_check_text)
+    _component_appid: str = attrs.field(validator=_check_text, alias="component_appid")
+    _component_token: str | Callable[[], str] | TokenProvider = attrs.field(
+        alias="component_token"
+    )
+    _authorizer_appid: str = attrs.field(
+        validator=_check_text, alias="authorizer_appid"
+    )
     refresh_token: str = attrs.field(validator=_check_text)
     _on_refresh_token: Callable[[str], object] | None = attrs.field(
-        default=None, kw_only=True
+        default=None, kw_only=True, alias="on_refresh_token"
     )
     _component: TokenProvider = attrs.field(init=False)
     _handed_over: bool = attrs.field(init=False, default=True)
@@ -527,7 +545,8 @@ class AuthorizerToken(_FetchedToken):
         changed = reply.get("authorizer_refresh_token")
         if isinstance(changed, str) and changed not in ("", line[-1]):
             line.append(changed)
-            value = json.dumps(line[-10:])
+            # The first is what the settings of a process that starts anew may hold.
+            value = json.dumps(line if len(line) <= 10 else [line[0], *line[-9:]])
             self._ask_cache("set", "refresh_token", value, timeout=_YEAR)
         # Not before WeChat has taken it: a shop may have authorized anew meanwhile.
         if line[-1] != self.refresh_token:
@@ -549,7 +568,9 @@ class AuthorizerToken(_FetchedToken):
         authorization.
         """
 
-        def read(line: list[str]) -> list[str]:
+        def read(line: Any) -> list[str]:
+            if not isinstance(line, list):
+                raise TypeError
             for token in line:
                 require_text("refresh_token", token)
             return [*line] if self.refresh_token in line else []
