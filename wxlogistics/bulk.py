@@ -85,89 +85,68 @@ def run_many(
 def _run(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Generator[Result, None, None]:
-    crew = _Crew(function)
-    source = iter(items)
+    todo: SimpleQueue[Any] = SimpleQueue()
+    done: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+    dismissed = threading.Event()
+    threads: list[threading.Thread] = []
     under_way = 0
     failure: Exception | None = None
-    more = True
-    try:
-        while more or under_way:
-            if more:
-                try:
-                    item = next(source)
-                except StopIteration:
-                    more = False
-                except Exception as error:
-                    # What is under way is still the caller's.
-                    more, failure = False, error
-                else:
-                    crew.take(item, workers)
-                    under_way += 1
-            # Wait only where there is nothing to be begun, or enough that has been.
-            wait = under_way == 2 * workers or (under_way > 0 and not more)
-            for result in crew.finished(wait=wait):
-                under_way -= 1
-                yield result
-    finally:
-        crew.dismiss()
-    if failure is not None:
-        raise failure
 
-
-class _Crew:
-    """
-    The threads, and the queues to them and back.
-    """
-
-    def __init__(self, function: Callable[[Any], Any]) -> None:
-        self._function = function
-        self._todo: SimpleQueue[Any] = SimpleQueue()
-        self._done: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
-        self._dismissed = threading.Event()
-        self._threads: list[threading.Thread] = []
-
-    def take(self, item: object, workers: int) -> None:
-        self._todo.put(item)
-        if len(self._threads) < workers:
-            # A daemon, so that a generator left half-way never holds up the exit.
-            thread = threading.Thread(
-                target=self._work, name="wxlogistics-bulk", daemon=True
-            )
-            thread.start()
-            self._threads.append(thread)
-
-    def finished(self, *, wait: bool) -> Generator[Any, None, None]:
-        """
-        Yield what is there; with *wait* at least one.
-        """
+    def work() -> None:
         while True:
+            item = todo.get()
+            if dismissed.is_set():
+                return
             try:
-                result, error = self._done.get(block=wait)
+                done.put((function(item), None))
+            except BaseException as error:
+                done.put((None, error))
+
+    def read() -> Generator[Item, None, None]:
+        nonlocal failure
+        try:
+            for item in items:
+                yield item
+        except Exception as error:
+            # Raised in the end: what is under way is still the caller's.
+            failure = error
+
+    def finished(most: int) -> Generator[Result, None, None]:
+        """
+        Yield what is there, and wait while more than *most* calls are under way.
+        """
+        nonlocal under_way
+        while under_way:
+            try:
+                result, error = done.get(block=under_way > most)
             except Empty:
                 return
             if error is not None:
                 raise error
+            under_way -= 1
             yield result
-            wait = False
 
-    def dismiss(self) -> None:
-        """
-        Stop every thread after the call that it makes, and wait until they have.
-        """
-        self._dismissed.set()
-        for _ in self._threads:
-            self._todo.put(None)
-        for thread in self._threads:
+    try:
+        for item in read():
+            todo.put(item)
+            under_way += 1
+            if len(threads) < workers:
+                # A daemon, so that a generator left half-way never holds up the exit.
+                thread = threading.Thread(
+                    target=work, name="wxlogistics-bulk", daemon=True
+                )
+                thread.start()
+                threads.append(thread)
+            yield from finished(2 * workers - 1)
+        yield from finished(0)
+    finally:
+        # Each stops after the call that it makes.
+        dismissed.set()
+        for _ in threads:
+            todo.put(None)
+        for thread in threads:
             # The garbage collector may run this in any thread, one of these too.
             if thread is not threading.current_thread():
                 thread.join()
-
-    def _work(self) -> None:
-        while True:
-            item = self._todo.get()
-            if self._dismissed.is_set():
-                return
-            try:
-                self._done.put((self._function(item), None))
-            except BaseException as error:
-                self._done.put((None, error))
+    if failure is not None:
+        raise failure
