@@ -657,26 +657,21 @@ def _encode(payload: Mapping[str, Any]) -> bytes:
     """
     Return *payload* as UTF-8 JSON, Chinese as it is: WeChat shows or refuses escapes.
     """
+    body = _dump(dict(payload))
+    if body is None:
+        culprit = next((key for key in payload if _dump(payload[key]) is None), "extra")
+        raise InvalidArgumentError(
+            str(culprit), "cannot be written as JSON; give str, int, list and dict only"
+        )
+    return body
+
+
+def _dump(value: object) -> bytes | None:
+    # None, not the encoder's own error: that holds the whole text.
     try:
-        return _dump(dict(payload))
+        return _ENCODER.encode(value).encode()
     except (TypeError, ValueError, RecursionError):
-        culprit = next((key for key in payload if not _can_dump(payload[key])), "extra")
-    # Raised out here: the encoder's own error holds the whole text.
-    raise InvalidArgumentError(
-        str(culprit), "cannot be written as JSON; give str, int, list and dict only"
-    )
-
-
-def _dump(value: object) -> bytes:
-    return _ENCODER.encode(value).encode()
-
-
-def _can_dump(value: object) -> bool:
-    try:
-        _dump(value)
-    except (TypeError, ValueError, RecursionError):
-        return False
-    return True
+        return None
 
 
 def _decode(call: _Call, token: str, status: int, body: bytes) -> dict[str, Any]:
