@@ -201,23 +201,23 @@ class Wire:
                 token = renewed or _token(tokens, None, maybe_applied)
                 renewed = None
                 host = self._host()
-                moved_on = False
                 try:
                     return self._attempt(call, host, token)
-                except _Unreached as error:
-                    failure: WxLogisticsError = error.failure
-                    repeat = True
+                except WxLogisticsError as error:
+                    failure = error
+
+                repeat = _may_repeat(failure, repeatable)
+                moved_on = False
+                if isinstance(failure, _Unreached):
                     unreached.add(host)
                     moved_on = len(unreached) < len(self.hosts)
                     self._pass_over(host)
-                except WxLogisticsError as error:
-                    failure = error
-                    repeat = _may_repeat(error, repeatable)
-
                 if isinstance(failure, TransportError):
                     maybe_applied = maybe_applied or failure.maybe_applied
-                    if not failure.maybe_applied and maybe_applied:
-                        failure = TransportError(endpoint, failure.reason, True)
+                    if not failure.maybe_applied:
+                        # Of the class that callers know, and of all the attempts.
+                        reason = failure.reason
+                        failure = TransportError(endpoint, reason, maybe_applied)
                 if isinstance(failure, AccessTokenError) and tokens and not refused:
                     refused = True
                     renewed = _token(tokens, token, maybe_applied)
@@ -245,9 +245,6 @@ class Wire:
             reply = _decode(call, token, status, body)
             outcome = "ok"
             return reply
-        except _Unreached as error:
-            outcome = error.failure.reason
-            raise
         except (TransportError, UnexpectedResponseError) as error:
             outcome = error.reason
             raise
@@ -394,13 +391,12 @@ class Wire:
             reason += f": {said}" if said else ""
         else:
             reason = f"no connection to {name}: {said or type(error).__name__}"
-        failure = TransportError(call.endpoint, call.mask(reason, token), sent)
         # A host that shows a wrong certificate was reached; one that hangs up before
         # it has shown any was not.
         wrong = caused_by(ssl.SSLError, urllib3.exceptions.SSLError)
-        if sent or misconfigured or (wrong and not caused_by(ssl.SSLEOFError)):
-            return failure
-        return _Unreached(failure)
+        reached = sent or misconfigured or (wrong and not caused_by(ssl.SSLEOFError))
+        kind = TransportError if reached else _Unreached
+        return kind(call.endpoint, call.mask(reason, token), sent)
 
     def _pause(self, repeats: int, failure: WxLogisticsError) -> float:
         """
@@ -510,14 +506,10 @@ class _Template(NamedTuple):
     settings: dict[str, Any]
 
 
-class _Unreached(Exception):
+class _Unreached(TransportError):
     """
-    Carries a *failure* out of an attempt for which no connection came about.
+    No connection came about: another host may do. No caller sees this class.
     """
-
-    def __init__(self, failure: TransportError) -> None:
-        super().__init__(failure)
-        self.failure = failure
 
 
 class _Adapter(HTTPAdapter):
@@ -646,6 +638,8 @@ def _may_repeat(failure: WxLogisticsError, repeatable: bool) -> bool:
     """
     Whether a call that ended in *failure* may be sent once more.
     """
+    if isinstance(failure, _Unreached):
+        return True
     if isinstance(failure, TransportError):
         return repeatable and failure.maybe_applied
     if isinstance(failure, RateLimitError):
