@@ -64,9 +64,8 @@ _PIECE = 8 * 1024
 #: After this many seconds on another host the first one is tried again.
 RETURN_AFTER = 300.0
 
-# The pause before the nth repeat is a random part of _PAUSE * 2**n seconds.
-_PAUSE = 0.5
-_LONGEST_PAUSE = 8.0
+# The pause before each repeat is a random part of so many seconds; the last stays.
+_PAUSES = (0.5, 1, 2, 4, 8)
 
 logger = logging.getLogger("wxlogistics")
 
@@ -188,18 +187,15 @@ class Wire:
         ends_at = self._clock() + deadline
         body = _encode(payload)
         call = _Call(endpoint, path, payload, body, token_name, deadline, ends_at)
-        renewed: str | None = None
-        refused = False
+        renewed = False
         repeats = 0
         unreached: set[int] = set()
         # Whether an attempt may have reached WeChat and nobody knows what became of it.
         maybe_applied = False
+        _pool.call.ends_at = time.monotonic() + deadline
         try:
+            token = _token(tokens, None, maybe_applied)
             while True:
-                _pool.call.ends_at = time.monotonic() + ends_at - self._clock()
-                # Asked for anew each time: another thread may have renewed it.
-                token = renewed or _token(tokens, None, maybe_applied)
-                renewed = None
                 host = self._host()
                 try:
                     return self._attempt(call, host, token)
@@ -218,10 +214,10 @@ class Wire:
                         # Of the class that callers know, and of all the attempts.
                         reason = failure.reason
                         failure = TransportError(endpoint, reason, maybe_applied)
-                if isinstance(failure, AccessTokenError) and tokens and not refused:
-                    refused = True
-                    renewed = _token(tokens, token, maybe_applied)
-                    if renewed != token:
+                if isinstance(failure, AccessTokenError) and tokens and not renewed:
+                    renewed = True
+                    rejected, token = token, _token(tokens, token, maybe_applied)
+                    if token != rejected:
                         continue
                 if not repeat or repeats == self._retries:
                     raise failure
@@ -231,6 +227,8 @@ class Wire:
                 repeats += 1
                 if pause:
                     self._sleep(pause)
+                # Asked for anew: another thread may have renewed it.
+                token = _token(tokens, None, maybe_applied)
         finally:
             _pool.call.ends_at = outer_end
 
@@ -402,9 +400,7 @@ class Wire:
         """
         Return the seconds to wait before the next repeat: full jitter.
         """
-        pause: float = self._random() * min(
-            _LONGEST_PAUSE, _PAUSE * 2.0 ** min(repeats, 9)
-        )
+        pause = self._random() * _PAUSES[min(repeats, len(_PAUSES) - 1)]
         # WeChat counts by the second, so less than one is in vain.
         return pause + 1 if isinstance(failure, RateLimitError) else pause
 
