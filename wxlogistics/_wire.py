@@ -136,7 +136,8 @@ class Wire:
         self._random = random
         self._own_session = session is None
         self._session = _new_session() if session is None else session
-        self._templates: dict[int, _Template] = {}
+        # For each host the request that all are like, and how it is to be sent.
+        self._templates: dict[int, tuple[requests.PreparedRequest, Any]] = {}
         # Which host to use, and until when; one tuple, so that threads never see half.
         self._preferred = (0, 0.0)
         _wires.add(self)
@@ -270,13 +271,13 @@ class Wire:
         status = 0
         _pool.call.sent = None
         try:
-            template = self._templates.get(host) or self._template(session, host)
+            template, settings = self._templates.get(host) or self._template(host)
             request = requests.PreparedRequest()
             request.method = "POST"
             request.url = self.hosts[host] + call.path
             if token:
-                request.url += f"?{call.token_name}="
-                request.url += urllib.parse.quote(token, safe="")
+                quoted = urllib.parse.quote(token, safe="")
+                request.url += f"?{call.token_name}={quoted}"
             request.headers = template.headers.copy()
             request.headers["Content-Length"] = str(len(call.body))
             request.body = call.body
@@ -284,7 +285,7 @@ class Wire:
             if session.auth:
                 request.prepare_auth(session.auth)
             response = session.send(
-                request, timeout=timeout, allow_redirects=False, **template.settings
+                request, timeout=timeout, allow_redirects=False, **settings
             )
             is_bounded = _pool.call.sent is not None
             _pool.call.sent = True
@@ -419,14 +420,15 @@ class Wire:
             following = (host + 1) % len(self.hosts)
             self._preferred = following, self._clock() + RETURN_AFTER
 
-    def _template(self, session: requests.Session, host: int) -> _Template:
+    def _template(self, host: int) -> tuple[requests.PreparedRequest, Any]:
         """
         Read once what every request to *host* shares: session and environment.
         """
+        session, url = self._session, self.hosts[host]
         request = session.prepare_request(
             requests.Request(
                 "POST",
-                self.hosts[host],
+                url,
                 headers={
                     "Content-Type": "application/json",
                     # What requests itself can unpack, a piece at a time.
@@ -435,16 +437,13 @@ class Wire:
                 data=b"{}",
                 # The session's own is applied to each request; without this, one
                 # for WeChat would be looked up in ~/.netrc.
-                auth=_no_auth,
+                auth=lambda request: request,
             )
         )
-        settings = session.merge_environment_settings(
-            self.hosts[host], {}, True, None, None
-        )
-        hooks = {"response": [*session.hooks["response"], _forget_location]}
-        template = _Template(request.headers, hooks, settings)
-        self._templates[host] = template
-        return template
+        request.register_hook("response", _forget_location)
+        settings = session.merge_environment_settings(url, {}, True, None, None)
+        self._templates[host] = request, settings
+        return request, settings
 
 
 # All there are: what a fork must not share is theirs.
@@ -490,16 +489,6 @@ class _Call(NamedTuple):
             if len(value) > 3 and value.lower() not in _PLAIN_WORDS:
                 said = said.replace(value, "***")
         return _PRIVATE_FIELD.sub(r"\1***", said)
-
-
-class _Template(NamedTuple):
-    """
-    What every request to one host shares.
-    """
-
-    headers: CaseInsensitiveDict[Any]
-    hooks: dict[str, Any]
-    settings: dict[str, Any]
 
 
 class _Unreached(TransportError):
@@ -602,10 +591,6 @@ def _forget_connections(session: requests.Session) -> None:
             for manager in (adapter.poolmanager, *adapter.proxy_manager.values()):
                 _pool.forget_connections(manager)
     session.cookies._cookies_lock = threading.RLock()
-
-
-def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
 
 
 def _forget_location(response: requests.Response, **kwargs: Any) -> None:
