@@ -320,25 +320,20 @@ class Wire:
         """
         length = getattr(response.raw, "length_remaining", None)
         if length and at_once:
-            length = min(length, MAX_REPLY + 1)
-            body: bytes = response.raw.read(length)
-            if len(body) < length:
-                raise ConnectionError
-            return body
-        pieces = []
-        size = 0
-        for piece in response.iter_content(_PIECE):
-            pieces.append(piece)
-            size += len(piece)
-            if size > MAX_REPLY:
-                break
-            if self._clock() >= ends_at:
-                raise TimeoutError
+            body: bytes = response.raw.read(min(length, MAX_REPLY + 1))
         else:
-            # urllib3 before 2 lets a body pass that breaks off.
-            if getattr(response.raw, "length_remaining", None):
-                raise ConnectionError
-        return b"".join(pieces)
+            grown = bytearray()
+            for piece in response.iter_content(_PIECE):
+                grown += piece
+                if len(grown) > MAX_REPLY:
+                    break
+                if self._clock() >= ends_at:
+                    raise TimeoutError
+            body = bytes(grown)
+        # urllib3 lets a body pass that breaks off: in a read of all, or before 2.
+        if len(body) <= MAX_REPLY and getattr(response.raw, "length_remaining", None):
+            raise ConnectionError
+        return body
 
     def _failure(
         self, error: Exception, call: _Call, host: int, token: str, status: int
