@@ -446,8 +446,15 @@ _wires: weakref.WeakSet[Wire] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    for wire in list(_wires):
-        _forget_connections(wire._session)
+    """
+    Give every session connections and locks of its own, in the child.
+    """
+    for session in [wire._session for wire in _wires]:
+        session.cookies._cookies_lock = threading.RLock()
+        for adapter in session.adapters.values():
+            if isinstance(adapter, HTTPAdapter):
+                for manager in (adapter.poolmanager, *adapter.proxy_manager.values()):
+                    _pool.forget_connections(manager)
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch
@@ -575,17 +582,6 @@ def _new_session() -> requests.Session:
     session.mount("https://", _Adapter())
     session.mount("http://", _Adapter())
     return session
-
-
-def _forget_connections(session: requests.Session) -> None:
-    """
-    Give *session* connections and locks of its own, in the child after a fork.
-    """
-    for adapter in session.adapters.values():
-        if isinstance(adapter, HTTPAdapter):
-            for manager in (adapter.poolmanager, *adapter.proxy_manager.values()):
-                _pool.forget_connections(manager)
-    session.cookies._cookies_lock = threading.RLock()
 
 
 def _forget_location(response: requests.Response, **kwargs: Any) -> None:
