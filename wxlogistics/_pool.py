@@ -199,22 +199,14 @@ class _CallingPool(HTTPConnectionPool):
     ConnectionCls = _CallingConnection
     QueueCls = _IdleConnections
 
-    def urlopen(
-        self,
-        method: str,
-        url: str,
-        body: Any = None,
-        headers: Any = None,
-        *args: Any,
-        **kwargs: Any,
-    ) -> Any:
+    def urlopen(self, *args: Any, **kwargs: Any) -> Any:
         # urllib3 copies them and asks for each: a dict is quicker than requests' own.
-        return super().urlopen(method, url, body, dict(headers), *args, **kwargs)
+        kwargs["headers"] = dict(kwargs["headers"])
+        return super().urlopen(*args, **kwargs)
 
 
 class _CallingHTTPSPool(_CallingPool, HTTPSConnectionPool):
     ConnectionCls = _CallingHTTPSConnection
-    QueueCls = _IdleConnections
 
 
 def use_calling_pools(manager: PoolManager) -> None:
