@@ -212,19 +212,15 @@ class Client:
         """
         return self._register(
             "trace_waybill",
-            {
-                "openid": openid,
-                "waybill_id": waybill_id,
-                "receiver_phone": receiver_phone,
-                "goods_info": goods_info,
-            },
-            {
-                "sender_phone": sender_phone,
-                "trans_id": trans_id,
-                "delivery_id": delivery_id,
-                "order_detail_path": order_detail_path,
-            },
-            extra,
+            openid=openid,
+            waybill_id=waybill_id,
+            receiver_phone=receiver_phone,
+            goods_info=goods_info,
+            sender_phone=sender_phone,
+            trans_id=trans_id,
+            delivery_id=delivery_id,
+            order_detail_path=order_detail_path,
+            extra=extra,
         )
 
     def query_trace(
@@ -302,7 +298,7 @@ class Client:
 
             UnexpectedResponseError: The answer was not WeChat's.
         """
-        return delivery_list(self._call("get_delivery_list", {}, repeatable=True))
+        return delivery_list(self._call("get_delivery_list", {}, None, ()))
 
     def follow_waybill(
         self,
@@ -326,19 +322,15 @@ class Client:
         """
         return self._register(
             "follow_waybill",
-            {
-                "openid": openid,
-                "waybill_id": waybill_id,
-                "receiver_phone": receiver_phone,
-                "goods_info": goods_info,
-            },
-            {
-                "sender_phone": sender_phone,
-                "trans_id": trans_id,
-                "delivery_id": delivery_id,
-                "order_detail_path": order_detail_path,
-            },
-            extra,
+            openid=openid,
+            waybill_id=waybill_id,
+            receiver_phone=receiver_phone,
+            goods_info=goods_info,
+            sender_phone=sender_phone,
+            trans_id=trans_id,
+            delivery_id=delivery_id,
+            order_detail_path=order_detail_path,
+            extra=extra,
         )
 
     def query_follow_trace(
@@ -409,14 +401,10 @@ class Client:
         )
 
     def _register(
-        self,
-        endpoint: str,
-        required: dict[str, Any],
-        optional: dict[str, Any],
-        extra: Mapping[str, Any] | None,
+        self, endpoint: str, *, extra: Mapping[str, Any] | None, **fields: Any
     ) -> str:
-        payload = _payload(required, optional, extra)
-        reply = self._call(endpoint, payload, repeatable=True)
+        required = ("openid", "waybill_id", "receiver_phone", "goods_info")
+        reply = self._call(endpoint, fields, extra, required)
         waybill_token = text(reply.get("waybill_token"))
         if not waybill_token:
             raise lacking(endpoint, reply, "waybill_token")
@@ -429,8 +417,8 @@ class Client:
         openid: str | None,
         extra: Mapping[str, Any] | None,
     ) -> Trace:
-        payload = _payload({"waybill_token": waybill_token}, {"openid": openid}, extra)
-        return Trace.from_reply(self._call(endpoint, payload, repeatable=True))
+        fields = {"waybill_token": waybill_token, "openid": openid}
+        return Trace.from_reply(self._call(endpoint, fields, extra, ("waybill_token",)))
 
     def _update(
         self,
@@ -440,16 +428,40 @@ class Client:
         openid: str | None,
         extra: Mapping[str, Any] | None,
     ) -> None:
-        payload = _payload(
-            {"waybill_token": waybill_token, "goods_info": goods_info},
-            {"openid": openid},
-            extra,
-        )
-        self._call(endpoint, payload, repeatable=False)
+        fields = {
+            "waybill_token": waybill_token,
+            "goods_info": goods_info,
+            "openid": openid,
+        }
+        required = ("waybill_token", "goods_info")
+        self._call(endpoint, fields, extra, required, repeatable=False)
 
     def _call(
-        self, endpoint: str, payload: dict[str, Any], *, repeatable: bool
+        self,
+        endpoint: str,
+        fields: Mapping[str, Any],
+        extra: Mapping[str, Any] | None,
+        required: Sequence[str],
+        repeatable: bool = True,
     ) -> dict[str, Any]:
+        """
+        Send what is *required* of the *fields*, and of the rest what is given.
+        """
+        payload: dict[str, Any] = {}
+        for field, value in fields.items():
+            if value is None and field not in required:
+                continue
+            if field == "goods_info":
+                value = goods_payload(value)
+            else:
+                require_text(field, value)
+            payload[field] = value
+        if extra is not None:
+            if not isinstance(extra, Mapping):
+                raise InvalidArgumentError(
+                    "extra", f"is of type {type(extra).__name__}; give a dict"
+                )
+            payload.update(extra)
         return self._wire.post(
             endpoint,
             _OPEN_MSG + endpoint,
@@ -457,27 +469,3 @@ class Client:
             tokens=self._tokens,
             repeatable=repeatable,
         )
-
-
-def _payload(
-    required: dict[str, Any],
-    optional: dict[str, Any],
-    extra: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    """
-    Return the JSON body: all that is required, and of the rest what is given.
-    """
-    given = {field: value for field, value in optional.items() if value is not None}
-    payload = required | given
-    for field, value in payload.items():
-        if field == "goods_info":
-            payload[field] = goods_payload(value)
-        else:
-            require_text(field, value)
-    if extra is not None:
-        if not isinstance(extra, Mapping):
-            raise InvalidArgumentError(
-                "extra", f"is of type {type(extra).__name__}; give a dict"
-            )
-        payload.update(extra)
-    return payload
