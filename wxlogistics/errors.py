@@ -341,6 +341,7 @@ _NO_ROUTE = (
 )
 _REPORT = "This looks like a fault of the request; report it with the rid."
 _WHITELIST = "Put the address in .ip on the IP whitelist in WeChat's console."
+_RESTRICTED = "See the mini-program's notices in WeChat's console: it is restricted."
 _GRANT = "Let the account authorize the service provider, with permission set 45."
 
 _UNKNOWN = Errcode(
@@ -396,16 +397,8 @@ ERRCODES: Mapping[int, Errcode] = MappingProxyType(
             "Open the logistics service (物流服务) for this mini-program in WeChat's "
             "console.",
         ),
-        50002: Errcode(
-            NotAuthorizedError,
-            "用户受限",
-            "See the mini-program's notices in WeChat's console: it is restricted.",
-        ),
-        50004: Errcode(
-            NotAuthorizedError,
-            "禁止使用 token 接口",
-            "See the mini-program's notices in WeChat's console: it is restricted.",
-        ),
+        50002: Errcode(NotAuthorizedError, "用户受限", _RESTRICTED),
+        50004: Errcode(NotAuthorizedError, "禁止使用 token 接口", _RESTRICTED),
         61003: Errcode(NotAuthorizedError, "该账号未授权给第三方平台", _GRANT),
         61004: Errcode(
             IpNotAllowedError,
