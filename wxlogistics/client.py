@@ -23,6 +23,7 @@ from .models import (
     goods_payload,
     require_text,
     text,
+    wrong_type,
 )
 from .tokens import StableToken, token_provider
 
@@ -393,9 +394,7 @@ class Client:
                 "path", "is not like /cgi-bin/…: a path alone, without host or query"
             )
         if not isinstance(payload, Mapping):
-            raise InvalidArgumentError(
-                "payload", f"is of type {type(payload).__name__}; give a dict"
-            )
+            raise wrong_type("payload", payload, "a dict")
         return self._wire.post(
             path, path, payload, tokens=self._tokens, repeatable=False
         )
@@ -458,9 +457,7 @@ class Client:
             payload[field] = value
         if extra is not None:
             if not isinstance(extra, Mapping):
-                raise InvalidArgumentError(
-                    "extra", f"is of type {type(extra).__name__}; give a dict"
-                )
+                raise wrong_type("extra", extra, "a dict")
             payload.update(extra)
         return self._wire.post(
             endpoint,

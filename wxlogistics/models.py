@@ -101,10 +101,7 @@ def _repr_without_phones(text: str | None) -> str:
 def _goods_tuple(value: Iterable[GoodsDetail]) -> tuple[GoodsDetail, ...]:
     # A str or a dict is iterable too, and would be taken apart in silence.
     if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
-        raise InvalidArgumentError(
-            "goods_info.detail_list",
-            f"is of type {type(value).__name__}; give a list of GoodsDetail",
-        )
+        raise wrong_type("goods_info.detail_list", value, "a list of GoodsDetail")
     return tuple(value)
 
 
@@ -353,6 +350,14 @@ def integer(value: object) -> int | None:
     return None
 
 
+def wrong_type(field: str, value: object, wanted: str) -> InvalidArgumentError:
+    """
+    Return the error for a *value* that is not what is *wanted*; it does not show it.
+    """
+    kind = type(value).__name__
+    return InvalidArgumentError(field, f"is of type {kind}; give {wanted}")
+
+
 def require_text(field: str, value: object) -> None:
     """
     Check that *value* is text that says something.
@@ -361,9 +366,7 @@ def require_text(field: str, value: object) -> None:
         InvalidArgumentError: It is not; the error names *field*, not the value.
     """
     if not isinstance(value, str):
-        raise InvalidArgumentError(
-            field, f"is of type {type(value).__name__}; give a str"
-        )
+        raise wrong_type(field, value, "a str")
     if not value.strip():
         raise InvalidArgumentError(field, "is empty; give its value")
     # isascii first: it is quicker by far, and true of nearly all that is sent.
@@ -380,9 +383,7 @@ def goods_payload(goods_info: GoodsInfo) -> dict[str, Any]:
             image URL.
     """
     if not isinstance(goods_info, GoodsInfo):
-        raise InvalidArgumentError(
-            "goods_info", f"is of type {type(goods_info).__name__}; give a GoodsInfo"
-        )
+        raise wrong_type("goods_info", goods_info, "a GoodsInfo")
     details = goods_info.detail_list
     if not 1 <= len(details) <= MAX_GOODS:
         raise InvalidArgumentError(
@@ -399,9 +400,7 @@ def goods_payload(goods_info: GoodsInfo) -> dict[str, Any]:
 
 def _detail_payload(field: str, detail: GoodsDetail) -> dict[str, Any]:
     if not isinstance(detail, GoodsDetail):
-        raise InvalidArgumentError(
-            field, f"is of type {type(detail).__name__}; give a GoodsDetail"
-        )
+        raise wrong_type(field, detail, "a GoodsDetail")
     require_text(f"{field}.goods_name", detail.goods_name)
     payload = {"goods_name": detail.goods_name, "goods_img_url": detail.goods_img_url}
     # Unlike every other text this one may be empty: WeChat takes "" for no image.

@@ -26,12 +26,8 @@ import attrs
 
 from . import _pool
 from ._wire import MAIN_URL, TokenProvider, Wire, lacking
-from .errors import (
-    InvalidArgumentError,
-    TransportError,
-    WxLogisticsError,
-)
-from .models import integer, require_text
+from .errors import InvalidArgumentError, TransportError, WxLogisticsError
+from .models import integer, require_text, wrong_type
 
 if TYPE_CHECKING:
     import requests
@@ -116,10 +112,8 @@ def token_provider(
     if isinstance(token, str):
         require_text(field, token)
     elif not callable(token):
-        raise InvalidArgumentError(
-            field,
-            f"is of type {type(token).__name__}; give a str, a callable that returns "
-            "one, or a TokenProvider",
+        raise wrong_type(
+            field, token, "a str, a callable that returns one, or a TokenProvider"
         )
     return _GivenToken(token)
 
