@@ -227,8 +227,8 @@ def forget_connections(manager: PoolManager) -> None:
             inherited = idle.queue
             # The same queue, since urllib3 empties it when the process ends.
             idle.__dict__.update(queue.LifoQueue(idle.maxsize).__dict__)
-            for _ in range(idle.maxsize):
-                idle.put(None)
+            # As urllib3 fills a new one: places to be taken.
+            idle.queue = [None] * idle.maxsize
             for connection in filter(None, inherited):
                 # The child's end only: the parent's stays open.
                 connection.close()

@@ -288,7 +288,6 @@ class Wire:
                 request, timeout=timeout, allow_redirects=False, **settings
             )
             is_bounded = _pool.call.sent is not None
-            _pool.call.sent = True
             status = response.status_code
             with contextlib.closing(response):
                 coding = response.headers.get("Content-Encoding", "identity").lower()
@@ -360,7 +359,7 @@ class Wire:
         misconfigured = type(error) is OSError or isinstance(error, ValueError)
         # Our own connections know whether the request was sent. A caller's adapter or
         # a mock leaves None: then it counts as sent, but for what only comes before.
-        sent = _pool.call.sent
+        sent = True if status else _pool.call.sent
         if sent is None:
             sent = not misconfigured and not caused_by(
                 urllib3.exceptions.NewConnectionError,
@@ -512,8 +511,7 @@ class _Adapter(HTTPAdapter):
         super().init_poolmanager(*args, **kwargs)
         _pool.use_calling_pools(self.poolmanager)
         # Kept by the manager, until it is closed.
-        self._pools: weakref.WeakValueDictionary[str, Any]
-        self._pools = weakref.WeakValueDictionary()
+        self._pools = weakref.WeakValueDictionary[str, Any]()
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **kwargs)
@@ -760,13 +758,12 @@ def _hosts(base_url: str | Sequence[str]) -> tuple[str, ...]:
     urls = (base_url,) if isinstance(base_url, str) else tuple(base_url)
     if not urls:
         raise InvalidArgumentError("base_url", "names no host")
-    for url in urls:
-        if not isinstance(url, str) or not _is_base_url(url):
-            raise InvalidArgumentError(
-                "base_url",
-                "is not like https://api.weixin.qq.com: a scheme (https or http), a "
-                "host, perhaps a port and a path, and no user, query or fragment",
-            )
+    if not all(isinstance(url, str) and _is_base_url(url) for url in urls):
+        raise InvalidArgumentError(
+            "base_url",
+            "is not like https://api.weixin.qq.com: a scheme (https or http), a host, "
+            "perhaps a port and a path, and no user, query or fragment",
+        )
     return tuple(url.rstrip("/") for url in urls)
 
 
