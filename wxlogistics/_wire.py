@@ -7,7 +7,6 @@ own error texts hold the URL with the token, so they are replaced, never chained
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
@@ -251,13 +250,8 @@ class Wire:
             outcome, rid = f"errcode {error.errcode}", error.rid
             raise
         finally:
-            logger.debug(
-                "%s: %s, rid %s, %.0f ms",
-                call.endpoint,
-                outcome,
-                rid,
-                (self._clock() - started) * 1000,
-            )
+            took = (self._clock() - started) * 1000
+            logger.debug("%s: %s, rid %s, %.0f ms", call.endpoint, outcome, rid, took)
 
     def _exchange(self, call: _Call, host: int, token: str) -> tuple[int, bytes]:
         """
@@ -289,7 +283,7 @@ class Wire:
             )
             is_bounded = _pool.call.sent is not None
             status = response.status_code
-            with contextlib.closing(response):
+            with response:
                 coding = response.headers.get("Content-Encoding", "identity").lower()
                 if coding not in ("identity", "gzip", "deflate"):
                     # Some versions of urllib3 would unpack gzip in gzip without bound.
@@ -419,21 +413,15 @@ class Wire:
         Read once what every request to *host* shares: session and environment.
         """
         session, url = self._session, self.hosts[host]
-        request = session.prepare_request(
-            requests.Request(
-                "POST",
-                url,
-                headers={
-                    "Content-Type": "application/json",
-                    # What requests itself can unpack, a piece at a time.
-                    "Accept-Encoding": "gzip, deflate",
-                },
-                data=b"{}",
-                # The session's own is applied to each request; without this, one
-                # for WeChat would be looked up in ~/.netrc.
-                auth=lambda request: request,
-            )
-        )
+        headers = {
+            "Content-Type": "application/json",
+            # What requests itself can unpack, a piece at a time.
+            "Accept-Encoding": "gzip, deflate",
+        }
+        # The session's own auth is applied to each request; without this, one for
+        # WeChat would be looked up in ~/.netrc.
+        bare = requests.Request("POST", url, headers, auth=lambda request: request)
+        request = session.prepare_request(bare)
         request.register_hook("response", _forget_location)
         settings = session.merge_environment_settings(url, {}, True, None, None)
         self._templates[host] = request, settings
