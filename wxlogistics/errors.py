@@ -136,13 +136,10 @@ class GatewayError(TransportError, UnexpectedResponseError):
 
     def __init__(self, endpoint: str, status: int, excerpt: str) -> None:
         reason = f"HTTP {status} from a gateway"
-        # Past TransportError's __init__, which would hand other args to pickle.
-        WxLogisticsError.__init__(self, endpoint, status, excerpt)
-        self.endpoint = endpoint
-        self.status = status
-        self.excerpt = excerpt
-        self.reason = reason
+        UnexpectedResponseError.__init__(self, endpoint, status, excerpt, reason)
         self.maybe_applied = True
+        # Without the reason: these are for this __init__, when it is unpickled.
+        self.args = endpoint, status, excerpt
 
 
 class ApiError(WxLogisticsError):
