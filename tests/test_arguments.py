@@ -52,6 +52,7 @@ OPTIONAL_TEXTS = [
 WITH_GOODS = [method for method in REQUIRED if "goods_info" in REQUIRED[method]]
 
 EMPTY = "is empty; give its value"
+EMPTY_OPTION = "is empty; give its value, or None"
 
 
 class Text(str):
@@ -120,8 +121,8 @@ class TestTexts:
     @pytest.mark.parametrize(
         "value, problem",
         [
-            ("", EMPTY),
-            (" ", EMPTY),
+            ("", EMPTY_OPTION),
+            (" ", EMPTY_OPTION),
             (5, "is of type int; give a str"),
             (b"x", "is of type bytes; give a str"),
             ("\udfff", "holds half a character; give whole Unicode"),
@@ -258,7 +259,7 @@ class TestGoods:
             (
                 GoodsDetail("围巾", None),
                 "goods_img_url",
-                "is of type NoneType; give a str",
+                'is of type NoneType; give a str, "" for no image',
             ),
             (
                 GoodsDetail("围巾", b""),  # type: ignore[arg-type]
@@ -266,7 +267,7 @@ class TestGoods:
                 "is of type bytes; give a str",
             ),
             (GoodsDetail("围巾", " "), "goods_img_url", EMPTY),
-            (GoodsDetail("围巾", "", ""), "goods_desc", EMPTY),
+            (GoodsDetail("围巾", "", ""), "goods_desc", EMPTY_OPTION),
             (
                 GoodsDetail("围巾", "", 7),  # type: ignore[arg-type]
                 "goods_desc",
@@ -360,8 +361,8 @@ class TestExtra:
 
         assert field == error.field
         assert (
-            "cannot be written as JSON; give str, int, list and dict only"
-            == error.problem
+            "cannot be written as JSON; give whole Unicode, finite numbers, lists and "
+            "dicts only" == error.problem
         )
 
     def test_extra__holds_itself(self, refused: Any, method: str) -> None:

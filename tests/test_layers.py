@@ -37,7 +37,7 @@ THIRD_PARTIES = {
     "_pool": {"urllib3"},
     "errors": set(),
     "models": {"attrs"},
-    "_wire": {"requests", "urllib3"},
+    "_wire": {"attrs", "requests", "urllib3"},
     "tokens": {"attrs"},
     "client": {"attrs"},
     "bulk": {"attrs"},

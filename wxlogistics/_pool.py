@@ -195,9 +195,21 @@ class _IdleConnections(queue.LifoQueue[Any]):
             raise queue.Empty from None
 
 
+# What is used in place of urllib3's own.
+_CONNECTIONS: dict[Any, Any] = {
+    HTTPConnection: _CallingConnection,
+    HTTPSConnection: _CallingHTTPSConnection,
+}
+
+
 class _CallingPool(HTTPConnectionPool):
-    ConnectionCls = _CallingConnection
     QueueCls = _IdleConnections
+
+    def _new_conn(self) -> Any:
+        # A mock that has put another in place of urllib3's, as vcrpy does, goes before.
+        theirs = super().ConnectionCls
+        self.ConnectionCls = _CONNECTIONS.get(theirs, theirs)
+        return super()._new_conn()
 
     def urlopen(self, *args: Any, **kwargs: Any) -> Any:
         # urllib3 copies them and asks for each: a dict is quicker than requests' own.
@@ -206,7 +218,7 @@ class _CallingPool(HTTPConnectionPool):
 
 
 class _CallingHTTPSPool(_CallingPool, HTTPSConnectionPool):
-    ConnectionCls = _CallingHTTPSConnection
+    pass
 
 
 def use_calling_pools(manager: PoolManager) -> None:

@@ -7,6 +7,7 @@ own error texts hold the URL with the token, so they are replaced, never chained
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -17,8 +18,10 @@ import threading
 import time
 import urllib.parse
 import weakref
-from typing import Any, Callable, Iterator, Mapping, NamedTuple, Protocol, Sequence
+from http.cookiejar import CookieJar
+from typing import Any, Callable, Iterable, Iterator, Mapping, Protocol, Sequence
 
+import attrs
 import requests
 import urllib3.exceptions
 from requests.adapters import HTTPAdapter
@@ -39,7 +42,7 @@ from .errors import (
     WxLogisticsError,
     api_error,
 )
-from .models import integer, text
+from .models import integer, require_bare_text, text, wrong_type
 
 __all__ = ["MAIN_URL", "MAX_REPLY", "WECHAT_URLS", "TokenProvider", "Wire", "lacking"]
 
@@ -67,6 +70,9 @@ RETURN_AFTER = 300.0
 _PAUSES = (0.5, 1, 2, 4, 8)
 
 logger = logging.getLogger("wxlogistics")
+
+# pytest then shows the line of the test, and none of this module's variables.
+__tracebackhide__ = True
 
 
 class TokenProvider(Protocol):
@@ -129,6 +135,8 @@ class Wire:
         self._deadline = _seconds("deadline", deadline)
         if type(retries) is not int or retries < 0:
             raise InvalidArgumentError("retries", "is not a whole number from 0")
+        if not isinstance(session, requests.Session | None):
+            raise wrong_type("session", session, "a requests.Session")
         self._retries = retries
         self._clock = clock
         self._sleep = sleep
@@ -187,6 +195,8 @@ class Wire:
         ends_at = self._clock() + deadline
         body = _encode(payload)
         call = _Call(endpoint, path, payload, body, token_name, deadline, ends_at)
+        # What shows the variables of a traceback shall not find them here.
+        del payload, body
         renewed = False
         repeats = 0
         unreached: set[int] = set()
@@ -194,11 +204,11 @@ class Wire:
         maybe_applied = False
         _pool.call.ends_at = time.monotonic() + deadline
         try:
-            token = _token(tokens, None, maybe_applied)
+            _take_token(call, tokens, maybe_applied)
             while True:
                 host = self._host()
                 try:
-                    return self._attempt(call, host, token)
+                    return self._attempt(call, host)
                 except WxLogisticsError as error:
                     failure = error
 
@@ -216,8 +226,7 @@ class Wire:
                         failure = TransportError(endpoint, reason, maybe_applied)
                 if isinstance(failure, AccessTokenError) and tokens and not renewed:
                     renewed = True
-                    rejected, token = token, _token(tokens, token, maybe_applied)
-                    if token != rejected:
+                    if _take_token(call, tokens, maybe_applied, renew=True):
                         continue
                 if not repeat or repeats == self._retries:
                     raise failure
@@ -228,19 +237,19 @@ class Wire:
                 if pause:
                     self._sleep(pause)
                 # Asked for anew: another thread may have renewed it.
-                token = _token(tokens, None, maybe_applied)
+                _take_token(call, tokens, maybe_applied)
         finally:
             _pool.call.ends_at = outer_end
 
-    def _attempt(self, call: _Call, host: int, token: str) -> dict[str, Any]:
+    def _attempt(self, call: _Call, host: int) -> dict[str, Any]:
         """
         Make *call* once, and leave one line in the log.
         """
         started = self._clock()
         outcome, rid = "interrupted", None
         try:
-            status, body = self._exchange(call, host, token)
-            reply = _decode(call, token, status, body)
+            status, body = self._exchange(call, host)
+            reply = _decode(call, status, body)
             outcome = "ok"
             return reply
         except (TransportError, UnexpectedResponseError) as error:
@@ -253,7 +262,7 @@ class Wire:
             took = (self._clock() - started) * 1000
             logger.debug("%s: %s, rid %s, %.0f ms", call.endpoint, outcome, rid, took)
 
-    def _exchange(self, call: _Call, host: int, token: str) -> tuple[int, bytes]:
+    def _exchange(self, call: _Call, host: int) -> tuple[int, bytes]:
         """
         Send *call* to *host* and return the answer's HTTP status and body.
         """
@@ -269,20 +278,26 @@ class Wire:
             request = requests.PreparedRequest()
             request.method = "POST"
             request.url = self.hosts[host] + call.path
-            if token:
-                quoted = urllib.parse.quote(token, safe="")
+            if call.token:
+                quoted = urllib.parse.quote(call.token, safe="")
                 request.url += f"?{call.token_name}={quoted}"
             request.headers = template.headers.copy()
             request.headers["Content-Length"] = str(len(call.body))
             request.body = call.body
             request.hooks = template.hooks
             if session.auth:
+                # Digest hooks itself into the request, and looks for its cookies.
+                request.hooks = {"response": [*template.hooks["response"]]}
+                request._cookies = RequestsCookieJar()
                 request.prepare_auth(session.auth)
             response = session.send(
                 request, timeout=timeout, allow_redirects=False, **settings
             )
             is_bounded = _pool.call.sent is not None
             status = response.status_code
+            if response.raw is None:
+                # Made by hand, for a test.
+                response.raw = io.BytesIO(response.content)
             with response:
                 coding = response.headers.get("Content-Encoding", "identity").lower()
                 if coding not in ("identity", "gzip", "deflate"):
@@ -298,7 +313,7 @@ class Wire:
         except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
             # ValueErrors: a header of the caller's session that cannot be, or a chunk
             # of less than no bytes.
-            failure = self._failure(error, call, host, token, status)
+            failure = self._failure(error, call, host, status)
         # Raised out here, where nothing of theirs can be chained to it.
         raise failure
 
@@ -329,7 +344,7 @@ class Wire:
         return body
 
     def _failure(
-        self, error: Exception, call: _Call, host: int, token: str, status: int
+        self, error: Exception, call: _Call, host: int, status: int
     ) -> Exception:
         """
         Return what to raise for *error*, which came up while sending or reading.
@@ -383,7 +398,7 @@ class Wire:
         wrong = caused_by(ssl.SSLError, urllib3.exceptions.SSLError)
         reached = sent or misconfigured or (wrong and not caused_by(ssl.SSLEOFError))
         kind = TransportError if reached else _Unreached
-        return kind(call.endpoint, call.mask(reason, token), sent)
+        return kind(call.endpoint, call.mask(reason), sent)
 
     def _pause(self, repeats: int, failure: WxLogisticsError) -> float:
         """
@@ -437,7 +452,8 @@ def _after_fork() -> None:
     Give every session connections and locks of its own, in the child.
     """
     for session in [wire._session for wire in _wires]:
-        session.cookies._cookies_lock = threading.RLock()
+        if isinstance(session.cookies, CookieJar):
+            session.cookies._cookies_lock = threading.RLock()
         for adapter in session.adapters.values():
             if isinstance(adapter, HTTPAdapter):
                 for manager in (adapter.poolmanager, *adapter.proxy_manager.values()):
@@ -448,9 +464,10 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch
     os.register_at_fork(after_in_child=_after_fork)
 
 
-class _Call(NamedTuple):
+@attrs.define(eq=False)
+class _Call:
     """
-    One call, the same at each of its attempts.
+    One call, the same at each of its attempts but for the *token*.
     """
 
     endpoint: str
@@ -460,6 +477,10 @@ class _Call(NamedTuple):
     token_name: str
     deadline: float
     ends_at: float
+    token: str = ""
+
+    def __repr__(self) -> str:
+        return f"<call of {self.endpoint}>"
 
     @property
     def deadline_passed(self) -> str:
@@ -468,16 +489,16 @@ class _Call(NamedTuple):
         """
         return f"no answer within the deadline of {self.deadline:.3g} s"
 
-    def mask(self, said: str, token: str) -> str:
+    def mask(self, said: str) -> str:
         """
         Return what somebody *said* in answer to this call, without secrets.
         """
-        private = {token, urllib.parse.quote(token, safe="")}
+        private = {self.token, urllib.parse.quote(self.token, safe="")}
         private.update(_private_values(self.payload))
         for value in sorted(private, key=len, reverse=True):
             if len(value) > 3 and value.lower() not in _PLAIN_WORDS:
                 said = said.replace(value, "***")
-        return _PRIVATE_FIELD.sub(r"\1***", said)
+        return _PERSONAL.sub("***", _PRIVATE_FIELD.sub(r"\1***", said))
 
 
 class _Unreached(TransportError):
@@ -576,16 +597,23 @@ def _forget_location(response: requests.Response, **kwargs: Any) -> None:
     response.headers.pop("location", None)
 
 
-def _token(
-    tokens: TokenProvider | None, rejected: str | None, maybe_applied: bool
-) -> str:
+def _take_token(
+    call: _Call,
+    tokens: TokenProvider | None,
+    maybe_applied: bool,
+    *,
+    renew: bool = False,
+) -> bool:
     """
-    Return the provider's token, another than *rejected* if there is one.
+    Give *call* the provider's token; return whether it is another than before.
     """
     if tokens is None:
-        return ""
+        return False
+    before = call.token
     try:
-        return tokens.get() if rejected is None else tokens.renew(rejected)
+        call.token = tokens.renew(before) if renew else tokens.get()
+        require_bare_text("token", call.token)
+        return call.token != before
     except TransportError as error:
         failure = error
     # Whether WeChat had the provider's request says nothing about the call's own.
@@ -601,7 +629,7 @@ def _may_repeat(failure: WxLogisticsError, repeatable: bool) -> bool:
     if isinstance(failure, TransportError):
         return repeatable and failure.maybe_applied
     if isinstance(failure, RateLimitError):
-        return "second" in failure.errmsg
+        return failure.errcode == 45009 and "second" in failure.errmsg
     return isinstance(failure, SystemBusyError)
 
 
@@ -611,9 +639,13 @@ def _encode(payload: Mapping[str, Any]) -> bytes:
     """
     body = _dump(dict(payload))
     if body is None:
-        culprit = next((key for key in payload if _dump(payload[key]) is None), "extra")
+        culprits = (str(key) for key in payload if _dump(payload[key]) is None)
+        # Any other key could be an openid.
+        field = next(filter(_KEY.fullmatch, culprits), "extra")
         raise InvalidArgumentError(
-            str(culprit), "cannot be written as JSON; give str, int, list and dict only"
+            field,
+            "cannot be written as JSON; give whole Unicode, finite numbers, lists and "
+            "dicts only",
         )
     return body
 
@@ -626,13 +658,13 @@ def _dump(value: object) -> bytes | None:
         return None
 
 
-def _decode(call: _Call, token: str, status: int, body: bytes) -> dict[str, Any]:
+def _decode(call: _Call, status: int, body: bytes) -> dict[str, Any]:
     """
     Return the reply, or raise what it says.
     """
 
     def excerpt() -> str:
-        return call.mask(body[:65536].decode("utf-8", "replace"), token)[:200]
+        return call.mask(body[:65536].decode("utf-8", "replace"))[:200]
 
     def unexpected(reason: str) -> UnexpectedResponseError:
         return UnexpectedResponseError(call.endpoint, status, excerpt(), reason)
@@ -658,7 +690,7 @@ def _decode(call: _Call, token: str, status: int, body: bytes) -> dict[str, Any]
         raise unexpected("an errcode that is no number")
     if errcode:
         errmsg = text(reply.get("errmsg")) or ""
-        raise api_error(call.endpoint, errcode, call.mask(errmsg, token))
+        raise api_error(call.endpoint, errcode, call.mask(errmsg))
     return reply
 
 
@@ -679,13 +711,22 @@ def lacking(
     return UnexpectedResponseError(endpoint, 200, keys, f"no {field}")
 
 
-_KEY = re.compile("[a-z_]{1,40}")
+_KEY = re.compile(r"[A-Za-z_]\w{0,26}", re.ASCII)
 
 # Keys whose values are nobody else's business, in a payload and in an answer.
 _PRIVATE = r"openid|phone|mobile|touser|secret|token|ticket"
 _PRIVATE_KEY = re.compile(_PRIVATE, re.IGNORECASE)
 _PRIVATE_FIELD = re.compile(
     rf"((?:{_PRIVATE})\w*[\"']?\s*[:=]\s*[\"']?)[^\s\"'&<>,;}}]+", re.IGNORECASE
+)
+
+# An openid or a phone number wherever it stands, a courier's too; no rid and no number
+# of a waybill looks like that.
+_PERSONAL = re.compile(
+    r"(?<![0-9A-Za-z_-])"
+    r"(?:o[\w-]{27}|1[3-9]\d(?:[ -]?\d{4}){2}|0\d{2,3}[ -]?\d{7,8})"
+    r"(?![0-9A-Za-z_-])",
+    re.ASCII,
 )
 
 # Somebody's test may use the name of a thing as its value; WeChat's texts are then
@@ -743,7 +784,11 @@ def _hosts(base_url: str | Sequence[str]) -> tuple[str, ...]:
     """
     Return the hosts that *base_url* names, checked, without a slash at the end.
     """
-    urls = (base_url,) if isinstance(base_url, str) else tuple(base_url)
+    if isinstance(base_url, str):
+        base_url = (base_url,)
+    elif not isinstance(base_url, Iterable):
+        raise wrong_type("base_url", base_url, "a URL or several")
+    urls = tuple(base_url)
     if not urls:
         raise InvalidArgumentError("base_url", "names no host")
     if not all(isinstance(url, str) and _is_base_url(url) for url in urls):
@@ -777,5 +822,8 @@ def _seconds(field: str, value: float) -> float:
 
 
 def _timeouts(timeout: float | tuple[float, float]) -> tuple[float, float]:
-    connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
+    both = timeout if isinstance(timeout, tuple) else (timeout, timeout)
+    if len(both) != 2:
+        raise InvalidArgumentError("timeout", "is not one number of seconds or two")
+    connect, read = both
     return _seconds("timeout", connect), _seconds("timeout", read)

@@ -10,7 +10,7 @@ import attrs
 
 from .client import Client
 from .errors import InvalidArgumentError
-from .models import Trace
+from .models import Trace, wrong_type
 
 __all__ = ["QueryResult", "query_many", "run_many"]
 
@@ -57,8 +57,11 @@ def query_many(
         workers: How many calls are under way at the same time.
 
     Raises:
-        InvalidArgumentError: *workers* is not a whole number from 1.
+        InvalidArgumentError: *tokens* is a str or no iterable, or *workers* is not a
+            whole number from 1.
     """
+    if isinstance(tokens, str) or not isinstance(tokens, Iterable):
+        raise wrong_type("tokens", tokens, "an iterable of waybill_tokens")
 
     def query(token: str) -> QueryResult:
         try:

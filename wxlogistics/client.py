@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Client"]
 
+# pytest then shows the line of the test, and none of this module's variables.
+__tracebackhide__ = True
+
 _OPEN_MSG = "/cgi-bin/express/delivery/open_msg/"
 
 # What a path may hold; a query would carry a second access_token, and a host in it
@@ -453,7 +456,7 @@ class Client:
             if field == "goods_info":
                 value = goods_payload(value)
             else:
-                require_text(field, value)
+                require_text(field, value, optional=field not in required)
             payload[field] = value
         if extra is not None:
             if not isinstance(extra, Mapping):

@@ -193,9 +193,12 @@ class ApiError(WxLogisticsError):
         return ERRCODES.get(self.errcode, _UNKNOWN).advice
 
 
-# "rid: 66557522-735e87a4-648726cc" at the end, with or without a space before it;
-# before 2020 "hint: [xxxx]".
-_RID = re.compile(r"\brid: *([0-9A-Za-z-]+)\s*$|\bhint: *\[([^\]]{0,200})\]\s*$")
+# "rid: 66557522-735e87a4-648726cc" at the end, even right behind another word; before
+# 2020 "hint: [xxxx]".
+_RID = re.compile(
+    r"(?:\brid|rid(?=: *[0-9a-f]{8}-)): *([0-9A-Za-z-]+)\s*$"
+    r"|\bhint: *\[([^\]]{0,200})\]\s*$"
+)
 _DETAIL = re.compile(r"detail: *\[([^\]]{0,500})\]")
 
 

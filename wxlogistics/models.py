@@ -27,6 +27,9 @@ __all__ = [
     "WaybillStatus",
 ]
 
+# pytest then shows the line of the test, and none of this module's variables.
+__tracebackhide__ = True
+
 #: WeChat takes this many entries in one detail_list; more is a permanent errcode -1.
 MAX_GOODS = 10
 
@@ -91,7 +94,7 @@ _LABELS: dict[int, str] = {
 
 
 # A run of digits as long as a phone number. action_msg may hold a courier's.
-_DIGITS = re.compile(r"\d(?:[- ]?\d){6,}")
+_DIGITS = re.compile(r"\d(?:[\W_]{0,2}\d){6,}")
 
 
 def _repr_without_phones(text: str | None) -> str:
@@ -169,7 +172,9 @@ class WaybillInfo:
         path: The steps so far, newest first; empty where WeChat sends none.
     """
 
-    status: WaybillStatus | None = None
+    status: WaybillStatus | None = attrs.field(
+        default=None, converter=attrs.converters.optional(WaybillStatus)
+    )
     waybill_id: str | None = None
     path: tuple[PathAction, ...] = ()
 
@@ -216,11 +221,11 @@ class Trace:
         raw: WeChat's whole reply; treat it as read-only.
     """
 
-    waybill_info: WaybillInfo | None
-    shop_info: ShopInfo | None
-    delivery_info: DeliveryInfo | None
+    waybill_info: WaybillInfo | None = None
+    shop_info: ShopInfo | None = None
+    delivery_info: DeliveryInfo | None = None
     # Equal replies are equal Traces; a dict has no hash and says everything twice.
-    raw: dict[str, Any] = attrs.field(repr=False, hash=False)
+    raw: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
     @classmethod
     def from_reply(cls, reply: dict[str, Any]) -> Trace:
@@ -276,11 +281,10 @@ def delivery_list(reply: Mapping[str, Any]) -> tuple[DeliveryInfo, ...]:
 def _waybill_info(value: object) -> WaybillInfo | None:
     if not isinstance(value, dict):
         return None
-    status = integer(value.get("status"))
     path = value.get("path")
     actions = _list(path.get("path_action")) if isinstance(path, dict) else ()
     return WaybillInfo(
-        None if status is None else WaybillStatus(status),
+        integer(value.get("status")),
         text(value.get("waybill_id")),
         tuple(
             PathAction(
@@ -358,7 +362,7 @@ def wrong_type(field: str, value: object, wanted: str) -> InvalidArgumentError:
     return InvalidArgumentError(field, f"is of type {kind}; give {wanted}")
 
 
-def require_text(field: str, value: object) -> None:
+def require_text(field: str, value: object, *, optional: bool = False) -> None:
     """
     Check that *value* is text that says something.
 
@@ -368,10 +372,25 @@ def require_text(field: str, value: object) -> None:
     if not isinstance(value, str):
         raise wrong_type(field, value, "a str")
     if not value.strip():
-        raise InvalidArgumentError(field, "is empty; give its value")
+        otherwise = ", or None" if optional else ""
+        raise InvalidArgumentError(field, f"is empty; give its value{otherwise}")
     # isascii first: it is quicker by far, and true of nearly all that is sent.
     if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
         raise InvalidArgumentError(field, "holds half a character; give whole Unicode")
+
+
+def require_bare_text(field: str, value: object) -> None:
+    """
+    Check that *value* is text that says something, with no blank around it.
+
+    Raises:
+        InvalidArgumentError: It is not; the error names *field*, not the value.
+    """
+    require_text(field, value)
+    if isinstance(value, str) and value != value.strip():
+        raise InvalidArgumentError(
+            field, "begins or ends with a blank or a line's end; strip() it"
+        )
 
 
 def goods_payload(goods_info: GoodsInfo) -> dict[str, Any]:
@@ -404,9 +423,11 @@ def _detail_payload(field: str, detail: GoodsDetail) -> dict[str, Any]:
     require_text(f"{field}.goods_name", detail.goods_name)
     payload = {"goods_name": detail.goods_name, "goods_img_url": detail.goods_img_url}
     # Unlike every other text this one may be empty: WeChat takes "" for no image.
+    if detail.goods_img_url is None:
+        raise wrong_type(f"{field}.goods_img_url", None, 'a str, "" for no image')
     if detail.goods_img_url != "":
         require_text(f"{field}.goods_img_url", detail.goods_img_url)
     if detail.goods_desc is not None:
-        require_text(f"{field}.goods_desc", detail.goods_desc)
+        require_text(f"{field}.goods_desc", detail.goods_desc, optional=True)
         payload["goods_desc"] = detail.goods_desc
     return payload

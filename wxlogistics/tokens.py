@@ -27,7 +27,7 @@ import attrs
 from . import _pool
 from ._wire import MAIN_URL, TokenProvider, Wire, lacking
 from .errors import InvalidArgumentError, TransportError, WxLogisticsError
-from .models import integer, require_text, wrong_type
+from .models import integer, require_bare_text, require_text, wrong_type
 
 if TYPE_CHECKING:
     import requests
@@ -60,6 +60,9 @@ _YEAR = 365 * 24 * 3600
 
 logger = logging.getLogger("wxlogistics")
 
+# pytest then shows the line of the test, and none of this module's variables.
+__tracebackhide__ = True
+
 
 class Cache(Protocol):
     """
@@ -90,9 +93,7 @@ class _GivenToken:
         self._source = source
 
     def get(self) -> str:
-        token = self._source if isinstance(self._source, str) else self._source()
-        require_text("token", token)
-        return token
+        return self._source if isinstance(self._source, str) else self._source()
 
     def renew(self, rejected: str) -> str:
         return self.get()
@@ -107,11 +108,12 @@ def token_provider(
     Raises:
         InvalidArgumentError: It is none; the error names *field*.
     """
-    if hasattr(token, "get") and hasattr(token, "renew"):
+    is_class = isinstance(token, type)
+    if hasattr(token, "get") and hasattr(token, "renew") and not is_class:
         return token
     if isinstance(token, str):
-        require_text(field, token)
-    elif not callable(token):
+        require_bare_text(field, token)
+    elif is_class or not callable(token):
         raise wrong_type(
             field, token, "a str, a callable that returns one, or a TokenProvider"
         )
@@ -128,7 +130,17 @@ class _Kept(NamedTuple):
 
 
 def _check_text(_: object, attribute: attrs.Attribute[str], value: str) -> None:
-    require_text(attribute.name.lstrip("_"), value)
+    require_bare_text(attribute.name.lstrip("_"), value)
+
+
+def _check_appid(_: object, attribute: attrs.Attribute[str], value: str) -> None:
+    _check_text(_, attribute, value)
+    # An appid is shown in reprs, in log lines and to whoever reads the cache.
+    if re.fullmatch("[0-9a-f]{32}", value):
+        raise InvalidArgumentError(
+            attribute.name.lstrip("_"),
+            "looks like an AppSecret; give wx and 16 more characters",
+        )
 
 
 def _check_cache(_: object, __: object, cache: Cache | None) -> None:
@@ -418,7 +430,7 @@ class StableToken(_FetchedToken):
 
     _endpoint = "stable_token"
 
-    _appid: str = attrs.field(validator=_check_text, alias="appid")
+    _appid: str = attrs.field(validator=_check_appid, alias="appid")
     _secret: str = attrs.field(validator=_check_text, alias="secret")
     _forced_at: float = attrs.field(init=False, default=float("-inf"))
 
@@ -446,18 +458,16 @@ class StableToken(_FetchedToken):
         self._ask_cache("set", "forced", _CLAIMED, timeout=FORCE_PAUSE)
 
     def _ask(self, force_refresh: bool = False) -> _Kept:
-        payload: dict[str, Any] = {
-            "grant_type": "client_credential",
-            "appid": self._appid,
-            "secret": self._secret,
-        }
-        if force_refresh:
-            payload["force_refresh"] = True
         asked_at = self._clock()
         reply = self._wire.post(
             self._endpoint,
             "/cgi-bin/stable_token",
-            payload,
+            {
+                "grant_type": "client_credential",
+                "appid": self._appid,
+                "secret": self._secret,
+                **({"force_refresh": True} if force_refresh else {}),
+            },
             tokens=None,
             # WeChat allows few forced renewals a day.
             repeatable=not force_refresh,
@@ -498,12 +508,12 @@ class AuthorizerToken(_FetchedToken):
 
     _endpoint = "api_authorizer_token"
 
-    _component_appid: str = attrs.field(validator=_check_text, alias="component_appid")
+    _component_appid: str = attrs.field(validator=_check_appid, alias="component_appid")
     _component_token: str | Callable[[], str] | TokenProvider = attrs.field(
         alias="component_token"
     )
     _authorizer_appid: str = attrs.field(
-        validator=_check_text, alias="authorizer_appid"
+        validator=_check_appid, alias="authorizer_appid"
     )
     refresh_token: str = attrs.field(validator=_check_text)
     _on_refresh_token: Callable[[str], object] | None = attrs.field(
