@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 import pytest
+import requests
 import responses
 
 from wxlogistics import Client, GoodsDetail, GoodsInfo, InvalidArgumentError
@@ -484,6 +485,8 @@ class TestClient:
             ["https://api.weixin.qq.com", "api2.weixin.qq.com"],
             ["https://api.weixin.qq.com", None],
             b"https://api.weixin.qq.com",
+            None,
+            5,
         ],
     )
     def test_base_url__no_host(self, base_url: Any) -> None:
@@ -525,6 +528,8 @@ class TestClient:
             float("nan"),
             (None, 5),
             (3, None),
+            (3, 5, 7),
+            (),
             (0, 5),
             (3, -1),
             ("3", 5),
@@ -540,6 +545,20 @@ class TestClient:
 
         assert "timeout" == caught.value.field
         assert "is not a number of seconds above 0" == caught.value.problem
+
+    @pytest.mark.parametrize("session", [5, object(), requests.Session, "session"])
+    def test_session__none(self, session: Any) -> None:
+        """
+        What is no session of requests' is refused when the client is made.
+        """
+        with pytest.raises(InvalidArgumentError) as caught:
+            Client("ACCESS_TOKEN", session=session)
+
+        assert "session" == caught.value.field
+        assert (
+            f"is of type {type(session).__name__}; give a requests.Session"
+            == caught.value.problem
+        )
 
     @pytest.mark.parametrize("deadline", [None, 0, -1, True, "60", (60,), float("nan")])
     def test_deadline__no_seconds(self, deadline: Any) -> None:

@@ -234,6 +234,16 @@ class TestQueryMany:
         with pytest.raises(ConnectionError, match="the database went away"):
             next(results)
 
+    @pytest.mark.parametrize("tokens", ["a-token", 5, None])
+    def test_query_many__no_tokens(self, tokens: Any) -> None:
+        """
+        One token alone would be taken for many of one letter each.
+        """
+        with pytest.raises(InvalidArgumentError) as caught:
+            many(Calls(), tokens)
+
+        assert "tokens" == caught.value.field
+
     @pytest.mark.parametrize("workers", [0, -1, 1.5, "2", True, None])
     def test_query_many__workers(self, workers: Any) -> None:
         """

@@ -464,6 +464,25 @@ class TestApiError:
             "rid 66557522-735e87a4-648726cc)" == str(error)
         )
 
+    @pytest.mark.parametrize(
+        "errmsg, rid, said",
+        [
+            ("invalid openidrid: 634bb0cb-6dc8b467-065d137e", True, "invalid openid"),
+            ("图片url错误rid: 634bb0cb-6dc8b467-065d137e", True, "图片url错误"),
+            ("no such grid: 12", False, "no such grid: 12"),
+        ],
+    )
+    def test_rid__without_a_space_before_it(
+        self, errmsg: str, rid: bool, said: str
+    ) -> None:
+        """
+        The space before it can be missing; another word that ends so is no rid.
+        """
+        error = api_error("query_trace", 40003, errmsg)
+
+        assert ("634bb0cb-6dc8b467-065d137e" if rid else None) == error.rid
+        assert f"query_trace: {said} (errcode 40003" in str(error)
+
     def test_str__without_rid(self) -> None:
         """
         Without a rid none is shown.

@@ -402,6 +402,22 @@ class TestFork:
 
             assert [1, 2, 2] == [request.connection for request in server.requests]
 
+    def test_after_fork__strange_cookies(self) -> None:
+        """
+        One session with something else for a jar does not spoil it for the others.
+        """
+        with ChaosServer() as server, requests.Session() as odd:
+            odd.cookies = {"a": "b"}  # type: ignore[assignment]
+            strange = Client("TOKEN", base_url=server.url, session=odd)
+            client = Client("TOKEN", base_url=server.url)
+            ask(client)
+            _wire._after_fork()
+            ask(client)
+            client.close()
+            del strange
+
+            assert [1, 2] == [request.connection for request in server.requests]
+
     def test_after_fork__under_a_proxy(self) -> None:
         """
         The connections to a proxy are not inherited either.

@@ -23,6 +23,7 @@ from wxlogistics import (
     GoodsDetail,
     GoodsInfo,
     InvalidArgumentError,
+    StableToken,
     TransportError,
     UnexpectedResponseError,
     WxLogisticsError,
@@ -429,6 +430,152 @@ class TestShown:
         """
         assert [] == private_parts(repr(client))
         assert [] == private_parts(str(client))
+
+    @pytest.mark.parametrize("name", CALLS)
+    def test_variables__of_a_traceback(
+        self, rsps: responses.RequestsMock, client: Client, name: str
+    ) -> None:
+        """
+        What records each frame's variables finds no access token in them.
+        """
+        rsps.post(
+            f"{HOST}{OPEN_MSG}{name}", json={"errcode": 48001, "errmsg": "no rid: 1-2"}
+        )
+        with pytest.raises(ApiError) as caught:
+            CALLS[name](client)
+        shown = traceback.TracebackException.from_exception(
+            caught.value, capture_locals=True
+        )
+        variables = "".join(shown.format())
+
+        assert TOKEN not in variables
+        assert (
+            f"call = <call of {name if name != 'request' else OPEN_MSG + name}>"
+            in variables
+        )
+
+    def test_variables__of_a_token_fetch(self, rsps: responses.RequestsMock) -> None:
+        """
+        Nor an AppSecret, where the token is fetched.
+        """
+        rsps.post(
+            f"{HOST}/cgi-bin/stable_token", json={"errcode": 40013, "errmsg": "no"}
+        )
+        provider = StableToken("wx1", SECRET)
+        with pytest.raises(ApiError) as caught:
+            provider.get()
+        shown = traceback.TracebackException.from_exception(
+            caught.value, capture_locals=True
+        )
+        variables = "".join(shown.format())
+
+        assert SECRET not in variables
+        assert "call = <call of stable_token>" in variables
+
+    def test_failure__of_a_test(self, pytester: pytest.Pytester) -> None:
+        """
+        pytest shows the arguments of the last function: it is the test's own line.
+        """
+        pytester.makepyfile(f"""
+            from wxlogistics import Client, StableToken
+            from wxlogistics.sandbox import Sandbox
+
+            class Secrets:
+                token = {TOKEN!r}
+                secret = {SECRET!r}
+                phone = {int(PHONE)}
+
+            def test_refused():
+                with Sandbox().mock():
+                    Client(Secrets.token).query_trace("x")
+
+            def test_no_token():
+                with Sandbox().mock():
+                    Client(StableToken("wx1", Secrets.secret)).query_trace("x")
+
+            def test_argument():
+                Client(Secrets.token).trace_waybill(
+                    openid="o", waybill_id="w", receiver_phone=Secrets.phone,
+                    goods_info=None,
+                )
+
+            def test_json():
+                Client(Secrets.token).query_trace("x", extra={{"a": {{Secrets.phone}}}})
+            """)
+        ran = pytester.runpytest_subprocess()
+        ran.assert_outcomes(failed=4)
+        shown = ran.stdout.str()
+        _, _, failures = shown.partition("FAILURES")
+
+        assert '>           Client(Secrets.token).query_trace("x")' in shown
+        assert "receiver_phone: is of type int; give a str" in shown
+        assert [] == private_parts(failures)
+
+
+#: What WeChat or somebody on the way says, and what is shown of it.
+PERSONAL = {
+    "电话\uff1a13900139000": "电话\uff1a***",
+    "phone 139 0013 9000.": "phone ***.",
+    "phone 139-0013-9000.": "phone ***.",
+    "+8613900139000": "+8613900139000",
+    "0571-88888888": "***",
+    "openid ovtZW4yB7DIj3CxOb6ii-nk4HhFo": "openid ***",
+    "to ovtZW4yB7DIj3CxOb6ii-nk4HhFo.": "to ***.",
+    "SF13900139000 and 97813900139000": "SF13900139000 and 97813900139000",
+    "rid: 66557522-13900139-00735e87": "rid: 66557522-13900139-00735e87",
+}
+
+
+class TestPersonal:
+    """
+    Somebody's number or openid is hidden though the call did not hold it.
+    """
+
+    @pytest.mark.parametrize("said, shown", PERSONAL.items())
+    def test_errmsg__of_another(
+        self, rsps: responses.RequestsMock, client: Client, said: str, shown: str
+    ) -> None:
+        """
+        A courier's, say, in WeChat's text.
+        """
+        rsps.post(
+            f"{HOST}{OPEN_MSG}query_trace", json={"errcode": 40003, "errmsg": said}
+        )
+        with pytest.raises(ApiError) as caught:
+            client.query_trace("x")
+
+        assert shown == caught.value.errmsg
+
+    @pytest.mark.parametrize("said, shown", PERSONAL.items())
+    @pytest.mark.parametrize("status", [200, 500])
+    def test_excerpt__of_another(
+        self,
+        rsps: responses.RequestsMock,
+        client: Client,
+        said: str,
+        shown: str,
+        status: int,
+    ) -> None:
+        """
+        Or in an answer that breaks off.
+        """
+        body = '{"action_msg":"%s"'
+        rsps.post(
+            f"{HOST}{OPEN_MSG}query_trace", body=(body % said).encode(), status=status
+        )
+        with pytest.raises(UnexpectedResponseError) as caught:
+            client.query_trace("x")
+
+        assert body % shown == caught.value.excerpt
+
+    def test_field__that_is_an_openid(self, client: Client) -> None:
+        """
+        A key that could be anything is not named.
+        """
+        with pytest.raises(InvalidArgumentError) as caught:
+            client.request("/x", {OPENID: object()})
+
+        assert "extra" == caught.value.field
 
 
 class TestStillReadable:

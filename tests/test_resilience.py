@@ -52,6 +52,7 @@ from wxlogistics import (
     GoodsDetail,
     GoodsInfo,
     InvalidArgumentError,
+    RateLimitError,
     StableToken,
     SystemBusyError,
     TransportError,
@@ -745,6 +746,18 @@ class TestRepetition:
 
         assert 1 == len(server.requests)
         assert [] == pauses
+
+    def test_retries__45011_that_speaks_of_a_second(
+        self, server: ChaosServer, make: Callable[..., Client]
+    ) -> None:
+        """
+        Only 45009 counts by the second, whatever the text of another errcode says.
+        """
+        server.script(reply({"errcode": 45011, "errmsg": "too fast, wait a second"}))
+        with pytest.raises(RateLimitError):
+            query(make(server.url))
+
+        assert 1 == len(server.requests)
 
     def test_retries__none_when_unreached(
         self, make: Callable[..., Client], pauses: list[float]

@@ -1117,6 +1117,49 @@ class TestPickle:
         assert provider._locks is not copied._locks
 
 
+class TestSwapped:
+    @pytest.mark.parametrize(
+        "field, make",
+        [
+            ("appid", lambda secret: StableToken(secret, APPID)),
+            (
+                "component_appid",
+                lambda secret: AuthorizerToken(secret, "token", "wx2", "refresh"),
+            ),
+            (
+                "authorizer_appid",
+                lambda secret: AuthorizerToken("wx1", "token", secret, "refresh"),
+            ),
+        ],
+    )
+    def test_init__appsecret_for_an_appid(
+        self, field: str, make: Callable[[str], object]
+    ) -> None:
+        """
+        An appid is shown here and there, so an AppSecret in its place is refused.
+        """
+        with pytest.raises(InvalidArgumentError) as caught:
+            make("8a0d6dc0f1e2d3c4b5a6978877665544")
+
+        assert (
+            field,
+            "looks like an AppSecret; give wx and 16 more characters",
+        ) == caught.value.args
+
+    @pytest.mark.parametrize("appid, secret", [("wx1\n", "s"), ("wx1", " s")])
+    def test_init__blanks_around(self, appid: str, secret: str) -> None:
+        """
+        What was read from a file often ends with its line's end.
+        """
+        with pytest.raises(InvalidArgumentError) as caught:
+            StableToken(appid, secret)
+
+        assert (
+            "begins or ends with a blank or a line's end; strip() it"
+            == caught.value.problem
+        )
+
+
 class TestSingleFlight:
     """
     However many threads ask, one fetches.

@@ -17,6 +17,7 @@ from wxlogistics import (
     CredentialError,
     InvalidArgumentError,
     NotAuthorizedError,
+    StableToken,
     SystemBusyError,
     TokenProvider,
 )
@@ -89,7 +90,10 @@ class TestStr:
         assert ["mine"] == tokens_sent(rsps)
         assert 40001 == caught.value.errcode
 
-    @pytest.mark.parametrize("token", ["", " ", None, 5, b"mine", ["mine"], {}])
+    @pytest.mark.parametrize(
+        "token",
+        ["", " ", None, 5, b"mine", ["mine"], {}, "mine\n", " mine", StableToken, str],
+    )
     def test_init__no_token(self, token: object) -> None:
         """
         What cannot be a token is refused when the client is made.
@@ -173,6 +177,25 @@ class TestCallable:
             Client(handed_out("first", "second", "third")).query_trace("x")
 
         assert ["first", "second"] == tokens_sent(rsps)
+
+    @pytest.mark.parametrize("token", [None, "", 5, b"mine", "mine\ud800", "mine\n"])
+    @pytest.mark.parametrize("renewed", [False, True])
+    def test_provider__no_token(
+        self, rsps: responses.RequestsMock, token: Any, renewed: bool
+    ) -> None:
+        """
+        Nor is what a provider returns that is none.
+        """
+        provider = Provider()
+        setattr(provider, "renew" if renewed else "get", lambda *rejected: token)
+        if renewed:
+            rsps.post(OPEN_MSG + "query_trace", json=INVALID)
+        with pytest.raises(InvalidArgumentError) as caught:
+            Client(provider).query_trace("x")
+
+        assert "token" == caught.value.field
+        assert int(renewed) == len(rsps.calls)
+        assert "mine" not in str(caught.value)
 
     @pytest.mark.parametrize("token", ["", " ", None, 5, b"mine"])
     def test_get__no_token(self, rsps: responses.RequestsMock, token: Any) -> None:

@@ -5,15 +5,21 @@ And a user's session: what requests would do with it, the client does.
 
 from __future__ import annotations
 
+import http.server
 import io
 import json
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 import responses
+import vcr
 from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.auth import HTTPDigestAuth
 from responses import matchers
+from vcr.errors import CannotOverwriteExistingCassetteException
 
 from wxlogistics import (
     Client,
@@ -274,6 +280,60 @@ class TestResponses:
             assert client.query_trace("the-token").status is None
 
 
+class TestOtherMocks:
+    def test_send__patched(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        A response made by hand has no raw part.
+        """
+        made = requests.Response()
+        made.status_code = 200
+        made._content = b'{"waybill_info": {"status": 4}}'
+        monkeypatch.setattr(requests.Session, "send", lambda *_, **__: made)
+
+        for _ in range(2):
+            assert Client("ACCESS_TOKEN").query_trace("x").status == 4
+
+    @pytest.mark.parametrize("scheme", ["http", "https"])
+    def test_vcrpy__plays_and_lets_nothing_out(
+        self, tmp_path: Path, scheme: str
+    ) -> None:
+        """
+        vcrpy, which stands in for urllib3's connections, answers instead of WeChat.
+        """
+        url = f"{scheme}://wechat.invalid"
+        path = "/cgi-bin/express/delivery/open_msg/query_trace"
+        cassette = tmp_path / "cassette.yaml"
+        cassette.write_text(
+            json.dumps(
+                {
+                    "version": 1,
+                    "interactions": [
+                        {
+                            "request": {
+                                "method": "POST",
+                                "uri": f"{url}{path}",
+                                "headers": {},
+                                "body": "",
+                            },
+                            "response": {
+                                "status": {"code": 200, "message": "OK"},
+                                "headers": {"Content-Length": ["31"]},
+                                "body": {"string": '{"waybill_info": {"status": 4}}'},
+                            },
+                        }
+                    ],
+                }
+            )
+        )
+        recorder = vcr.VCR(record_mode="none", filter_query_parameters=["access_token"])
+        client = Client("ACCESS_TOKEN", base_url=url)
+        with recorder.use_cassette(str(cassette)) as played:
+            assert client.query_trace("x").status == 4
+            assert 1 == played.play_count
+            with pytest.raises(CannotOverwriteExistingCassetteException):
+                client.get_delivery_list()
+
+
 class Answering(BaseAdapter):
     """
     A transport of the user's: keeps what it is asked to send, and says ok.
@@ -396,6 +456,84 @@ class TestSession:
         assert ["29", "33"] == [
             request.headers["X-Signature"] for request in adapter.requests
         ]
+
+    def test_auth__that_hooks_itself_in(
+        self, session: requests.Session, adapter: Answering
+    ) -> None:
+        """
+        A hook that an auth gives to one request is not the next one's too.
+        """
+        seen: list[int] = []
+
+        def watch(request: Any) -> Any:
+            number = len(adapter.requests) + 1
+            request.register_hook("response", lambda *_, **__: seen.append(number))
+            return request
+
+        session.auth = watch
+        client = Client("ACCESS_TOKEN", session=session)
+        for _ in range(3):
+            client.query_trace("the-token")
+
+        assert [1, 2, 3] == seen
+
+    def test_auth__digest(self) -> None:
+        """
+        Digest, which answers a 401 by sending the request again, does.
+        """
+        asked: list[str] = []
+
+        class Server(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["Content-Length"]))
+                said = self.headers.get("Authorization", "")
+                asked.append(said.partition(" ")[0])
+                self.send_response(200 if said else 401)
+                if not said:
+                    challenge = 'Digest realm="shop", nonce="1", qop="auth"'
+                    self.send_header("WWW-Authenticate", challenge)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        with http.server.HTTPServer(("127.0.0.1", 0), Server) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            with requests.Session() as session:
+                session.auth = HTTPDigestAuth("shop", "pass")
+                url = f"http://127.0.0.1:{server.server_port}"
+                Client("TOKEN", base_url=url, session=session).query_trace("x")
+            server.shutdown()
+
+        assert ["", "Digest"] == asked
+
+    @pytest.mark.parametrize("hooks", [{}, {"response": []}, {"response": None}])
+    def test_hooks__none(
+        self, session: requests.Session, adapter: Answering, hooks: Any
+    ) -> None:
+        """
+        A session without hooks may say so as it likes.
+        """
+        session.hooks = hooks
+        Client("ACCESS_TOKEN", session=session).query_trace("the-token")
+
+        assert 1 == len(adapter.requests)
+
+    def test_hooks__one_function(
+        self, session: requests.Session, adapter: Answering
+    ) -> None:
+        """
+        As requests takes it, a hook need not stand in a list.
+        """
+        seen: list[int] = []
+        session.hooks = {
+            "response": lambda response, **options: seen.append(response.status_code)
+        }
+        Client("ACCESS_TOKEN", session=session).query_trace("the-token")
+
+        assert [200] == seen
 
     def test_hooks__of_the_session(
         self, session: requests.Session, adapter: Answering

@@ -822,8 +822,7 @@ def _seconds(field: str, value: float) -> float:
 
 
 def _timeouts(timeout: float | tuple[float, float]) -> tuple[float, float]:
-    both = timeout if isinstance(timeout, tuple) else (timeout, timeout)
-    if len(both) != 2:
-        raise InvalidArgumentError("timeout", "is not one number of seconds or two")
-    connect, read = both
-    return _seconds("timeout", connect), _seconds("timeout", read)
+    pair: Any = timeout
+    if not isinstance(timeout, tuple) or len(timeout) != 2:
+        pair = timeout, timeout
+    return _seconds("timeout", pair[0]), _seconds("timeout", pair[1])

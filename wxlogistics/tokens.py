@@ -298,11 +298,12 @@ class _FetchedToken(abc.ABC):
         self._cache_failures = 0
         # A process that died holds its lease on: half of the time is for the fetch.
         looks = round(min(_LEASE, self._patience() / 2) / _LOOK_EVERY)
-        for look in range(looks + 1):
+        while True:
             my_turn = self._claim("lease", _LEASE)
             kept = self._look_up()
-            if kept or my_turn or look == looks:
+            if kept or my_turn or not looks:
                 break
+            looks -= 1
             self._sleep(_LOOK_EVERY)
         try:
             if not kept:
