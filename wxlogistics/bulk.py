@@ -88,6 +88,7 @@ def run_many(
 def _run(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Generator[Result, None, None]:
+    # The items go to the threads by one queue, and what came of them back by another.
     todo: SimpleQueue[Any] = SimpleQueue()
     done: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
     dismissed = threading.Event()
