@@ -280,6 +280,8 @@ class TestStrangers:
             ({"Host": "[::1]:8790"}, 200),
             ({"Host": "192.168.1.5:8790"}, 200),
             ({"Host": "sandbox:8790"}, 200),
+            ({"Host": "MyBox:8790"}, 200),
+            ({"Host": "mybox:8790"}, 200),
             ({"Host": "evil.example:8790"}, 403),
             ({"Host": "localhost.evil.example"}, 403),
             ({"Host": "[::1"}, 403),
@@ -305,7 +307,7 @@ class TestStrangers:
             "",
             headers,
             b'{"hours": 1}',
-            allowed_hosts=["sandbox"],
+            allowed_hosts=["sandbox", "MyBox"],
         )
 
         assert status == answer.status

@@ -325,7 +325,7 @@ class TestMain:
                 *("--host", "localhost", "--port", "0"),
                 *("--seed", "1", "--speed", "60"),
                 *("--set", "edit_limit=1", "--set", "default_delivery_id=SF"),
-                *("--allow-host", "box"),
+                *("--allow-host", "Box"),
             ],
             capsys,
             during,

@@ -82,7 +82,8 @@ def is_welcome(headers: Mapping[str, str], allowed_hosts: Collection[str]) -> bo
         name = urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return False
-    if name == "localhost" or name in allowed_hosts:
+    # The name came out in small letters.
+    if name == "localhost" or name in map(str.lower, allowed_hosts):
         return True
     try:
         ipaddress.ip_address(name)
