@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Iterator
 
 import attrs
@@ -118,6 +119,7 @@ class TestControl:
         assert calls[:1] == by_endpoint
         assert calls[2:] == api.get("calls", after=2)
         assert calls[3:] == api.get("calls", last=1)
+        assert [] == api.get("calls", last=0)
 
     def test_counters(self, api: Control) -> None:
         """
@@ -192,6 +194,70 @@ class TestControl:
         assert "damaged" in response.json()["error"]
         assert state == api.get("state")
 
+    @pytest.mark.parametrize(
+        ("path", "value", "problem"),
+        [
+            (("clock", "now"), "abc", "now is of type float, not 'abc'"),
+            (("clock", "now"), None, "now is of type float, not None"),
+            (("clock", "speed"), -1, "speed is from 0"),
+            (("mint", "serial"), "1", "serial is of type int, not '1'"),
+            (("mint", "serial"), -1, "damaged: OverflowError"),
+            (("settings", "edit_limit"), "5", "edit_limit is of type int, not '5'"),
+            (("call_count",), "x", "call_count is of type int, not 'x'"),
+            (("fault_count",), "x", "fault_count is of type int, not 'x'"),
+            (("faults", 0, "times"), "x", "times is of type int | None, not 'x'"),
+            (("faults", 0, "delay"), None, "delay is of type float, not None"),
+            (("apps", 0, "secret"), 1, "secret is of type str, not 1"),
+            (("components", 0, "ticket"), 1, "ticket is of type str, not 1"),
+            (("authorizations", 0, "permissions"), ["x"], "each of permissions is"),
+            (("authorizations", 0, "old_until"), "x", "old_until is of type float"),
+            (("tokens", 0, "expires_at"), "x", "expires_at is of type float, not 'x'"),
+            (("tokens", 0, "component_appid"), "wx0", "component_appid: there is no"),
+            (("latest", "stable wx1"), 1, "latest is of type dict[str, str]"),
+            (("forced_at", "wx1"), "x", "forced_at is of type dict[str, float]"),
+            (("fetches", "forced_at"), ["x"], "forced_at is of type deque[float]"),
+            (("fetches", "total"), "x", "total is of type int, not 'x'"),
+            (("spent", "day"), 1, "spent is of type list[typing.Any], not 1"),
+            (("spent", "day", 0), "x", "spent is of type int, not 'x'"),
+            (("spent", "day", 1, "apps query wx1"), "x", "spent is of type dict[str"),
+            (("users", OPENID), 1, "users is of type dict[str, str]"),
+            (("parcels", 0, "route", 0), ["x", 1, None], "at is of type float"),
+            (("parcels", 0, "route", 0), [1, 1, 1], "message is of type str | None"),
+            (("parcels", 0, "delivery_id"), "NO", "delivery_id: there is no 'NO'"),
+            (("registrations", 0, "edits"), "x", "edits is of type int, not 'x'"),
+            (("registrations", 0, "goods"), [{"goods_name": 1}], "goods is of type"),
+            (("registrations", 0, "component"), "x", "component: there is no 'x'"),
+            (("registrations", 0, "waybill_id"), "x", "waybill_id: there is no 'x'"),
+            (("bound", OPENID), 1, "bound is of type dict[str, list[str]]"),
+            (("bound", OPENID), ["x"], "bound: there is no 'x'"),
+            (("calls", 0, "number"), "x", "number is of type int, not 'x'"),
+            (("calls", 0, "payload"), "x", "payload is of type dict[str, Any] | None"),
+        ],
+    )
+    def test_state__wrong_type(
+        self, api: Control, path: tuple[Any, ...], value: Any, problem: str
+    ) -> None:
+        """
+        So is one with a value that calls would break on; it is named.
+        """
+        sandbox = api.door.sandbox
+        sandbox.authorize(sandbox.add_component().appid)
+        sandbox.fail("query_trace", errcode=-1)
+        api.door.stable_token(force_refresh=True)
+        api.door.register()
+        state = api.get("state")
+        damaged = copy.deepcopy(state)
+        inner = damaged
+        for key in path[:-1]:
+            inner = inner[key]
+        inner[path[-1]] = value
+
+        response = api("PUT", "state", damaged)
+
+        assert 400 == response.status_code
+        assert problem in response.json()["error"]
+        assert state == api.get("state")
+
     def test_people(self, api: Control) -> None:
         """
         Users, waybills, apps and service providers are added.
@@ -221,6 +287,33 @@ class TestControl:
             ("POST", "fail", {"endpoint": "x", "errcode": 1}, "no endpoint 'x'"),
             ("POST", "tick", [], "the body is a JSON object"),
             ("POST", "mend", {"number": 1}, "unexpected keyword argument"),
+            ("POST", "mend", {"fault": "1"}, "fault is of type Fault | int | None"),
+            ("POST", "mend", {"fault": 77}, "fault: there never was a fault 77"),
+            ("POST", "move", {"waybill_id": "W", "status": "4"}, "status is of type"),
+            ("POST", "move", {"waybill_id": "W", "status": 1.5}, "status is of type"),
+            ("POST", "tick", {"hours": "1"}, "hours is of type float, not '1'"),
+            ("POST", "tick", {"hours": 10**400}, "hours is of type float"),
+            ("POST", "fail", {"status": 502, "body": {"a": 1}}, "body is of type str"),
+            ("POST", "fail", {"errcode": 1, "errmsg": 5}, "errmsg is of type str"),
+            ("POST", "apps", {"secret": 123456789}, "secret is of type str | None"),
+            ("POST", "apps", {"ip_whitelist": "x"}, "ip_whitelist takes a list"),
+            ("POST", "apps", {"ip_whitelist": [5]}, "each of ip_whitelist is of type"),
+            ("POST", "waybills", {"waybill_id": 5}, "waybill_id is of type str, not 5"),
+            (
+                "POST",
+                "waybills",
+                {"waybill_id": "W", "delivery_id": "NO SUCH"},
+                "delivery_id: no carrier 'NO SUCH'",
+            ),
+            (
+                "POST",
+                "authorize",
+                {"component_appid": "wx0", "permissions": 45},
+                "permissions is of type Iterable[int], not 45",
+            ),
+            ("GET", "calls", {"last": -1}, "last is a whole number from 0, not -1"),
+            ("GET", "calls", {"after": "x"}, "after is a whole number from 0"),
+            ("GET", "calls", {"endpoint": 1}, "endpoint is of type str | None, not 1"),
         ],
     )
     def test_mistake(
@@ -233,6 +326,44 @@ class TestControl:
 
         assert 400 == response.status_code
         assert problem in response.json()["error"]
+
+    @pytest.mark.parametrize("value", ["1e999", "-1e999", "NaN", "Infinity"])
+    def test_mistake__no_number(self, api: Control, value: str) -> None:
+        """
+        What JSON has no number for is refused, and so never stands in a reply.
+        """
+        response = api.door.send(
+            "POST",
+            "/_sandbox/move",
+            data=f'{{"waybill_id": "W", "status": {value}}}',
+        )
+
+        assert 400 == response.status_code
+        assert {"error": f"{value} is no number of JSON's"} == response.json()
+
+    def test_people__appid_taken(self, api: Control) -> None:
+        """
+        An appid that is there already keeps its secret.
+        """
+        sandbox = api.door.sandbox
+
+        response = api("POST", "apps", {"appid": sandbox.appid, "secret": "other"})
+
+        assert 400 == response.status_code
+        assert f"appid: '{sandbox.appid}' is in" in response.json()["error"]
+        assert "access_token" in api.door.stable_token()
+
+    def test_half_a_character(self, api: Control) -> None:
+        """
+        Half a surrogate pair comes back as what it is, and can be saved.
+        """
+        api("POST", "waybills", {"waybill_id": "W\ud800"})
+
+        state = api("GET", "state")
+
+        assert b'"W\\ud800"' in state.content
+        assert "W\ud800" == state.json()["parcels"][0]["waybill_id"]
+        assert 200 == api("PUT", "state", state.json()).status_code
 
     def test_mistake__no_json(self, api: Control) -> None:
         """

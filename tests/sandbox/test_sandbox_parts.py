@@ -84,12 +84,40 @@ class TestClock:
             clock.tick(seconds=seconds)
         assert NOON == clock.now()
 
-    def test_init__negative_speed(self) -> None:
+    @pytest.mark.parametrize("speed", [-1, float("nan"), float("inf"), 10**9 + 1])
+    def test_init__nonsense(self, speed: float) -> None:
         """
-        Time does not run back.
+        Time neither runs back nor comes to an end.
         """
-        with pytest.raises(ValueError, match="speed"):
-            Clock(speed=-1)
+        with pytest.raises(ValueError, match="speed is from 0 to 1000000000"):
+            Clock(speed=speed)
+
+    def test_set__no_time(self) -> None:
+        """
+        What is no time of day is refused, and the clock goes on as it was.
+        """
+        clock = Clock(NOON, speed=0)
+
+        for now in (float("nan"), float("inf")):
+            with pytest.raises(ValueError, match="now is a finite number"):
+                clock.set(now, 1)
+        with pytest.raises(TypeError, match="now is of type float, not '1'"):
+            clock.set("1", 1)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="hours is of type float, not '1'"):
+            clock.tick(hours="1")  # type: ignore[arg-type]
+
+        assert (NOON, 0) == (clock.now(), clock.speed)
+
+    def test_tick__to_the_end(self) -> None:
+        """
+        Nor can it be moved to where no number reaches.
+        """
+        clock = Clock(1e308, speed=0)
+
+        with pytest.raises(ValueError, match="time only moves forward"):
+            clock.tick(seconds=1e308)
+
+        assert 1e308 == clock.now()
 
 
 class TestSeed:
@@ -158,7 +186,17 @@ class TestSandbox:
         [
             ({"no_such_setting": 1}, TypeError),
             ({"ip_whitelist": "203.0.113.7"}, TypeError),
-            ({"refused_image": "("}, re.error),
+            ({"refused_image": "("}, ValueError),
+            ({"ip_whitelist": 5}, TypeError),
+            ({"ip_whitelist": [5]}, TypeError),
+            ({"route": [(float("inf"), 1)]}, ValueError),
+            ({"route": [(10**400, 1)]}, ValueError),
+            ({"route": 5}, ValueError),
+            ({"edit_limit": -1}, ValueError),
+            ({"token_lifetime": -1}, ValueError),
+            ({"keep_calls": 10**22}, ValueError),
+            ({"calls_per_second": -1}, ValueError),
+            ({"secret": 5}, TypeError),
             ({"route": [(1, "x")]}, ValueError),
             ({"edit_limit": "3"}, TypeError),
             ({"edit_limit": True}, TypeError),
@@ -173,8 +211,16 @@ class TestSandbox:
         """
         A setting that does not exist or makes no sense is told at once.
         """
-        with pytest.raises(error):
+        with pytest.raises(error) as caught:
             Sandbox(**settings)
+
+        assert list(settings)[0] in str(caught.value)
+
+    def test_init__negative_errcode(self) -> None:
+        """
+        An errcode may be negative; -1 is one of WeChat's.
+        """
+        assert -1 == Sandbox(unknown_waybill=-1).settings.unknown_waybill
 
     def test_move__unknown(self) -> None:
         """
@@ -197,8 +243,25 @@ class TestSandbox:
         sandbox = Sandbox()
         sandbox.add_waybill("W")
 
-        with pytest.raises(TypeError, match="message is a text"):
+        with pytest.raises(TypeError, match="message is of type str | None, not 5"):
             sandbox.move("W", 1, message=5)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="waybill_id is of type str, not 5"):
+            sandbox.move(5, 1)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("kind", ["app", "component"])
+    def test_add__appid_taken(self, kind: str) -> None:
+        """
+        An appid is one account's; the one that was first keeps its secret.
+        """
+        sandbox = Sandbox(appid="wx1", secret="s3cret")
+        sandbox.add_component("wx2")
+        add = getattr(sandbox, f"add_{kind}")
+
+        for appid in ("wx1", "wx2"):
+            with pytest.raises(ValueError, match=f"appid: '{appid}' is in the sandbox"):
+                add(appid, "other")
+
+        assert "s3cret" == sandbox.world.tokens.apps["wx1"].secret
 
     def test_add_user__of_an_app(self) -> None:
         """

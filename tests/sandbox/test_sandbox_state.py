@@ -145,10 +145,55 @@ class TestSave:
         assert before == path.read_bytes()
         assert [path] == list(tmp_path.iterdir())
 
+    def test_save__half_a_character(self, tmp_path: Path) -> None:
+        """
+        Half a surrogate pair, which UTF-8 cannot hold, is saved as JSON's escape.
+        """
+        sandbox = Sandbox()
+        sandbox.add_waybill("W")
+        sandbox.move("W", 1, message="\ud800测")
+
+        sandbox.save(tmp_path / "state.json")
+
+        assert b'"\\ud800\xe6\xb5\x8b"' in (tmp_path / "state.json").read_bytes()
+        loaded = Sandbox.load(tmp_path / "state.json")
+        assert "\ud800测" == loaded.world.parcels["W"].moves[0].message
+
+    @pytest.mark.skipif(os.name == "nt", reason="modes are POSIX's")
+    def test_save__mode(self, tmp_path: Path) -> None:
+        """
+        A new file is its owner's alone; one that was there keeps its mode.
+        """
+        path = tmp_path / "state.json"
+        Sandbox().save(path)
+        new = path.stat().st_mode & 0o777
+        path.chmod(0o644)
+
+        Sandbox().save(path)
+
+        assert (0o600, 0o644) == (new, path.stat().st_mode & 0o777)
+
+    @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+    def test_save__link(self, tmp_path: Path) -> None:
+        """
+        A link stays one, and the file that it leads to is written.
+        """
+        (tmp_path / "elsewhere").mkdir()
+        target, link = tmp_path / "elsewhere" / "s.json", tmp_path / "state.json"
+        link.symlink_to(target)
+
+        for _ in range(2):
+            Sandbox(appid="wx1").save(link)
+
+        assert link.is_symlink()
+        assert [target] == list((tmp_path / "elsewhere").iterdir())
+        assert "wx1" == Sandbox.load(target).appid
+
     @pytest.mark.parametrize(
         ("text", "problem"),
         [
             ("", "Expecting value"),
+            ('{"format": NaN}', "NaN is no number of JSON's"),
             ("[]", "this is not the state of a sandbox"),
             ('{"format": "other"}', "this is not the state of a sandbox"),
             (

@@ -10,6 +10,8 @@ import attrs
 from ..models import WaybillStatus
 from . import state
 from .calls import Call
+from .carriers import CARRIERS
+from .checks import checked
 from .clock import Clock
 from .faults import Fault
 from .mint import Mint
@@ -83,6 +85,7 @@ class Sandbox:
         """
         return self.world.app.secret
 
+    @checked
     def add_app(
         self,
         appid: str | None = None,
@@ -93,12 +96,16 @@ class Sandbox:
     ) -> App:
         """
         Add another mini-program, as ``appid`` and ``secret`` or made up.
+
+        Raises:
+            ValueError: Something here has this appid already.
         """
         with self.world.change():
             return self.world.tokens.add_app(
                 appid, secret, opened=opened, ip_whitelist=ip_whitelist
             )
 
+    @checked
     def add_component(
         self,
         appid: str | None = None,
@@ -108,12 +115,16 @@ class Sandbox:
     ) -> Component:
         """
         Add a service provider (第三方平台), whose ``ticket`` gets it a token.
+
+        Raises:
+            ValueError: Something here has this appid already.
         """
         with self.world.change():
             return self.world.tokens.add_component(
                 appid, secret, ip_whitelist=ip_whitelist
             )
 
+    @checked
     def authorize(
         self,
         component_appid: str,
@@ -142,6 +153,7 @@ class Sandbox:
                 component_appid, appid or self.appid, permissions
             ).refresh_token
 
+    @checked
     def change_refresh_token(
         self, component_appid: str, appid: str | None = None
     ) -> str:
@@ -153,6 +165,7 @@ class Sandbox:
                 component_appid, appid or self.appid
             )
 
+    @checked
     def component_access_token(self, component_appid: str) -> str:
         """
         A component_access_token that is valid now.
@@ -160,6 +173,7 @@ class Sandbox:
         with self.world.change():
             return self.world.tokens.component_token(component_appid).value
 
+    @checked
     def add_user(self, openid: str | None = None, *, appid: str | None = None) -> str:
         """
         Let a user belong to the default app, or to *appid*.
@@ -172,13 +186,20 @@ class Sandbox:
         with self.world.change():
             return self.world.add_user(openid, appid or self.appid)
 
+    @checked
     def add_waybill(self, waybill_id: str, *, delivery_id: str | None = None) -> None:
         """
         Let a parcel begin its route before anybody registers it.
+
+        Raises:
+            ValueError: There is no such carrier.
         """
+        if delivery_id is not None and delivery_id not in CARRIERS:
+            raise ValueError(f"delivery_id: no carrier {delivery_id!r}")
         with self.world.change():
             self.world.add_parcel(waybill_id, delivery_id)
 
+    @checked
     def access_token(self, appid: str | None = None) -> str:
         """
         A token of the default app, or of *appid*, that is valid now.
@@ -188,6 +209,7 @@ class Sandbox:
         with self.world.lock:
             return self.world.tokens.stable(appid or self.appid).value
 
+    @checked
     def revoke_tokens(
         self, appid: str | None = None, *, token: str | None = None
     ) -> int:
@@ -207,6 +229,7 @@ class Sandbox:
 
     # What happens
 
+    @checked
     def move(
         self,
         waybill_id: str,
@@ -220,18 +243,18 @@ class Sandbox:
         Args:
             waybill_id: A waybill that was registered or added.
 
-            status: Where it is now.
+            status: Where it is now; a number that WeChat does not have shows what
+                your program makes of it.
 
             message: What the carrier says about it.
 
         Raises:
             LookupError: There is no such waybill.
         """
-        if message is not None and not isinstance(message, str):
-            raise TypeError("message is a text")
         with self.world.change():
             self.world.move(waybill_id, int(status), message)
 
+    @checked
     def fail(
         self,
         endpoint: str = "*",
@@ -278,17 +301,17 @@ class Sandbox:
             raise ValueError(
                 f"no endpoint {endpoint!r}; there are: {', '.join(_FALLIBLE)}"
             )
-        if errcode is not None and (type(errcode) is not int or errcode == 0):
+        if errcode == 0:
             raise ValueError("errcode is a whole number other than 0")
-        if status is not None and (type(status) is not int or not 200 <= status < 600):
+        if status is not None and not 200 <= status < 600:
             raise ValueError("status is a whole number from 200 to 599")
-        if not isinstance(delay, (int, float)) or not 0 <= delay <= _LONGEST_DELAY:
+        if not 0 <= delay <= _LONGEST_DELAY:
             raise ValueError(f"delay is from 0 to {_LONGEST_DELAY} seconds")
         if errcode is None and status is None and not delay and not drop:
             raise ValueError("say what goes wrong: errcode, status, delay or drop")
         if errmsg is not None and errcode is None:
             raise ValueError("errmsg goes with an errcode")
-        if times is not None and (type(times) is not int or times < 1):
+        if times is not None and times < 1:
             raise ValueError("times is a whole number from 1, or None for always")
         with self.world.change():
             return self.world.faults.add(
@@ -304,12 +327,18 @@ class Sandbox:
                 waybill_id=waybill_id,
             )
 
+    @checked
     def mend(self, fault: Fault | int | None = None) -> None:
         """
-        Take back *fault*, or all faults.
+        Take back *fault*, or all faults; one that is spent already does no harm.
+
+        Raises:
+            LookupError: There never was a fault of this number.
         """
         number = fault.number if isinstance(fault, Fault) else fault
         with self.world.change():
+            if isinstance(fault, int) and not 1 <= fault <= self.world.faults.count:
+                raise LookupError(f"fault: there never was a fault {fault}")
             self.world.faults.remove(number)
 
     @property
@@ -372,8 +401,7 @@ class Sandbox:
         How often the token endpoints were called.
         """
         with self.world.lock:
-            fetches = self.world.tokens.fetches
-            return attrs.evolve(fetches, forced_at=fetches.forced_at.copy())
+            return attrs.evolve(self.world.tokens.fetches)
 
     @property
     def counters(self) -> dict[str, dict[str, dict[str, int]]]:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Callable
+
+from .checks import check, checked
+
+#: The highest speed: thirty years in a second. At any, time would come to no end.
+FASTEST = 10**9
 
 
 class Clock:
@@ -14,7 +20,7 @@ class Clock:
         start: Unix time to begin at; None begins now.
 
         speed: How many of its seconds pass in a real one. 3600 makes an hour pass
-            each second; 0 stands still until `tick()`.
+            each second; 0 stands still until `tick()`. At most `FASTEST`.
 
         real: Where real time comes from.
     """
@@ -45,6 +51,7 @@ class Clock:
         """
         return self._speed
 
+    @checked
     def tick(
         self,
         *,
@@ -60,10 +67,11 @@ class Clock:
             The time it is now.
 
         Raises:
-            ValueError: The sum is negative.
+            ValueError: The sum is negative, or no time is that late.
         """
         step = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
-        if not 0 <= step < float("inf"):
+        # Whole numbers may be larger than a float can be.
+        if not 0 <= step <= sys.float_info.max - abs(self._start):
             raise ValueError("time only moves forward")
         self._start += step
         self.jumps += 1
@@ -73,7 +81,11 @@ class Clock:
         """
         Go on from *now* at *speed*, as after a restart.
         """
-        if speed < 0:
-            raise ValueError("speed must not be negative: time does not run back")
+        check("now", now, float)
+        check("speed", speed, float)
+        if not abs(now) <= sys.float_info.max:
+            raise ValueError(f"now is a finite number of seconds, not {now}")
+        if not 0 <= speed <= FASTEST:
+            raise ValueError(f"speed is from 0 to {FASTEST}, not {speed}")
         self._start, self._speed, self._real_start = now, speed, self._real()
         self.jumps += 1

@@ -7,7 +7,7 @@ somebody opens in a browser on this machine must not be able to use it.
 from __future__ import annotations
 
 import ipaddress
-import json
+import re
 from importlib import resources
 from typing import Any, Callable, Collection, Mapping
 from urllib.parse import parse_qs, urlsplit
@@ -16,6 +16,7 @@ import attrs
 
 from . import state
 from ._sandbox import Sandbox
+from .checks import check, read_json, write_json
 from .wire import Answer
 
 #: Every path of the control API begins with this.
@@ -62,7 +63,7 @@ def answer(
     try:
         fields = {key: values[0] for key, values in parse_qs(query).items()}
         if body:
-            fields = json.loads(body)
+            fields = read_json(body)
         if not isinstance(fields, dict):
             raise ValueError("the body is a JSON object")
         return _json(200, command(sandbox, fields))
@@ -93,9 +94,9 @@ def is_welcome(headers: Mapping[str, str], allowed_hosts: Collection[str]) -> bo
 
 
 def _json(status: int, reply: object) -> Answer:
-    body = json.dumps(reply, ensure_ascii=False, indent=1) + "\n"
+    body = write_json(reply, indent=1) + b"\n"
     headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-    return Answer(status, headers, body.encode(errors="replace"))
+    return Answer(status, headers, body)
 
 
 def _about(sandbox: Sandbox) -> dict[str, Any]:
@@ -109,14 +110,31 @@ def _about(sandbox: Sandbox) -> dict[str, Any]:
 
 
 def _calls(
-    sandbox: Sandbox, *, endpoint: str | None = None, after: int = 0, last: int = 100
+    sandbox: Sandbox,
+    *,
+    endpoint: str | None = None,
+    after: int | str = 0,
+    last: int | str = 100,
 ) -> list[dict[str, Any]]:
+    check("endpoint", endpoint, str | None)
+    first, most = _amount("after", after), _amount("last", last)
     calls = [
         call
         for call in sandbox.calls
-        if call.number > int(after) and endpoint in (None, call.endpoint)
+        if call.number > first and endpoint in (None, call.endpoint)
     ]
-    return [attrs.asdict(call, recurse=False) for call in calls[-int(last) :]]
+    # Not calls[-most:], which for 0 is all of them.
+    kept = calls[max(0, len(calls) - most) :]
+    return [attrs.asdict(call, recurse=False) for call in kept]
+
+
+def _amount(name: str, value: object) -> int:
+    """
+    The number in *value*, which in a query is a text.
+    """
+    if not re.fullmatch("[0-9]{1,18}", str(value)):
+        raise ValueError(f"{name} is a whole number from 0, not {value!r:.200}")
+    return int(str(value))
 
 
 def _tokens(sandbox: Sandbox) -> dict[str, Any]:
@@ -134,7 +152,7 @@ def _replace(sandbox: Sandbox, data: Any) -> None:
 
 
 def _openapi() -> Any:
-    return json.loads(
+    return read_json(
         resources.files(__package__).joinpath("openapi.json").read_text("utf-8")
     )
 

@@ -2,34 +2,62 @@
 
 from __future__ import annotations
 
+import math
 import re
-from typing import Any, Iterable
+from typing import Any, Iterable, TypeVar
 
 import attrs
 
 from ..models import WaybillStatus
 from .carriers import CARRIERS
+from .checks import check, check_fields
 
-#: What a setting may be, by its annotation.
-_KINDS: dict[str, tuple[type, ...]] = {
-    "bool": (bool,),
-    "int": (int,),
-    "int | None": (int, type(None)),
-    "str": (str,),
+_T = TypeVar("_T")
+
+#: The settings that are errcodes, which may be negative; other numbers are amounts.
+_ERRCODES = {
+    "unknown_waybill",
+    "uncollected",
+    "missing_goods",
+    "unicode_escapes",
+    "wrong_openid",
+    "appid_limit_errcode",
+    "user_limit_errcode",
+    "bound_limit_errcode",
+    "force_refresh_too_soon",
 }
+
+#: More than anybody waits for or counts to, and still a number of seconds.
+_LARGEST_AMOUNT = 10**15
 
 
 def _route(value: Any) -> tuple[tuple[float, WaybillStatus], ...]:
-    return tuple((float(hours), WaybillStatus(status)) for hours, status in value)
+    try:
+        route = tuple((float(hours), WaybillStatus(status)) for hours, status in value)
+    except (TypeError, ValueError, OverflowError):
+        route = ((math.nan, WaybillStatus.NOT_COLLECTED),)
+    if not all(math.isfinite(hours) for hours, _ in route):
+        raise ValueError(f"route is pairs of hours and status, not {value!r}")
+    return route
 
 
 def whitelist(addresses: Iterable[str] | None) -> tuple[str, ...] | None:
     """
     *addresses* as a tuple, if they are no lone string.
     """
-    if isinstance(addresses, str):
-        raise TypeError("ip_whitelist takes a list of addresses, not one string")
-    return None if addresses is None else tuple(addresses)
+    return None if addresses is None else several("ip_whitelist", addresses, str)
+
+
+def several(name: str, values: Iterable[_T], kind: type[_T]) -> tuple[_T, ...]:
+    """
+    *values* as a tuple, if all are of that *kind* and they are no lone string.
+    """
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} takes a list, not {values!r}")
+    kept = tuple(values)
+    for value in kept:
+        check(f"each of {name}", value, kind)
+    return kept
 
 
 @attrs.frozen(kw_only=True)
@@ -165,11 +193,18 @@ class Settings:
 
     def __attrs_post_init__(self) -> None:
         # Here, for a wrong setting would otherwise break a call much later.
-        for field in attrs.fields(type(self)):
-            value = getattr(self, field.name)
-            kinds = _KINDS.get(str(field.type))
-            if kinds is not None and type(value) not in kinds:
-                raise TypeError(f"{field.name} is of type {field.type}, not {value!r}")
-        re.compile(self.refused_image)
+        check_fields(self)
+        for name, value in attrs.asdict(self, recurse=False).items():
+            if type(value) is int and name not in _ERRCODES:
+                if not 0 <= value <= _LARGEST_AMOUNT:
+                    raise ValueError(f"{name} is from 0 to 10**15, not {value}")
+        try:
+            re.compile(self.refused_image)
+        except re.error as error:
+            raise ValueError(
+                f"refused_image is no regular expression: {error}"
+            ) from None
         if self.default_delivery_id not in CARRIERS:
-            raise ValueError(f"no carrier {self.default_delivery_id!r}")
+            raise ValueError(
+                f"default_delivery_id: no carrier {self.default_delivery_id!r}"
+            )

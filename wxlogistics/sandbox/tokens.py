@@ -14,7 +14,7 @@ from .clock import Clock
 from .errcodes import Refusal
 from .mint import Mint
 from .quotas import Quotas
-from .settings import Settings, whitelist
+from .settings import Settings, several, whitelist
 
 #: The permission set (权限集) that a service provider needs for the logistics plugin.
 LOGISTICS_PERMISSION = 45
@@ -30,7 +30,11 @@ _T = TypeVar("_T")
 
 
 def _numbers(values: Iterable[int]) -> tuple[int, ...]:
-    return tuple(values)
+    return several("permissions", values, int)
+
+
+def _last(times: Iterable[float]) -> deque[float]:
+    return deque(times, maxlen=100)
 
 
 def _find(table: Mapping[str, _T], key: Any) -> _T | None:
@@ -141,7 +145,7 @@ class Fetches:
     total: int = 0
     refused: int = 0
     forced: int = 0
-    forced_at: deque[float] = attrs.field(factory=lambda: deque(maxlen=100))
+    forced_at: deque[float] = attrs.field(factory=list, converter=_last)
 
     def count(self, now: float, *, forced: bool, refused: bool) -> None:
         """
@@ -194,6 +198,7 @@ class Tokens:
         """
         Add a mini-program.
         """
+        self._see_new(appid)
         app = App(
             appid or "wx" + self._mint.hex(16),
             secret or self._mint.hex(32),
@@ -213,6 +218,7 @@ class Tokens:
         """
         Add a service provider.
         """
+        self._see_new(appid)
         component = Component(
             appid or "wx" + self._mint.hex(16),
             secret or self._mint.hex(32),
@@ -221,6 +227,12 @@ class Tokens:
         )
         self.components[component.appid] = component
         return component
+
+    def _see_new(self, appid: str | None) -> None:
+        # In WeChat, too, an appid is one account's. A second one would leave the first
+        # to those who hold it, with a secret that no token comes for.
+        if appid in self.apps or appid in self.components:
+            raise ValueError(f"appid: {appid!r} is in the sandbox already")
 
     def authorize(
         self, component_appid: str, appid: str, permissions: Iterable[int]

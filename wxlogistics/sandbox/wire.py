@@ -11,6 +11,7 @@ from typing import Any, Mapping, NamedTuple
 from urllib.parse import parse_qs
 
 from .calls import Call
+from .checks import read_json
 from .errcodes import Refusal
 from .world import ENDPOINTS, World
 
@@ -157,7 +158,7 @@ class _Request:
         if not self.body:
             raise Refusal(44002 if self.endpoint in ENDPOINTS else 41002)
         try:
-            payload = json.loads(self.body.decode())
+            payload = read_json(self.body.decode())
             if b"\\u" in self.body:
                 # Half of a surrogate pair cannot be written as UTF-8.
                 json.dumps(payload, ensure_ascii=False).encode()
