@@ -279,6 +279,24 @@ class TestOwnRules:
 
         assert (2, 2) == (len(outer.calls), len(inner.calls))
 
+    def test_nested__crosswise(self) -> None:
+        """
+        When the first to come leaves first, the other goes on until it leaves, too.
+        """
+        before = requests.adapters.HTTPAdapter.send
+        first, second = Sandbox(), Sandbox()
+        one, two = first.mock(), second.mock()
+        one.__enter__()
+        two.__enter__()
+        one.__exit__()
+
+        query()
+        two.__exit__()
+
+        assert (0, 1) == (len(first.calls), len(second.calls))
+        assert before is requests.adapters.HTTPAdapter.send
+        assert [] == responses.registered()
+
 
 class TestUnittest(unittest.TestCase):
     """

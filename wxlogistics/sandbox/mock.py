@@ -45,19 +45,23 @@ class MockedSandbox(Sandbox):
         self.world = sandbox.world
         self._rsps = responses.mock if rsps is None else rsps
         self._rule = _Rule(self, self._rsps, strict)
-        self._started = False
 
     def __enter__(self) -> MockedSandbox:
         # Whether somebody else, as @responses.activate, has it in force already: there
         # is no public way to ask.
-        self._started = self._rsps._patcher is None
+        self._rule.ends = self._rsps._patcher is None
         self._rsps.start()
         self._rsps.add(self._rule)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self._rsps.remove(self._rule)
-        if self._started:
+        for rule in self._rsps.registered():
+            if isinstance(rule, _Rule):
+                # The last to leave ends it, whoever began it.
+                rule.ends = rule.ends or self._rule.ends
+                return
+        if self._rule.ends:
             # As @responses.activate does at its end.
             self._rsps.stop(allow_assert=False)
             self._rsps.reset()
@@ -85,6 +89,8 @@ class _Rule(responses.BaseResponse):
         self._sandbox = sandbox
         self._rsps = rsps
         self._strict = strict
+        #: Whether `responses` is put out of force with this rule.
+        self.ends = False
 
     # Two rules of this kind look the same to BaseResponse.
     def __eq__(self, other: object) -> bool:
