@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from typing import Any
@@ -192,6 +193,45 @@ class TestPlugin:
             (
                 "POST",
                 OPEN_MSG + "query_trace",
+                b'{"x":NaN}',
+                JSON,
+                (47001, "data format error rid:"),
+            ),
+            (
+                "POST",
+                OPEN_MSG + "query_trace",
+                b'{"x":1e999}',
+                JSON,
+                (47001, "data format error rid:"),
+            ),
+            (
+                "POST",
+                OPEN_MSG + "query_trace",
+                gzip.compress(b"{}"),
+                {**JSON, "Content-Encoding": "gzip"},
+                (47001, "data format error rid:"),
+            ),
+            (
+                "POST",
+                OPEN_MSG + "query_trace",
+                b"{}",
+                {**JSON, "Content-Encoding": "gzip"},
+                (
+                    9300507,
+                    "invalid token, can't decryption or decryption result is "
+                    "different from the plaintext detail: [waybill_token参数错误] rid: ",
+                ),
+            ),
+            (
+                "POST",
+                "/cgi-bin%2fstable_token",
+                b"{}",
+                JSON,
+                (40066, "invalid url rid: "),
+            ),
+            (
+                "POST",
+                OPEN_MSG + "query_trace",
                 '{"waybill_token":"中"}'.encode("gbk"),
                 JSON,
                 (47001, "data format error rid:"),
@@ -259,6 +299,17 @@ class TestPlugin:
 
         assert 200 == response.status_code
         assert expected == told(response.json())
+
+    def test_request__head(self, door: Door) -> None:
+        """
+        HEAD is refused as GET is, but nobody sees it: the reply has no body.
+        """
+        response = door.session.head(
+            door.base_url + OPEN_MSG + "query_trace", params=door.token, timeout=10
+        )
+
+        assert (200, b"") == (response.status_code, response.content)
+        assert 43002 == door.sandbox.calls[-1].errcode
 
     def test_refusal__rid(self, door: Door) -> None:
         """

@@ -109,7 +109,13 @@ class Server:
         application = web.Application(client_max_size=_LARGEST_BODY)
         application.router.add_route("GET", console.EVENTS, self._tell)
         application.router.add_route("*", "/{path:.*}", self._handle)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=_PATIENCE)
+        runner = web.AppRunner(
+            application,
+            access_log=None,
+            shutdown_timeout=_PATIENCE,
+            # What is packed is no JSON, as behind door 1.
+            auto_decompress=False,
+        )
         await runner.setup()
         await web.SockSite(runner, self._socket).start()
         self._ready.set()
@@ -117,7 +123,7 @@ class Server:
         await runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        path = request.rel_url.path
+        path = request.rel_url.raw_path
         query = request.rel_url.raw_query_string
         body = await request.read()
         if path.startswith(control.PREFIX):
