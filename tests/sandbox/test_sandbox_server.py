@@ -165,6 +165,29 @@ class TestServe:
         assert reply.startswith(b"HTTP/1.0 400")
         assert 200 == alive
 
+    def test_serve__hung_up(self, caplog: pytest.LogCaptureFixture) -> None:
+        """
+        Whoever hangs up in the middle of a body leaves nothing in the output.
+        """
+        sandbox = Sandbox()
+        with sandbox.serve() as server:
+            port = int(server.url.rpartition(":")[2])
+            for _ in range(3):
+                with socket.create_connection(("127.0.0.1", port), 5) as connection:
+                    connection.sendall(
+                        b"POST /cgi-bin/stable_token HTTP/1.1\r\nHost: localhost\r\n"
+                        b"Content-Length: 1000\r\n\r\n{"
+                    )
+                    # Until it is being read.
+                    time.sleep(0.1)
+            time.sleep(0.1)
+            alive = ask(server.url, "/").status_code
+
+        assert 200 == alive
+        # Nobody else takes what is logged, so that it would come out on stderr.
+        assert [] == caplog.records
+        assert ["/"] == [call.endpoint for call in sandbox.calls]
+
     def test_serve__keeps_connections(self) -> None:
         """
         A connection serves many calls.

@@ -125,7 +125,11 @@ class Server:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         path = request.rel_url.raw_path
         query = request.rel_url.raw_query_string
-        body = await request.read()
+        try:
+            body = await request.read()
+        except ConnectionError:
+            # Whoever hung up in the middle of it waits for no answer.
+            return web.Response(status=400)
         if path.startswith(control.PREFIX):
             answer = control.answer(
                 self.sandbox,
