@@ -6,7 +6,7 @@ from typing import Any, Iterator
 
 import pytest
 from sandboxtools import EXAMPLE, GOODS, OPEN_MSG, WAYBILL_ID, Door
-from wechatpy import WeChatClient
+from wechatpy import WeChatClient, WeChatComponent
 from wechatpy.exceptions import WeChatClientException
 
 JSON = {"Content-Type": "application/json"}
@@ -108,3 +108,24 @@ class TestWechatpy:
             ("token", 0),
             ("get_delivery_list", 0),
         ] == [(call.endpoint, call.errcode) for call in served_door.sandbox.calls]
+
+    def test_component(self, served_door: Door) -> None:
+        """
+        Its service provider, which sends no Content-Type either, gets its tokens.
+        """
+        sandbox = served_door.sandbox
+        account = sandbox.add_component()
+        component = WeChatComponent(account.appid, account.secret, "t", "A" * 43)
+        component._http.trust_env = False
+        component.API_BASE_URL = served_door.base_url + "/cgi-bin"
+        component.session.set("component_verify_ticket", account.ticket)
+
+        reply = component.refresh_authorizer_token(
+            sandbox.appid, sandbox.authorize(account.appid)
+        )
+        component._http.close()
+
+        assert "authorizer_access_token" in reply
+        assert [("api_component_token", 0), ("api_authorizer_token", 0)] == [
+            (call.endpoint, call.errcode) for call in sandbox.calls
+        ]

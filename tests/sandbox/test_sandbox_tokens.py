@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -430,6 +431,69 @@ class TestAuthorizerToken:
         reply = door.post("get_delivery_list", {}, token["authorizer_access_token"])
 
         assert (61007, "api is unauthorized to component rid: ") == told(reply)
+
+    @pytest.mark.parametrize("endpoint", ["open_query_plugin", "open_openmsg"])
+    def test_permission_set__opens_nothing(self, door: Door, endpoint: str) -> None:
+        """
+        Nor can the service be opened for the shop without it.
+        """
+        component = door.sandbox.add_component()
+        refresh_token = door.sandbox.authorize(component.appid, permissions=[17])
+        token = self.fetch(door, component, refresh_token)
+        app = door.sandbox.world.tokens.apps[door.sandbox.appid]
+        app.opened = False
+
+        reply = door.post(endpoint, {}, token["authorizer_access_token"])
+
+        assert (61007, "api is unauthorized to component rid: ") == told(reply)
+        assert app.opened is False
+
+    @pytest.mark.parametrize(
+        "headers", [{}, {"Content-Type": "text/plain"}], ids=["none", "other"]
+    )
+    def test_api_component_token__content_type(
+        self, door: Door, headers: dict[str, str]
+    ) -> None:
+        """
+        JSON is read as such whatever its Content-Type says.
+        """
+        component = door.sandbox.add_component()
+        refresh_token = door.sandbox.authorize(component.appid)
+        replies = []
+
+        for path, payload in (
+            (
+                "/cgi-bin/component/api_component_token",
+                {
+                    "component_appid": component.appid,
+                    "component_appsecret": component.secret,
+                    "component_verify_ticket": component.ticket,
+                },
+            ),
+            (
+                "/cgi-bin/component/api_authorizer_token",
+                {
+                    "component_appid": component.appid,
+                    "authorizer_appid": door.sandbox.appid,
+                    "authorizer_refresh_token": refresh_token,
+                },
+            ),
+        ):
+            response = door.send(
+                "POST",
+                path,
+                params={
+                    "component_access_token": door.sandbox.component_access_token(
+                        component.appid
+                    )
+                },
+                data=json.dumps(payload).encode(),
+                headers=headers,
+            )
+            replies.append(list(response.json()))
+
+        assert ["component_access_token", "expires_in"] == replies[0]
+        assert "authorizer_access_token" == replies[1][0]
 
     def test_component_token__is_no_access_token(self, door: Door) -> None:
         """
