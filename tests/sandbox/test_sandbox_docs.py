@@ -191,7 +191,7 @@ class TestTables:
             r"^\| .+ \| .+ \| `(Test\w+)\.(test_\w+)` \|$", read(page), re.M
         )
 
-        assert 56 == len(rows)
+        assert 59 == len(rows)
         for name, test in rows:
             found = [
                 getattr(module, name)

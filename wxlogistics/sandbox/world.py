@@ -247,12 +247,13 @@ class World:
         if app is None:
             # A component_access_token, which is no shop's.
             raise Refusal(48001)
+        self._check_permission(caller)
         if endpoint in ("open_query_plugin", "open_openmsg"):
             app.opened = True
             return {"errcode": 0, "errmsg": "ok"}
         if not app.opened:
             raise Refusal(48001)
-        self._admit(component, caller)
+        self._admit(component, caller.appid)
         if endpoint == "get_delivery_list":
             return _delivery_list()
         if endpoint in ("trace_waybill", "follow_waybill"):
@@ -262,15 +263,17 @@ class World:
             return self._query(endpoint, registration)
         return self._update(registration, payload)
 
-    def _admit(self, component: str, caller: AccessToken) -> None:
-        """
-        Permission and the limits of the app, before anybody looks at the body.
-        """
-        appid, settings, quotas = caller.appid, self.settings, self.quotas
+    def _check_permission(self, caller: AccessToken) -> None:
         if caller.component_appid is not None:
-            key = (caller.component_appid, appid)
+            key = (caller.component_appid, caller.appid)
             if LOGISTICS_PERMISSION not in self.tokens.authorizations[key].permissions:
                 raise Refusal(61007)
+
+    def _admit(self, component: str, appid: str) -> None:
+        """
+        The limits of the app, before anybody looks at the body.
+        """
+        settings, quotas = self.settings, self.quotas
         if not quotas.spend("second", f"apps calls {appid}", settings.calls_per_second):
             raise Refusal(45009, TOO_FAST)
         if not quotas.spend("minute", f"apps calls {appid}", settings.calls_per_minute):
