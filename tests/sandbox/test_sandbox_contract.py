@@ -709,6 +709,32 @@ class TestPlugin:
 
         assert 47001 == response.json()["errcode"]
 
+    @with_settings(unicode_escapes=47001)
+    @pytest.mark.parametrize(
+        ("name", "errcode"),
+        [
+            (rb"C:\\users", 0),
+            (rb"C:\\\\users", 0),
+            (rb"\u6d4b", 47001),
+            (rb"\\\u6d4b", 47001),
+        ],
+    )
+    def test_goods__backslash(self, door: Door, name: bytes, errcode: int) -> None:
+        """
+        An escaped backslash with a u behind it is no such escape.
+        """
+        body = json.dumps(EXAMPLE, ensure_ascii=False).encode()
+
+        response = door.send(
+            "POST",
+            OPEN_MSG + "trace_waybill",
+            params=door.token,
+            data=body.replace("测试名字2".encode(), name),
+            headers=JSON,
+        )
+
+        assert errcode == response.json()["errcode"]
+
     def test_goods__escapes_read(self, door: Door) -> None:
         """
         By default escapes are read as JSON.

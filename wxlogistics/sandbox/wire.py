@@ -6,6 +6,7 @@ Both doors of the sandbox answer through `answer()`.
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import Any, Mapping, NamedTuple
 from urllib.parse import parse_qs
@@ -23,6 +24,9 @@ CONTENT_TYPE = "application/json; encoding=utf-8"
 _DEEPEST = 20
 
 _OPEN_MSG = "/cgi-bin/express/delivery/open_msg/"
+
+#: A \\uXXXX escape, and not the end of an escaped backslash with a u behind it.
+_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u")
 
 #: path -> the name of the endpoint.
 PATHS: dict[str, str] = {
@@ -240,7 +244,7 @@ def _dispatch(world: World, request: _Request) -> dict[str, Any]:
     if request.problem:
         raise request.problem
     assert request.payload is not None
-    if b"\\u" in request.body and world.settings.unicode_escapes:
+    if world.settings.unicode_escapes and _ESCAPE.search(request.body):
         raise Refusal(world.settings.unicode_escapes)
     return world.call(endpoint, caller, request.payload)
 
