@@ -225,6 +225,28 @@ class TestParcel:
         assert stayed(page)
         assert [1, 2, 3, 4] == seen
 
+    def test_whole_way__by_keyboard(self, desk: Desk) -> None:
+        """
+        The focus stays on "next step" to the end, where Enter does nothing more.
+        """
+        desk.register()
+        page = desk.open(f"/console/waybill?id={WAYBILL_ID}")
+        held = "document.activeElement.id"
+
+        page.locator("#next").focus()
+        for status in ("Collected", "In transit", "Out for delivery", "Signed"):
+            page.keyboard.press("Enter")
+            page.locator("#status", has_text=status).wait_for()
+            page.wait_for_timeout(100)
+            assert "next" == page.evaluate(held)
+        page.keyboard.press("Enter")
+        page.get_by_label("What the carrier says").press("Enter")
+        page.wait_for_timeout(300)
+
+        assert page.locator("#next").is_disabled()
+        assert 0 == page.get_by_role("alert").count()
+        assert 4 == page.locator("#track li").count()
+
     def test_other_moves(self, desk: Desk) -> None:
         """
         Exception with the carrier's words, signing, another status, and time.

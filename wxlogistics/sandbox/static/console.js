@@ -203,6 +203,8 @@ document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.hasAttribute("data-plain")) return;
   event.preventDefault();
+  // Not disabled: that would take the focus from whoever pressed it last.
+  if (event.submitter?.getAttribute("aria-disabled") === "true") return;
   if (form.method === "get") {
     search(form);
     return;
