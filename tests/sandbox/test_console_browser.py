@@ -14,6 +14,7 @@ from typing import Any, Callable, Iterator
 
 import attrs
 import pytest
+import requests
 from sandboxtools import EXAMPLE, NOON, OPENID, WAYBILL_ID, with_settings
 
 from wxlogistics import (
@@ -753,6 +754,45 @@ class TestLooks:
     """
     What every page must be, in both languages and themes, at a desk and on a phone.
     """
+
+    @pytest.mark.parametrize("width", [1280, 900])
+    def test_calls__long_path(self, desk: Desk, width: int) -> None:
+        """
+        A long path breaks, and lets every rid stand on one line.
+        """
+        url = f"{desk.url}/cgi-bin/{'x' * 111}"
+        with requests.Session() as session:
+            session.trust_env = False
+            session.post(url, timeout=5)
+        with pytest.raises(Exception):
+            desk.client.query_trace("made up")
+        page = desk.open("/console/calls", width=width)
+
+        lines = page.evaluate(
+            "[...document.querySelectorAll('#calls td code')]"
+            ".map(each => each.getClientRects().length)"
+        )
+
+        assert [1, 1] == lines
+        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+
+    @pytest.mark.parametrize("width", [320, 360])
+    @pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
+    def test_pages__narrow(self, desk: Desk, width: int, language: str) -> None:
+        """
+        The narrowest phone scrolls no page sideways, with an app not opened either.
+        """
+        furnish(desk.sandbox, desk.url)
+        desk.sandbox.add_app(opened=False)
+        wide = []
+        page = desk.open(width=width, language=language)
+        for name, path in PAGES.items():
+            page.goto(desk.url + path(desk.sandbox))
+            if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+                wide.append(name)
+        desk.problems[:] = [each for each in desk.problems if "404" not in each]
+
+        assert [] == wide
 
     def check(self, page: Any, axe: str, name: str) -> list[str]:
         """
