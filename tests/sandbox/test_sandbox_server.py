@@ -19,6 +19,7 @@ import pytest
 import requests
 from sandboxtools import EXAMPLE, NOON, OPEN_MSG, WAYBILL_ID
 
+import wxlogistics.__main__
 import wxlogistics.sandbox
 from wxlogistics import Client, GoodsDetail, GoodsInfo, WaybillStatus
 from wxlogistics.sandbox import Clock, Sandbox
@@ -424,6 +425,77 @@ class TestMain:
 
         self.run(["--port", "0", "--state", str(path)], capsys, during)
 
+    def test_main__state_lost_meanwhile(
+        self,
+        capsys: pytest.CaptureFixture[str],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """
+        A state file that can be written no more is told, and stops nothing; at the end
+        the exit code tells it.
+        """
+        monkeypatch.setattr("wxlogistics.sandbox.server._SAVE_EVERY", 0.3)
+        folder = tmp_path / "gone"
+        folder.mkdir()
+        path = folder / "state.json"
+        seen: list[int] = []
+
+        def during(told: dict[str, str]) -> None:
+            path.unlink()
+            folder.rmdir()
+            time.sleep(0.8)
+            seen.append(ask(told["url"], "/").status_code)
+
+        code, errors = self.run(["--port", "0", "--state", str(path)], capsys, during)
+
+        lines = (errors + capsys.readouterr().err).splitlines()
+        assert 1 == code
+        assert [200] == seen
+        assert len(lines) > 1
+        assert {
+            f"wxlogistics sandbox: {path} cannot be written: No such file or directory"
+        } == set(lines)
+
+    def test_main__state_and_settings(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        """
+        With a state file that is there, a seed and settings are told to be ignored.
+        """
+        path = tmp_path / "state.json"
+        argv = ["--port", "0", "--state", str(path), "--set", "edit_limit=2"]
+
+        _, first = self.run([*argv, "--seed", "1"], capsys)
+        _, both = self.run([*argv, "--seed", "2"], capsys)
+        _, settings = self.run(argv, capsys)
+
+        assert "" == first
+        assert (
+            f"wxlogistics sandbox: --seed and --set ignored: {path} is there already, "
+            "and goes on as it was\n"
+        ) == both
+        assert settings.startswith("wxlogistics sandbox: --set ignored: ")
+        assert Sandbox(seed=1).appid == Sandbox.load(path).appid
+
+    def test_main__secret_of_digits(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """
+        What is a text stays one, though it may look like a number.
+        """
+        seen: dict[str, str] = {}
+
+        self.run(
+            ["--port", "0", "--set", "secret=12345678901234567890123456789012"]
+            + ["--set", 'appid="wx1"'],
+            capsys,
+            seen.update,
+        )
+
+        assert ("wx1", "12345678901234567890123456789012") == (
+            seen["appid"],
+            seen["secret"],
+        )
+
     def test_main__port_taken(self, capsys: pytest.CaptureFixture[str]) -> None:
         """
         A port that is taken ends it at once, with a reason.
@@ -441,23 +513,45 @@ class TestMain:
     @pytest.mark.parametrize(
         ("argv", "problem"),
         [
-            (["--set", "no_such=1"], "no_such"),
-            (["--speed", "-1"], "speed must not be negative"),
-            (["--host", "no.such.host.invalid"], ""),
+            (["--set", "no_such=1"], "argument --set: no setting 'no_such'; there are"),
+            (["--set", "refused_image=["], "argument --set: refused_image is no reg"),
+            (["--set", "keep_calls=" + "9" * 23], "argument --set: keep_calls is from"),
+            (["--set", "token_lifetime=-1"], "argument --set: token_lifetime is from"),
+            (["--set", "edit_limit=-5"], "argument --set: edit_limit is from 0"),
+            (["--set", "opened=1"], "argument --set: opened is of type bool, not 1"),
+            (["--speed", "-1"], "argument --speed: give a number from 0"),
+            (["--speed", "nan"], "argument --speed: give a number from 0"),
+            (["--speed", "inf"], "argument --speed: give a number from 0"),
+            (["--speed", "fast"], "argument --speed: give a number from 0"),
+            (["--port", "99999"], "argument --port: give a number from 0 to 65535"),
+            (["--port", "-1"], "argument --port: give a number from 0 to 65535"),
+            (["--port", "http"], "argument --port: give a number from 0 to 65535"),
+            (["--ports"], "unrecognized arguments: --ports"),
         ],
     )
     def test_main__nonsense(
         self, capsys: pytest.CaptureFixture[str], argv: list[str], problem: str
     ) -> None:
         """
-        An option that makes no sense ends it, with a reason.
+        An option that makes no sense ends it, with its name and one line.
         """
-        code = main(["--port", "0", *argv])
+        with pytest.raises(SystemExit) as caught:
+            main(["--port", "0", *argv])
+
+        error = capsys.readouterr().err
+        assert 2 == caught.value.code
+        assert error.startswith(f"wxlogistics sandbox: {problem}")
+        assert 1 == error.count("\n")
+
+    def test_main__no_such_host(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """
+        A host that is none ends it, with a reason.
+        """
+        code = main(["--port", "0", "--host", "no.such.host.invalid"])
 
         error = capsys.readouterr().err
         assert 1 == code
         assert error.startswith("wxlogistics sandbox: ")
-        assert problem in error
 
     def test_main__no_state(
         self, capsys: pytest.CaptureFixture[str], tmp_path: Path
@@ -526,8 +620,31 @@ class TestMain:
                 wxlogistics.sandbox.__path__[0] + "/__main__.py", run_name="__main__"
             )
 
-        assert 1 == caught.value.code
+        assert 2 == caught.value.code
         assert "no_such" in capsys.readouterr().err
+
+    def test_main__library_missing(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """
+        Without its libraries it says in one line what to install, as the command does.
+        """
+        monkeypatch.setitem(sys.modules, "aiohttp", None)
+        monkeypatch.delitem(sys.modules, "wxlogistics.sandbox.server", False)
+        monkeypatch.setattr(sys, "argv", ["sandbox"])
+
+        with pytest.raises(SystemExit) as caught:
+            runpy.run_path(
+                wxlogistics.sandbox.__path__[0] + "/__main__.py", run_name="__main__"
+            )
+        code = wxlogistics.__main__.main(["sandbox"])
+
+        line = (
+            "wxlogistics: the sandbox's server needs aiohttp and jinja2: "
+            "pip install 'wxlogistics[sandbox]'\n"
+        )
+        assert (2, 2) == (caught.value.code, code)
+        assert line + line == capsys.readouterr().err
 
     def test_main__as_a_module(self) -> None:
         """

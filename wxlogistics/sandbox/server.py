@@ -7,19 +7,23 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
-import json
 import os
+import re
 import select
 import signal
 import socket
 import sys
 import threading
 import weakref
-from typing import Any, Collection, Sequence
+from typing import Any, Collection, NoReturn, Sequence
+
+import attrs
 
 from . import control, wire
 from ._sandbox import Sandbox
-from .clock import Clock
+from .checks import read_json
+from .clock import FASTEST, Clock
+from .settings import Settings
 
 try:
     from aiohttp import web
@@ -263,17 +267,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
     try:
-        sandbox = _open(options)
+        settings = _settings(options.set)
+    except (TypeError, ValueError) as error:
+        parser.error(f"argument --set: {error}")
+    try:
+        sandbox = _open(options, settings)
         # Now, for a file that cannot be written should not come out at the end.
-        _save(sandbox, options)
+        if not _save(sandbox, options):
+            return 1
         server = Server(
             sandbox, options.host, options.port, allowed_hosts=options.allow_host
         )
-    except (OSError, TypeError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        print(f"wxlogistics sandbox: {reason}", file=sys.stderr)
+    except (OSError, ValueError) as error:
+        _complain(_reason(error))
         return 1
     # Not an Event: its lock is held by the very thread that the signal interrupts.
     stopped, stop = socket.socketpair()
@@ -297,34 +306,71 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"access_token: {sandbox.access_token()}", flush=True)
     with stopped, stop:
         while not select.select([stopped], [], [], _SAVE_EVERY)[0]:
+            # Another time it may go well.
             _save(sandbox, options)
         server.close()
-        _save(sandbox, options)
-    return 0
+        return 0 if _save(sandbox, options) else 1
+
+
+class _Parser(argparse.ArgumentParser):
+    """
+    Tells what is wrong in one line, as everything here does.
+    """
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def _complain(reason: object) -> None:
+    print(f"wxlogistics sandbox: {reason}", file=sys.stderr)
+
+
+def _reason(error: Exception) -> object:
+    return getattr(error, "strerror", None) or error
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"give a number from 0 to 65535, not {text!r}")
+    return int(text)
+
+
+def _speed(text: str) -> float:
+    try:
+        return Clock(speed=float(text)).speed
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"give a number from 0 to {FASTEST}, not {text!r}"
+        ) from None
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="wxlogistics sandbox",
         description="Serve a local imitation of WeChat's logistics plugin over HTTP.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
     parser.add_argument(
-        "--port", type=int, default=8790, help="default: 8790; 0: any free one"
+        "--port", type=_port, default=8790, help="default: 8790; 0: any free one"
     )
-    parser.add_argument("--seed", help="the same seed gives the same ids and tokens")
+    parser.add_argument(
+        "--seed",
+        help="the same seed gives the same ids and tokens; not with a state file "
+        "that is there already",
+    )
     parser.add_argument(
         "--state", metavar="FILE", help="go on from this file, and keep it written"
     )
     parser.add_argument(
-        "--speed", type=float, help="seconds that pass in a real one; default: 1"
+        "--speed", type=_speed, help="seconds that pass in a real one; default: 1"
     )
     parser.add_argument(
         "--set",
         metavar="NAME=VALUE",
         action="append",
         default=[],
-        help="a setting of the sandbox, as edit_limit=3; may be repeated",
+        help="a setting of the sandbox, as edit_limit=3; may be repeated; not with "
+        "a state file that is there already",
     )
     parser.add_argument(
         "--allow-host",
@@ -336,7 +382,34 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _open(options: argparse.Namespace) -> Sandbox:
+def _settings(items: Sequence[str]) -> dict[str, Any]:
+    """
+    The settings that were given as NAME=VALUE.
+
+    Raises:
+        TypeError, ValueError: Something is wrong with one.
+    """
+    fields = attrs.fields_dict(Settings)
+    settings: dict[str, Any] = {}
+    for item in items:
+        name, _, text = item.partition("=")
+        if name not in fields:
+            known = ", ".join(fields)
+            raise ValueError(f"no setting {name!r}; there are: {known}")
+        try:
+            value = read_json(text)
+        except ValueError:
+            value = text
+        # A text may look like a number: an AppSecret of digits alone, say.
+        if str(fields[name].type) == "str" and not isinstance(value, str):
+            value = text
+        settings[name] = value
+    # What is wrong with one, it says itself.
+    Settings(**settings)
+    return settings
+
+
+def _open(options: argparse.Namespace, settings: dict[str, Any]) -> Sandbox:
     """
     The sandbox that the command line asks for.
     """
@@ -345,17 +418,26 @@ def _open(options: argparse.Namespace) -> Sandbox:
         sandbox = Sandbox.load(options.state, clock=clock)
         if options.speed is not None:
             clock.set(clock.now(), options.speed)
+        given = {"--seed": options.seed is not None, "--set": bool(settings)}
+        ignored = " and ".join(name for name, is_there in given.items() if is_there)
+        if ignored:
+            _complain(
+                f"{ignored} ignored: {options.state} is there already, and goes on as "
+                "it was"
+            )
         return sandbox
-    settings: dict[str, Any] = {}
-    for item in options.set:
-        name, _, value = item.partition("=")
-        try:
-            settings[name] = json.loads(value)
-        except ValueError:
-            settings[name] = value
     return Sandbox(seed=options.seed, clock=clock, **settings)
 
 
-def _save(sandbox: Sandbox, options: argparse.Namespace) -> None:
+def _save(sandbox: Sandbox, options: argparse.Namespace) -> bool:
+    """
+    Write the state file, if there is to be one; False, and told, if that fails.
+    """
     if options.state:
-        sandbox.save(options.state)
+        try:
+            sandbox.save(options.state)
+        # The last two are of a state that JSON cannot hold.
+        except (OSError, ValueError, RecursionError) as error:
+            _complain(f"{options.state} cannot be written: {_reason(error)}")
+            return False
+    return True
