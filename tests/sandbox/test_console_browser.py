@@ -481,13 +481,13 @@ class TestFaults:
         page.get_by_label("错误码", exact=True).fill("0")
         page.get_by_label("次数").fill("3")
 
-        page.get_by_role("button", name="生效", exact=True).click()
+        page.get_by_role("button", name="启用故障", exact=True).click()
 
         page.get_by_role("alert").wait_for()
         assert "错误码是 0 以外的整数" in page.get_by_role("alert").inner_text()
         assert "3" == page.get_by_label("次数").input_value()
         page.get_by_label("错误码", exact=True).fill("-1")
-        page.get_by_role("button", name="生效", exact=True).click()
+        page.get_by_role("button", name="启用故障", exact=True).click()
         page.locator("#faults li", has_text="系统错误").wait_for()
         assert 0 == page.get_by_role("alert").count()
         assert stayed(page)
