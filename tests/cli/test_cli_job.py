@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable
 
+import attrs
 import pytest
 
 from wxlogistics import (
@@ -583,6 +584,35 @@ class TestGoingOn:
         with pytest.raises(Problem):
             check_same_input(ledger, rows(1)[0])
         ledger.close()
+
+    def test_run__second_article_was_done(self, world: World) -> None:
+        """
+        What was done stays done, though the parcel's first row was mended since; a row
+        that was not done is not.
+        """
+        first, second, third = rows(3)
+        problem = Problem("row.same_waybill", row=1)
+        world.run([Row(1, 2, {}, Problem("row.json")), second])
+        mended = [first, attrs.evolve(second, problem=problem)]
+
+        assert [OK, ("invalid", "")] == world.run(
+            [*mended, attrs.evolve(third, problem=problem)]
+        )
+        assert [2, 1] == world.called
+        assert [] == world.run([*mended, attrs.evolve(third, problem=problem)])
+        assert [OK] == world.run([*mended, third])
+
+    def test_run__second_article_was_being_sent(self, world: World) -> None:
+        """
+        One that was being sent when the run was killed may have been registered.
+        """
+        row = rows(1)[0]
+        Path(world.out).touch()
+        world.journal.write_text(f"1 {row.digest} 0\n")
+
+        assert [("maybe_applied", "")] == world.run(
+            [attrs.evolve(row, problem=Problem("row.same_waybill", row=7))]
+        )
 
     def test_check_whole_input__shorter(self, world: World) -> None:
         """

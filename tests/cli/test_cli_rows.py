@@ -74,6 +74,10 @@ class TestForms:
             '{"waybillToken": "A", "note": 1}\r\n\r\n{"token": "B"}',
             ' {"waybill_token": " A "}\n"B"\n',
             " A \n B\t\n",
+            ",,\n,waybill_token\n,A\n,B\n",
+            "sep=;\nwaybill_token;note\nA;1,2\nB;3\n",
+            '"sep=,"\r\ntoken,note\r\nA,1\r\nB,2\r\n',
+            "sep=\t\nwaybill_token\tnote\nA\t1\nB\t2\n",
         ],
     )
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk"])
@@ -165,6 +169,19 @@ class TestForms:
             (b"\xff\xfeA\x00", QUERY, 'the file is UTF-16; save it as "CSV UTF-8"'),
             (b"\xfe\xff\x00A", QUERY, 'the file is UTF-16; save it as "CSV UTF-8"'),
             ('"waybill_token\nA\n', QUERY, "its quotation marks do not match"),
+            ("运单号\nSF1\n", QUERY, "the first row names no column waybill_token"),
+            ("收件人手机号\n1\n", QUERY, "the first row names no column waybill_token"),
+            ("goods_name_2\n1\n", QUERY, "the first row names no column waybill_token"),
+            ("物流编号\nSF1\n", QUERY, "the first row names no column waybill_token"),
+            (",,\n", QUERY, "the first row names no column waybill_token"),
+            ('[{"waybill_token": "A"}]', QUERY, "the file is one JSON array; put each"),
+            ('[\n"A"]', QUERY, "the file is one JSON array; put each"),
+            ("[[" + " " * rows.LONGEST_LINE, TRACE, "the file is one JSON array"),
+            (b"PK\x03\x04\x14\n", QUERY, "the file is an Excel workbook; save it as"),
+            (b"\xd0\xcf\x11\xe0\n", QUERY, "the file is an Excel workbook; save it as"),
+            (b"PK\x03\x04" * 2**18, QUERY, "the file is an Excel workbook; save it as"),
+            ("token,id\rA,1\r", QUERY, "the file has line ends of an old Mac; save it"),
+            ("A\rB\r", QUERY, "the file has line ends of an old Mac; save it as"),
         ],
     )
     def test_rows__no_input(
@@ -228,6 +245,72 @@ class TestEncodings:
             "id has characters that no text has: is the encoding right?",
             "C",
         ] == tokens(data, encoding="utf-8")
+
+    @pytest.mark.parametrize("stray", [b"\xe9", b"\xe9a"])
+    def test_rows__stdin_with_a_bad_byte(self, stray: bytes) -> None:
+        """
+        A stray byte in what is UTF-8 spoils its own row alone, also where it could be
+        GBK with what follows.
+        """
+        data = b"waybill_token,id\nA,caf" + stray + ",\nB,订单\nC,龙井\n".encode()
+
+        assert [
+            "id has characters that no text has: is the encoding right?",
+            {"waybill_token": "B", "id": "订单"},
+            {"waybill_token": "C", "id": "龙井"},
+        ] == [fields for _, _, fields in read(data)]
+
+    def test_rows__stdin_in_utf8_and_gbk(self) -> None:
+        """
+        Once a line can be nothing but UTF-8, one in GBK is malformed.
+        """
+        data = "waybill_token,id\nA,订单\nB,".encode() + "运单\n".encode("gbk")
+
+        assert ["A", "id has characters that no text has: is the encoding right?"] == (
+            tokens(data + b"C\n")[:2]
+        )
+
+    @pytest.mark.parametrize("likely", ["gbk", None])
+    def test_rows__utf8_within_gbk(self, likely: str | None) -> None:
+        """
+        Where most is GBK, a line of UTF-8 is malformed, and not read as nonsense.
+        """
+        line = "B,订单\n".encode()
+        data = "waybill_token,id\nA,运单\nC,龙井\n".encode("gbk") + line
+
+        assert "璁㈠崟" == line[2:-1].decode("gbk")
+        assert [
+            {"waybill_token": "A", "id": "运单"},
+            {"waybill_token": "C", "id": "龙井"},
+            "id has characters that no text has: is the encoding right?",
+        ] == [fields for _, _, fields in read(data, likely=likely)]
+
+    def test_rows__stdin_by_chance_both(self) -> None:
+        """
+        A first line of GBK that is UTF-8 as well does not decide: those behind it do.
+        """
+        data = "waybill_token,id\nA,模\nB,运单\nC,龙井\n".encode("gbk")
+
+        assert "ģ" == "模".encode("gbk").decode()
+        assert ["模", "运单", "龙井"] == [fields["id"] for _, _, fields in read(data)]
+
+    def test_rows__stdin_is_not_awaited(self) -> None:
+        """
+        A row is there as soon as its line is, where that is UTF-8.
+        """
+        file = io.BytesIO("waybill_token,id\nA,订单\nB,2\n".encode())
+
+        next(iter(Reader(QUERY).rows(file)))
+
+        assert b"B,2\n" == file.read()
+
+    def test_rows__blank_line_in_gbk(self) -> None:
+        """
+        A line of wide blanks is blank in GBK, too, and loses none behind it.
+        """
+        data = "waybill_token,id\n\u3000\nA,一\nB,二\n".encode("gbk")
+
+        assert ["A", "B"] == tokens(data)
 
     @pytest.mark.parametrize(
         "data, encoding",
@@ -483,6 +566,26 @@ class TestTrace:
             ("o,7.77123E+14,138,茶,a", "waybill_id 7.77123E+14 was rounded by Excel"),
             ("o,SF1,1.38e10,茶,a", "receiver_phone 1.38e10 was rounded by Excel"),
             ("o,SF1,138,茶\x07,a", "goods_name has characters that no text has"),
+            ("o,SF1,1.38E-10,茶,a", "receiver_phone 1.38E-10 was rounded by Excel"),
+            ('o,SF1,"1,38E+10",茶,a', "receiver_phone 1,38E+10 was rounded by Excel"),
+            ("o,SF1,########,茶,a", "receiver_phone ######## is what a spreadsheet"),
+            ("o,SF1,#N/A,茶,a", "receiver_phone #N/A is what a spreadsheet made of it"),
+            ('o,SF1,="138",茶,a', 'receiver_phone ="138" is what a spreadsheet made'),
+            ("o,SF1,'138,茶,a", "receiver_phone '138 is what a spreadsheet made of it"),
+            ("o,SF1,\u2019138,茶,a", "receiver_phone \u2019138 is what a spreadsheet"),
+            ("o,SF1,13800138000.0,茶,a", "receiver_phone 13800138000.0 is what a"),
+            ("o,777.00,138,茶,a", "waybill_id 777.00 is what a spreadsheet made of it"),
+            (
+                "o,SF1,\uff11\uff13\uff18,茶,a",
+                "receiver_phone '\uff11\uff13\uff18' has full-width or invisible",
+            ),
+            (
+                "o,\uff33F1,138,茶,a",
+                "waybill_id '\uff33F1' has full-width or invisible",
+            ),
+            ("o,SF\u200b1,138,茶,a", "waybill_id 'SF\\u200b1' has full-width or invis"),
+            ("o,SF1,138\xa00013,茶,a", "receiver_phone '138\\xa00013' has full-width"),
+            ("o,SF1,\u202a138,茶,a", "receiver_phone '\\u202a138' has full-width or"),
         ],
     )
     def test_rows__bad_values(self, values: str, problem: str) -> None:
@@ -492,6 +595,49 @@ class TestTrace:
         ((_, _, found),) = read(f"{HEAD}\n{values}\n", TRACE)
 
         assert found.startswith(problem)
+
+    @pytest.mark.parametrize(
+        "phone",
+        ["+86 138-0013-8000", "13800138000转12 34", "0755-26001234", "138****8000"],
+    )
+    def test_rows__good_phones(self, phone: str) -> None:
+        """
+        What people write into a phone number is theirs.
+        """
+        data = f"{HEAD}\no,SF1,{phone},茶,a\n"
+
+        assert phone == read(data, TRACE)[0][2]["receiver_phone"]
+
+    @pytest.mark.parametrize(
+        "id_, found", [("3E12", "3E12"), ("#7", "#7"), ("2.02E+17", None)]
+    )
+    def test_rows__rounded_id(self, id_: str, found: str | None) -> None:
+        """
+        An id is what you like, but not what Excel has rounded.
+        """
+        ((_, _, fields),) = read(f"id,waybill_token\n{id_},A\n")
+
+        if found:
+            assert found == fields["id"]
+        else:
+            assert fields.startswith("id 2.02E+17 was rounded by Excel")
+
+    @pytest.mark.parametrize(
+        "goods, name",
+        [
+            ("茶\ufffd=a", "goods_name"),
+            ('[{""goods_name"": ""茶"", ""goods_desc"": ""\\u0007""}]', "goods_desc"),
+        ],
+    )
+    def test_rows__broken_goods(self, goods: str, name: str) -> None:
+        """
+        Goods that are written in one value are looked at as well.
+        """
+        data = f'openid,waybill_id,receiver_phone,goods\no,S,1,"{goods}"\n'
+
+        assert f"{name} has characters that no text has: is the encoding right?" == (
+            read(data, TRACE)[0][2]
+        )
 
     def test_rows__eleven_goods(self) -> None:
         """
@@ -513,6 +659,77 @@ class TestTrace:
 
         assert found[1].startswith("the same parcel as row 1 with other goods")
         assert ["SF1", "SF1", "SF2"] == [found[n]["waybill_id"] for n in (0, 2, 3)]
+
+    def test_rows__one_parcel_far_apart(self) -> None:
+        """
+        However many rows are between the two.
+        """
+        between = "".join(f"o,YT{n},138,茶,a\n" for n in range(5_000))
+        data = f"{HEAD}\no,SF1,138,茶,a\n{between}o,SF1,138,咖啡,b\no,SF1,138,茶,a\n"
+        found = [fields for _, _, fields in read(data, TRACE)]
+
+        assert found[5_001].startswith("the same parcel as row 1 with other goods")
+        assert [f"YT{n}" for n in range(5_000)] == [
+            fields["waybill_id"] for fields in found[1:5_001]
+        ]
+        assert "SF1" == found[5_002]["waybill_id"]
+
+    def test_rows__one_parcel_of_two_customers(self) -> None:
+        """
+        Another customer's parcel is another one.
+        """
+        data = f"{HEAD}\no,SF1,138,茶,a\np,SF1,138,咖啡,b\n"
+
+        assert ["o", "p"] == [fields["openid"] for _, _, fields in read(data, TRACE)]
+
+    def test_rows__same_goods_in_other_words(self) -> None:
+        """
+        The same goods are the same, however they are written.
+        """
+        data = (
+            '{"openid": "o", "waybill_id": "S", "receiver_phone": 1, "goods": "茶=a"}\n'
+            '{"openid": "o", "waybill_id": "S", "receiver_phone": 1, '
+            '"goods": [{"goods_name": "茶", "goods_img_url": "a"}]}'
+        )
+
+        assert ["S", "S"] == [
+            fields["waybill_id"] for _, _, fields in read(data, TRACE)
+        ]
+
+    @pytest.mark.parametrize(
+        "first, problem",
+        [
+            ("o,SF1,1.38E+10,茶,a", "the same parcel as row 1 with other goods"),
+            ("o,SF1,138,,", "the same parcel as row 1 with other goods"),
+            ("o,SF1,1.38E+10,杯,b", None),
+            ("o,,138,茶,a", None),
+            ("o,7.7E+14,138,茶,a", None),
+        ],
+    )
+    def test_rows__one_parcel_whose_first_row_is_malformed(
+        self, first: str, problem: str | None
+    ) -> None:
+        """
+        A malformed row may be mended, and is the first then; if it tells its parcel.
+        """
+        found = read(f"{HEAD}\n{first}\no,SF1,138,杯,b\n", TRACE)[1][2]
+
+        if problem:
+            assert found.startswith(problem)
+        else:
+            assert "SF1" == found["waybill_id"]
+
+    def test_digest__of_a_second_article(self) -> None:
+        """
+        A row that is refused for another one's sake tells all that it has.
+        """
+        alone = f"{HEAD}\no,SF1,138,杯,b\n"
+        second = f"{HEAD}\no,SF1,138,茶,a\no,SF1,138,杯,b\n"
+        (one,) = Reader(TRACE).rows(io.BytesIO(alone.encode()))
+        _, two = Reader(TRACE).rows(io.BytesIO(second.encode()))
+
+        assert "row.same_waybill" == two.problem.key
+        assert one.fields == two.fields
 
 
 class TestRow:

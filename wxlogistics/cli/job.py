@@ -8,6 +8,8 @@ import threading
 import time
 from typing import Any, Callable, Collection, Iterable, Iterator, NamedTuple
 
+import attrs
+
 from ..bulk import run_many
 from ..errors import (
     AccessTokenError,
@@ -173,7 +175,7 @@ class Job:
             was_announced = ledger.is_open(row.number)
             tally = ledger.tally(row.number)
             if tally and not was_announced and tally.outcome not in self.again:
-                is_mended = ledger.digest(row.number) != row.digest
+                is_mended = not _is_as_it_was(ledger, row)
                 if not is_mended:
                     continue
             task = _Task(row, was_announced and MAYBE_APPLIED not in self.again)
@@ -191,10 +193,10 @@ class Job:
         row = task.row
         if self._ended.is_set():
             return []
-        if row.problem:
-            return [self._write_invalid(row, self._say.problem(row.problem))]
         if task.was_announced:
             return [self._write_interrupted(row)]
+        if row.problem:
+            return [self._write_invalid(row, self._say.problem(row.problem))]
         attempts, waits, began = 0, 0, self._clock()
         while self._has_turn():
             self._ledger.announce(row.number, row.digest)
@@ -330,12 +332,22 @@ def check_same_input(ledger: Ledger, row: Row) -> None:
     Raises:
         Problem: It is not.
     """
-    digest = ledger.digest(row.number)
-    if digest is None or digest == row.digest:
+    if ledger.digest(row.number) is None or _is_as_it_was(ledger, row):
         return
     tally = ledger.tally(row.number)
     if tally is None or tally.outcome != INVALID:
         raise Problem("out.changed", path=ledger.path, row=row.number, line=row.line)
+
+
+def _is_as_it_was(ledger: Ledger, row: Row) -> bool:
+    """
+    Whether *row* has the content that is known of it.
+    """
+    digests = [row.digest]
+    if row.problem and row.problem.key == "row.same_waybill":
+        # That is the fault of another row, which may have been mended since.
+        digests.append(attrs.evolve(row, problem=None).digest)
+    return ledger.digest(row.number) in digests
 
 
 def check_whole_input(ledger: Ledger, last_row: int) -> None:

@@ -463,6 +463,19 @@ MESSAGES: Mapping[str, Said] = {
         'the file is UTF-16; save it as "CSV UTF-8"',
         "文件是 UTF-16 编码，请另存为「CSV UTF-8」",
     ),
+    "row.workbook": Said(
+        'the file is an Excel workbook; save it as "CSV UTF-8"',
+        "文件是 Excel 工作簿，请另存为「CSV UTF-8」",
+    ),
+    "row.mac": Said(
+        'the file has line ends of an old Mac; save it as "CSV UTF-8"',
+        "文件的换行符是旧版 Mac 的，请另存为「CSV UTF-8」",
+    ),
+    "row.array": Said(
+        "the file is one JSON array; put each object on a line of its own, without "
+        "brackets and commas around it",
+        "文件是一个 JSON 数组，请改为每行一个对象，去掉外层的方括号和逗号",
+    ),
     "row.empty": Said("{name} is empty", "{name} 为空"),
     "row.type": Said("{name} is no text", "{name} 应当是文本"),
     "row.characters": Said(
@@ -472,6 +485,15 @@ MESSAGES: Mapping[str, Said] = {
     "row.rounded": Said(
         "{name} {value} was rounded by Excel: make the column text, and fill it anew",
         "{name} {value} 被 Excel 改成了科学计数法：请把该列设为文本格式，再重新填写",
+    ),
+    "row.mangled": Said(
+        "{name} {value} is what a spreadsheet made of it: make the column text, and "
+        "fill it anew",
+        "{name} {value} 被表格软件改过：请把该列设为文本格式，再重新填写",
+    ),
+    "row.odd": Said(
+        "{name} {value!r} has full-width or invisible characters: type it anew",
+        "{name} {value!r} 中有全角或不可见的字符：请用半角字符重新填写",
     ),
     "row.twice": Said("two columns are both called {name}", "有两列都是 {name}"),
     "row.no_column": Said(

@@ -8,8 +8,10 @@ from __future__ import annotations
 import csv
 import functools
 import hashlib
+import itertools
 import json
 import re
+import unicodedata
 from collections import deque
 from typing import IO, Any, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
@@ -18,6 +20,7 @@ import attrs
 from ..models import GoodsInfo
 from .goods import goods_from_json, goods_from_pairs, goods_from_value
 from .messages import Problem
+from .parcels import Parcels
 
 #: A longer line is no row of ours.
 LONGEST_LINE = 1024 * 1024
@@ -44,8 +47,28 @@ _NAMES: Mapping[str, Sequence[str]] = {
     "id": ("id", "order_id", "订单号", "订单编号"),
 }
 
-# Excel's way with a long number: 7.77123E+14.
-_ROUNDED = re.compile(r"\d(\.\d+)?E\+?\d+", re.IGNORECASE)
+# Excel's way with a long number: 7.77123E+14, in some countries 7,77123E+14.
+_ROUNDED = re.compile(r"\d([.,]\d+)?E[+-]?\d+", re.IGNORECASE)
+
+# What other ways through a spreadsheet leave: ####, #N/A, ="138", '138, 138.0.
+_MANGLED = re.compile(r"[#='\u2018\u2019]|\d+[.,]0+$")
+
+#: The columns whose values a spreadsheet takes for numbers.
+_NUMBERS = ("waybill_id", "trans_id", "receiver_phone", "sender_phone")
+
+# How the files of Excel itself begin: .xlsx and .xls.
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+
+# A whole array of JSON. No column's name begins like that.
+_ARRAY = re.compile(r"\s*\[\s*([\[{\]\"]|$)")
+
+# Excel's own hint at what stands between the values.
+_SEPARATOR = re.compile(r'\s*"?sep=([^\w\s"]|\t)"?\s*', re.IGNORECASE)
+
+# So many lines behind the first one that may be GBK tell whether it is.
+_AHEAD = 100
+
+_CODECS = {"gbk": "gb18030", "utf-8": "utf-8"}
 
 # What no value has: control characters, and the mark for what could not be decoded.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffd]")
@@ -129,18 +152,25 @@ class Reader:
 
         form: csv, tsv or jsonl; None: as the first line looks.
 
-        encoding: utf-8 or gbk; None: utf-8 until a line is none.
+        encoding: utf-8 or gbk; None: as the lines look.
+
+        likely: utf-8 or gbk, what a survey found; None: nobody has seen it all.
 
     Attributes:
         ignored: Names in the input that mean nothing here.
     """
 
     def __init__(
-        self, columns: Columns, form: str | None = None, encoding: str | None = None
+        self,
+        columns: Columns,
+        form: str | None = None,
+        encoding: str | None = None,
+        likely: str | None = None,
     ) -> None:
         self._columns = columns
         self._form = form
         self._encoding = encoding
+        self._likely = likely
         self.ignored: list[str] = []
 
     def rows(self, file: IO[bytes]) -> Iterator[Row]:
@@ -150,29 +180,35 @@ class Reader:
         Raises:
             Problem: Its first line rules out that there are any.
         """
-        lines = _Lines(file, self._encoding)
+        lines = _Lines(file, self._encoding, self._likely)
         first = lines.peek()
         if first is None:
             return
         form = self._form or _guess_form(first.text)
+        if _ARRAY.match(first.text):
+            raise Problem("row.array")
         records = (
             self._objects(lines)
             if form == "jsonl"
-            else self._cells(lines, _delimiter(form, first.text))
+            else self._cells(lines, _delimiter(form, lines))
         )
-        before = Row(0, 0)
+        parcels = Parcels()
         for number, (line, content) in enumerate(records, 1):
             if isinstance(content, Problem):
                 yield Row(number, line, problem=content)
                 continue
+            problem: Problem | None = None
             try:
-                row = Row(number, line, self._checked(content))
-                _check_goods_of_one(before, row)
-                before = row
-            except Problem as problem:
+                fields = self._checked(content)
+            except Problem as found:
                 # Told as far as it can be read, so that it can be found.
-                row = Row(number, line, _texts(content), problem)
-            yield row
+                fields, problem = _texts(content), found
+            if self._columns.goods:
+                first_row = _first_row(parcels, number, content)
+                # WeChat would keep the goods of the first alone, and tell nobody.
+                if first_row != number:
+                    problem = problem or Problem("row.same_waybill", row=first_row)
+            yield Row(number, line, fields, problem)
 
     def _objects(self, lines: _Lines) -> Iterator[tuple[int, dict[str, Any] | Problem]]:
         for line in lines:
@@ -201,8 +237,7 @@ class Reader:
         records = _Records(lines, delimiter)
         head = records.head()
         names = self._known(head)
-        only_tokens = not any(names) and len(head) == 1
-        if only_tokens and self._columns is QUERY:
+        if self._columns is QUERY and len(head) == 1 and _is_token(head[0]):
             names = ["waybill_token"]
             self.ignored.clear()
             records.push_back()
@@ -248,20 +283,42 @@ class Reader:
         if columns.goods:
             fields["goods"] = _goods_cells(content)
             # Read now, so that a row with bad goods is known before any is sent.
-            goods_of(fields["goods"])
+            for detail in goods_of(fields["goods"]).detail_list:
+                for name in ("goods_name", "goods_img_url", "goods_desc"):
+                    _text(name, getattr(detail, name))
         return fields
 
 
-def _check_goods_of_one(before: Row, row: Row) -> None:
+def _first_row(parcels: Parcels, number: int, content: Mapping[str, Any]) -> int:
     """
-    Refuse the second article of one parcel in a row of its own: WeChat would keep the
-    first alone, and tell nobody.
+    Return the number of the first row that names the same parcel with other goods;
+    *number* itself, where there is none.
+
+    A row that cannot be used counts as well: once it is mended, it is the first.
     """
-    if "goods" not in row.fields:
-        return
-    same = [before.fields.get(n) == row.fields[n] for n in ("openid", "waybill_id")]
-    if all(same) and before.fields["goods"] != row.fields["goods"]:
-        raise Problem("row.same_waybill", row=before.number)
+    try:
+        parcel = [_text(name, content.get(name)) for name in ("openid", "waybill_id")]
+    except Problem:
+        return number
+    if not all(parcel):
+        return number
+    try:
+        goods = goods_of(_goods_cells(content)).detail_list
+    except Problem:
+        goods = ()
+    its_goods = _hash([*map(attrs.astuple, goods)]) >> 32
+    known = parcels.first(_hash(parcel), number << 32 | its_goods)
+    first, goods_of_first = divmod(known, 1 << 32)
+    return number if goods_of_first == its_goods else first
+
+
+def _hash(value: object) -> int:
+    """
+    Return 64 bits that tell *value* from others, and are not all zero.
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    found = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(found[:8], "big") or 1
 
 
 def goods_of(value: object) -> GoodsInfo:
@@ -313,10 +370,26 @@ def _text(name: str, value: object) -> str:
     value = value.strip()
     if _CONTROL.search(value):
         raise Problem("row.characters", name=name)
-    if name in ("waybill_id", "trans_id", "receiver_phone", "sender_phone"):
+    # An order's own number may look like 3E12, but not like 3E+12.
+    if name in _NUMBERS or (name == "id" and "+" in value):
         if _ROUNDED.fullmatch(value):
             raise Problem("row.rounded", name=name, value=value)
+    if name in _NUMBERS:
+        if _MANGLED.match(value):
+            raise Problem("row.mangled", name=name, value=value)
+        if not value.isascii() and any(map(_is_odd, value)):
+            raise Problem("row.odd", name=name, value=value)
     return value
+
+
+def _is_odd(char: str) -> bool:
+    """
+    Whether *char* is a full-width form of a letter or digit, or cannot be seen: what
+    looks like a number and is none.
+    """
+    if "\uff01" <= char <= "\uff5e":
+        return True
+    return char != " " and unicodedata.category(char) in ("Cf", "Zs")
 
 
 def _texts(content: Mapping[str, Any]) -> dict[str, str]:
@@ -344,17 +417,36 @@ def _our_name(name: str, columns: Columns) -> str:
     return "" if number or ours not in columns.required + columns.optional else ours
 
 
+def _is_token(cell: str) -> bool:
+    """
+    Whether *cell*, alone in the first row, is a token already and not a column's name.
+    """
+    base = _plain(cell).rstrip("0123456789")
+    return cell.isascii() and base not in _OURS
+
+
 def _guess_form(line: str) -> str:
     if line.lstrip()[:1] == "{":
         return "jsonl"
     return "tsv" if "\t" in line else "csv"
 
 
-def _delimiter(form: str, line: str) -> str:
+def _delimiter(form: str, lines: _Lines) -> str:
+    """
+    Return what stands between the values, told by the first line that is not blank.
+    """
+    line = next(lines)
+    told = _SEPARATOR.fullmatch(line.text)
+    if told:
+        return told[1]
+    lines.push_back([line])
+    text = line.text.rstrip("\r\n")
+    if "\r" in text:
+        raise Problem("row.mac")
     if form == "tsv":
         return "\t"
     # Excel writes what the machine's region has between the items of a list.
-    return ";" if ";" in line and "," not in line else ","
+    return ";" if ";" in text and "," not in text else ","
 
 
 class _Line(NamedTuple):
@@ -368,9 +460,12 @@ class _Lines:
     The lines that are not blank, decoded, with their numbers.
     """
 
-    def __init__(self, file: IO[bytes], encoding: str | None) -> None:
-        self._raw = _raw_lines(file)
-        self._encoding = {"gbk": "gb18030"}.get(encoding or "", encoding)
+    def __init__(
+        self, file: IO[bytes], encoding: str | None, likely: str | None
+    ) -> None:
+        self._raw: Iterator[tuple[int, bytes]] = _raw_lines(file)
+        self._encoding = encoding
+        self._likely = likely
         self._ahead: deque[_Line] = deque()
 
     def __iter__(self) -> Iterator[_Line]:
@@ -379,20 +474,23 @@ class _Lines:
     def __next__(self) -> _Line:
         if self._ahead:
             return self._ahead.popleft()
-        for number, raw in self._raw:
-            if raw is None:
-                return _Line(number, "", Problem("row.long"))
+        while True:
+            number, raw = next(self._raw)
             if number == 1:
+                if raw.startswith(_WORKBOOKS):
+                    raise Problem("row.workbook")
                 if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
                     raise Problem("row.utf16")
                 if raw.startswith(_BOM):
                     self._encoding = "utf-8"
                     raw = raw[len(_BOM) :]
+            if len(raw) >= LONGEST_LINE:
+                # The beginning tells what kind of file it is.
+                return _Line(number, raw[:8].decode("latin-1"), Problem("row.long"))
             # Python 3.10 reads no CSV with a NUL in it.
             text = self._decoded(raw).replace("\0", "\ufffd")
             if text.strip():
                 return _Line(number, text)
-        raise StopIteration
 
     def peek(self) -> _Line | None:
         line = next(self, None)
@@ -404,28 +502,50 @@ class _Lines:
         self._ahead.extendleft(reversed([*lines]))
 
     def _decoded(self, raw: bytes) -> str:
-        if self._encoding is None:
-            try:
-                return raw.decode("utf-8")
-            except UnicodeDecodeError:
-                self._encoding = "gb18030"
+        if raw.isascii():
+            return raw.decode("ascii")
+        if self._encoding:
+            codec = _CODECS[self._encoding]
+        else:
+            self._likely = self._likely or self._look_ahead(raw)
+            # Nearly all UTF-8 can be read as GBK, and is nonsense then.
+            is_other = self._likely == "gbk" and _is_utf8(raw)
+            codec = "ascii" if is_other else _CODECS[self._likely]
         # What cannot be read becomes a mark that `_text` refuses.
-        return raw.decode(self._encoding, "replace")
+        return raw.decode(codec, "replace")
+
+    def _look_ahead(self, raw: bytes) -> str:
+        """
+        Return the encoding of what begins with *raw*, the first line that is not ASCII.
+        """
+        if _is_utf8(raw):
+            return "utf-8"
+        ahead = [*itertools.islice(self._raw, _AHEAD)]
+        self._raw = itertools.chain(ahead, self._raw)
+        return _encoding_of([raw, *(each for _, each in ahead)])
 
 
-def _raw_lines(file: IO[bytes]) -> Iterator[tuple[int, bytes | None]]:
-    number = 0
-    while True:
-        raw = file.readline(LONGEST_LINE)
-        if not raw:
-            return
-        number += 1
-        if len(raw) < LONGEST_LINE:
-            yield number, raw
-            continue
-        while raw and not raw.endswith(b"\n"):
-            raw = file.readline(LONGEST_LINE)
-        yield number, None
+def _is_utf8(raw: bytes) -> bool:
+    """
+    Whether *raw* can be nothing else: GBK that happens to be UTF-8 as well has hardly
+    ever a letter of more than two bytes in it, and Chinese has three.
+    """
+    try:
+        return max(raw.decode("utf-8")) > "\u07ff"
+    except UnicodeDecodeError:
+        return False
+
+
+def _raw_lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """
+    Yield the lines of *file* with their numbers; of one that is too long its beginning.
+    """
+    pieces = iter(functools.partial(file.readline, LONGEST_LINE), b"")
+    for number, raw in enumerate(pieces, 1):
+        line = raw
+        while len(line) == LONGEST_LINE and not line.endswith(b"\n"):
+            line = file.readline(LONGEST_LINE)
+        yield number, raw
 
 
 class _Records:
@@ -440,12 +560,16 @@ class _Records:
 
     def head(self) -> list[str]:
         """
-        Return the first record.
+        Return the first record that has anything in it.
         """
-        self._first, cells = self._next(None)
-        if isinstance(cells, Problem):
-            raise cells
-        return cells
+        while True:
+            self._first, cells = self._next(None)
+            if not self._first:
+                return []
+            if isinstance(cells, Problem):
+                raise cells
+            if any(cell.strip() for cell in cells):
+                return cells
 
     def push_back(self) -> None:
         self._lines.push_back(self._first)
@@ -508,9 +632,13 @@ def survey(file: IO[bytes]) -> str:
 
     A single line in the wrong encoding does not change that of all the others.
     """
+    return _encoding_of(raw for _, raw in _raw_lines(file))
+
+
+def _encoding_of(lines: Iterable[bytes]) -> str:
     as_utf8, not_utf8 = 0, 0
-    for _, raw in _raw_lines(file):
-        if raw is None or raw.isascii():
+    for raw in lines:
+        if len(raw) >= LONGEST_LINE or raw.isascii():
             continue
         try:
             raw.decode("utf-8")
