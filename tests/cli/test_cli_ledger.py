@@ -292,6 +292,27 @@ class TestJournal:
         assert not second.is_open(1)
         second.close()
 
+    @pytest.mark.parametrize("content", ["openid,waybill_id\n", "openid", "1 2 3\n{"])
+    def test_load__new_output_beside_another_file(
+        self, content: str, out: Path, journal: Path
+    ) -> None:
+        """
+        A file of the journal's name that is no journal is left alone, also where the
+        output is new.
+        """
+        journal.write_text(content)
+
+        assert why(out).startswith(f"{journal} holds something else")
+        assert content == journal.read_text()
+
+    def test_load__journal_is_a_folder(self, out: Path, journal: Path) -> None:
+        """
+        So is a folder.
+        """
+        journal.mkdir()
+
+        assert f"{journal}: Is a directory" == why(out)
+
     def test_load__torn_journal(self, out: Path, journal: Path) -> None:
         """
         A line torn off was not announced: the call comes after the whole line.

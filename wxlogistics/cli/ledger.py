@@ -16,7 +16,7 @@ import time
 from array import array
 from collections import Counter
 from pathlib import Path
-from typing import Any, Iterator, NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple
 
 from .messages import Problem
 
@@ -69,7 +69,7 @@ class Ledger:
 
     def __init__(self, path: Path, *, journaled: bool) -> None:
         self.path = path
-        self._journal_path = Path(f"{path}.journal")
+        self._journal_path = journal_path(path)
         self._lock = threading.Lock()
         self._broken = False
         self._synced_at = time.monotonic()
@@ -84,11 +84,12 @@ class Ledger:
         try:
             _hold(self._file, path)
             if journaled:
-                if is_new:
-                    # It belongs to an output that is gone.
-                    self._journal_path.unlink(missing_ok=True)
                 self._journal, _ = _open(self._journal_path)
                 self._load_journal()
+                if is_new:
+                    # It belongs to an output that is gone.
+                    self._announced.clear()
+                    os.ftruncate(self._journal, 0)
             self._load()
             # A power cut may have left the output shorter than its journal says.
             for row, (digest, _) in [*self._announced.items()]:
@@ -227,7 +228,7 @@ class Ledger:
         self._digests[row] = digest
 
     def _load(self) -> None:
-        for offset, line in _whole_lines(self._file, self.path, _HEAD):
+        for offset, line in _whole_lines(self._file, self.path, _is_torn):
             try:
                 result = json.loads(line)
                 row, digest = result["row"], int(result["digest"], 16)
@@ -242,7 +243,9 @@ class Ledger:
 
     def _load_journal(self) -> None:
         assert self._journal is not None
-        for _, line in _whole_lines(self._journal, self._journal_path, b""):
+        for _, line in _whole_lines(
+            self._journal, self._journal_path, _is_torn_journal
+        ):
             try:
                 row, *rest = map(int, line.split())
                 if rest:
@@ -252,6 +255,13 @@ class Ledger:
                     self._announced.pop(row, None)
             except ValueError:
                 raise Problem("out.foreign", path=self._journal_path) from None
+
+
+def journal_path(path: Path) -> Path:
+    """
+    Return where the journal of the output *path* is.
+    """
+    return Path(f"{path}.journal")
 
 
 def tally_of(line: dict[str, Any]) -> Tally:
@@ -277,7 +287,7 @@ def _open(path: Path) -> tuple[int, bool]:
     Open *path* for appending, and return whether it is new.
     """
     flags = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0)
-    is_new = not path.exists()
+    is_new = not os.path.exists(path)
     try:
         file = os.open(path, flags | os.O_CREAT, 0o666)
     except OSError as error:
@@ -309,7 +319,23 @@ def _hold(file: int, path: Path) -> None:
         raise Problem("use.file", path=path, reason=error.strerror) from None
 
 
-def _whole_lines(file: int, path: Path, head: bytes) -> Iterator[tuple[int, bytes]]:
+def _is_torn(line: bytes) -> bool:
+    """
+    Whether *line* is the beginning of a line of the output.
+    """
+    return line.startswith(_HEAD) or _HEAD.startswith(line)
+
+
+def _is_torn_journal(line: bytes) -> bool:
+    """
+    Whether *line* is the beginning of a line of the journal.
+    """
+    return not line.strip(b"0123456789 ")
+
+
+def _whole_lines(
+    file: int, path: Path, is_torn: Callable[[bytes], bool]
+) -> Iterator[tuple[int, bytes]]:
     """
     Yield each line with its offset; cut off a last one that was torn.
     """
@@ -318,7 +344,7 @@ def _whole_lines(file: int, path: Path, head: bytes) -> Iterator[tuple[int, byte
         for line in lines:
             if not line.endswith(b"\n"):
                 # Of somebody else's file nothing is cut off.
-                if not (line.startswith(head) or head.startswith(line)):
+                if not is_torn(line):
                     raise Problem("out.foreign", path=path)
                 os.ftruncate(file, offset)
                 return
