@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
-from typing import Callable
+from typing import Any, Callable
 
+import requests
 from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
@@ -63,9 +64,12 @@ class Demo:
         Run the whole example.
         """
         sandbox = self._sandbox
-        with sandbox.serve() as server:
-            tokens = StableToken(sandbox.appid, sandbox.secret, base_url=server.url)
-            with Client(tokens, base_url=server.url) as client:
+        with sandbox.serve() as server, requests.Session() as session:
+            # A proxy of the environment's does not lead to this machine.
+            session.trust_env = False
+            options: Any = {"base_url": server.url, "session": session}
+            tokens = StableToken(sandbox.appid, sandbox.secret, **options)
+            with Client(tokens, **options) as client:
                 where = escape(self._words("demo.title", url=server.url))
                 self._say(f"[bold]wxlogistics demo[/]  {where}")
                 waybill_token = self.register(client)

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 from clitools import Run, check_snapshot, process, ran
 from rich.console import Console
 
 import wxlogistics.__main__
 from wxlogistics import Client, GoodsDetail, GoodsInfo, demo
 from wxlogistics.__main__ import main
+from wxlogistics.cli import commands
 from wxlogistics.cli.command import usage_problem
 from wxlogistics.cli.messages import Say
+from wxlogistics.cli.terminal import Terminal
 from wxlogistics.sandbox import Sandbox
 
 TIMELINE = [
@@ -135,6 +140,30 @@ class TestDemo:
             shown.refuse(wechat.client)
 
         assert ["a refusal"] == shown.failures
+
+    @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "ALL_PROXY"])
+    def test_main__demo_behind_a_proxy(
+        self, name: str, run: Run, monkeypatch: Any
+    ) -> None:
+        """
+        What stays on this machine does not go to a proxy.
+        """
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+
+        assert 0 == run("demo").code
+
+    def test_main__demo_is_read_in_part(self, run: Run, monkeypatch: Any) -> None:
+        """
+        A reader that has seen enough of it is no error.
+        """
+        reading, writing = os.pipe()
+        os.close(reading)
+        with open(writing, "w", encoding="utf-8") as closed:
+            monkeypatch.setattr(sys, "stdout", closed)
+
+            code = main(["demo"])
+
+        assert 0 == code
 
     def test_module__as_process(self) -> None:
         """
@@ -438,6 +467,104 @@ class TestMain:
 
         assert (130, "", "\nInterrupted.\n") == run("query", "t")
 
+        ran = run("query", "t", "--json")
+        error = ran.json["error"]
+
+        assert (130, False) == (ran.code, ran.json["ok"])
+        assert ("Interrupted", "Interrupted.") == (error["type"], error["message"])
+
+    @pytest.mark.parametrize(
+        "argv", [["errors"], ["errors", "--json"], ["--help"], ["query", "--json"]]
+    )
+    def test_main__stdout_is_full(
+        self, argv: list[str], capsys: Any, monkeypatch: Any
+    ) -> None:
+        """
+        A stdout that takes nothing more is something on this machine.
+        """
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            monkeypatch.setattr(sys, "stdout", full)
+
+            code = main(argv)
+
+        assert 2 == code
+        assert capsys.readouterr().err.splitlines()[0] in (
+            "✗ Wrong use: stdout: No space left on device",
+            "✗ Wrong use: WAYBILL_TOKEN is missing",
+        )
+
+    def test_main__file_is_broken(self, run: Run, monkeypatch: Any) -> None:
+        """
+        Another file is called by its name, to a program too.
+        """
+
+        def fail(*_: object, **__: object) -> None:
+            raise OSError(errno.EIO, "Input/output error", "/some/where")
+
+        monkeypatch.setenv("WXLOGISTICS_ACCESS_TOKEN", "T")
+        monkeypatch.setattr(Client, "query_trace", fail)
+
+        ran = run("query", "t", "--json")
+
+        assert 2 == ran.code
+        assert "Wrong use: /some/where: Input/output error" == (
+            ran.json["error"]["message"]
+        )
+
+    def test_main__stdout_is_no_file(self, run: Run, monkeypatch: Any) -> None:
+        """
+        A stdout that is no file of the system's can fail as well.
+        """
+
+        class Full(io.StringIO):
+            def flush(self) -> None:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(sys, "stdout", Full())
+
+        assert 2 == main(["errors"])
+
+    def test_main__closed_streams(self, capsys: Any, monkeypatch: Any) -> None:
+        """
+        Without a stdout nothing is begun; without a stderr all is done.
+        """
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", None)
+            without_stdout = main(["errors"])
+        err = capsys.readouterr().err
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stderr", None)
+            without_stderr = main(["errors", "40013"]), main(["query"])
+        out = capsys.readouterr().out
+
+        assert (2, (0, 2)) == (without_stdout, without_stderr)
+        assert "✗ Wrong use: stdout: Bad file descriptor" == err.splitlines()[0]
+        assert "40013    CredentialError" in out
+
+    def test_main__closed_by_the_shell(self) -> None:
+        """
+        So it is in a process, without a word of Python's own.
+        """
+        start = f'"{sys.executable}" -m wxlogistics "$@"'
+        found = [
+            subprocess.run(
+                ["sh", "-c", f"{start} {how}", "sh", *argv],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+            )
+            for how, argv in (
+                (">&-", ["errors"]),
+                ("2>&-", ["errors", "40013"]),
+                (">/dev/full", ["errors"]),
+                (">/dev/full", ["--version"]),
+                ("2>/dev/full", ["query"]),
+            )
+        ]
+
+        assert [2, 0, 2, 2, 2] == [each.returncode for each in found]
+        assert [2, 0, 2, 2, 0] == [len(each.stderr.splitlines()) for each in found]
+
     def test_main__gbk(self) -> None:
         """
         Where only GBK can be written there are question marks, and no traceback.
@@ -521,3 +648,25 @@ class TestHelp:
         }
 
         assert "plain,--follow\nplain,--format\n" == ran(env=environ).out
+
+    @pytest.mark.parametrize(
+        "argv",
+        [
+            ["bulk", "query"],
+            ["bulk", "trace"],
+            ["bulk", "query", "in.csv", "--out"],
+            ["trace", "--goods-file"],
+            ["update-goods", "--goods-file"],
+            ["sandbox", "--state"],
+        ],
+    )
+    def test_completion__files(self, argv: list[str]) -> None:
+        """
+        And files where one is meant.
+        """
+        command = commands(Terminal(Say("en"), False))
+        found = ShellComplete(command, {}, "wxlogistics", "_X").get_completions(
+            argv, ""
+        )
+
+        assert ["file"] == [item.type for item in found]

@@ -172,6 +172,38 @@ class TestQuery:
 
         assert "2 rows are done: o" == out.splitlines()[0]
 
+    def test_query__pipe(self, run: Run, wechat: Sandbox) -> None:
+        """
+        A pipe by name is read once, from its beginning to its end, as stdin is.
+        """
+        tokens = register(wechat, run, 3)
+        os.mkfifo("pipe")
+        argv = ("bulk", "query", "pipe", "--out", "out.jsonl", "--json")
+        found = []
+        for _ in range(2):
+            with process(*argv) as query:
+                Path("pipe").write_text("\n".join(tokens))
+                out, _ = query.communicate(timeout=30)
+            found.append((query.returncode, json.loads(out)["done_now"]))
+
+        assert [(0, 3), (0, 0)] == found
+        assert tokens == [line["id"] for line in lines("out.jsonl")]
+
+    def test_query__stdin_is_closed(
+        self, run: Run, wechat: Sandbox, monkeypatch: Any
+    ) -> None:
+        """
+        Without a stdin there is nothing to read.
+        """
+        monkeypatch.setattr(sys, "stdin", None)
+
+        code, _, err = run("bulk", "query", "-", "--out", "out.jsonl")
+
+        assert (2, "✗ Wrong use: stdin: Bad file descriptor") == (
+            code,
+            err.splitlines()[0],
+        )
+
     def test_query__stdin_is_shorter(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
@@ -226,7 +258,7 @@ class TestTrace:
             encoding="utf-8",
         )
 
-        code, _, err = run("bulk", "trace", "orders.csv")
+        code, out, err = run("bulk", "trace", "orders.csv")
         (call,) = [call for call in wechat.calls if call.endpoint == "trace_waybill"]
         (line,) = lines("orders.results.jsonl")
 
@@ -255,6 +287,7 @@ class TestTrace:
             "digest": line["digest"],
         } == line
         assert not Path("orders.results.jsonl.journal").exists()
+        assert "✓ registered " in out
 
     def test_trace__lost_answer(self, run: Run, wechat: Sandbox) -> None:
         """
@@ -396,7 +429,7 @@ class TestSummary:
         assert 3 == code
         for text in (
             "✓ LATER ",
-            "✓ registered ",
+            "✓ WeChat tells no status ",
             "! no answer ",
             "! perhaps registered ",
         ):
@@ -637,6 +670,8 @@ class TestFiles:
             (["t.csv", "--out", "-"], "--out FILE is missing: the results need a file"),
             (["t.csv", "--out", "t.csv"], "t.csv is the input"),
             (["t.csv", "--out", "x/../t.csv"], "x/../t.csv is the input"),
+            (["/dev/null"], "--out FILE is missing: the results need a file, to go on"),
+            (["t.csv.journal", "--out", "t.csv"], "t.csv.journal is the input"),
             (["t.csv", "--out", "other.txt"], "other.txt holds something else than"),
             (["t.csv", "--out", "no/out"], "no/out: No such file or directory"),
             (["bad.csv"], "the first row names no column waybill_token"),
@@ -650,6 +685,7 @@ class TestFiles:
         """
         Path("x").mkdir()
         Path("t.csv").write_text("A\n")
+        Path("t.csv.journal").write_text("A\n")
         Path("bad.csv").write_text("a,b\n")
         Path("other.txt").write_text("mine\n")
 
@@ -658,7 +694,33 @@ class TestFiles:
         assert (2, "") == (code, out)
         assert err.startswith(f"✗ Wrong use: {problem}")
         assert "mine\n" == Path("other.txt").read_text()
+        assert "A\n" == Path("t.csv.journal").read_text()
         assert [] == wechat.calls
+
+    def test_files__long_name(self, run: Run, wechat: Sandbox) -> None:
+        """
+        A name that the system does not take is told in its words.
+        """
+        Path("t.csv").write_text("A\n")
+
+        code, _, err = run("bulk", "query", "t.csv", "--out", "x" * 300)
+
+        assert 2 == code
+        assert ": File name too long" in " ".join(err.split())
+
+    def test_files__journal_is_a_folder(self, run: Run, wechat: Sandbox) -> None:
+        """
+        So is a folder in the journal's place.
+        """
+        Path("orders.csv").write_text(orders(1), encoding="utf-8")
+        Path("out.jsonl.journal").mkdir()
+
+        code, _, err = run("bulk", "trace", "orders.csv", "--out", "out.jsonl")
+
+        assert (2, "✗ Wrong use: out.jsonl.journal: Is a directory") == (
+            code,
+            err.splitlines()[0],
+        )
 
     def test_files__no_variables(self, run: Run) -> None:
         """
@@ -743,6 +805,32 @@ class TestFiles:
         assert 1 == first.json["outcomes"]["invalid"]
         assert 1 == second.json["done_now"]
         assert 3 == second.json["outcomes"]["ok"]
+
+    def test_files__mended_before_a_second_article(
+        self, run: Run, wechat: Sandbox
+    ) -> None:
+        """
+        A row that names a malformed one's parcel waits for it, and the mended one is
+        done: WeChat gets the goods of the first.
+        """
+        good = orders(1) + f"A2,{openid(1)},SF1,13800138000,咖啡,www.qq.com\n"
+        broken = good.replace("13800138000,龙井茶", "1.38E+10,龙井茶")
+        Path("orders.csv").write_text(broken, encoding="utf-8")
+        first = run("bulk", "trace", "orders.csv", "--json")
+        Path("orders.csv").write_text(good, encoding="utf-8")
+        second = run("bulk", "trace", "orders.csv", "--json")
+
+        assert (2, 2) == (first.code, first.json["outcomes"]["invalid"])
+        assert (2, 1, 1, 1) == (
+            second.code,
+            second.json["done_now"],
+            second.json["outcomes"]["ok"],
+            second.json["outcomes"]["invalid"],
+        )
+        assert (
+            "龙井茶"
+            == wechat.calls[-1].payload["goods_info"]["detail_list"][0]["goods_name"]
+        )
 
     def test_files__other_command(self, run: Run, wechat: Sandbox) -> None:
         """
@@ -872,6 +960,18 @@ class TestProgress:
             "0 of 40 rows: 0 good, 0 refused, 0 failed; 0/s\n"
             == capsys.readouterr().err
         )
+
+    def test_lines__nobody_reads_them(self, monkeypatch: Any) -> None:
+        """
+        A stderr that is gone ends nothing.
+        """
+        reading, writing = os.pipe()
+        os.close(reading)
+        with open(writing, "w", encoding="utf-8") as closed:
+            monkeypatch.setattr(sys, "stderr", closed)
+            lines_ = bulk.Lines(Say("en"), 40, 0)
+            for _ in range(2):
+                lines_.note("x" * 100_000)
 
     def test_progress__rows_done_again(
         self, run: Run, wechat: Sandbox, monkeypatch: Any

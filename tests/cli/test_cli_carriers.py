@@ -218,6 +218,24 @@ class TestCache:
 
         assert tmp_path / ".cache" / "wxlogistics" == path.parent
 
+    def test_cache__nobody_is_at_home(
+        self, run: Run, wechat: Sandbox, monkeypatch: Any
+    ) -> None:
+        """
+        For a user without a home nothing is kept.
+        """
+
+        def home() -> Path:
+            raise RuntimeError("Could not determine home directory.")
+
+        monkeypatch.delenv("XDG_CACHE_HOME")
+        monkeypatch.setattr(Path, "home", home)
+
+        codes = [run("carriers").code for _ in range(2)]
+
+        assert [0, 0] == codes
+        assert 2 == len([c for c in wechat.calls if c.endpoint == "get_delivery_list"])
+
     def test_cache__holds_no_secret(self, run: Run, wechat: Sandbox) -> None:
         """
         What is kept are carriers and a time.

@@ -125,13 +125,15 @@ class TestRegister:
             {"goods_name": "茶", "goods_img_url": "a", "goods_desc": "b"}
         ] == wechat.calls[-1].payload["goods_info"]["detail_list"]
 
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
     def test_trace__goods_from_stdin(
-        self, run: Run, wechat: Sandbox, monkeypatch: Any
+        self, encoding: str, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
         """
-        - is stdin.
+        - is stdin: JSON in UTF-8, whatever the locale, with a BOM or without.
         """
-        monkeypatch.setattr(sys, "stdin", io.StringIO('[{"goods_name": "茶"}]'))
+        data = '[{"goods_name": "茶"}]'.encode(encoding)
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), "ascii"))
 
         code, _, _ = run("trace", "SF1", *REGISTER, "--goods-file", "-")
 

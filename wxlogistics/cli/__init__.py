@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import sys
 from typing import IO, Any, Sequence
 
 import click
+from click.shell_completion import CompletionItem
 
 from .._version import __version__
 from ..errors import WxLogisticsError
@@ -22,7 +24,16 @@ from .command import (
     usage_problem,
 )
 from .messages import Problem, Say, choose_language
-from .terminal import GOOD, INTERRUPTED, REFUSED, Terminal
+from .terminal import (
+    GOOD,
+    INTERRUPTED,
+    REFUSED,
+    Terminal,
+    error_fields,
+    note,
+    silence,
+    unusable,
+)
 
 __all__ = ["main"]
 
@@ -34,6 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: The command line behind the command's name; None takes the process's.
     """
+    if sys.stderr is None:
+        # Closed (2>&-): the work is done all the same.
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+            return main(argv)
     argv = sys.argv[1:] if argv is None else list(argv)
     for stream in (sys.stdout, sys.stderr):
         # Better a question mark than a traceback where ✓ cannot be written.
@@ -41,6 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     say = Say(choose_language(argv, os.environ))
     terminal = Terminal(say, "--json" in argv)
+    if sys.stdout is None:
+        # Closed (>&-): a waybill_token would be lost.
+        return terminal.fail(unusable("stdout", errno.EBADF))
     try:
         code = commands(terminal).main(
             args=argv, prog_name="wxlogistics", standalone_mode=False
@@ -53,10 +71,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return terminal.fail(error)
     except Enough:
         # Python is not to complain at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)
         return GOOD
+    except OSError as error:
+        # Such as a full disk behind stdout.
+        if error.filename is None:
+            silence(sys.stdout)
+        return terminal.fail(unusable(error.filename or "stdout", error.errno))
     except (click.Abort, KeyboardInterrupt):
-        click.echo(say("error.interrupted"), err=True)
+        text = say("error.interrupted")
+        fields = error_fields(Problem("as_is"), text, [])
+        terminal.answer_failed({**fields, "type": "Interrupted"})
+        note(text)
         return INTERRUPTED
     return int(code or GOOD)
 
@@ -121,11 +147,10 @@ def _version(say: Say) -> click.Option:
 
 def _demo(terminal: Terminal) -> click.Command:
     def run() -> int:
-        from rich.console import Console
-
         from ..demo import play
+        from .views import PipedConsole
 
-        failures = play(terminal.say, Console(quiet=terminal.as_json))
+        failures = play(terminal.say, PipedConsole(quiet=terminal.as_json))
         if terminal.as_json:
             terminal.answer({"ok": not failures, "failures": failures})
         return REFUSED if failures else GOOD
@@ -152,6 +177,17 @@ class _Told(io.StringIO):
                 self._terminal.answer({"ok": True, **told})
 
 
+class _Sandbox(click.Command):
+    """
+    A command whose options click does not know; a file may stand behind one of them.
+    """
+
+    def shell_complete(
+        self, ctx: click.Context, incomplete: str
+    ) -> list[CompletionItem]:
+        return [CompletionItem(incomplete, type="file")]
+
+
 def _sandbox(terminal: Terminal) -> click.Command:
     @click.pass_context
     def run(context: click.Context) -> Any:
@@ -165,7 +201,7 @@ def _sandbox(terminal: Terminal) -> click.Command:
         with contextlib.redirect_stdout(_Told(terminal, sys.stdout)):
             return serve(args)
 
-    return click.Command(
+    return _Sandbox(
         "sandbox",
         callback=run,
         help=terminal.say("help.sandbox"),

@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import os
 import signal
+import stat
 import sys
 import threading
 import time
@@ -17,9 +18,18 @@ from typing import IO, Any, Callable, Iterator, Sequence
 import click
 
 from ..client import Client
-from .command import Choice, Command, Group, Number, option
+from .command import FILE, Choice, Command, Group, Number, option
 from .job import Job, check_same_input, check_whole_input
-from .ledger import FAILED, INVALID, MAYBE_APPLIED, OK, REFUSED, Ledger, Tally
+from .ledger import (
+    FAILED,
+    INVALID,
+    MAYBE_APPLIED,
+    OK,
+    REFUSED,
+    Ledger,
+    Tally,
+    journal_path,
+)
 from .messages import Problem, Say
 from .rows import QUERY, TRACE, Columns, Reader, Row, goods_of, survey
 from .terminal import (
@@ -29,7 +39,16 @@ from .terminal import (
     NO_ANSWER,
 )
 from .terminal import REFUSED as CODE_REFUSED
-from .terminal import WRONG_USE, Terminal, complain, error_fields, explain, trace_fields
+from .terminal import (
+    WRONG_USE,
+    Terminal,
+    complain,
+    error_fields,
+    explain,
+    note,
+    stdin,
+    trace_fields,
+)
 
 _FORMS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
@@ -101,8 +120,8 @@ def _command(
         name,
         run,
         [
-            click.Argument(["file"], metavar="FILE"),
-            option(say, "--out", "help.out", metavar="FILE"),
+            click.Argument(["file"], metavar="FILE", type=FILE),
+            option(say, "--out", "help.out", metavar="FILE", type=FILE),
             option(
                 say,
                 "--workers",
@@ -168,10 +187,10 @@ def _caller(
 
 class Source:
     """
-    The input: a file, or stdin.
+    The input: a file, a pipe, or stdin.
 
     Args:
-        name: The file's name; - is stdin.
+        name: The file's or the pipe's name; - is stdin.
 
         columns: What its rows have.
 
@@ -186,13 +205,17 @@ class Source:
     def __init__(
         self, name: str, columns: Columns, form: str | None, encoding: str | None
     ) -> None:
-        self.path = None if name == "-" else Path(name)
+        self._name = name
+        # What can be read only once has no path that anything could be made of.
+        self.path = None if name == "-" or _is_stream(name) else Path(name)
+        self.registers = columns is TRACE
         self._columns = columns
         self._form = form or _FORMS.get(Path(name).suffix.lower())
+        self._encoding = encoding
+        self._likely: str | None = None
         if self.path and encoding is None:
             with self._open() as file:
-                encoding = survey(file)
-        self._encoding = encoding
+                self._likely = survey(file)
         #: Names in the input that mean nothing here, as far as it was read.
         self.ignored: list[str] = []
         self.rows_read = 0
@@ -201,7 +224,7 @@ class Source:
         """
         Yield the rows.
         """
-        reader = Reader(self._columns, self._form, self._encoding)
+        reader = Reader(self._columns, self._form, self._encoding, self._likely)
         self.ignored = reader.ignored
         self.rows_read = 0
         with self._open() as file:
@@ -211,15 +234,26 @@ class Source:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[IO[bytes]]:
-        if self.path is None:
-            yield sys.stdin.buffer
+        if self._name == "-":
+            yield stdin()
             return
         try:
-            file = open(self.path, "rb")
+            file = open(self._name, "rb")
         except OSError as error:
-            raise Problem("use.file", path=self.path, reason=error.strerror) from None
+            raise Problem("use.file", path=self._name, reason=error.strerror) from None
         with file:
             yield file
+
+
+def _is_stream(name: str) -> bool:
+    """
+    Whether *name* is a pipe or a device.
+    """
+    try:
+        mode = os.stat(name).st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _out_path(source: Source, out: str | None) -> Path:
@@ -227,11 +261,12 @@ def _out_path(source: Source, out: str | None) -> Path:
         if source.path is None:
             raise Problem("out.needed")
         return source.path.with_suffix(".results.jsonl")
-    path = Path(out)
     if out == "-":
         raise Problem("out.needed")
-    if source.path and path.exists() and path.samefile(source.path):
-        raise Problem("out.is_input", path=path)
+    path = Path(out)
+    for file in (path, journal_path(path)):
+        if source.path and os.path.exists(file) and file.samefile(source.path):
+            raise Problem("out.is_input", path=file)
     return path
 
 
@@ -292,7 +327,7 @@ class _Run:
     def _tell_ignored(self) -> None:
         if self._source.ignored:
             names = self._say("comma").join(map(repr, self._source.ignored))
-            click.echo(self._say("bulk.ignored", names=names), err=True)
+            note(self._say("bulk.ignored", names=names))
 
     def _progress(self, total: int | None) -> Any:
         again = self._job.again
@@ -354,9 +389,10 @@ class _Run:
         else:
             from .views import show_summary
 
-            show_summary(self._terminal, self._ledger.path, summary, counts)
+            ok = say("bulk.ok" if self._source.registers else "query.no_status")
+            show_summary(self._terminal, self._ledger.path, summary, counts, ok)
         for line in self._notes(outcomes, resume_at):
-            click.echo(line, err=True)
+            note(line)
         return code
 
     def _notes(
@@ -441,7 +477,7 @@ class Lines:
         """
         Tell something in between.
         """
-        click.echo(text, err=True)
+        note(text)
 
     def update(self, counts: Counter[Tally]) -> None:
         """

@@ -17,7 +17,7 @@ import click
 from .._wire import MAIN_URL
 from ..models import DeliveryInfo, delivery_list
 from .command import Command, option
-from .terminal import GOOD, Terminal, when
+from .terminal import GOOD, Terminal, note, when
 
 #: Seconds for which the list is kept.
 KEPT_FOR = 24 * 3600
@@ -60,12 +60,12 @@ def command(terminal: Terminal) -> click.Command:
             from .views import show_carriers
 
             show_carriers(terminal, found)
-            note = say("carriers.count", count=len(found))
+            told = say("carriers.count", count=len(found))
         else:
-            note = say("carriers.none", text=text)
+            told = say("carriers.none", text=text)
         if kept:
-            note += say("carriers.cached", time=when(int(fetched_at)))
-        click.echo(click.style(note, dim=True), err=True)
+            told += say("carriers.cached", time=when(int(fetched_at)))
+        note(click.style(told, dim=True))
         return GOOD
 
     return Command(
@@ -110,11 +110,16 @@ def _cache_folder() -> Path:
     # The XDG specification: a relative path is to be ignored.
     if folder and os.path.isabs(folder):
         return Path(folder)
+    try:
+        home = Path.home()
+    except RuntimeError:
+        # No HOME, and a user whom the system does not know: nothing can be kept.
+        return Path(os.devnull)
     if sys.platform == "win32":  # pragma: no cover
-        return Path(os.environ.get("LOCALAPPDATA", Path.home()))
+        return Path(os.environ.get("LOCALAPPDATA", home))
     if sys.platform == "darwin":  # pragma: no cover
-        return Path.home() / "Library" / "Caches"
-    return Path.home() / ".cache"
+        return home / "Library" / "Caches"
+    return home / ".cache"
 
 
 def load(path: Path) -> tuple[float, tuple[DeliveryInfo, ...]] | None:

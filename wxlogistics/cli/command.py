@@ -23,6 +23,10 @@ _WIDEST = 100
 _WIDEST_LEFT = 34
 
 
+#: A file's name, which the shell completes; what is wrong with it is found later.
+FILE = click.Path(readable=False)
+
+
 class Enough(Exception):
     """
     Whoever reads what is printed has seen enough: ``wxlogistics carriers | head``.

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import errno
+import io
 import json
+import os
 import re
 import shutil
 import sys
 import unicodedata
-from typing import Any, Iterable
+from typing import IO, Any, Iterable
 
 import click
 
@@ -84,10 +88,58 @@ class Terminal:
         Say what failed on stderr, and to a program on stdout too; return the exit code.
         """
         code, title, rows = explain(error, self.say, self.command)
-        if self.as_json:
-            self.answer({"ok": False, "error": error_fields(error, title, rows)})
+        self.answer_failed(error_fields(error, title, rows))
         complain(title, rows)
         return code
+
+    def answer_failed(self, error: dict[str, Any]) -> None:
+        """
+        Tell a program what failed; that this fails, too, changes nothing.
+        """
+        if self.as_json:
+            try:
+                self.answer({"ok": False, "error": error})
+            except OSError:
+                silence(sys.stdout)
+
+
+def stdin() -> IO[bytes]:
+    """
+    Return stdin's bytes.
+
+    Raises:
+        Problem: It is closed.
+    """
+    if sys.stdin is None:
+        raise unusable("stdin", errno.EBADF)
+    return sys.stdin.buffer
+
+
+def unusable(path: object, number: int | None) -> Problem:
+    """
+    Return the problem that the system has with *path*, by its errno.
+    """
+    return Problem("use.file", path=path, reason=os.strerror(number or errno.EIO))
+
+
+def note(text: str) -> None:
+    """
+    Print a line to stderr; that nobody is there to read it ends no work.
+    """
+    try:
+        click.echo(text, err=True)
+    except OSError:
+        silence(sys.stderr)
+
+
+def silence(stream: IO[str]) -> None:
+    """
+    Let what is still to be written to *stream* go nowhere, also at Python's end.
+    """
+    with open(os.devnull, "wb") as nowhere:
+        # Where it is no file, nothing is left to be written.
+        with contextlib.suppress(io.UnsupportedOperation):
+            os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def complain(title: str, rows: Iterable[tuple[str, str]]) -> None:
@@ -98,15 +150,15 @@ def complain(title: str, rows: Iterable[tuple[str, str]]) -> None:
     width = min(shutil.get_terminal_size().columns, 100)
     sign = click.style("✗ ", fg="red", bold=True)
     first, *others = fold(title, width - 2)
-    click.echo(sign + click.style(first, bold=True), err=True)
+    note(sign + click.style(first, bold=True))
     for line in others:
-        click.echo("  " + click.style(line, bold=True), err=True)
+        note("  " + click.style(line, bold=True))
     widest = max((cells(label) for label, _ in rows), default=0)
     for label, value in rows:
         indent = " " * (widest + 4) if label else "  "
         head = "  " + pad(label, widest) + "  " if label else "  "
         for line in fold(value, max(width - cells(indent), 20)):
-            click.echo(click.style(head, dim=True) + line, err=True)
+            note(click.style(head, dim=True) + line)
             head = indent
 
 

@@ -27,7 +27,11 @@ _NO_TERMINAL = 10_000
 _WIDE = 160
 
 
-class _Console(Console):
+class PipedConsole(Console):
+    """
+    A console that may be read by a program that has seen enough.
+    """
+
     def on_broken_pipe(self) -> None:
         # rich itself would end the process.
         raise BrokenPipeError
@@ -39,7 +43,7 @@ def console(stream: Any = None) -> Console:
     """
     stream = stream or sys.stdout
     is_seen = stream.isatty() or os.environ.get("COLUMNS")
-    return _Console(
+    return PipedConsole(
         file=stream,
         width=None if is_seen else _NO_TERMINAL,
         highlight=False,
@@ -258,10 +262,17 @@ _BAR = 24
 
 
 def show_summary(
-    terminal: Terminal, path: Path, summary: dict[str, Any], counts: Counter[Tally]
+    terminal: Terminal,
+    path: Path,
+    summary: dict[str, Any],
+    counts: Counter[Tally],
+    ok: str,
 ) -> None:
     """
     Show how many rows there are of each kind, as a table with bars.
+
+    Args:
+        ok: What good rows without a status are called.
     """
     say, out = terminal.say, console()
     done, total, now = summary["done"], summary["rows"], summary["done_now"]
@@ -293,7 +304,7 @@ def show_summary(
         bar = Text("█" * max(1, round(_BAR * count / most)), style=colour)
         row = [
             Text(sign, style=colour),
-            Text(_label(tally, say)),
+            Text(_label(tally, say, ok)),
             *([bar] if out.width >= 60 else []),
             Text(f"{count:,}", style="bold"),
             Text(f"{count / done:.1%}", style="dim"),
@@ -308,11 +319,11 @@ _KINDS = {OK: "good", REFUSED: "refused"} | dict.fromkeys(
 )
 
 
-def _label(tally: Tally, say: Say) -> str:
+def _label(tally: Tally, say: Say, ok: str) -> str:
     outcome, key = tally
     if outcome == OK:
         if not key:
-            return say("bulk.ok")
+            return ok
         status = getattr(WaybillStatus, key, None)
         if status is None and key.startswith("UNKNOWN_"):
             status = WaybillStatus(int(key.removeprefix("UNKNOWN_")))

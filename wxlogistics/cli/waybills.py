@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
+from pathlib import Path
 from typing import Sequence
 
 import click
 
 from ..models import GoodsInfo
-from .command import Command, option
+from .command import FILE, Command, option
 from .goods import goods_from_json, goods_from_pairs
 from .messages import Problem, Say
-from .terminal import GOOD, Terminal, goods_names, trace_fields
+from .terminal import GOOD, Terminal, goods_names, stdin, trace_fields
 
 _OPENID = "ovtZW4yB7DIj3CxOb6ii-nk4HhFo"
 _GOODS = "--goods '龙井茶=https://shop.example/tea.jpg'"
@@ -153,7 +153,7 @@ def _update(terminal: Terminal, name: str, endpoint: str) -> click.Command:
 def _goods_options(say: Say) -> list[click.Option]:
     return [
         option(say, "--goods", "help.goods", metavar="NAME=URL", multiple=True),
-        option(say, "--goods-file", "help.goods_file", metavar="FILE"),
+        option(say, "--goods-file", "help.goods_file", metavar="FILE", type=FILE),
     ]
 
 
@@ -165,11 +165,9 @@ def _goods(pairs: Sequence[str], path: str | None) -> GoodsInfo:
         raise Problem("use.goods_or_file")
     if not path:
         return goods_from_pairs(pairs)
-    if path == "-":
-        return goods_from_json(sys.stdin.read())
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            return goods_from_json(file.read())
+        data = stdin().read() if path == "-" else Path(path).read_bytes()
+        return goods_from_json(data.decode("utf-8-sig"))
     except OSError as error:
         raise Problem("use.file", path=path, reason=error.strerror) from None
     except UnicodeDecodeError:
