@@ -95,7 +95,8 @@ def show(sandbox):
         results = [tasks.query.delay(order.appid, order.number) for order in orders]
         for order, result in zip(orders, results):
             trace = result.get(timeout=60)
-            print(f"订单 {order.number}：{trace.status.label}", flush=True)
+            label = trace.status.label if trace.status is not None else "?"
+            print(f"订单 {order.number}：{label}", flush=True)
     print(f"未完成的订单：{len(list(store.open_orders()))} 个")
 
 

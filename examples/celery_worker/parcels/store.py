@@ -95,7 +95,14 @@ def now_sure(order):
 def keep_status(order, status):
     connection.hset(_key(order.appid, order.number), "status", int(status))
     if status.is_final:
-        connection.srem("open", f"{order.appid}/{order.number}")
+        forget(order.appid, order.number)
+
+
+def forget(appid, number):
+    """
+    Poll an order no more.
+    """
+    connection.srem("open", f"{appid}/{number}")
 
 
 def count_attempt(order):

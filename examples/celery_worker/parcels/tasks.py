@@ -134,7 +134,13 @@ def poll():
     route or a spent quota, is tried again by the next poll.
     """
     for appid, number in store.open_orders():
-        task = query if store.get(appid, number).waybill_token else register
+        try:
+            order = store.get(appid, number)
+        except LookupError:
+            # Somebody has deleted it: there is nothing to ask about.
+            store.forget(appid, number)
+            continue
+        task = query if order.waybill_token else register
         task.apply_async(
             (appid, number),
             # Behind time, the next poll sees to it.

@@ -254,6 +254,18 @@ class TestPoll:
         wait_for(lambda: now(new).waybill_token and now(moving).status == "2")
         assert len(sent("query_trace")) == 2
 
+    def test_order_is_gone(self, make_order, wechat, redis_server):
+        """It is forgotten, and the others are seen to."""
+        redis_server.delete("open")
+        orders = [make_order() for _ in range(3)]
+        gone = make_order()
+        redis_server.delete(f"order:{gone.appid}:{gone.number}")
+
+        tasks.poll.delay().get(timeout=PATIENCE)
+
+        wait_for(lambda: all(now(order).waybill_token for order in orders))
+        assert not redis_server.sismember("open", f"{gone.appid}/{gone.number}")
+
 
 def test_schedule_names_tasks_that_exist():
     for entry in app.conf.beat_schedule.values():
