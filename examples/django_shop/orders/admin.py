@@ -1,3 +1,6 @@
+import re
+
+from django import forms
 from django.contrib import admin, messages
 from django.db import models
 
@@ -6,6 +9,18 @@ from wxlogistics import WxLogisticsError
 from . import shipping
 from .models import Item, Order
 from .wechat import message_for
+
+WAYBILL_ID = re.compile(r"[A-Za-z0-9-]{5,40}")
+
+
+class OrderForm(forms.ModelForm):
+    def clean_waybill_id(self):
+        waybill_id = self.cleaned_data["waybill_id"]
+        # None yet is right until the order is shipped.
+        if waybill_id or self.instance.shipped_at:
+            if not WAYBILL_ID.fullmatch(waybill_id):
+                raise forms.ValidationError("请填写正确的运单号。")
+        return waybill_id
 
 
 class ItemInline(admin.TabularInline):
@@ -16,6 +31,7 @@ class ItemInline(admin.TabularInline):
 
 @admin.register(Order)
 class OrderAdmin(admin.ModelAdmin):
+    form = OrderForm
     list_display = ["__str__", "state", "waybill_id", "parcel_label", "problem"]
     list_filter = ["state"]
     search_fields = ["=id", "=waybill_id"]

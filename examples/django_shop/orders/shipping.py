@@ -45,9 +45,15 @@ def ship(pk):
 def change_waybill(pk):
     """
     Register a shipped order anew, since its waybill_id was wrong.
+
+    What was signed for was another parcel: this one is on its way.
     """
     Order.objects.filter(pk=pk).update(
-        waybill_token="", parcel_status=None, checked_at=None, problem=""
+        state=Order.State.SHIPPED,
+        waybill_token="",
+        parcel_status=None,
+        checked_at=None,
+        problem="",
     )
     transaction.on_commit(partial(register, pk))
 

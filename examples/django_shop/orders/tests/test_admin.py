@@ -30,6 +30,12 @@ class AdminMixin(WeChatMixin):
         """
         Fill in and save the form of *order*.
         """
+        with self.captureOnCommitCallbacks(execute=True):
+            response = self.post(order, **fields)
+        self.assertRedirects(response, reverse("admin:orders_order_changelist"))
+        order.refresh_from_db()
+
+    def post(self, order, **fields):
         form = {
             "receiver_phone": order.receiver_phone,
             "waybill_id": order.waybill_id,
@@ -38,12 +44,9 @@ class AdminMixin(WeChatMixin):
             "items-TOTAL_FORMS": 0,
             "items-INITIAL_FORMS": 0,
         }
-        with self.captureOnCommitCallbacks(execute=True):
-            response = self.client.post(
-                reverse("admin:orders_order_change", args=[order.pk]), form | fields
-            )
-        self.assertRedirects(response, reverse("admin:orders_order_changelist"))
-        order.refresh_from_db()
+        return self.client.post(
+            reverse("admin:orders_order_change", args=[order.pk]), form | fields
+        )
 
 
 class ShipTests(AdminMixin, TransactionTestCase):
@@ -99,6 +102,37 @@ class AdminTests(AdminMixin, TestCase):
         self.assertEqual(self.calls("trace_waybill")[-1]["waybill_id"], "YTO7777777")
         self.assertEqual(len(order.waybill_token), 64)
         self.assertNotEqual(order.waybill_token, before)
+
+    def test_corrected_number_of_a_signed_order_is_polled(self):
+        order = self.ship(self.make_order())
+        Order.objects.filter(pk=order.pk).update(
+            state=Order.State.SIGNED, parcel_status=4
+        )
+
+        self.save(order, waybill_id="YTO7777777")
+
+        self.assertEqual(order.state, Order.State.SHIPPED)
+        self.assertEqual(order.parcel_status, None)
+        self.assertEqual(len(order.waybill_token), 64)
+
+    def test_wrong_number_is_refused(self):
+        shipped, new = self.ship(self.make_order()), self.make_order(waybill_id="")
+
+        for order, waybill_id in (
+            (shipped, ""),
+            (shipped, "SF 中文 <b>"),
+            (new, "1"),
+        ):
+            response = self.post(order, waybill_id=waybill_id)
+            self.assertContains(response, "请填写正确的运单号。")
+        self.assertEqual(len(self.calls("trace_waybill")), 1)
+
+    def test_number_is_still_to_come(self):
+        order = self.make_order(waybill_id="")
+
+        self.save(order, receiver_phone="13900139000")
+
+        self.assertEqual(order.receiver_phone, "13900139000")
 
     def test_number_of_an_unshipped_order_is_not_registered(self):
         order = self.make_order(waybill_id="")
