@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from werkzeug.exceptions import HTTPException
 
 from . import shipping
-from .models import Customer, Order, db
+from .models import Customer, Order, db, order_or_404
 
 bp = Blueprint("api", __name__, url_prefix="/api")
 
@@ -65,9 +65,8 @@ def order_detail(order_id):
     """
     An order with its waybill_token, which only its own customer gets.
     """
-    own = select(Order).filter_by(id=order_id, customer_id=_logged_in())
     # For all others there is no such order.
-    order = db.session.scalar(own) or abort(404)
+    order = order_or_404(order_id, customer_id=_logged_in())
     shipping.look(order)
     return jsonify(_summary(order) | {"waybill_token": order.waybill_token})
 

@@ -2,8 +2,9 @@ from datetime import datetime, timezone
 from typing import Optional
 from urllib.parse import quote
 
+from flask import abort
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import JSON, DateTime, ForeignKey, String
+from sqlalchemy import JSON, DateTime, ForeignKey, String, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from wxlogistics import GoodsDetail, GoodsInfo, WaybillStatus
@@ -18,6 +19,9 @@ db = SQLAlchemy(model_class=Base)
 # WeChat takes no more of either.
 MAX_GOODS = 10
 MAX_NAME = 60
+
+# No database has a larger number in an id.
+LAST_ID = 2**31 - 1
 
 STATES = {"paid": "待发货", "shipped": "已发货", "signed": "已签收"}
 
@@ -77,3 +81,12 @@ class Order(db.Model):
                 for item in self.goods[:MAX_GOODS]
             ]
         )
+
+
+def order_or_404(order_id, **its):
+    """
+    Return an order that has these columns; without one, answer 404.
+    """
+    if order_id > LAST_ID:
+        abort(404)
+    return db.first_or_404(select(Order).filter_by(id=order_id, **its))

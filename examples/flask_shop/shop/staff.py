@@ -20,7 +20,7 @@ from sqlalchemy import select
 from wxlogistics import WxLogisticsError
 
 from . import shipping
-from .models import Order, db
+from .models import Order, db, order_or_404
 from .wechat import cache, client, message_for
 
 bp = Blueprint("staff", __name__, url_prefix="/staff")
@@ -58,7 +58,7 @@ def orders():
 
 @bp.post("/orders/<int:order_id>/ship")
 def ship(order_id):
-    order = db.get_or_404(Order, order_id)
+    order = order_or_404(order_id)
     waybill_id = request.form.get("waybill_id", "").strip()
     if not WAYBILL_ID.fullmatch(waybill_id):
         flash(f"订单 {order_id}：请填写正确的运单号。")
@@ -73,7 +73,7 @@ def ship(order_id):
 
 @bp.post("/orders/<int:order_id>/goods")
 def update_goods(order_id):
-    order = db.get_or_404(Order, order_id)
+    order = order_or_404(order_id)
     if not order.waybill_token:
         flash(f"订单 {order_id}：还没有登记到微信物流。")
     else:

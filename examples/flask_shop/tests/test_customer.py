@@ -44,6 +44,14 @@ def test_stranger_gets_nothing(customer, shipped):
     assert stranger("/api/orders").json == {"orders": []}
 
 
+@pytest.mark.parametrize("order_id", [0, 2**31 - 1, 2**31, 2**63, 10**30])
+def test_no_such_order(customer, shipped, order_id):
+    response = customer()(f"/api/orders/{order_id}")
+
+    assert response.status_code == 404
+    assert response.json == {"message": "没有找到这个订单。"}
+
+
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer x", "Basic eDp5"])
 def test_nobody_gets_nothing(app, shipped, header):
     response = app.test_client().get(

@@ -87,6 +87,12 @@ def test_ship__no_waybill(press, order, sent, waybill_id):
     assert sent("trace_waybill") == []
 
 
+@pytest.mark.parametrize("button", ["ship", "goods"])
+@pytest.mark.parametrize("order_id", [2**31 - 1, 2**31, 2**63])
+def test_no_such_order(staff, button, order_id):
+    assert staff.post(f"/staff/orders/{order_id}/{button}").status_code == 404
+
+
 @pytest.mark.parametrize(
     ("errcode", "told"),
     [
