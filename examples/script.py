@@ -10,11 +10,12 @@ import sys
 
 from wxlogistics import Client, WxLogisticsError
 
-if len(sys.argv) != 2:
-    sys.exit(__doc__.strip())
+[waybill_token] = sys.argv[1:2] or sys.exit(__doc__.strip())
+# Where Chinese cannot be written: a question mark, not a traceback.
+sys.stdout.reconfigure(errors="replace")
 try:
     with Client.from_env() as client:
-        trace = client.query_trace(sys.argv[1])
+        trace = client.query_trace(waybill_token)
 except WxLogisticsError as error:
     sys.exit(str(error))
-print(trace.waybill_id, trace.status.label)
+print(trace.waybill_id, trace.status.label if trace.status is not None else "?")

@@ -315,11 +315,11 @@ class TestScript:
             }
             yield sandbox, environment(**account)
 
-    def script(self, sandbox, waybill_token):
+    def script(self, sandbox, waybill_token, **more):
         return subprocess.run(
             [sys.executable, "script.py", waybill_token],
             cwd=EXAMPLES,
-            env=sandbox[1],
+            env=sandbox[1] | more,
             capture_output=True,
             encoding="utf-8",
             timeout=60,
@@ -341,6 +341,35 @@ class TestScript:
 
         assert (done.returncode, done.stdout) == (0, "SF1 已签收\n")
 
+    def test_no_status(self, sandbox):
+        """WeChat may leave the status out."""
+        sandbox[0].fail("query_trace", status=200, body='{"waybill_info": {}}')
+
+        done = self.script(sandbox, "T")
+
+        assert (done.returncode, done.stdout) == (0, "None ?\n")
+
+    def test_no_chinese(self, sandbox):
+        """Where no Chinese can be written it says what it can."""
+        body = '{"waybill_info": {"waybill_id": "SF1", "status": 4}}'
+        sandbox[0].fail("query_trace", status=200, body=body)
+
+        done = self.script(sandbox, "T", PYTHONIOENCODING="ascii")
+
+        assert (done.returncode, done.stdout) == (0, "SF1 ???\n")
+
+    def test_no_token(self, sandbox):
+        """Without a token it says how it is called."""
+        done = subprocess.run(
+            [sys.executable, "script.py"],
+            cwd=EXAMPLES,
+            capture_output=True,
+            encoding="utf-8",
+        )
+
+        assert done.returncode == 1
+        assert "python script.py WAYBILL_TOKEN" in done.stderr
+
     def test_refusal(self, sandbox):
         """It says what WeChat said, and fails."""
         done = self.script(sandbox, "not a token")
@@ -353,7 +382,9 @@ class TestScript:
         """It is short."""
         code = (EXAMPLES / "script.py").read_text(encoding="utf-8").split('"""')[2]
 
-        assert len([line for line in code.splitlines() if line.strip()]) <= 10
+        lines = [line.strip() for line in code.splitlines()]
+
+        assert len([line for line in lines if line and line[0] != "#"]) <= 10
 
 
 _URL = "WXLOGISTICS_BASE_URL"
