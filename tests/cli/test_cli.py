@@ -236,6 +236,38 @@ class TestSandboxCommand:
 
         assert (2, {"ok": True, "url": "http://127.0.0.1:8790"}) == (ran.code, ran.json)
 
+    @pytest.mark.parametrize(
+        "option, value, message",
+        [
+            ("--bogus", "5", "unrecognized arguments: --bogus 5"),
+            (
+                "--port",
+                "99999",
+                "argument --port: give a number from 0 to 65535, not '99999'",
+            ),
+            (
+                "--state",
+                "/dev/null/x",
+                "/dev/null/x cannot be written: Not a directory",
+            ),
+        ],
+    )
+    def test_main__fails_as_json(
+        self, run: Run, option: str, value: str, message: str
+    ) -> None:
+        """
+        What is wrong is told to a program too, and once.
+        """
+        ran = run("sandbox", "--json", option, value)
+
+        assert 2 == ran.code
+        assert [False, "Use", message] == [
+            ran.json["ok"],
+            ran.json["error"]["type"],
+            ran.json["error"]["message"],
+        ]
+        assert f"wxlogistics sandbox: {message}\n" == ran.err
+
     def test_main__port_taken(self, run: Run) -> None:
         """
         A port that is taken is an error at once.
@@ -245,7 +277,7 @@ class TestSandboxCommand:
 
             code, _, err = run("sandbox", "--port", str(port))
 
-        assert 1 == code
+        assert 2 == code
         assert (
             f"wxlogistics sandbox: port {port} of 127.0.0.1 is taken: "
             "choose another, or 0 for any free one\n"

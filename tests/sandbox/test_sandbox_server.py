@@ -504,7 +504,7 @@ class TestMain:
             port = server.url.rpartition(":")[2]
             code = main(["--port", port])
 
-        assert 1 == code
+        assert 2 == code
         assert (
             f"wxlogistics sandbox: port {port} of 127.0.0.1 is taken: choose another, "
             "or 0 for any free one\n"
@@ -550,7 +550,7 @@ class TestMain:
         code = main(["--port", "0", "--host", "no.such.host.invalid"])
 
         error = capsys.readouterr().err
-        assert 1 == code
+        assert 2 == code
         assert error.startswith("wxlogistics sandbox: ")
 
     def test_main__no_state(
@@ -564,7 +564,7 @@ class TestMain:
 
         code = main(["--port", "0", "--state", str(path)])
 
-        assert 1 == code
+        assert 2 == code
         assert "this is not the state of a sandbox" in capsys.readouterr().err
         assert "[]" == path.read_text()
 
@@ -576,7 +576,7 @@ class TestMain:
         """
         code = main(["--port", "0", "--state", str(tmp_path / "no" / "state.json")])
 
-        assert 1 == code
+        assert 2 == code
         assert "No such file or directory" in capsys.readouterr().err
 
     @pytest.mark.parametrize("host", ["0.0.0.0", "name.example"])

@@ -167,6 +167,7 @@ class _Told(io.StringIO):
         super().__init__()
         self._terminal = terminal
         self._stdout = stdout
+        self.has_told = False
 
     def flush(self) -> None:
         told = dict(line.split(": ", 1) for line in self.getvalue().splitlines())
@@ -174,7 +175,22 @@ class _Told(io.StringIO):
         self.seek(0)
         with contextlib.redirect_stdout(self._stdout):
             if told:
+                self.has_told = True
                 self._terminal.answer({"ok": True, **told})
+
+
+class _Heard(io.StringIO):
+    """
+    Keeps what is said on stderr, and says it.
+    """
+
+    def __init__(self, stderr: IO[str]) -> None:
+        super().__init__()
+        self._stderr = stderr
+
+    def write(self, text: str) -> int:
+        self._stderr.write(text)
+        return super().write(text)
 
 
 class _Sandbox(click.Command):
@@ -198,8 +214,16 @@ def _sandbox(terminal: Terminal) -> click.Command:
         if not terminal.as_json:
             return serve(context.args)
         args = [arg for arg in context.args if arg != "--json"]
-        with contextlib.redirect_stdout(_Told(terminal, sys.stdout)):
-            return serve(args)
+        told, heard = _Told(terminal, sys.stdout), _Heard(sys.stderr)
+        with contextlib.redirect_stdout(told), contextlib.redirect_stderr(heard):
+            try:
+                code: Any = serve(args)
+            except SystemExit as exit:
+                code = exit.code
+        if code and not told.has_told:
+            text = heard.getvalue().strip().removeprefix("wxlogistics sandbox: ")
+            terminal.answer_failed(error_fields(Problem("as_is"), text))
+        return code
 
     return _Sandbox(
         "sandbox",

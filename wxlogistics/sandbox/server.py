@@ -277,13 +277,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         sandbox = _open(options, settings)
         # Now, for a file that cannot be written should not come out at the end.
         if not _save(sandbox, options):
-            return 1
+            return 2
         server = Server(
             sandbox, options.host, options.port, allowed_hosts=options.allow_host
         )
     except (OSError, ValueError) as error:
         _complain(_reason(error))
-        return 1
+        return 2
     # Not an Event: its lock is held by the very thread that the signal interrupts.
     stopped, stop = socket.socketpair()
 
