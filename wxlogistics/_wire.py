@@ -556,7 +556,10 @@ class _Adapter(HTTPAdapter):
         # Without its cookies, and without a guess at its encoding.
         response = requests.Response()
         response.status_code = answer.status
-        response.headers = answer.headers
+        # Headers of our own connections do as they are; a mock's could be anything.
+        known = _pool.call.sent is not None
+        headers = answer.headers
+        response.headers = headers if known else CaseInsensitiveDict(headers)
         response.raw = answer
         response.reason = answer.reason
         response.url = request.url
