@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return terminal.fail(unusable(error.filename or "stdout", error.errno))
     except (click.Abort, KeyboardInterrupt):
         text = say("error.interrupted")
-        fields = error_fields(Problem("as_is"), text, [])
+        fields = error_fields(Problem("as_is"), text)
         terminal.answer_failed({**fields, "type": "Interrupted"})
         note(text)
         return INTERRUPTED

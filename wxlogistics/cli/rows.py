@@ -197,14 +197,14 @@ class Reader:
             if isinstance(content, Problem):
                 yield Row(number, line, problem=content)
                 continue
-            problem: Problem | None = None
+            problem, goods = None, None
             try:
-                fields = self._checked(content)
+                fields, goods = self._checked(content)
             except Problem as found:
                 # Told as far as it can be read, so that it can be found.
                 fields, problem = _texts(content), found
             if self._columns.goods:
-                first_row = _first_row(parcels, number, content)
+                first_row = _first_row(parcels, number, content, goods)
                 # WeChat would keep the goods of the first alone, and tell nobody.
                 if first_row != number:
                     problem = problem or Problem("row.same_waybill", row=first_row)
@@ -268,11 +268,14 @@ class Reader:
         if missing:
             raise Problem("row.no_column", names=", ".join(missing))
 
-    def _checked(self, content: dict[str, Any]) -> dict[str, Any]:
+    def _checked(
+        self, content: dict[str, Any]
+    ) -> tuple[dict[str, Any], GoodsInfo | None]:
         """
-        Return the values of a row, or raise what is wrong with it.
+        Return the values of a row and its goods, or raise what is wrong with it.
         """
         fields: dict[str, Any] = {}
+        goods: GoodsInfo | None = None
         columns = self._columns
         for name in (*columns.required, *columns.optional):
             value = _text(name, content.get(name))
@@ -283,18 +286,25 @@ class Reader:
         if columns.goods:
             fields["goods"] = _goods_cells(content)
             # Read now, so that a row with bad goods is known before any is sent.
-            for detail in goods_of(fields["goods"]).detail_list:
+            goods = goods_of(fields["goods"])
+            for detail in goods.detail_list:
                 for name in ("goods_name", "goods_img_url", "goods_desc"):
                     _text(name, getattr(detail, name))
-        return fields
+        return fields, goods
 
 
-def _first_row(parcels: Parcels, number: int, content: Mapping[str, Any]) -> int:
+def _first_row(
+    parcels: Parcels,
+    number: int,
+    content: Mapping[str, Any],
+    goods: GoodsInfo | None,
+) -> int:
     """
     Return the number of the first row that names the same parcel with other goods;
     *number* itself, where there is none.
 
-    A row that cannot be used counts as well: once it is mended, it is the first.
+    A row that cannot be used, whose *goods* are None, counts as well: once it is
+    mended, it is the first.
     """
     try:
         parcel = [_text(name, content.get(name)) for name in ("openid", "waybill_id")]
@@ -303,10 +313,10 @@ def _first_row(parcels: Parcels, number: int, content: Mapping[str, Any]) -> int
     if not all(parcel):
         return number
     try:
-        goods = goods_of(_goods_cells(content)).detail_list
+        details = (goods or goods_of(_goods_cells(content))).detail_list
     except Problem:
-        goods = ()
-    its_goods = _hash([*map(attrs.astuple, goods)]) >> 32
+        details = ()
+    its_goods = _hash([*map(attrs.astuple, details)]) >> 32
     known = parcels.first(_hash(parcel), number << 32 | its_goods)
     first, goods_of_first = divmod(known, 1 << 32)
     return number if goods_of_first == its_goods else first
