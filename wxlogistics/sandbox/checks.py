@@ -36,6 +36,10 @@ def _finite(text: str) -> float:
     return number if abs(number) <= sys.float_info.max else _no_number(text)
 
 
+# json.loads would make a new one for each call.
+_DECODER = json.JSONDecoder(parse_constant=_no_number, parse_float=_finite)
+
+
 def read_json(text: str | bytes) -> Any:
     """
     The value of a JSON *text*.
@@ -46,7 +50,9 @@ def read_json(text: str | bytes) -> Any:
     Raises:
         ValueError: It is no JSON.
     """
-    return json.loads(text, parse_constant=_no_number, parse_float=_finite)
+    if isinstance(text, bytes):
+        text = text.decode(json.detect_encoding(text), "surrogatepass")
+    return _DECODER.decode(text)
 
 
 def write_json(value: object, indent: int | None = None) -> bytes:

@@ -25,7 +25,7 @@ _DEEPEST = 20
 
 _OPEN_MSG = "/cgi-bin/express/delivery/open_msg/"
 
-#: A \\uXXXX escape, and not the end of an escaped backslash with a u behind it.
+#: A \uXXXX escape, and not the end of an escaped backslash with a u behind it.
 _ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u")
 
 #: path -> the name of the endpoint.
