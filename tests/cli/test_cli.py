@@ -152,19 +152,6 @@ class TestDemo:
 
         assert 0 == run("demo").code
 
-    def test_main__demo_is_read_in_part(self, run: Run, monkeypatch: Any) -> None:
-        """
-        A reader that has seen enough of it is no error.
-        """
-        reading, writing = os.pipe()
-        os.close(reading)
-        with open(writing, "w", encoding="utf-8") as closed:
-            monkeypatch.setattr(sys, "stdout", closed)
-
-            code = main(["demo"])
-
-        assert 0 == code
-
     def test_module__as_process(self) -> None:
         """
         It runs as `python -m wxlogistics demo`, too.
@@ -473,7 +460,8 @@ class TestMain:
         assert "import 'click'" in err
         assert "import 'rich" not in err
 
-    def test_main__reader_goes(self, run: Run, monkeypatch: Any) -> None:
+    @pytest.mark.parametrize("command", ["errors", "demo"])
+    def test_main__reader_goes(self, run: Run, monkeypatch: Any, command: str) -> None:
         """
         A reader that has seen enough, as `head` has, is no error.
         """
@@ -482,7 +470,7 @@ class TestMain:
         with open(writing, "w", encoding="utf-8") as closed:
             monkeypatch.setattr(sys, "stdout", closed)
 
-            code = main(["errors"])
+            code = main([command])
 
         assert 0 == code
 

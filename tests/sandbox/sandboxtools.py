@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import re
+import subprocess
+import sys
 from importlib import resources
-from typing import Any
+from typing import IO, Any, Iterator
 
 import attrs
 import pytest
@@ -145,3 +148,21 @@ def with_settings(**settings: Any) -> pytest.MarkDecorator:
     Run a test with these settings of the sandbox.
     """
     return pytest.mark.parametrize("settings", [settings], ids=[""])
+
+
+@contextlib.contextmanager
+def served_process() -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
+    """
+    A sandbox served by a process of its own, and what that says.
+    """
+    child = subprocess.Popen(
+        [sys.executable, "-m", "wxlogistics.sandbox", "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert child.stdout is not None
+        yield child, child.stdout
+    finally:
+        child.kill()
+        child.communicate()

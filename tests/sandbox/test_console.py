@@ -10,8 +10,6 @@ import re
 import shlex
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -27,6 +25,7 @@ from sandboxtools import (
     OPEN_MSG,
     OPENID,
     WAYBILL_ID,
+    served_process,
     with_settings,
 )
 
@@ -1533,22 +1532,12 @@ class TestEvents:
         """
         SIGTERM with open pages: exit code 0 at once.
         """
-        child = subprocess.Popen(
-            [sys.executable, "-m", "wxlogistics.sandbox", "--port", "0"],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            assert child.stdout is not None
-            url = child.stdout.readline().removeprefix("url: ").strip()
-            with contextlib.ExitStack() as stack:
-                for _ in range(3):
-                    self.data(stack.enter_context(self.listen(url)))
-                child.send_signal(signal.SIGTERM)
-                code = child.wait(10)
-        finally:
-            child.kill()
-            child.communicate()
+        with served_process() as (child, said), contextlib.ExitStack() as stack:
+            url = said.readline().removeprefix("url: ").strip()
+            for _ in range(3):
+                self.data(stack.enter_context(self.listen(url)))
+            child.send_signal(signal.SIGTERM)
+            code = child.wait(10)
 
         assert 0 == code
 

@@ -17,7 +17,7 @@ from typing import Any, Callable
 
 import pytest
 import requests
-from sandboxtools import EXAMPLE, NOON, OPEN_MSG, WAYBILL_ID
+from sandboxtools import EXAMPLE, NOON, OPEN_MSG, WAYBILL_ID, served_process
 
 import wxlogistics.__main__
 import wxlogistics.sandbox
@@ -650,19 +650,10 @@ class TestMain:
         """
         ``python -m wxlogistics.sandbox`` is the same; SIGTERM gives exit code 0.
         """
-        child = subprocess.Popen(
-            [sys.executable, "-m", "wxlogistics.sandbox", "--port", "0"],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            assert child.stdout is not None
-            lines = [child.stdout.readline() for _ in range(4)]
+        with served_process() as (child, said):
+            lines = [said.readline() for _ in range(4)]
             child.send_signal(signal.SIGTERM)
             code = child.wait(10)
-        finally:
-            child.kill()
-            child.communicate()
 
         assert 0 == code
         assert ["url", "appid", "secret", "access_token"] == [
@@ -673,21 +664,12 @@ class TestMain:
         """
         A signal that comes while another is dealt with does not hang it.
         """
-        child = subprocess.Popen(
-            [sys.executable, "-m", "wxlogistics.sandbox", "--port", "0"],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            assert child.stdout is not None
+        with served_process() as (child, said):
             for _ in range(4):
-                child.stdout.readline()
+                said.readline()
             for _ in range(100):
                 child.send_signal(signal.SIGTERM)
             code = child.wait(10)
-        finally:
-            child.kill()
-            child.communicate()
 
         # One that finds Python gone beyond its handlers ends it the hard way.
         assert code in (0, -signal.SIGTERM)
