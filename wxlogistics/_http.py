@@ -12,8 +12,9 @@ import os
 import re
 import ssl
 import threading
+from collections.abc import Callable, Iterable
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Callable, Iterable
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import attrs
@@ -121,18 +122,20 @@ class Http:
         if not isinstance(session, requests.Session | None):
             raise wrong_type("session", session, "a requests.Session")
         self._session = session
+        # By process, since a fork may copy a lock that is held.
         self._own: dict[int, _OwnSession] = {}
+        self._locks: dict[int, threading.Lock] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy opens connections of its own.
-        return self.__dict__ | {"_own": {}}
+        return self.__dict__ | {"_own": {}, "_locks": {}}
 
     def close(self) -> None:
         """
         Close the idle connections; a caller's session is the caller's to close.
         """
         own = self._own.pop(os.getpid(), None)
-        if own is not None:
+        if own:
             own.close()
 
     def post(self, request: Request, deadline: Deadline) -> tuple[int, bytes]:
@@ -155,7 +158,7 @@ class Http:
         status = 0
         own = None if self._session else self._own_session(deadline.clock())
         try:
-            response = (own.send if own else self._send)(request, timeout)
+            response = (own.send_json if own else self._send)(request, timeout)
             status = response.status_code
             if response.raw is None:
                 # Made by hand, for a test.
@@ -185,15 +188,14 @@ class Http:
         Return this process's session; another process must not share its connections.
         """
         pid = os.getpid()
-        own = self._own.get(pid)
-        if own is None or abs(now - own.used_at) > IDLE:
-            # After a fork of any kind the parent's is dropped here.
-            for each in list(self._own):
-                self._own.pop(each, None)
-            # One for all the threads that come here at once.
-            own = self._own.setdefault(pid, _OwnSession())
-        own.used_at = now
-        return own
+        with self._locks.setdefault(pid, threading.Lock()):
+            own = self._own.get(pid)
+            if own is None or abs(now - own.used_at) > IDLE:
+                # After a fork of any kind the parent's is dropped here.
+                own = _OwnSession()
+                self._own = {pid: own}
+            own.used_at = now
+            return own
 
     def _send(self, request: Request, timeout: Timeout) -> requests.Response:
         session: Any = self._session
@@ -236,9 +238,10 @@ class Http:
             ssl.SSLEOFError,
         )
         # These come up before a connection, or refuse it.
-        impossible = isinstance(error, ValueError) or said.startswith(
-            ("certificate verify ", "Could not find ", "Tunnel connection failed")
+        impossible = isinstance(error, ValueError) or caused_by(
+            ssl.SSLCertVerificationError
         )
+        impossible |= said.startswith(("Could not find ", "Tunnel connection failed"))
         sent = answered or not (unreached or impossible)
         name = urlsplit(request.host).netloc + self._by_proxy(request.host)
         if timed_out and deadline.left() <= 0:
@@ -266,7 +269,7 @@ class Http:
         return f" through the proxy {address}" if address else ""
 
 
-class _OwnSession:
+class _OwnSession(requests.Session):
     """
     A session of this library's own, for one process.
     """
@@ -274,32 +277,30 @@ class _OwnSession:
     used_at = 0.0
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._session: requests.Session | None = None
+        super().__init__()
+        agent = {"User-Agent": f"wxlogistics/{__version__}"}
+        self.headers = CaseInsensitiveDict(_HEADERS | agent)
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        adapter = _Adapter()
+        self.mount("https://", adapter)
+        self.mount("http://", adapter)
         # For each host what the environment says of proxies and certificates.
         self._settings: dict[str, Any] = {}
 
-    def close(self) -> None:
-        if self._session is not None:
-            self._session.close()
-
-    def send(self, request: Request, timeout: Timeout) -> requests.Response:
-        with self._lock:
-            if self._session is None:
-                self._session = _new_session()
-        session, host = self._session, request.host
+    def send_json(self, request: Request, timeout: Timeout) -> requests.Response:
+        host = request.host
         if host not in self._settings:
-            found = session.merge_environment_settings(host, {}, True, None, None)
+            found = self.merge_environment_settings(host, {}, True, None, None)
             self._settings[host] = found
         # As Session.post() would prepare it, at a third of its cost.
         prepared = requests.PreparedRequest()
         prepared.method = "POST"
         prepared.url = request.url
-        prepared.headers = CaseInsensitiveDict(session.headers)
+        prepared.headers = CaseInsensitiveDict(self.headers)
         prepared.headers["Content-Length"] = str(len(request.body))
         prepared.body = request.body
         options = self._settings[host] | {"timeout": timeout}
-        return session.send(prepared, allow_redirects=False, **options)
+        return self.send(prepared, allow_redirects=False, **options)
 
 
 class _Adapter(HTTPAdapter):
@@ -311,12 +312,10 @@ class _Adapter(HTTPAdapter):
         super().__init__(pool_maxsize=_POOL_SIZE)
         self._pools: dict[str, Any] = {}
 
-    def get_connection_with_tls_context(
-        self, request: Any, *args: Any, **kw: Any
-    ) -> Any:
+    def get_connection_with_tls_context(self, request: Any, *a: Any, **kw: Any) -> Any:
         host = _host(request.url)
         if host not in self._pools:
-            pool = super().get_connection_with_tls_context(request, *args, **kw)
+            pool = super().get_connection_with_tls_context(request, *a, **kw)
             self._pools[host] = pool
         return self._pools[host]
 
@@ -337,17 +336,6 @@ class _Adapter(HTTPAdapter):
         response.connection = self
         _drop_location(response)
         return response
-
-
-def _new_session() -> requests.Session:
-    session = requests.Session()
-    agent = {"User-Agent": f"wxlogistics/{__version__}"}
-    session.headers = CaseInsensitiveDict(_HEADERS | agent)
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    adapter = _Adapter()
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return session
 
 
 def _host(url: str) -> str:
@@ -402,9 +390,6 @@ def _said(error: BaseException) -> str:
     """
     Return the words of *error*; its class where it has none.
     """
-    if isinstance(error, ssl.SSLCertVerificationError):
-        message = getattr(error, "verify_message", "") or str(error)
-        return f"certificate verify failed: {message}"
     words = error.strerror if isinstance(error, OSError) else None
     return words or str(error) or type(error).__name__
 

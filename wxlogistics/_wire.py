@@ -8,7 +8,8 @@ import logging
 import random
 import re
 import time
-from typing import TYPE_CHECKING, Any, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
 
 import attrs
@@ -16,12 +17,14 @@ import attrs
 from . import errors
 from ._http import MAX_REPLY, Deadline, Http, Request, Timeout, Unreached
 from .errors import InvalidArgumentError, TransportError, UnexpectedResponseError
-from .models import integer, require_bare_text, require_seconds, text
+from .models import Json, integer, require_bare_text, require_seconds, text
 
 if TYPE_CHECKING:
     import requests
 
     from .tokens import TokenProvider
+
+    _Tokens: TypeAlias = TokenProvider | None
 
 #: WeChat's hosts, each good for every call.
 MAIN_URL = "https://api.weixin.qq.com"
@@ -91,16 +94,12 @@ class Wire:
         """
         Return the means to ask WeChat, with a deadline that begins now.
         """
-        end = self.clock() + self._deadline
-        return Post(self, Deadline(self._deadline, end, self.clock))
+        seconds = self._deadline
+        return Post(self, Deadline(seconds, self.clock() + seconds, self.clock))
 
     def call(
-        self,
-        request: Request,
-        tokens: TokenProvider | None,
-        post: Post,
-        repeatable: bool,
-    ) -> dict[str, Any]:
+        self, request: Request, tokens: _Tokens, post: Post, repeatable: bool
+    ) -> Json:
         """
         Send *request*, repeat it where that can do no harm, and return the reply.
 
@@ -168,7 +167,7 @@ class Wire:
             # Of all the attempts; what became of a token's POST does not count.
             raise TransportError(error.endpoint, error.reason, maybe_applied) from None
 
-    def _attempt(self, request: Request, deadline: Deadline) -> dict[str, Any]:
+    def _attempt(self, request: Request, deadline: Deadline) -> Json:
         """
         Send *request* once, and leave one line in the log.
         """
@@ -190,10 +189,8 @@ class Wire:
             outcome, rid = f"errcode {error.errcode}", error.rid
             raise
         finally:
-            took = (self.clock() - started) * 1000
-            logger.debug(
-                "%s: %s, rid %s, %.0f ms", request.endpoint, outcome, rid, took
-            )
+            took, name = (self.clock() - started) * 1000, request.endpoint
+            logger.debug("%s: %s, rid %s, %.0f ms", name, outcome, rid, took)
 
 
 @attrs.frozen
@@ -219,10 +216,10 @@ class Post:
         path: str,
         payload: Mapping[str, Any],
         *,
-        tokens: TokenProvider | None = None,
+        tokens: _Tokens = None,
         token_name: str = "access_token",
         repeatable: bool = True,
-    ) -> dict[str, Any]:
+    ) -> Json:
         """
         Post *payload* as JSON to *path* and return the reply.
 
@@ -288,7 +285,7 @@ def _dump(value: object) -> bytes | None:
         return None
 
 
-def _decode(request: Request, status: int, body: bytes) -> dict[str, Any]:
+def _decode(request: Request, status: int, body: bytes) -> Json:
     """
     Return the reply, or raise what it says.
     """
@@ -327,9 +324,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(","
 _DECODER = json.JSONDecoder(strict=False)
 
 
-def lacking(
-    endpoint: str, reply: Mapping[str, Any], field: str
-) -> UnexpectedResponseError:
+def lacking(endpoint: str, reply: Json, field: str) -> UnexpectedResponseError:
     """
     Return the error for a *reply* without the *field* that it is all about.
     """
@@ -388,6 +383,5 @@ def _hosts(base_url: str | Sequence[str]) -> tuple[str, ...]:
 
 
 _BASE_URL = re.compile(
-    r"https?://([\w.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?(/[\w.~%-]*)*",
-    re.ASCII | re.IGNORECASE,
+    r"(?ai)https?://([\w.-]+|\[[0-9a-f:.]+])(:\d{1,5})?(/[\w.~%-]*)*"
 )

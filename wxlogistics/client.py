@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from . import models
 from ._http import Request
 from ._wire import MAIN_URL, Wire, encode, lacking
 from .errors import InvalidArgumentError
-from .models import DeliveryInfo, GoodsInfo, Trace, wrong_type
+from .models import DeliveryInfo, GoodsInfo, Json, Trace, wrong_type
 from .tokens import StableToken, TokenProvider, token_provider
 
 if TYPE_CHECKING:
@@ -360,7 +361,7 @@ class Client:
             raise InvalidArgumentError("path", problem)
         if not isinstance(payload, Mapping):
             raise wrong_type("payload", payload, "a dict")
-        return self._post(path, path, payload, repeatable=False)
+        return self._post(path, path, dict(payload), repeatable=False)
 
     def _register(self, endpoint: str, values: tuple[Any, ...], extra: _Extra) -> str:
         fields = dict(zip(_REQUIRED + _OPTIONAL, values))
@@ -370,28 +371,28 @@ class Client:
             raise lacking(endpoint, reply, "waybill_token")
         return waybill_token
 
-    def _query(self, endpoint: str, fields: dict[str, Any], extra: _Extra) -> Trace:
+    def _query(self, endpoint: str, fields: Json, extra: _Extra) -> Trace:
         reply = self._call(endpoint, fields, extra, ("waybill_token",))
         if not models.has_status(reply):
             raise lacking(endpoint, reply, "waybill_info.status")
         return Trace.from_reply(reply)
 
-    def _update(self, endpoint: str, fields: dict[str, Any], extra: _Extra) -> None:
+    def _update(self, endpoint: str, fields: Json, extra: _Extra) -> None:
         required = "waybill_token", "goods_info"
         self._call(endpoint, fields, extra, required, repeatable=False)
 
     def _call(
         self,
         endpoint: str,
-        fields: dict[str, Any],
+        fields: Json,
         extra: _Extra,
         required: Sequence[str],
         repeatable: bool = True,
-    ) -> dict[str, Any]:
+    ) -> Json:
         """
         Send what is *required* of the *fields*, and of the rest what is given.
         """
-        payload: dict[str, Any] = {}
+        payload: Json = {}
         for field, value in fields.items():
             if field == "goods_info":
                 payload[field] = models.goods_payload(value)
@@ -403,9 +404,7 @@ class Client:
         payload.update(extra or {})
         return self._post(endpoint, _OPEN_MSG + endpoint, payload, repeatable)
 
-    def _post(
-        self, endpoint: str, path: str, payload: Mapping[str, Any], repeatable: bool
-    ) -> dict[str, Any]:
+    def _post(self, endpoint: str, path: str, payload: Json, repeatable: bool) -> Json:
         request = Request(endpoint, path, encode(payload))
         # Keep it out of the variables of a traceback.
         del payload

@@ -19,13 +19,14 @@ import os
 import re
 import time
 import urllib.parse
-from typing import Any, Callable, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import attrs
 
 from ._wire import Post, lacking
 from .errors import InvalidArgumentError, TransportError, WxLogisticsError
-from .models import integer, require_bare_text, wrong_type
+from .models import Json, integer, require_bare_text, wrong_type
 
 #: A token is replaced so many seconds before its end. WeChat hands out tokens with as
 #: little as 300 s left, so this must be well below.
@@ -284,7 +285,7 @@ class _FetchedToken(abc.ABC):
         self._ask_cache("set", self._key(), entry, timeout=left)
         return found
 
-    def _kept_from(self, reply: dict[str, Any], field: str, asked_at: float) -> _Kept:
+    def _kept_from(self, reply: Json, field: str, asked_at: float) -> _Kept:
         """
         Return the token under *field* of a reply, with its life.
         """
