@@ -15,13 +15,11 @@ from urllib.parse import quote
 import attrs
 
 from . import errors
-from ._http import MAX_REPLY, Deadline, Http, Request, Timeout, Unreached, is_base_url
+from ._http import MAX_REPLY, Deadline, Http, Request, Unreached, is_base_url
 from .errors import InvalidArgumentError, TransportError, UnexpectedResponseError
 from .models import Json, integer, require_bare_text, require_seconds, text
 
 if TYPE_CHECKING:
-    import requests
-
     from .tokens import TokenProvider
 
     _Tokens: TypeAlias = TokenProvider | None
@@ -60,7 +58,7 @@ class Wire:
     Args:
         base_url: A host as a URL, or several, to be tried in this order.
 
-        timeout, session: As for `Http`.
+        http: Sends the requests.
 
         deadline: Seconds for one call, all its attempts and its token together.
 
@@ -68,15 +66,10 @@ class Wire:
     """
 
     def __init__(
-        self,
-        base_url: str | Sequence[str],
-        timeout: Timeout,
-        deadline: float,
-        retries: int,
-        session: requests.Session | None,
+        self, base_url: str | Sequence[str], http: Http, deadline: float, retries: int
     ) -> None:
         self.hosts = _hosts(base_url)
-        self.http = Http(timeout, session)
+        self.http = http
         self._deadline = require_seconds("deadline", deadline)
         if type(retries) is not int or retries < 0:
             raise InvalidArgumentError("retries", "is not a whole number from 0")
@@ -297,14 +290,14 @@ def _decode(request: Request, status: int, body: bytes) -> Json:
     elif len(body) > MAX_REPLY:
         reason = "a body of more than 5 MiB"
     elif isinstance(reply := _json(body), dict):
-        # It may come as a string; success of some endpoints has none.
-        errcode = integer(reply.get("errcode") or 0)
+        # Success of some endpoints has none, and it may come as a string.
+        errcode = 0 if reply.get("errcode") is None else integer(reply["errcode"])
         if errcode == 0:
             return reply
         if errcode is not None:
             errmsg = _mask(request, text(reply.get("errmsg")) or "", _LONGEST_ERRMSG)
             raise errors.api_error(request.endpoint, errcode, errmsg)
-        reason = "an errcode that is not a number"
+        reason = "an errcode that is no number"
     said = body[: 64 * 1024].decode("utf-8", "replace")
     excerpt = _mask(request, said, _LONGEST_EXCERPT)
     raise UnexpectedResponseError(request.endpoint, status, excerpt, reason)
@@ -355,14 +348,9 @@ def _mask(request: Request, said: str, longest: int) -> str:
     with contextlib.suppress(RecursionError):
         json.loads(request.body, object_pairs_hook=collect)
     values = sorted((each for each in private if len(each) > 3), key=len, reverse=True)
-    # A value must not be cut in two: half of it would stay.
-    margin = len(values[0]) if values else 0
-    masked = said[: longest + margin]
     for value in values:
-        masked = masked.replace(value, "***")
-    if len(said) > longest + margin:
-        masked = masked[: len(masked) - margin]
-    return masked[:longest]
+        said = said.replace(value, "***")
+    return said[:longest]
 
 
 def _hosts(base_url: str | Sequence[str]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import models
-from ._http import Request
+from ._http import Http, Request
 from ._wire import MAIN_URL, Wire, encode, lacking
 from .errors import InvalidArgumentError
 from .models import DeliveryInfo, GoodsInfo, Json, Trace, wrong_type
@@ -79,7 +79,7 @@ class Client:
         session: requests.Session | None = None,
     ) -> None:
         self._tokens = token_provider(token)
-        self._wire = Wire(base_url, timeout, deadline, retries, session)
+        self._wire = Wire(base_url, Http(timeout, session), deadline, retries)
 
     @classmethod
     def from_env(cls, **options: Any) -> Client:
