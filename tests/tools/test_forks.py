@@ -133,7 +133,10 @@ class TestForks:
                         name
                         for name in names
                         if {name}
-                        != {each.query_trace(name).waybill_id for each in (client, other)}
+                        != {
+                            each.query_trace(name).waybill_id
+                            for each in (client, other)
+                        }
                     ]
 
             assert [[]] * 8 == in_threads(8, work)

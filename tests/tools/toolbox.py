@@ -193,7 +193,9 @@ class TokenWeChat(ChaosServer):
         if request.endpoint == "stable_token":
             with self._turn:
                 self.fetches.append(request.payload)
-                self._number += bool(request.payload.get("force_refresh") and self.fresh)
+                self._number += bool(
+                    request.payload.get("force_refresh") and self.fresh
+                )
                 reply = {"access_token": f"TOKEN-{self._number}", "expires_in": 7200}
         elif not self.refused(request.token):
             reply = chaos.right_reply(request)
