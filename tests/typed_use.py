@@ -7,7 +7,7 @@ mypy --strict, pyright and basedpyright accept it without an ignore; tox's envir
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING
 
 import requests
 import responses
@@ -26,7 +26,6 @@ from wxlogistics import (
     InvalidArgumentError,
     QueryResult,
     StableToken,
-    TokenProvider,
     Trace,
     TransportError,
     UnexpectedResponseError,

@@ -73,9 +73,14 @@ BODIES: dict[str, Callable[[str], tuple[int, str]]] = {
 }
 
 
+ROWS = [
+    *((piece, "errmsg") for piece in WORST),
+    *((piece, body) for piece in ("token_", "phone", "openid") for body in BODIES),
+]
+
+
 class TestRedaction:
-    @pytest.mark.parametrize("body", BODIES)
-    @pytest.mark.parametrize("piece", WORST)
+    @pytest.mark.parametrize("piece, body", dict.fromkeys(ROWS))
     def test_time__linear(self, piece: str, body: str) -> None:
         """
         Twenty times the text costs less than forty times the time.
