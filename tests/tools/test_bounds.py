@@ -244,27 +244,38 @@ def later() -> float:
     return time.time() + 7000
 
 
+def entry(*values: Any) -> Callable[[], str]:
+    """
+    Return what makes the JSON of *values* and an end that is to come.
+    """
+    return lambda: json.dumps([*values, time.time() + 7000])
+
+
 #: What others may have put where the token is kept.
 JUNK: dict[str, Any] = {
-    "line end": lambda: ["TOK\n", later()],
-    "blank before": lambda: [" TOK", later()],
-    "empty": lambda: ["", later()],
-    "not ASCII": lambda: ["顺丰", later()],
-    "a number": lambda: [7, later()],
-    "None": lambda: [None, later()],
-    "bytes": lambda: [b"TOK", later()],
-    "no end": ["TOK"],
-    "end is a text": ["TOK", "soon"],
-    "end is NaN": ["TOK", float("nan")],
-    "end is a bool": ["TOK", True],
-    "three": lambda: ["TOK", later(), 1],
-    "text with a line end": "TOK\n",
-    "text that is empty": "",
-    "only bytes": b"TOK",
-    "only a number": 7,
-    "a mapping": lambda: {"token": "TOK\n", "good_until": later()},
-    "an empty list": [],
-    "an object": object(),
+    "line end": entry("TOK\n"),
+    "blank before": entry(" TOK"),
+    "empty": entry(""),
+    "a number": entry(7),
+    "null": entry(None),
+    "three": entry("TOK", "TOK"),
+    "one": entry(),
+    "no end": '["TOK"]',
+    "end is a text": '["TOK", "soon"]',
+    "end is NaN": '["TOK", NaN]',
+    "end is infinite": '["TOK", Infinity]',
+    "end is huge": '["TOK", 1%s]' % ("0" * 400),
+    "end is true": '["TOK", true]',
+    "nested": "[" * 100_000,
+    "a mapping": '{"token": "TOK", "good_until": 1}',
+    "a text": "TOK\n",
+    "no text": "",
+    "half of it": '["TOK", ',
+    "a list": ["TOK\n", 4e9],
+    "bytes": b"\xff\xfe",
+    "int": 7,
+    "true": True,
+    "object": object(),
 }
 
 
@@ -325,11 +336,10 @@ class TestCaches:
                 time.sleep(0.1)
                 super().set(key, value, timeout)
 
-        cache = Slow(["claimed", 2e9])
+        cache = Slow()
         with TokenWeChat() as server:
             token = StableToken(APPID, SECRET, cache=cache)
             client = Client(token, base_url=server.url, deadline=2)
-            cache.entry = None
             got = in_threads(16, lambda number: outcome(lambda: query(client, number)))
             client.close()
 
