@@ -174,16 +174,22 @@ class TokenWeChat(ChaosServer):
 
         fresh: Whether a forced renewal brings a new token.
 
+        most: How many calls for a token are answered; the others are dropped.
+
     Attributes:
         fetches: The payloads of the calls for a token.
     """
 
     def __init__(
-        self, refused: Callable[[str], bool] = lambda token: False, fresh: bool = True
+        self,
+        refused: Callable[[str], bool] = lambda token: False,
+        fresh: bool = True,
+        most: int = 1_000_000,
     ) -> None:
         super().__init__(then=self._answer)
         self.refused = refused
         self.fresh = fresh
+        self.most = most
         self.fetches: list[dict[str, Any]] = []
         self._number = 1
         self._turn = threading.Lock()
@@ -193,6 +199,8 @@ class TokenWeChat(ChaosServer):
         if request.endpoint == "stable_token":
             with self._turn:
                 self.fetches.append(request.payload)
+                if len(self.fetches) > self.most:
+                    peer.close()
                 self._number += bool(
                     request.payload.get("force_refresh") and self.fresh
                 )
