@@ -24,7 +24,6 @@ from wxlogistics import (
     GoodsDetail,
     GoodsInfo,
     InvalidArgumentError,
-    QueryResult,
     StableToken,
     Trace,
     TransportError,
@@ -32,8 +31,8 @@ from wxlogistics import (
     WaybillNotFoundError,
     WaybillStatus,
     WxLogisticsError,
-    query_many,
 )
+from wxlogistics.bulk import QueryResult, query_many
 from wxlogistics.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -181,7 +180,7 @@ def many(waybill_tokens: list[str]) -> None:
     for result in query_many(client, waybill_tokens, workers=8):
         assert_type(result, QueryResult)
         if result.error is None:
-            print(result.waybill_token, result.trace.status)
+            print(result.token, result.trace.status)
             print(result.trace.status.label, result.trace.waybill_id.lower())
         elif isinstance(result.error, ApiError):
             print(result.error.errcode)

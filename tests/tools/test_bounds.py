@@ -176,11 +176,11 @@ class TestTokenCalls:
         """
         A call whose deadline is over does not wait for another thread's fetch.
         """
-        asked, ended = threading.Event(), threading.Event()
+        asked, ended, release = (threading.Event() for _ in range(3))
 
         def slow(peer: chaos.Peer, request: chaos.Request) -> None:
             asked.set()
-            peer.wait(20)
+            release.wait(20)
             ended.set()
             peer.close()
 
@@ -193,7 +193,7 @@ class TestTokenCalls:
             assert asked.wait(10)
             error = outcome(lambda: query(second))
             second_was_first = not ended.is_set()
-            server.hang_up()
+            release.set()
             thread.join()
 
         assert second_was_first

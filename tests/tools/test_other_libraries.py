@@ -137,19 +137,18 @@ class TestResponses:
 
 @pytest.mark.once
 class TestRequestsMock:
-    def test_no_match__text_comes_through(self) -> None:
+    def test_no_match__comes_out(self) -> None:
         """
-        So it is with requests-mock.
+        As with plain requests: the error of requests-mock is not one of requests.
         """
         needed("requests_mock", "requests-mock")
         import requests_mock
 
-        with requests_mock.Mocker(), pytest.raises(TransportError) as caught:
-            Client(TOKEN, retries=0).query_trace("W", openid=OPENID)
+        with requests_mock.Mocker(), pytest.raises(Exception) as caught:
+            Client("TOKEN", retries=0).query_trace("W", openid=OPENID)
 
-        text = str(caught.value)
-        assert f"No mock address: POST {QUERY_TRACE}?access_token=" in text
-        assert TOKEN not in text
+        assert isinstance(caught.value, (requests_mock.NoMockAddress, TransportError))
+        assert f"No mock address: POST {QUERY_TRACE}?access_token=" in str(caught.value)
 
     @pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])
     def test_match__answered(self, own: bool) -> None:
@@ -460,6 +459,9 @@ def shown(*objects: Any) -> str:
     return console.export_text()
 
 
+REFUSAL = chaos.reply({"errcode": 40013, "errmsg": "invalid appid"})
+
+
 class TestRich:
     def test_print__nothing_private(self) -> None:
         """
@@ -479,6 +481,9 @@ class TestRich:
 
     @pytest.mark.parametrize("most", [0, 1, 1000])
     @pytest.mark.parametrize(
+        "beyond", [close_after_request, REFUSAL], ids=["", "40013"]
+    )
+    @pytest.mark.parametrize(
         "provider",
         [
             TOKEN,
@@ -487,23 +492,29 @@ class TestRich:
         ],
         ids=["str", "StableToken", "AuthorizerToken"],
     )
-    def test_traceback__nothing_private(self, provider: Any, most: int) -> None:
+    def test_traceback__nothing_private(
+        self, provider: Any, most: int, beyond: chaos.Fault
+    ) -> None:
         """
         rich.traceback opens the objects of each frame; no secret is among them,
         whether the call or that for a token failed.
         """
-        with TokenWeChat(refused=lambda token: True, most=most) as server:
-            client = Client(copy.copy(provider), base_url=server.url, retries=0)
-            try:
-                client.get_delivery_list()
-            except WxLogisticsError as error:
-                found = rich.traceback.Traceback.from_exception(
-                    type(error), error, error.__traceback__, show_locals=True
-                )
-                seen = shown(found)
+        with TokenWeChat(lambda token: True, most=most, beyond=beyond) as server:
+            token = copy.copy(provider)
+            seen = self.traceback(Client(token, base_url=server.url, retries=0))
 
         assert [] == [value for value in PRIVATE if value in seen]
         assert "in get_delivery_list" in seen
+
+    def traceback(self, client: Client) -> str:
+        try:
+            client.get_delivery_list()
+        except WxLogisticsError as error:
+            found = rich.traceback.Traceback.from_exception(
+                type(error), error, error.__traceback__, show_locals=True
+            )
+            return shown(found)
+        return ""
 
 
 class TestWarningsOfUrllib3:

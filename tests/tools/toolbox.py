@@ -167,14 +167,16 @@ def together(count: int) -> Fault:
 
 class TokenWeChat(ChaosServer):
     """
-    Hands out stable tokens, and answers the calls that use them.
+    Hands out tokens of both kinds, and answers the calls that use them.
 
     Args:
         refused: Returns whether to answer a token with 40001.
 
         fresh: Whether a forced renewal brings a new token.
 
-        most: How many calls for a token are answered; the others are dropped.
+        most: How many calls for a token bring one.
+
+        beyond: What befalls the others.
 
     Attributes:
         fetches: The payloads of the calls for a token.
@@ -185,26 +187,29 @@ class TokenWeChat(ChaosServer):
         refused: Callable[[str], bool] = lambda token: False,
         fresh: bool = True,
         most: int = 1_000_000,
+        beyond: Fault = chaos.close_after_request,
     ) -> None:
         super().__init__(then=self._answer)
         self.refused = refused
         self.fresh = fresh
         self.most = most
+        self.beyond = beyond
         self.fetches: list[dict[str, Any]] = []
         self._number = 1
         self._turn = threading.Lock()
 
     def _answer(self, peer: chaos.Peer, request: chaos.Request) -> None:
         reply: dict[str, Any] = {"errcode": 40001, "errmsg": "invalid credential"}
-        if request.endpoint == "stable_token":
+        if request.endpoint in ("stable_token", "api_authorizer_token"):
             with self._turn:
                 self.fetches.append(request.payload)
                 if len(self.fetches) > self.most:
-                    peer.close()
+                    return self.beyond(peer, request)
                 self._number += bool(
                     request.payload.get("force_refresh") and self.fresh
                 )
-                reply = {"access_token": f"TOKEN-{self._number}", "expires_in": 7200}
+                token = f"TOKEN-{self._number}"
+                reply = {"access_token": token, "authorizer_access_token": token}
         elif not self.refused(request.token):
             reply = chaos.right_reply(request)
         chaos.reply(reply)(peer, request)
