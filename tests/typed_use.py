@@ -24,7 +24,9 @@ from wxlogistics import (
     GoodsDetail,
     GoodsInfo,
     InvalidArgumentError,
+    Post,
     StableToken,
+    TokenProvider,
     Trace,
     TransportError,
     UnexpectedResponseError,
@@ -96,8 +98,52 @@ authorizer = AuthorizerToken(
     "wx1", stable, "wx2", "refresh_token", on_refresh_token=print
 )
 
+
+class ShopsToken(TokenProvider):
+    """
+    A provider that the shop wrote.
+    """
+
+    def __init__(self) -> None:
+        self.token = ""
+
+    def get(self, post: Post) -> str:
+        """
+        Ask WeChat for the first one.
+        """
+        return self.token or self.renew("", post)
+
+    def renew(self, rejected: str, post: Post) -> str:
+        """
+        Ask WeChat for another one.
+        """
+        reply = post("/cgi-bin/stable_token", {"appid": "wx", "secret": "AppSecret"})
+        self.token = str(reply["access_token"])
+        return self.token
+
+
+class OtherToken:
+    """
+    A provider by its shape alone.
+    """
+
+    def get(self, post: Post) -> str:
+        """
+        Return the token.
+        """
+        return "ACCESS_TOKEN"
+
+    def renew(self, rejected: str, post: Post) -> str:
+        """
+        Return it again.
+        """
+        return rejected
+
+
 # Clients
 
+client = Client(ShopsToken())
+client = Client(OtherToken())
 client = Client("ACCESS_TOKEN")
 client = Client(lambda: "ACCESS_TOKEN")
 client = Client(authorizer, base_url=WECHAT_URLS)

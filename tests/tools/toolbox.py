@@ -210,6 +210,7 @@ class TokenWeChat(ChaosServer):
                 )
                 token = f"TOKEN-{self._number}"
                 reply = {"access_token": token, "authorizer_access_token": token}
+                reply["expires_in"] = 7200
         elif not self.refused(request.token):
             reply = chaos.right_reply(request)
         chaos.reply(reply)(peer, request)
