@@ -389,8 +389,6 @@ print(json.dumps([urllib3.__version__, *got]))
 
 SOCKS = """
 from wxlogistics import Client, TransportError
-if "without" in sys.argv:
-    sys.modules["socks"] = None
 try:
     Client("TOKEN", base_url="http://wechat.invalid", retries=0).get_delivery_list()
 except TransportError as error:
