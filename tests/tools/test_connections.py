@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 import time
 import warnings
@@ -96,6 +97,23 @@ class TestNAT:
         assert caught.value.maybe_applied
         assert THREADS + 2 == len(server.requests)
 
+    def test_idle__all_dropped(self) -> None:
+        """
+        After one broke, none of the idle ones is used, by other threads either.
+        """
+        with ChaosServer(then=together(THREADS)) as server:
+            client = made(server, retries=0)
+            in_threads(THREADS, lambda number: query(client))
+            server.script(then=forgetful(chaos.reset_after_request))
+            with pytest.raises(TransportError):
+                query(client)
+            server.then = together(THREADS)
+            names = list(map(str, range(THREADS)))
+            assert names == in_threads(THREADS, lambda number: query(client, number))
+            client.close()
+
+        assert 2 * THREADS == server.connections
+
     def test_threads__none_fails(self) -> None:
         """
         Threads that find their connections dead at the same time all succeed.
@@ -142,6 +160,31 @@ class TestHandshakes:
 
         assert THREADS == server.connections
         assert 5 * THREADS == len(server.requests)
+
+    def test_first_calls__one_session(self) -> None:
+        """
+        However the first calls interleave, no connection is lost with a session.
+        """
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            with ChaosServer() as server:
+                for _ in range(20):
+                    before = server.connections
+                    server.script(then=together(THREADS))
+                    client = made(server)
+                    barrier = threading.Barrier(THREADS)
+
+                    def work(number: int) -> None:
+                        barrier.wait()
+                        query(client)
+
+                    in_threads(THREADS, work)
+                    in_threads(THREADS, work)
+                    assert THREADS == server.connections - before
+                    client.close()
+        finally:
+            sys.setswitchinterval(interval)
 
     @pytest.mark.parametrize(
         "call",
