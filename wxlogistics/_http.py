@@ -225,11 +225,9 @@ class Http:
             return any(isinstance(cause, kinds) for cause in causes)
 
         said = _said(causes[-1])
-        refused = caused_by(urllib3.NewConnectionError)
+        timed_out = caused_by(TimeoutError, requests.Timeout, urllib3.TimeoutError)
         # urllib3 counts a refused connection among its timeouts.
-        timed_out = not refused and caused_by(
-            TimeoutError, requests.Timeout, urllib3.TimeoutError
-        )
+        timed_out &= not caused_by(urllib3.NewConnectionError)
         unreached = not answered and caused_by(
             urllib3.ConnectTimeoutError,
             urllib3.ClosedPoolError,
@@ -392,6 +390,22 @@ def _said(error: BaseException) -> str:
     """
     words = error.strerror if isinstance(error, OSError) else None
     return words or str(error) or type(error).__name__
+
+
+_BASE_URL = re.compile(
+    r"(?ai)https?://([\w.-]+|\[[0-9a-f:.]+])(:\d{1,5})?(/[\w.~%-]*)*"
+)
+
+
+def is_base_url(value: Any) -> bool:
+    """
+    Whether *value* is a scheme, a host and perhaps a port and a path, and no more.
+    """
+    try:
+        requests.Request("POST", value).prepare()
+        return bool(_BASE_URL.fullmatch(value))
+    except (requests.RequestException, TypeError):
+        return False
 
 
 _TOKEN = re.compile(r"(access_token=)[^&\s'\")]+")

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import attrs
 
 from . import errors
-from ._http import MAX_REPLY, Deadline, Http, Request, Timeout, Unreached
+from ._http import MAX_REPLY, Deadline, Http, Request, Timeout, Unreached, is_base_url
 from .errors import InvalidArgumentError, TransportError, UnexpectedResponseError
 from .models import Json, integer, require_bare_text, require_seconds, text
 
@@ -86,16 +86,16 @@ class Wire:
 
     # Seams for tests. The functions are looked up at each call, so that freezegun and
     # time-machine move them.
-    clock = staticmethod(lambda: time.monotonic())
-    sleep = staticmethod(lambda seconds: time.sleep(seconds))
-    random = staticmethod(lambda: random.random())
+    _clock = staticmethod(lambda: time.monotonic())
+    _sleep = staticmethod(lambda seconds: time.sleep(seconds))
+    _random = staticmethod(lambda: random.random())
 
     def post(self) -> Post:
         """
         Return the means to ask WeChat, with a deadline that begins now.
         """
         seconds = self._deadline
-        return Post(self, Deadline(seconds, self.clock() + seconds, self.clock))
+        return Post(self, Deadline(seconds, self._clock() + seconds, self._clock))
 
     def call(
         self, request: Request, tokens: _Tokens, post: Post, repeatable: bool
@@ -129,7 +129,7 @@ class Wire:
                 _fill_in(request, tokens.get(post))
             while True:
                 host = self._host
-                pause = self.random() * _PAUSES[min(repeats, len(_PAUSES) - 1)]
+                pause = self._random() * _PAUSES[min(repeats, len(_PAUSES) - 1)]
                 try:
                     request.host = self.hosts[host]
                     return self._attempt(request, deadline)
@@ -162,7 +162,7 @@ class Wire:
                         raise
                 repeats += 1
                 if pause:
-                    self.sleep(pause)
+                    self._sleep(pause)
         except TransportError as error:
             # Of all the attempts; what became of a token's POST does not count.
             raise TransportError(error.endpoint, error.reason, maybe_applied) from None
@@ -171,7 +171,7 @@ class Wire:
         """
         Send *request* once, and leave one line in the log.
         """
-        started = self.clock()
+        started = self._clock()
         outcome, rid = "interrupted", None
         try:
             status, body = self.http.post(request, deadline)
@@ -189,7 +189,7 @@ class Wire:
             outcome, rid = f"errcode {error.errcode}", error.rid
             raise
         finally:
-            took, name = (self.clock() - started) * 1000, request.endpoint
+            took, name = (self._clock() - started) * 1000, request.endpoint
             logger.debug("%s: %s, rid %s, %.0f ms", name, outcome, rid, took)
 
 
@@ -199,7 +199,7 @@ class Post:
     Makes one POST for a `TokenProvider`, within the call that needs the token.
 
     It goes to the hosts of the `Client` that makes the call, with its session and its
-    timeouts, and ends by the deadline of that call.
+    timeouts, and ends by that call's *deadline*; *wire* sends it.
     """
 
     _wire: Wire
@@ -373,15 +373,10 @@ def _hosts(base_url: str | Sequence[str]) -> tuple[str, ...]:
     if isinstance(base_url, str) or not isinstance(base_url, Iterable):
         urls = (base_url,)
     urls = tuple(urls)
-    if urls and all(isinstance(url, str) and _BASE_URL.fullmatch(url) for url in urls):
+    if urls and all(map(is_base_url, urls)):
         return tuple(url.rstrip("/") for url in urls)
     raise InvalidArgumentError(
         "base_url",
         "is not like https://api.weixin.qq.com, or several of that: a scheme (https or "
         "http), a host, perhaps a port and a path, and no user, query or fragment",
     )
-
-
-_BASE_URL = re.compile(
-    r"(?ai)https?://([\w.-]+|\[[0-9a-f:.]+])(:\d{1,5})?(/[\w.~%-]*)*"
-)

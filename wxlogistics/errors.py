@@ -4,8 +4,6 @@ A caller chooses the level to catch at: `WxLogisticsError` for everything, `ApiE
 for every refusal, or one leaf.
 """
 
-from __future__ import annotations
-
 import re
 from types import MappingProxyType
 from typing import Mapping, NamedTuple
