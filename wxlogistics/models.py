@@ -224,13 +224,11 @@ class Trace:
         """
         Return the Trace that *reply*, a decoded JSON object, stands for.
         """
+        waybill_info = _waybill_info(_dict(reply.get("waybill_info")))
+        shop_info = _shop_info(_dict(reply.get("shop_info")))
         carrier = reply.get("delivery_info")
-        return cls(
-            _waybill_info(_dict(reply.get("waybill_info"))),
-            _shop_info(_dict(reply.get("shop_info"))),
-            _delivery_info(carrier) if isinstance(carrier, dict) else None,
-            reply,
-        )
+        delivery_info = _delivery_info(carrier) if isinstance(carrier, dict) else None
+        return cls(waybill_info, shop_info, delivery_info, reply)
 
     @property
     def status(self) -> WaybillStatus:
