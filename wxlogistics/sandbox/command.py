@@ -253,7 +253,7 @@ def _settings(items: Sequence[str]) -> dict[str, Any]:
         name, _, text = item.partition("=")
         if name not in fields:
             known = ", ".join(fields)
-            raise ValueError(f"--set: no setting {name!r}; there are: {known}")
+            raise ValueError(f"argument --set: no setting {name!r}; there are: {known}")
         try:
             value = read_json(text)
         except ValueError:
@@ -265,7 +265,7 @@ def _settings(items: Sequence[str]) -> dict[str, Any]:
     try:
         Settings(**settings)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"--set: {error.args[0]}") from None
+        raise ValueError(f"argument --set: {error.args[0]}") from None
     return settings
 
 
@@ -305,7 +305,8 @@ class _Keeper:
                 controls.save(self._path)
             # The second is of a state that JSON cannot hold.
             except (OSError, ValueError) as error:
-                self._on_notice(_NOT_WRITTEN, self._path, reason(error))
+                why = getattr(error, "strerror", None) or error
+                self._on_notice(_NOT_WRITTEN, self._path, why)
                 return False
         return True
 
@@ -372,12 +373,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _announce(ready: Ready) -> None:
     print(f"url: {ready.url}")
-    print(f"console: {ready.console_url} (open it in a browser)")
     print(f"appid: {ready.appid}")
     print(f"secret: {ready.secret}")
+    print(f"access_token: {ready.access_token}")
     if ready.ca_file:
         print(f"ca_file: {ready.ca_file}")
-    print(f"access_token: {ready.access_token}", flush=True)
+    print(f"console: {ready.console_url} (open it in a browser)", flush=True)
 
 
 def _notice(text: str, *values: object) -> None:

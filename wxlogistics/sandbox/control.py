@@ -52,13 +52,14 @@ def answer(
 
         query: The query, without its question mark.
 
-        headers: The headers, their names in small letters.
+        headers: The headers, in any case of letters.
 
         body: A JSON object, or nothing.
 
         allowed_hosts: Names besides localhost and plain addresses that may stand in
             the Host header.
     """
+    headers = {name.lower(): value for name, value in headers.items()}
     if not is_welcome(headers, allowed_hosts):
         return _json(403, {"error": "not from this Host or Origin"})
     name = path.removeprefix(PREFIX)

@@ -146,7 +146,7 @@ class Server:
             pass
         finally:
             self._connections.discard(connection)
-            connection.hang_up()
+            connection.close()
 
     async def _exchange(self, connection: _Connection) -> bool:
         """
@@ -165,6 +165,7 @@ class Server:
             if answer.delay:
                 await asyncio.sleep(answer.delay)
             if answer.drop:
+                connection.hang_up()
                 return False
             return await connection.send(request, answer)
         finally:
@@ -216,7 +217,7 @@ class Server:
         # Milliseconds until a browser whose stream broke asks for another.
         await connection.begin(200, console.EVENT_HEADERS, b"retry: 1000\n\n")
         told, silence = "", 0
-        while not self._stop.is_set():
+        while not self._stop.is_set() and not connection.is_gone:
             version = console.version(self.sandbox)
             if version != told:
                 await connection.stream(f"data: {version}\n\n".encode())
@@ -227,6 +228,7 @@ class Server:
             silence += 1
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), _LOOK_EVERY)
+        await connection.end()
 
 
 class _Request:
@@ -277,6 +279,19 @@ class _Connection:
         """
         peer = self._writer.get_extra_info("peername")
         return str(peer[0]) if peer else ""
+
+    @property
+    def is_gone(self) -> bool:
+        """
+        Whether the caller hung up.
+        """
+        return self._reader.at_eof() or self._writer.is_closing()
+
+    def close(self) -> None:
+        """
+        Close the connection once all is sent.
+        """
+        self._writer.close()
 
     def hang_up(self) -> None:
         """
@@ -341,7 +356,7 @@ class _Connection:
             headers["Connection"] = "close"
         bare = request.method == "HEAD" or answer.status in (204, 304)
         await self.begin(answer.status, headers, b"" if bare else answer.body)
-        await self._write(h11.EndOfMessage())
+        await self.end()
         if self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE:
             self._h11.start_next_cycle()
             return True
@@ -370,6 +385,12 @@ class _Connection:
         """
         if data:
             await self._write(h11.Data(data=data))
+
+    async def end(self) -> None:
+        """
+        End a body.
+        """
+        await self._write(h11.EndOfMessage())
 
     async def _write(self, event: Any) -> None:
         self._writer.write(self._h11.send(event) or b"")

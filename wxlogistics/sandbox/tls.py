@@ -38,8 +38,12 @@ def given_context(certfile: str, keyfile: str | None) -> ssl.SSLContext:
     Return a context with a certificate of the user's own.
 
     Raises:
-        OSError: A file cannot be read, or holds no certificate or key.
+        ValueError: A file cannot be read, or holds no certificate or key.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certfile, keyfile)
+    try:
+        context.load_cert_chain(certfile, keyfile)
+    except OSError as error:
+        files = certfile if keyfile is None else f"{certfile}, {keyfile}"
+        raise ValueError(f"{files}: {error.strerror or error}") from None
     return context

@@ -38,8 +38,9 @@ _DEEPEST = 20
 #: Characters of a path or a query that are remembered of a call.
 _LONGEST = 1024
 
-#: A \uXXXX escape of non-ASCII, and not the end of an escaped backslash with a u.
-_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u(?!00[0-7])")
+#: A \uXXXX escape that JSON does not require, and not the end of an escaped backslash
+#: with a u behind it.
+_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u(?!00[01])")
 
 
 class Answer(NamedTuple):

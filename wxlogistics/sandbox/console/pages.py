@@ -401,7 +401,11 @@ def calls(visit: Visit) -> dict[str, Any]:
     pager = Pager.of(visit, len(found))
     return {
         "rows": [
-            {"call": call, "rid": call.rid}
+            {
+                "call": call,
+                "rid": call.rid,
+                "known": call.waybill_id in visit.sandbox.world.parcels,
+            }
             for call in found[(pager.number - 1) * _ROWS :][:_ROWS]
         ],
         "pager": pager,
@@ -436,6 +440,7 @@ def call(visit: Visit) -> dict[str, Any]:
     return {
         "call": one,
         "rid": one.rid,
+        "known": one.waybill_id in visit.sandbox.world.parcels,
         "request": None if payload is None else formatted(payload),
         "reply": None if reply is None else formatted(reply),
         "before": one.number - 1 if str(one.number - 1) in kept else None,

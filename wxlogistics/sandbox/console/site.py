@@ -101,12 +101,13 @@ def answer(
 
         query: The query, without its question mark.
 
-        headers: The headers, their names in small letters.
+        headers: The headers, in any case of letters.
 
         body: A form, or nothing.
 
         allowed_hosts: As `control.answer()` takes them.
     """
+    headers = {name.lower(): value for name, value in headers.items()}
     welcome = control.is_welcome(headers, allowed_hosts)
     if method == "POST":
         # A browser sends it with every POST, and nothing else needs to come here.
@@ -163,7 +164,7 @@ _View = Callable[[Visit], dict[str, Any]]
 _VIEWS: dict[str, tuple[str, _View]] = {
     "/": ("waybills.html", pages.waybills),
     "waybill": ("waybill.html", pages.waybill),
-    "register": ("register.html", pages.register),
+    "new": ("register.html", pages.register),
     "calls": ("calls.html", pages.calls),
     "call": ("call.html", pages.call),
     "faults": ("faults.html", pages.faults),
@@ -267,7 +268,7 @@ def _act(visit: Visit, name: str) -> Answer:
             visit,
             path=back.path,
             fields=_fields(back.query),
-            problem=visit.say(str(error.args[0] if error.args else error)),
+            problem=visit.say(str(error.args[0])),
         )
         return _look(again, back.path.removeprefix(PREFIX), status=400)
     headers = {**_HEADERS, "Location": target}

@@ -40,11 +40,11 @@ def _app(world: World, request: Request, grant_type: str) -> App:
         raise Refusal(41004)
     if payload.get("grant_type") != grant_type:
         raise Refusal(40002)
-    if not isinstance(appid, str) or not isinstance(secret, str):
-        raise Refusal(40013)
-    app = world.tokens.apps.get(appid)
+    app = world.tokens.apps.get(_text(request, "appid"))
     if app is None:
-        if not request.first_use or appid in world.tokens.components:
+        appid, secret = _text(request, "appid"), _text(request, "secret")
+        is_new = appid and secret and appid not in world.tokens.components
+        if not request.first_use or not is_new:
             raise Refusal(40013)
         settings = world.settings
         app = world.tokens.add_app(
@@ -54,7 +54,7 @@ def _app(world: World, request: Request, grant_type: str) -> App:
             ip_whitelist=settings.ip_whitelist,
         )
     if not app.secret and request.first_use:
-        app.secret = secret
+        app.secret = _text(request, "secret")
     if app.secret != secret:
         raise Refusal(40125)
     return app

@@ -64,10 +64,12 @@ class Quotas:
         """
         Go on with what was spent in a *period*.
         """
+        if type(index) is not int:
+            raise ValueError(f"spent: {index!r:.200} is not a {period}")
         for key, count in counts.items():
             if type(count) is not int or (period == "day" and not _KEY.fullmatch(key)):
                 raise ValueError(f"spent: {key!r:.200}: {count!r:.200}")
-        self.spent[period] = int(index), dict(counts)
+        self.spent[period] = index, dict(counts)
 
     def spend(self, period: str, key: str, limit: int | None) -> bool:
         """

@@ -41,31 +41,37 @@ def checked(*validators: Any, **options: Any) -> Any:
 
 def typed(kind: Any, default: Any = attrs.NOTHING) -> Any:
     """
-    Return a field that takes only instances of *kind*.
+    Return a field that takes only instances of *kind*; True is not a number.
     """
-    return checked(instance_of(kind), default=default)
+    return checked(_of(kind), default=default)
 
 
-def _whole(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    if type(value) is not int:
-        raise TypeError(f"{field.name} is a whole number, not {value!r:.200}")
+def _of(*kinds: Any) -> Any:
+    kinds = kinds[0] if isinstance(kinds[0], tuple) else kinds
+
+    def check(_: object, field: attrs.Attribute[Any], value: object) -> None:
+        is_flag = isinstance(value, bool) and bool not in kinds
+        if is_flag or not isinstance(value, kinds):
+            raise TypeError(f"{field.name} is of type {field.type}, not {value!r:.200}")
+
+    return check
 
 
 def _in_bounds(_: object, field: attrs.Attribute[Any], value: Any) -> None:
-    if not 0 <= value <= _LARGEST_AMOUNT:
+    if value is not None and not 0 <= value <= _LARGEST_AMOUNT:
         raise ValueError(f"{field.name} is from 0 to 10**15, not {value}")
 
 
 def _errcode(default: int) -> Any:
-    return checked(_whole, default=default)
+    return typed(int, default)
 
 
 def _amount(default: int) -> Any:
-    return checked(_whole, _in_bounds, default=default)
+    return checked(_of(int), _in_bounds, default=default)
 
 
 def _limit() -> Any:
-    return checked(optional(_whole), optional(_in_bounds), default=None)
+    return checked(_of(int, type(None)), _in_bounds, default=None)
 
 
 def _route(value: Any) -> tuple[tuple[float, WaybillStatus], ...]:

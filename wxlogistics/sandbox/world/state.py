@@ -144,15 +144,16 @@ def restore(data: Any, clock: Clock) -> World:
     except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
         reason = error.args[0] if error.args else ""
         raise ValueError(
-            f"the state of a sandbox is damaged: {type(error).__name__}: {reason}"
+            f"the state of a sandbox is damaged: {type(error).__name__}: {reason!s:.300}"
         ) from error
 
 
 def _restore(data: dict[str, Any], clock: Clock) -> World:
     rest = _Rest(**{name: data[name] for name in _names(_Rest)})
     mint = Mint()
-    mint.restore(**rest.mint)
     world = World(Settings(**data["settings"]), clock, mint)
+    # Now, for making the world draws from it.
+    mint.restore(**rest.mint)
     tokens = world.tokens
     tokens.apps = {one.appid: one for one in _made(data, "apps")}
     world.app = tokens.apps[rest.appid]

@@ -30,7 +30,11 @@ _MOST_TOKENS = 10_000
 
 
 def _last(times: Iterable[float]) -> deque[float]:
-    return deque(times, maxlen=100)
+    kept = deque(times, maxlen=100)
+    for time in kept:
+        if not isinstance(time, (int, float)):
+            raise TypeError(f"forced_at: {time!r:.200} is not a time")
+    return kept
 
 
 def _permissions() -> Any:
