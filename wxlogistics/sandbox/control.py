@@ -195,37 +195,27 @@ _Command = Callable[[Controls, Any], Any]
 
 #: (method, the path below `PREFIX`) -> what to do with the fields.
 _COMMANDS: dict[tuple[str, str], _Command] = {
-    ("GET", ""): lambda controls, fields: _about(controls),
-    ("POST", "reset"): lambda controls, fields: controls.reset(),
-    ("POST", "tick"): lambda controls, fields: {"now": controls.clock.tick(**fields)},
-    ("POST", "move"): lambda controls, fields: controls.move(**fields),
-    ("POST", "waybills"): lambda controls, fields: controls.add_waybill(**fields),
-    ("POST", "users"): lambda controls, fields: {"openid": controls.add_user(**fields)},
-    ("POST", "js_codes"): lambda controls, fields: {
-        "js_code": controls.js_code(**fields)
+    ("GET", ""): lambda c, f: _about(c),
+    ("POST", "reset"): lambda c, f: c.reset(),
+    ("POST", "tick"): lambda c, f: {"now": c.clock.tick(**f)},
+    ("POST", "move"): lambda c, f: c.move(**f),
+    ("POST", "waybills"): lambda c, f: c.add_waybill(**f),
+    ("POST", "users"): lambda c, f: {"openid": c.add_user(**f)},
+    ("POST", "js_codes"): lambda c, f: {"js_code": c.js_code(**f)},
+    ("POST", "apps"): lambda c, f: attrs.asdict(c.add_app(**f)),
+    ("POST", "components"): lambda c, f: attrs.asdict(c.add_component(**f)),
+    ("POST", "authorize"): lambda c, f: {"authorizer_refresh_token": c.authorize(**f)},
+    ("POST", "authorization_codes"): lambda c, f: {
+        "authorization_code": c.authorization_code(**f)
     },
-    ("POST", "apps"): lambda controls, fields: attrs.asdict(controls.add_app(**fields)),
-    ("POST", "components"): lambda controls, fields: attrs.asdict(
-        controls.add_component(**fields)
-    ),
-    ("POST", "authorize"): lambda controls, fields: {
-        "authorizer_refresh_token": controls.authorize(**fields)
-    },
-    ("POST", "authorization_codes"): lambda controls, fields: {
-        "authorization_code": controls.authorization_code(**fields)
-    },
-    ("GET", "tokens"): lambda controls, fields: _tokens(controls),
-    ("POST", "tokens/revoke"): lambda controls, fields: {
-        "revoked": controls.revoke_tokens(**fields)
-    },
-    ("POST", "fail"): lambda controls, fields: attrs.asdict(controls.fail(**fields)),
-    ("GET", "faults"): lambda controls, fields: [
-        attrs.asdict(fault) for fault in controls.faults
-    ],
-    ("POST", "mend"): lambda controls, fields: controls.mend(**fields),
-    ("GET", "calls"): lambda controls, fields: _calls(controls, **fields),
-    ("GET", "counters"): lambda controls, fields: controls.counters,
-    ("GET", "state"): lambda controls, fields: state.dump(controls.world),
+    ("GET", "tokens"): lambda c, f: _tokens(c),
+    ("POST", "tokens/revoke"): lambda c, f: {"revoked": c.revoke_tokens(**f)},
+    ("POST", "fail"): lambda c, f: attrs.asdict(c.fail(**f)),
+    ("GET", "faults"): lambda c, f: [attrs.asdict(fault) for fault in c.faults],
+    ("POST", "mend"): lambda c, f: c.mend(**f),
+    ("GET", "calls"): lambda c, f: _calls(c, **f),
+    ("GET", "counters"): lambda c, f: c.counters,
+    ("GET", "state"): lambda c, f: state.dump(c.world),
     ("PUT", "state"): _replace,
-    ("GET", "openapi.json"): lambda controls, fields: OPENAPI,
+    ("GET", "openapi.json"): lambda c, f: OPENAPI,
 }

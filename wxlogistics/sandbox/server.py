@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import http.client
 import os
 import socket
 import threading
@@ -215,20 +216,21 @@ class Server:
             await connection.send(request, Answer(403, {}, b""))
             return
         # Milliseconds until a browser whose stream broke asks for another.
-        await connection.begin(200, console.EVENT_HEADERS, b"retry: 1000\n\n")
+        retry = h11.Data(data=b"retry: 1000\n\n")
+        await connection.write(_head(200, console.EVENT_HEADERS), retry)
         told, silence = "", 0
         while not self._stop.is_set() and not connection.is_gone:
             version = console.version(self.sandbox)
             if version != told:
-                await connection.stream(f"data: {version}\n\n".encode())
+                await connection.write(h11.Data(data=f"data: {version}\n\n".encode()))
                 told, silence = version, 0
             elif silence == _LONGEST_SILENCE:
-                await connection.stream(b":\n\n")
+                await connection.write(h11.Data(data=b":\n\n"))
                 silence = 0
             silence += 1
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), _LOOK_EVERY)
-        await connection.end()
+        await connection.write(h11.EndOfMessage())
 
 
 class _Request:
@@ -355,8 +357,11 @@ class _Connection:
         if request.problem:
             headers["Connection"] = "close"
         bare = request.method == "HEAD" or answer.status in (204, 304)
-        await self.begin(answer.status, headers, b"" if bare else answer.body)
-        await self.end()
+        await self.write(
+            _head(answer.status, headers),
+            *([] if bare else [h11.Data(data=answer.body)]),
+            h11.EndOfMessage(),
+        )
         if self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE:
             self._h11.start_next_cycle()
             return True
@@ -371,30 +376,19 @@ class _Connection:
         while await self._reader.read(64 * 1024):
             pass
 
-    async def begin(self, status: int, headers: dict[str, str], body: bytes) -> None:
+    async def write(self, *events: Any) -> None:
         """
-        Send the head of an answer and the beginning of its body.
+        Send events of h11.
         """
-        response = h11.Response(status_code=status, headers=list(headers.items()))
-        self._writer.write(self._h11.send(response) or b"")
-        await self.stream(body)
-
-    async def stream(self, data: bytes) -> None:
-        """
-        Send more of a body.
-        """
-        if data:
-            await self._write(h11.Data(data=data))
-
-    async def end(self) -> None:
-        """
-        End a body.
-        """
-        await self._write(h11.EndOfMessage())
-
-    async def _write(self, event: Any) -> None:
-        self._writer.write(self._h11.send(event) or b"")
+        self._writer.write(b"".join(self._h11.send(event) or b"" for event in events))
         await asyncio.wait_for(self._writer.drain(), _HANGS)
+
+
+def _head(status: int, headers: dict[str, str]) -> Any:
+    reason = http.client.responses.get(status, "")
+    return h11.Response(
+        status_code=status, headers=list(headers.items()), reason=reason.encode()
+    )
 
 
 #: For `_hang_up`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 import math
+import pprint
 import re
 import shlex
 import time
@@ -15,6 +16,7 @@ import attrs
 
 from ...errcodes import WORDS
 from ...models import WaybillStatus
+from ..control import OPENAPI
 from ..controls import Controls
 from ..world.calls import Call
 from ..world.carriers import CARRIERS
@@ -43,25 +45,16 @@ _SHORTEST_SECRET = 8
 #: Characters that turn the direction of a text or end its line, and lone surrogates.
 _TRICKY = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
-#: The request of the document's example.
-EXAMPLE: dict[str, Any] = {
-    "openid": "ovtZW4yB7DIj3CxOb6ii-nk4HhFo",
-    "waybill_id": "WXTESTEXPRESS0000014",
-    "sender_phone": "12345678901",
-    "receiver_phone": "123456566",
-    "goods_info": {
-        "detail_list": [
-            {"goods_name": "测试名字", "goods_img_url": "www.qq.com"},
-            {"goods_name": "测试名字2", "goods_img_url": "www.qq.com"},
-        ]
-    },
-}
-
 #: Where a waybill is registered: with the query component, with the message component.
 REGISTER = [
     next(path for path, name in PATHS.items() if name == endpoint)
     for endpoint in ("trace_waybill", "follow_waybill")
 ]
+
+#: The request of the document's example.
+EXAMPLE: dict[str, Any] = OPENAPI["paths"][REGISTER[False]]["post"]["requestBody"][
+    "content"
+]["application/json"]["examples"]["document"]["value"]
 
 #: What a parcel's next step is.
 _NEXT = {0: 1, 1: 2, 2: 3, 3: 4, 5: 3}
@@ -467,7 +460,7 @@ def _again(visit: Visit, one: Call, payload: dict[str, Any] | None) -> dict[str,
                 f"print(requests.get({f'{url}?{query}'!r}, timeout=20).json())"
             ),
         }
-    body = _literal(payload)
+    body = pprint.pformat(payload, width=79, sort_dicts=False)
     if one.endpoint in PLUGIN:
         token = visit.sandbox.access_token()
         return {
@@ -491,20 +484,6 @@ def _again(visit: Visit, one: Call, payload: dict[str, Any] | None) -> dict[str,
             f"print(requests.post({url!r}, json=payload, timeout=20).json())"
         ),
     }
-
-
-def _literal(value: Any, margin: str = "") -> str:
-    """
-    *value* as Python writes it, an item a line.
-    """
-    inner = margin + "    "
-    if isinstance(value, dict) and value:
-        items = [f"{k!r}: {_literal(item, inner)}" for k, item in value.items()]
-        return "{\n" + "".join(f"{inner}{item},\n" for item in items) + margin + "}"
-    if isinstance(value, list) and value:
-        items = [_literal(item, inner) for item in value]
-        return "[\n" + "".join(f"{inner}{item},\n" for item in items) + margin + "]"
-    return repr(value)
 
 
 def _curl(url: str, body: str) -> str:

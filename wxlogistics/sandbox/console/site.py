@@ -21,7 +21,6 @@ import jinja2
 from .. import control, wire
 from ..controls import Controls
 from ..wire import Answer
-from ..world.plain_json import read_json
 from . import pages, texts
 from .pages import Missing, Visit
 
@@ -339,33 +338,29 @@ def _register(visit: Visit) -> str:
     goods = {"goods_name": typed.get("goods_name", "")}
     goods["goods_img_url"] = typed.get("goods_img_url", "")
     payload.setdefault("openid", visit.sandbox.add_user())
+    return _send(visit, {**payload, "goods_info": {"detail_list": [goods]}}, message)
+
+
+def _register_example(visit: Visit) -> str:
+    return _send(visit, pages.EXAMPLE, False)
+
+
+def _send(visit: Visit, payload: dict[str, Any], message: bool) -> str:
     answer = wire.answer(
         visit.sandbox.world,
         "POST",
         pages.REGISTER[message],
         urlencode({"access_token": visit.sandbox.access_token()}),
         {"Content-Type": "application/json"},
-        wire.encode({**payload, "goods_info": {"detail_list": [goods]}}),
+        wire.encode(payload),
     )
-    reply = read_json(answer.body) if answer.status == 200 else {}
-    if not reply.get("waybill_token"):
-        refused = reply.get("errcode", f"HTTP {answer.status}")
-        words = visit.meaning(refused) if isinstance(refused, int) else ""
-        raise ValueError(visit.say("refused: {} {}", refused, words))
-    return _waybill(typed["waybill_id"])
-
-
-def _register_example(visit: Visit) -> str:
-    answer = wire.answer(
-        visit.sandbox.world,
-        "POST",
-        pages.REGISTER[False],
-        urlencode({"access_token": visit.sandbox.access_token()}),
-        {"Content-Type": "application/json"},
-        wire.encode(pages.EXAMPLE),
+    if b'"waybill_token"' in answer.body:
+        return _waybill(payload["waybill_id"])
+    errcode = visit.sandbox.calls[-1].errcode
+    refused = f"HTTP {answer.status}" if errcode is None else errcode
+    raise ValueError(
+        visit.say("refused: {} {}", refused, visit.meaning(errcode or 0)).strip()
     )
-    registered = b'"waybill_token"' in answer.body
-    return _waybill(pages.EXAMPLE["waybill_id"]) if registered else PREFIX + "calls"
 
 
 def _waybill(waybill_id: str) -> str:
