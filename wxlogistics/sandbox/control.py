@@ -173,7 +173,7 @@ def _calls(
 
 def _call(call: Call) -> dict[str, Any]:
     names = ("number", "time", "endpoint", "payload", "reply", "status")
-    more = ("milliseconds", "ip", "waybill_id", "escaped")
+    more = ("milliseconds", "errcode", "ip", "waybill_id", "escaped")
     return {name: getattr(call, name) for name in names + more}
 
 

@@ -149,7 +149,7 @@ def answer(
             world.tokens.fetches.count(
                 now,
                 forced=(payload or {}).get("force_refresh") is True,
-                refused=not said or said.startswith(b'{"errcode"'),
+                refused=_errcode(said) != 0,
             )
         world.call_count += 1
         world.changes += 1
@@ -161,6 +161,7 @@ def answer(
                 query=query[:_LONGEST],
                 request=_kept(world, b"" if payload is None else encode(payload)),
                 answer=_kept(world, said),
+                errcode=_errcode(said),
                 status=0 if result.drop else result.status,
                 milliseconds=(time.perf_counter() - began + result.delay) * 1000,
                 ip=ip,
@@ -169,6 +170,11 @@ def answer(
             )
         )
     return result
+
+
+def _errcode(reply: bytes) -> int | None:
+    found = re.match(rb'\{"errcode":(-?\d+)', reply)
+    return int(found[1]) if found else (0 if reply else None)
 
 
 def _kept(world: World, text: bytes) -> str:

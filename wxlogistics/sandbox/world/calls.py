@@ -31,7 +31,9 @@ class Call:
         request: The JSON body as text, or the query of a GET as JSON; empty if it was
             not a JSON object, or longer than the setting ``keep_body``.
 
-        answer: The JSON sent back as text; empty if there was none.
+        answer: The JSON sent back as text; empty if there was none, or a longer one.
+
+        errcode: The reply's errcode: 0 if it has none; None if there is no reply.
 
         status: The HTTP status; 0 if the connection was dropped.
 
@@ -51,6 +53,7 @@ class Call:
     query: str = typed(str, "")
     request: str = typed(str, "")
     answer: str = typed(str, "")
+    errcode: int | None = typed((int, type(None)), None)
     status: int = typed(int)
     milliseconds: float = typed((int, float))
     ip: str = typed(str, "")
@@ -70,16 +73,6 @@ class Call:
         The JSON object sent back; None if there was none.
         """
         return _object(self.answer)
-
-    @property
-    def errcode(self) -> int | None:
-        """
-        The reply's errcode: 0 if it has none; None if there is no reply.
-        """
-        found = re.match(r'\{"errcode":(-?\d{1,9})', self.answer)
-        if found:
-            return int(found[1])
-        return 0 if self.answer else None
 
     @property
     def rid(self) -> str:
