@@ -7,7 +7,6 @@ import json
 from typing import Any, Iterator
 
 import pytest
-import responses
 from sandboxtools import EXAMPLE, NOON, OPEN_MSG, OPENID, Door, told, with_settings
 
 from wxlogistics import ApiError, AuthorizerToken, Client, StableToken

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import http.client
 import os
 import socket
@@ -183,9 +184,11 @@ class Server:
         if is_control or console.is_path(method, path):
             if request.problem:
                 return Answer(request.problem, {}, b"")
-            # The console in another thread, for a search may take its time.
+            scheme = "https" if self._tls else "http"
+            shown = functools.partial(console.answer, scheme=scheme)
+            # In another thread, for a search may take its time.
             return await asyncio.to_thread(
-                control.answer if is_control else console.answer,
+                control.answer if is_control else shown,
                 self.sandbox,
                 method,
                 path,
@@ -306,7 +309,7 @@ class _Connection:
         Return the next request; None if the caller hung up.
         """
         request = _Request()
-        parts: list[bytes] = []
+        head, parts = self._h11.trailing_data[0], list[bytes]()
         size, limit = 0, 0
         try:
             while True:
@@ -319,6 +322,7 @@ class _Connection:
                     if not data:
                         return None
                     self._h11.receive_data(data)
+                    head = head or data
                 elif isinstance(event, h11.Request):
                     request.method = event.method.decode()
                     request.set_target(event.target.decode())
@@ -344,9 +348,10 @@ class _Connection:
         except h11.RemoteProtocolError as error:
             request.problem = error.error_status_hint
             if not request.path:
-                line = self._h11.trailing_data[0].partition(b"\r\n")[0].split(b" ")
-                request.method = line[0][:100].decode("latin-1")
-                request.set_target(b" ".join(line[1:2]).decode("latin-1"))
+                line = head.partition(b"\r\n")[0].decode("latin-1").split(" ")
+                request.method = line[0][:100]
+                if len(line) > 1:
+                    request.set_target(line[1])
             return request
 
     async def send(self, request: _Request, answer: Answer) -> bool:

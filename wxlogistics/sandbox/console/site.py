@@ -87,6 +87,7 @@ def answer(
     body: bytes,
     *,
     allowed_hosts: Collection[str] = (),
+    scheme: str = "http",
 ) -> Answer:
     """
     Answer one request of a browser's.
@@ -105,6 +106,8 @@ def answer(
         body: A form, or nothing.
 
         allowed_hosts: As `control.answer()` takes them.
+
+        scheme: How the browser came here.
     """
     headers = {name.lower(): value for name, value in headers.items()}
     welcome = control.is_welcome(headers, allowed_hosts)
@@ -116,7 +119,7 @@ def answer(
         language=_language(headers),
         path=path,
         fields=_fields(query),
-        base_url=_base_url(headers) if welcome else "",
+        base_url=_base_url(scheme, headers) if welcome else "",
         version=version(sandbox),
         typed=_fields(body.decode(errors="replace")),
     )
@@ -134,7 +137,7 @@ def _fields(query: str) -> dict[str, str]:
     return dict(parse_qsl(query, keep_blank_values=True))
 
 
-def _base_url(headers: Mapping[str, str]) -> str:
+def _base_url(scheme: str, headers: Mapping[str, str]) -> str:
     """
     How the browser calls this server: by a Host that has been looked at.
     """
@@ -142,9 +145,9 @@ def _base_url(headers: Mapping[str, str]) -> str:
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
     try:
-        return f"http://{host}:{parts.port}" if parts.port else f"http://{host}"
+        return f"{scheme}://{host}:{parts.port}" if parts.port else f"{scheme}://{host}"
     except ValueError:
-        return f"http://{host}"
+        return f"{scheme}://{host}"
 
 
 def _language(headers: Mapping[str, str]) -> str:
