@@ -340,11 +340,10 @@ class _Connection:
                         request.problem = 413
                         return request
                     parts.append(bytes(event.data))
-                elif isinstance(event, h11.EndOfMessage):
+                else:
+                    # The end of the message.
                     request.body = b"".join(parts)
                     return request
-                else:
-                    return None
         except h11.RemoteProtocolError as error:
             request.problem = error.error_status_hint
             if not request.path:
