@@ -126,7 +126,8 @@ class TestBytes:
                 ("/x", 501, None),
             ),
             (
-                b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nz\r\n",
+                b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+                b"\r\nz\r\n",
                 400,
                 ("/x", 400, None),
             ),
@@ -199,7 +200,7 @@ class TestBytes:
         [
             b"",
             b"POST /x HT",
-            b"POST /cgi-bin/stable_token HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{",
+            b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{",
         ],
     )
     def test_request__unfinished(

@@ -83,7 +83,8 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str
 
     def story(package: str) -> list[str]:
         client = "wechatpy"
-        code = "import sys, runpy; sys.path[:0] = {!r}; runpy.run_path({!r}, run_name={!r})"
+        code = "import sys, runpy; sys.path[:0] = {!r}; "
+        code += "runpy.run_path({!r}, run_name={!r})"
         paths: list[str] = []
         if package != "wechatpy":
             folder = tmp_path_factory.mktemp("python")
@@ -109,7 +110,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str
 
 class TestStory:
     """
-    Register, query, update, list, a wrong openid, an unknown waybill, a token that ends.
+    Register, query, update, list, wrong openid, unknown waybill, a token that ends.
     """
 
     def tell(self, argv: list[str], tmp_path: Path) -> Sandbox:

@@ -74,16 +74,14 @@ OPTIONS: tuple[Option, ...] = (
     Option("--port", "default: 8790; 0: any free one", "PORT", _port, default=8790),
     Option(
         "--seed",
-        "the same seed gives the same ids and tokens; not with a state file that exists "
-        "already",
+        "the same seed gives the same ids and tokens; not with an existing state file",
         "SEED",
     ),
     Option("--state", "go on from this file, and keep it written", "FILE"),
     Option("--speed", "seconds that pass in a real one; default: 1", "NUMBER", _speed),
     Option(
         "--set",
-        "a setting of the sandbox, as edit_limit=3; may be repeated; not with a state "
-        "file that exists already",
+        "a setting of the sandbox, as edit_limit=3; not with an existing state file",
         "NAME=VALUE",
         many=True,
     ),

@@ -273,7 +273,7 @@ class _Connection:
         self._reader = reader
         self._writer = writer
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=_LONGEST_HEAD)
-        self.task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment]
+        self.task: Any = asyncio.current_task()
         #: Whether a request is being answered.
         self.busy = False
 
