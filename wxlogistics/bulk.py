@@ -1,11 +1,10 @@
 """Many calls over one client: concurrent, lazy, and in bounded memory."""
 
-from __future__ import annotations
-
 import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import Callable, Generator, Iterable, Iterator, TypeVar
+from typing import TypeVar
 
 import attrs
 
@@ -13,10 +12,10 @@ from .client import Client
 from .errors import InvalidArgumentError
 from .models import Trace, wrong_type
 
-__all__ = ["QueryResult", "query_many", "run_many"]
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+_THREADS = "wxlogistics-bulk"
 
 
 @attrs.frozen
@@ -26,6 +25,8 @@ class QueryResult:
 
     Attributes:
         token: The waybill_token that was asked about.
+
+        trace: The answer; reading it raises the *error* where there is one.
 
         error: Why there is no trace: a `WxLogisticsError`, or whatever else the
             client's token provider or session raised; None where there is one.
@@ -99,12 +100,7 @@ def _run(
     under_way: set[Future[Result]] = set()
     done: SimpleQueue[Future[Result]] = SimpleQueue()
     failure: Exception | None = None
-    threads: set[threading.Thread] = set()
-    pool = ThreadPoolExecutor(
-        workers,
-        "wxlogistics-bulk",
-        initializer=lambda: threads.add(threading.current_thread()),
-    )
+    pool = ThreadPoolExecutor(workers, _THREADS)
 
     def read() -> Iterator[Item]:
         nonlocal failure
@@ -130,7 +126,7 @@ def _run(
             yield next_result()
     finally:
         # The garbage collector may run this in any thread, one of the pool's as well.
-        inside = threading.current_thread() in threads
+        inside = threading.current_thread().name.startswith(_THREADS)
         pool.shutdown(wait=not inside, cancel_futures=True)
     if failure is not None:
         raise failure

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from . import models
-from ._http import Request
+from ._http import Http, Request
 from ._wire import MAIN_URL, Wire, encode, lacking
 from .errors import InvalidArgumentError
-from .models import DeliveryInfo, GoodsInfo, Trace, wrong_type
+from .models import DeliveryInfo, GoodsInfo, Json, Trace, wrong_type
 from .tokens import StableToken, TokenProvider, token_provider
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 # pytest then shows the line of the test, and none of this module's variables.
 __tracebackhide__ = True
+
+_Extra = Mapping[str, Any] | None
 
 _OPEN_MSG = "/cgi-bin/express/delivery/open_msg/"
 
@@ -76,7 +79,7 @@ class Client:
         session: requests.Session | None = None,
     ) -> None:
         self._tokens = token_provider(token)
-        self._wire = Wire(base_url, timeout, deadline, retries, session)
+        self._wire = Wire(base_url, Http(timeout, session), deadline, retries)
 
     @classmethod
     def from_env(cls, **options: Any) -> Client:
@@ -193,7 +196,7 @@ class Client:
         """
         required = openid, waybill_id, receiver_phone, goods_info
         optional = sender_phone, trans_id, delivery_id, order_detail_path
-        return self._register("trace_waybill", required, optional, extra)
+        return self._register("trace_waybill", (*required, *optional), extra)
 
     def query_trace(
         self,
@@ -221,7 +224,8 @@ class Client:
 
             UnexpectedResponseError: The answer was not WeChat's.
         """
-        return self._query("query_trace", waybill_token, openid, extra)
+        fields = {"waybill_token": waybill_token, "openid": openid}
+        return self._query("query_trace", fields, extra)
 
     def update_waybill_goods(
         self,
@@ -255,7 +259,8 @@ class Client:
 
             UnexpectedResponseError: The answer was not WeChat's.
         """
-        self._update("update_waybill_goods", waybill_token, goods_info, openid, extra)
+        fields = {"waybill_token": waybill_token, "goods_info": goods_info}
+        self._update("update_waybill_goods", fields | {"openid": openid}, extra)
 
     def get_delivery_list(self) -> tuple[DeliveryInfo, ...]:
         """
@@ -294,7 +299,7 @@ class Client:
         """
         required = openid, waybill_id, receiver_phone, goods_info
         optional = sender_phone, trans_id, delivery_id, order_detail_path
-        return self._register("follow_waybill", required, optional, extra)
+        return self._register("follow_waybill", (*required, *optional), extra)
 
     def query_follow_trace(
         self,
@@ -308,7 +313,8 @@ class Client:
 
         As query_trace, with a waybill_token of follow_waybill.
         """
-        return self._query("query_follow_trace", waybill_token, openid, extra)
+        fields = {"waybill_token": waybill_token, "openid": openid}
+        return self._query("query_follow_trace", fields, extra)
 
     def update_follow_waybill_goods(
         self,
@@ -323,9 +329,8 @@ class Client:
 
         As update_waybill_goods, with a waybill_token of follow_waybill.
         """
-        self._update(
-            "update_follow_waybill_goods", waybill_token, goods_info, openid, extra
-        )
+        fields = {"waybill_token": waybill_token, "goods_info": goods_info}
+        self._update("update_follow_waybill_goods", fields | {"openid": openid}, extra)
 
     def request(self, path: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """
@@ -352,81 +357,50 @@ class Client:
             UnexpectedResponseError: The answer was not WeChat's.
         """
         if not isinstance(path, str) or not _PATH.fullmatch(path):
-            raise InvalidArgumentError(
-                "path", "is not like /cgi-bin/…: a path alone, without host or query"
-            )
+            problem = "is not like /cgi-bin/…: a path alone, without host or query"
+            raise InvalidArgumentError("path", problem)
         if not isinstance(payload, Mapping):
             raise wrong_type("payload", payload, "a dict")
-        return self._post(path, path, payload, repeatable=False)
+        return self._post(path, path, dict(payload), repeatable=False)
 
-    def _register(
-        self,
-        endpoint: str,
-        required: tuple[object, ...],
-        optional: tuple[object, ...],
-        extra: Mapping[str, Any] | None,
-    ) -> str:
-        fields = dict(zip((*_REQUIRED, *_OPTIONAL), (*required, *optional)))
+    def _register(self, endpoint: str, values: tuple[Any, ...], extra: _Extra) -> str:
+        fields = dict(zip(_REQUIRED + _OPTIONAL, values))
         reply = self._call(endpoint, fields, extra, _REQUIRED)
         waybill_token = models.text(reply.get("waybill_token"))
         if not waybill_token:
             raise lacking(endpoint, reply, "waybill_token")
         return waybill_token
 
-    def _query(
-        self,
-        endpoint: str,
-        waybill_token: str,
-        openid: str | None,
-        extra: Mapping[str, Any] | None,
-    ) -> Trace:
-        fields = {"waybill_token": waybill_token, "openid": openid}
+    def _query(self, endpoint: str, fields: Json, extra: _Extra) -> Trace:
         reply = self._call(endpoint, fields, extra, ("waybill_token",))
         if not models.has_status(reply):
             raise lacking(endpoint, reply, "waybill_info.status")
         return Trace.from_reply(reply)
 
-    def _update(
-        self,
-        endpoint: str,
-        waybill_token: str,
-        goods_info: GoodsInfo,
-        openid: str | None,
-        extra: Mapping[str, Any] | None,
-    ) -> None:
-        required = {"waybill_token": waybill_token, "goods_info": goods_info}
-        fields = required | {"openid": openid}
-        self._call(endpoint, fields, extra, tuple(required), repeatable=False)
+    def _update(self, endpoint: str, fields: Json, extra: _Extra) -> None:
+        self._call(endpoint, fields, extra, ("waybill_token", "goods_info"))
 
     def _call(
-        self,
-        endpoint: str,
-        fields: Mapping[str, Any],
-        extra: Mapping[str, Any] | None,
-        required: Sequence[str],
-        repeatable: bool = True,
-    ) -> dict[str, Any]:
+        self, endpoint: str, fields: Json, extra: _Extra, required: Sequence[str]
+    ) -> Json:
         """
         Send what is *required* of the *fields*, and of the rest what is given.
         """
-        payload: dict[str, Any] = {}
+        payload: Json = {}
         for field, value in fields.items():
-            if value is None and field not in required:
-                continue
             if field == "goods_info":
-                value = models.goods_payload(value)
-            else:
+                payload[field] = models.goods_payload(value)
+            elif value is not None or field in required:
                 models.require_bare_text(field, value, optional=field not in required)
-            payload[field] = value
-        if extra is not None:
-            if not isinstance(extra, Mapping):
-                raise wrong_type("extra", extra, "a dict")
-            payload.update(extra)
+                payload[field] = value
+        if not isinstance(extra, Mapping | None):
+            raise wrong_type("extra", extra, "a dict")
+        payload.update(extra or {})
+        # WeChat allows few changes of the goods; registering again does no harm.
+        repeatable = not endpoint.startswith("update_")
         return self._post(endpoint, _OPEN_MSG + endpoint, payload, repeatable)
 
-    def _post(
-        self, endpoint: str, path: str, payload: Mapping[str, Any], repeatable: bool
-    ) -> dict[str, Any]:
+    def _post(self, endpoint: str, path: str, payload: Json, repeatable: bool) -> Json:
         request = Request(endpoint, path, encode(payload))
         # Keep it out of the variables of a traceback.
         del payload
