@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import attrs
 import pytest
 from sandboxtools import NOON, OPENID, need
 
-from wxlogistics import WaybillStatus
+from wxlogistics import WaybillStatus, _pyinstaller
 from wxlogistics.sandbox import Clock, Sandbox, Settings
 from wxlogistics.sandbox.world.settings import SettingsArgs
 
@@ -128,6 +130,28 @@ class TestClock:
             clock.tick(seconds=1e308)
 
         assert 1e308 == clock.now()
+
+
+class TestPyInstaller:
+    """
+    `wxlogistics._pyinstaller`.
+    """
+
+    def test_hook(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        The hook packs the data files of the sandbox, of which there are three folders.
+        """
+        hooks = types.ModuleType("PyInstaller.utils.hooks")
+        asked: list[str] = []
+        hooks.collect_data_files = asked.append  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "PyInstaller", types.ModuleType("PyInstaller"))
+        monkeypatch.setitem(sys.modules, "PyInstaller.utils", hooks)
+        monkeypatch.setitem(sys.modules, "PyInstaller.utils.hooks", hooks)
+        [folder] = _pyinstaller.get_hook_dirs()
+
+        runpy.run_path(f"{folder}/hook-wxlogistics.sandbox.py")
+
+        assert ["wxlogistics.sandbox"] == asked
 
 
 class TestSeed:
