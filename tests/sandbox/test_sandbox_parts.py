@@ -43,7 +43,7 @@ class TestClock:
 
     def test_now__real(self) -> None:
         """
-        By default it tells real time.
+        By default it shows real time.
         """
         real = RealTime()
         clock = Clock(real=real)
@@ -77,7 +77,7 @@ class TestClock:
 
     def test_tick(self) -> None:
         """
-        It is moved by days, hours, minutes and seconds, and tells the time.
+        It is moved by days, hours, minutes and seconds, and returns the time.
         """
         clock = Clock(NOON, speed=0)
 
@@ -172,13 +172,13 @@ class TestSeed:
 
     def test_seed__same(self) -> None:
         """
-        The same seed tells the same story.
+        The same seed gives the same story.
         """
         assert self.story(1) == self.story(1) == self.story("1")
 
     def test_seed__other(self) -> None:
         """
-        Another seed, or none, tells another one.
+        Another seed, or none, gives another one.
         """
         stories = [self.story(seed) for seed in (1, 2, None, None)]
 
@@ -243,7 +243,7 @@ class TestSandbox:
         self, settings: dict[str, Any], error: type[Exception]
     ) -> None:
         """
-        A setting that does not exist or makes no sense is told at once.
+        An unknown or invalid setting raises at once.
         """
         with pytest.raises(error) as caught:
             Sandbox(**settings)
@@ -309,7 +309,7 @@ class TestSandbox:
 
     def test_add_user__bad_openid(self) -> None:
         """
-        An openid of the wrong shape is told at once.
+        An openid of the wrong shape raises at once.
         """
         with pytest.raises(ValueError, match="an openid is"):
             Sandbox().add_user("x")
@@ -362,7 +362,7 @@ class TestSandbox:
     )
     def test_unknown_app(self, ask: Any) -> None:
         """
-        Apps and service providers that are not there are told by their appid.
+        Apps and service providers that are not there are named by their appid.
         """
         with pytest.raises(LookupError, match="wx0"):
             ask(Sandbox())

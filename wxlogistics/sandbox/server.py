@@ -221,12 +221,12 @@ class Server:
         # Milliseconds until a browser whose stream broke asks for another.
         retry = h11.Data(data=b"retry: 1000\n\n")
         await connection.write(_head(200, console.EVENT_HEADERS), retry)
-        told, silence = "", 0
+        sent, silence = "", 0
         while not self._stop.is_set() and not connection.is_gone:
             version = console.version(self.sandbox)
-            if version != told:
+            if version != sent:
                 await connection.write(h11.Data(data=f"data: {version}\n\n".encode()))
-                told, silence = version, 0
+                sent, silence = version, 0
             elif silence == _LONGEST_SILENCE:
                 await connection.write(h11.Data(data=b":\n\n"))
                 silence = 0

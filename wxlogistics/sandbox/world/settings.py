@@ -18,7 +18,7 @@ _LARGEST_AMOUNT = 10**15
 
 def several(values: Any) -> Any:
     """
-    Return *values* as a tuple; what is no list is left for the validator to refuse.
+    Return *values* as a tuple; what is not a list is left for the validator to refuse.
     """
     is_list = isinstance(values, Iterable) and not isinstance(values, str)
     return tuple(values) if is_list else values
