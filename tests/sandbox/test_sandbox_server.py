@@ -159,6 +159,23 @@ class TestServe:
         recorded = [call.status for call in sandbox.calls]
         assert ([] if "console" in path else [413, 413, 200]) == recorded
 
+    def test_serve__large_state(self) -> None:
+        """
+        A state that is put back may be large, but not one of a foreign page.
+        """
+        sandbox = Sandbox(largest_body=1000)
+        with sandbox.serve() as server, requests.Session() as session:
+            session.trust_env = False
+            url = server.url + "/_sandbox/state"
+            state = session.get(url, timeout=10).content
+            mine = session.put(url, data=state, timeout=10)
+            foreign = session.put(
+                url, data=state, headers={"Origin": "http://evil.example"}, timeout=10
+            )
+
+        assert len(state) > 1000
+        assert (200, 413) == (mine.status_code, foreign.status_code)
+
     def test_serve__no_http(self) -> None:
         """
         Rubbish on the socket is answered with 400 and does no harm.
@@ -471,7 +488,7 @@ class TestMain:
         self, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
         """
-        With a state file that is there, a notice names the seed and the settings as ignored.
+        With a state file that exists, a notice names what is ignored.
         """
         path = tmp_path / "state.json"
         argv = ["--port", "0", "--state", str(path), "--set", "edit_limit=2"]
