@@ -14,7 +14,7 @@ import pytest
 from servers import redis_server
 
 from wxlogistics.sandbox import Sandbox
-from wxlogistics.sandbox.errcodes import Refusal
+from wxlogistics.sandbox.world.errcodes import Refusal
 
 PROCESSES = 8
 THREADS = 8
