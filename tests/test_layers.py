@@ -24,7 +24,7 @@ LAYERS = [
     ["bulk"],
     ["__init__"],
     ["demo"],
-    ["cli"],
+    ["cli", "_pyinstaller"],
 ]
 #: Above the core: what an extra is needed for.
 COMMAND = ["demo", "cli"]
