@@ -22,12 +22,16 @@ export WXLOGISTICS_SKIPPED := $(CURDIR)/$(VENV)/skipped
 demo: $(VENV)/.ready
 	@$(BIN)/wxlogistics demo
 
+# The environment "full" stands for the Python that it runs on.
 test: $(VENV)/.ready
-	@echo "Every check on every Python found: some 7 minutes on two cores, and longer"
-	@echo "the first time, for what it installs. The rows come as each part ends."
-	@rm -f $(WXLOGISTICS_SKIPPED)
-	@$(BIN)/tox run-parallel --parallel 2 --parallel-no-spinner; status=$$?; \
+	@own=$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	echo "Every test on $$($(BIN)/python -V), most of them on each other Python from"; \
+	echo "3.10 to 3.14 that is here: some 7 minutes on two cores, the first time longer."; \
+	rm -f $(WXLOGISTICS_SKIPPED); \
+	$(BIN)/tox run-parallel --parallel auto --parallel-no-spinner \
+		--skip-env py$$(echo $$own | tr -d .); status=$$?; \
 	for version in 3.10 3.11 3.12 3.13 3.14; do \
+		test $$version = $$own || \
 		test -x .tox/py$$(echo $$version | tr -d .)/bin/python || \
 		echo "Python $$version is not here: install it, or pyenv install $$version" \
 		>> $(WXLOGISTICS_SKIPPED); \
