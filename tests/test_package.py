@@ -46,12 +46,13 @@ class TestMetadata:
 
     def test_requires__floors_alone(self) -> None:
         """
-        The core stands on attrs and requests; urllib3, which requests brings, has a
-        floor. None has a ceiling, which would clash with other packages' bounds.
+        The core stands on attrs and requests. urllib3, which requests brings, has a
+        floor: 2.2 is the first with `read1`, which bounds a body that trickles.
+        None has a ceiling, which would clash with other packages' bounds.
         """
         core = {line for line in DISTRIBUTION.requires or [] if ";" not in line}
 
-        assert {"attrs>=22.2", "requests>=2.32.2", "urllib3>=1.26.5"} == core
+        assert {"attrs>=22.2", "requests>=2.32.2", "urllib3>=2.2"} == core
 
     def test_extras(self) -> None:
         """
