@@ -12,14 +12,14 @@ import os
 import re
 import ssl
 import threading
-import urllib.parse
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Callable, Iterable
+from urllib.parse import quote, urlsplit
 
 import attrs
 import requests
-import urllib3.exceptions
+import urllib3.exceptions as urllib3
 from requests.adapters import HTTPAdapter
-from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
 from ._version import __version__
@@ -39,6 +39,8 @@ IDLE = 60.0
 _POOL_SIZE = 1000
 
 _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+
+_Timeout = tuple[float, float]
 
 # pytest then shows the line of the test, and none of this module's variables.
 __tracebackhide__ = True
@@ -80,7 +82,7 @@ class Deadline:
 @attrs.define(eq=False)
 class Request:
     """
-    What is sent, the same at each attempt but for the token.
+    What is sent, the same at each attempt but for the host and the token.
 
     Its repr shows neither the token nor the body.
     """
@@ -90,17 +92,15 @@ class Request:
     body: bytes = attrs.field(repr=False)
     token_name: str = "access_token"
     token: str = attrs.field(default="", repr=False)
+    host: str = ""
 
-    def url(self, host: str) -> str:
-        query = f"?{self.token_name}={quote(self.token)}" if self.token else ""
-        return f"{host}{self.path}{query}"
-
-
-def quote(token: str) -> str:
-    """
-    Return *token* as it stands in a URL.
-    """
-    return urllib.parse.quote(token, safe="")
+    @property
+    def url(self) -> str:
+        """
+        The whole URL.
+        """
+        query = f"?{self.token_name}={quote(self.token, safe='')}" if self.token else ""
+        return f"{self.host}{self.path}{query}"
 
 
 class Http:
@@ -116,9 +116,8 @@ class Http:
     def __init__(
         self, timeout: float | tuple[float, float], session: requests.Session | None
     ) -> None:
-        pair: Any = timeout
-        if not isinstance(timeout, tuple) or len(timeout) != 2:
-            pair = timeout, timeout
+        is_pair = isinstance(timeout, tuple) and len(timeout) == 2
+        pair: Any = timeout if is_pair else (timeout, timeout)
         self._connect_timeout = require_seconds("timeout", pair[0])
         self._read_timeout = require_seconds("timeout", pair[1])
         if not isinstance(session, requests.Session | None):
@@ -138,11 +137,9 @@ class Http:
         if own is not None:
             own.close()
 
-    def post(
-        self, request: Request, host: str, deadline: Deadline
-    ) -> tuple[int, bytes]:
+    def post(self, request: Request, deadline: Deadline) -> tuple[int, bytes]:
         """
-        Send *request* to *host* and return the HTTP status and the body.
+        Send *request* and return the HTTP status and the body.
 
         The body is unpacked, and longer than `MAX_REPLY` if it is too long.
 
@@ -158,10 +155,11 @@ class Http:
             raise TransportError(request.endpoint, str(deadline), False)
         timeout = min(self._connect_timeout, left), min(self._read_timeout, left)
         status = 0
-        own = self._own_session(deadline.clock()) if self._session is None else None
+        own = None if self._session else self._own_session(deadline.clock())
         try:
-            send = self._send if own is None else own.send
-            response = send(request, host, timeout)
+            response = (
+                own.send(request, timeout) if own else self._send(request, timeout)
+            )
             status = response.status_code
             if response.raw is None:
                 # Made by hand, for a test.
@@ -170,19 +168,17 @@ class Http:
                 # Behind an interim answer comes the real one: closed unread, the
                 # connection cannot hand it to the next request.
                 return status, b"" if status < 200 else _read(response, deadline)
-        except urllib3.exceptions.DecodeError:
+        except urllib3.DecodeError:
             reason = "the body's compression is unknown or broken"
-            failure: Exception = UnexpectedResponseError(
-                request.endpoint, status, "", reason
-            )
-        except (OSError, UnicodeError, urllib3.exceptions.HTTPError) as error:
-            failure = self._failure(error, request, host, status, deadline)
-            # What broke this connection may have broken the idle ones. Those in use
-            # stay open: their threads hold the session.
-            if not isinstance(failure, Unreached) and own in self._own.values():
+            failure: Any = UnexpectedResponseError(request.endpoint, status, "", reason)
+        except (OSError, UnicodeError, urllib3.HTTPError) as error:
+            failure = self._failure(error, request, bool(status), deadline)
+            if own and not isinstance(failure, Unreached):
+                # What broke this connection may have broken the idle ones. Those in use
+                # stay open: their threads hold the session.
                 self._own.pop(os.getpid(), None)
         finally:
-            if own is not None:
+            if own:
                 own.used_at = deadline.clock()
         try:
             # Out here, where requests' errors cannot be chained to it.
@@ -205,14 +201,12 @@ class Http:
             own = self._own.setdefault(pid, _OwnSession(now))
         return own
 
-    def _send(
-        self, request: Request, host: str, timeout: tuple[float, float]
-    ) -> requests.Response:
+    def _send(self, request: Request, timeout: _Timeout) -> requests.Response:
         session: Any = self._session
         hooks = session.hooks.get("response") or []
         hooks = hooks if isinstance(hooks, Iterable) else [hooks]
         response: requests.Response = session.post(
-            request.url(host),
+            request.url,
             data=request.body,
             headers=_HEADERS,
             timeout=timeout,
@@ -224,12 +218,7 @@ class Http:
         return response
 
     def _failure(
-        self,
-        error: Exception,
-        request: Request,
-        host: str,
-        status: int,
-        deadline: Deadline,
+        self, error: Exception, request: Request, answered: bool, deadline: Deadline
     ) -> TransportError:
         """
         Return what to raise for *error*, which came up while sending or reading.
@@ -240,26 +229,24 @@ class Http:
             return any(isinstance(cause, kinds) for cause in causes)
 
         said = _said(causes[-1])
-        refused = caused_by(urllib3.exceptions.NewConnectionError)
+        refused = caused_by(urllib3.NewConnectionError)
         # urllib3 counts a refused connection among its timeouts.
         timed_out = not refused and caused_by(
-            TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError
+            TimeoutError, requests.Timeout, urllib3.TimeoutError
         )
-        unreached = not status and caused_by(
-            urllib3.exceptions.ConnectTimeoutError,
-            urllib3.exceptions.ClosedPoolError,
+        unreached = not answered and caused_by(
+            urllib3.ConnectTimeoutError,
+            urllib3.ClosedPoolError,
             requests.ConnectTimeout,
             # A hang-up in the handshake; reads pass over this error.
             ssl.SSLEOFError,
         )
         # These come up before a connection, or refuse it.
-        impossible = isinstance(error, ValueError) or caused_by(
-            ssl.SSLCertVerificationError
+        impossible = isinstance(error, ValueError) or said.startswith(
+            ("certificate verify ", "Could not find ", "Tunnel connection failed")
         )
-        impossible |= said.startswith(("Could not find ", "Tunnel connection failed"))
-        sent = bool(status) or not (unreached or impossible)
-        kind = Unreached if unreached else TransportError
-        name = urllib.parse.urlsplit(host).netloc + self._by_proxy(request, host)
+        sent = answered or not (unreached or impossible)
+        name = urlsplit(request.host).netloc + self._by_proxy(request.host)
         if timed_out and deadline.left() <= 0:
             reason = str(deadline)
         elif timed_out and sent:
@@ -273,16 +260,17 @@ class Http:
             reason = f"the connection broke before the whole answer had come: {said}"
         else:
             reason = f"no connection to {name}: {said}"
-        return kind(request.endpoint, reason, sent)
+        return (Unreached if unreached else TransportError)(
+            request.endpoint, reason, sent
+        )
 
-    def _by_proxy(self, request: Request, host: str) -> str:
+    def _by_proxy(self, host: str) -> str:
         session = self._session or requests.Session()
         found: Any = session.merge_environment_settings(host, {}, None, None, None)
-        proxy = requests.utils.select_proxy(host, found["proxies"])
-        if not proxy:
-            return ""
+        proxy = requests.utils.select_proxy(host, found["proxies"]) or ""
         # Without the user and the password.
-        return f" through the proxy {proxy.rpartition('//')[2].rpartition('@')[2]}"
+        address = proxy.rpartition("//")[2].rpartition("@")[2]
+        return f" through the proxy {address}" if address else ""
 
 
 class _OwnSession:
@@ -301,13 +289,11 @@ class _OwnSession:
         if self._session is not None:
             self._session.close()
 
-    def send(
-        self, request: Request, host: str, timeout: tuple[float, float]
-    ) -> requests.Response:
+    def send(self, request: Request, timeout: _Timeout) -> requests.Response:
         with self._lock:
             if self._session is None:
                 self._session = _new_session()
-            session = self._session
+        session, host = self._session, request.host
         settings = self._settings.get(host)
         if settings is None:
             settings = session.merge_environment_settings(host, {}, True, None, None)
@@ -315,12 +301,13 @@ class _OwnSession:
         # As Session.post() would prepare it, at a third of its cost.
         prepared = requests.PreparedRequest()
         prepared.method = "POST"
-        prepared.url = request.url(host)
+        prepared.url = request.url
         prepared.headers = CaseInsensitiveDict(session.headers)
         prepared.headers["Content-Length"] = str(len(request.body))
         prepared.body = request.body
-        options = {"timeout": timeout, "allow_redirects": False, **settings}
-        return session.send(prepared, **options)
+        return session.send(
+            prepared, timeout=timeout, allow_redirects=False, **settings
+        )
 
 
 class _Adapter(HTTPAdapter):
@@ -342,10 +329,6 @@ class _Adapter(HTTPAdapter):
             self._pools[host] = pool
         return pool
 
-    def close(self) -> None:
-        self._pools.clear()
-        super().close()
-
     def request_url(self, request: Any, proxies: Any) -> str:
         if proxies:
             return super().request_url(request, proxies)
@@ -365,20 +348,11 @@ class _Adapter(HTTPAdapter):
         return response
 
 
-class _NoCookies(RequestsCookieJar):
-    """
-    A jar that stays empty.
-    """
-
-    def extract_cookies(self, *args: Any) -> None:
-        pass
-
-
 def _new_session() -> requests.Session:
     session = requests.Session()
     agent = {"User-Agent": f"wxlogistics/{__version__}"}
     session.headers = CaseInsensitiveDict(_HEADERS | agent)
-    session.cookies = _NoCookies()
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     adapter = _Adapter()
     session.mount("https://", adapter)
     session.mount("http://", adapter)
@@ -402,10 +376,10 @@ def _read(response: requests.Response, deadline: Deadline) -> bytes:
     coding = response.headers.get("Content-Encoding", "").lower()
     if coding not in ("", "identity", "gzip", "deflate"):
         # urllib3 would unpack gzip in gzip without bound.
-        raise urllib3.exceptions.DecodeError
-    if hasattr(raw, "read1") and hasattr(raw, "release_conn"):
-        # It returns what has arrived; every other way to read waits for a whole piece,
-        # however slowly it trickles in.
+        raise urllib3.DecodeError
+    if hasattr(raw, "read1") and hasattr(raw, "supports_chunked_reads"):
+        # urllib3 returns what has arrived; every other way to read waits for a whole
+        # piece, however slowly it trickles in.
         pieces = iter(lambda: raw.read1(_PIECE, decode_content=True), b"")
     else:
         pieces = response.iter_content(_PIECE)
@@ -442,17 +416,6 @@ def _said(error: BaseException) -> str:
         return f"certificate verify failed: {message}"
     words = error.strerror if isinstance(error, OSError) else None
     return words or str(error) or type(error).__name__
-
-
-def is_url(value: str) -> bool:
-    """
-    Whether requests can send to *value*.
-    """
-    try:
-        requests.Request("POST", value).prepare()
-    except requests.RequestException:
-        return False
-    return True
 
 
 _TOKEN = re.compile(r"(access_token=)[^&\s'\")]+")

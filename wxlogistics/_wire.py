@@ -8,20 +8,13 @@ import random
 import re
 import time
 from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping, Sequence
+from urllib.parse import quote
 
 import attrs
 
-from ._http import MAX_REPLY, Deadline, Http, Request, Unreached, is_url, quote
-from .errors import (
-    AccessTokenError,
-    ApiError,
-    InvalidArgumentError,
-    RateLimitError,
-    SystemBusyError,
-    TransportError,
-    UnexpectedResponseError,
-    api_error,
-)
+from . import errors
+from ._http import MAX_REPLY, Deadline, Http, Request, Unreached
+from .errors import InvalidArgumentError, TransportError, UnexpectedResponseError
 from .models import integer, require_bare_text, require_seconds, text, wrong_type
 
 if TYPE_CHECKING:
@@ -111,7 +104,6 @@ class Wire:
         request: Request,
         tokens: TokenProvider | None,
         post: Post,
-        *,
         repeatable: bool,
     ) -> dict[str, Any]:
         """
@@ -134,68 +126,72 @@ class Wire:
         unreached: set[int] = set()
         maybe_applied = renewed = False
         repeats = 0
-        _take_token(request, tokens, post, maybe_applied)
-        while True:
-            host = self._host
-            pause = self.random() * _PAUSES[min(repeats, len(_PAUSES) - 1)]
-            again = repeats < self._retries
-            try:
-                return self._attempt(request, self.hosts[host], deadline)
-            except Unreached as error:
-                unreached.add(host)
-                self._host = (host + 1) % len(self.hosts)
-                if len(unreached) < len(self.hosts):
-                    pause = 0
-                if not again or deadline.left() <= pause:
-                    raise _same(error, maybe_applied) from None
-            except TransportError as error:
-                repeat = again and repeatable and error.maybe_applied
-                maybe_applied = maybe_applied or error.maybe_applied
-                if not repeat or deadline.left() <= pause:
-                    raise _same(error, maybe_applied) from None
-            except AccessTokenError as error:
-                if renewed or error.errcode not in _RENEWABLE:
-                    raise
-                renewed = True
-                if not _take_token(request, tokens, post, maybe_applied, renew=True):
-                    raise
-                continue
-            except RateLimitError as error:
-                # WeChat counts by the second, so less than one is in vain.
-                pause += 1
-                by_second = error.errcode == 45009 and "second" in error.errmsg
-                if not (again and by_second) or deadline.left() <= pause:
-                    raise
-            except SystemBusyError:
-                if not again or deadline.left() <= pause:
-                    raise
-            repeats += 1
-            if pause:
-                self.sleep(pause)
-            # Another thread may have renewed it meanwhile.
-            _take_token(request, tokens, post, maybe_applied)
 
-    def _attempt(
-        self, request: Request, host: str, deadline: Deadline
-    ) -> dict[str, Any]:
+        def is_over(pause: float) -> bool:
+            return repeats == self._retries or deadline.left() <= pause
+
+        try:
+            if tokens:
+                _fill_in(request, tokens.get(post))
+            while True:
+                host = self._host
+                pause = self.random() * _PAUSES[min(repeats, len(_PAUSES) - 1)]
+                try:
+                    request.host = self.hosts[host]
+                    return self._attempt(request, deadline)
+                except Unreached:
+                    unreached.add(host)
+                    self._host = (host + 1) % len(self.hosts)
+                    # Another host need not be waited for.
+                    pause *= len(unreached) == len(self.hosts)
+                    if is_over(pause):
+                        raise
+                except TransportError as error:
+                    maybe_applied = maybe_applied or error.maybe_applied
+                    if not (repeatable and error.maybe_applied) or is_over(pause):
+                        raise
+                except errors.AccessTokenError as error:
+                    if renewed or not tokens or error.errcode not in _RENEWABLE:
+                        raise
+                    renewed = True
+                    if not _fill_in(request, tokens.renew(request.token, post)):
+                        raise
+                    continue
+                except errors.RateLimitError as error:
+                    # WeChat counts by the second, so less than one is in vain.
+                    pause += 1
+                    by_second = error.errcode == 45009 and "second" in error.errmsg
+                    if not by_second or is_over(pause):
+                        raise
+                except errors.SystemBusyError:
+                    if is_over(pause):
+                        raise
+                repeats += 1
+                if pause:
+                    self.sleep(pause)
+        except TransportError as error:
+            # Of all the attempts; what became of a token's POST does not count.
+            raise TransportError(error.endpoint, error.reason, maybe_applied) from None
+
+    def _attempt(self, request: Request, deadline: Deadline) -> dict[str, Any]:
         """
         Send *request* once, and leave one line in the log.
         """
         started = self.clock()
         outcome, rid = "interrupted", None
         try:
-            status, body = self.http.post(request, host, deadline)
+            status, body = self.http.post(request, deadline)
             reply = _decode(request, status, body)
             outcome = "ok"
             return reply
         except TransportError as error:
             error.reason = outcome = _mask(request, error.reason, _LONGEST_REASON)
-            error.args = error.endpoint, error.reason, error.maybe_applied
+            error.args = error.endpoint, outcome, error.maybe_applied
             raise
         except UnexpectedResponseError as error:
             outcome = error.reason
             raise
-        except ApiError as error:
+        except errors.ApiError as error:
             outcome, rid = f"errcode {error.errcode}", error.rid
             raise
         finally:
@@ -256,34 +252,17 @@ class Post:
         request = Request(endpoint, path, encode(payload), token_name)
         # Keep the AppSecret out of the variables of a traceback.
         del payload
-        return self._wire.call(request, tokens, self, repeatable=repeatable)
+        return self._wire.call(request, tokens, self, repeatable)
 
 
-def _take_token(
-    request: Request,
-    tokens: TokenProvider | None,
-    post: Post,
-    maybe_applied: bool,
-    *,
-    renew: bool = False,
-) -> bool:
+def _fill_in(request: Request, token: str) -> bool:
     """
-    Fill in the provider's token; return whether it is another than before.
+    Give *request* the *token*; return whether it is another than before.
     """
-    if tokens is None:
-        return False
-    before = request.token
-    try:
-        request.token = tokens.renew(before, post) if renew else tokens.get(post)
-    except TransportError as error:
-        # Whether WeChat had the provider's request says nothing about this one.
-        raise _same(error, maybe_applied) from None
-    require_bare_text("token", request.token)
-    return request.token != before
-
-
-def _same(error: TransportError, maybe_applied: bool) -> TransportError:
-    return TransportError(error.endpoint, error.reason, maybe_applied)
+    require_bare_text("token", token)
+    is_new = token != request.token
+    request.token = token
+    return is_new
 
 
 def encode(payload: Mapping[str, Any]) -> bytes:
@@ -332,7 +311,7 @@ def _decode(request: Request, status: int, body: bytes) -> dict[str, Any]:
             return reply
         if errcode is not None:
             errmsg = _mask(request, text(reply.get("errmsg")) or "", _LONGEST_ERRMSG)
-            raise api_error(request.endpoint, errcode, errmsg)
+            raise errors.api_error(request.endpoint, errcode, errmsg)
         reason = "an errcode that is not a number"
     said = body[: 64 * 1024].decode("utf-8", "replace")
     excerpt = _mask(request, said, _LONGEST_EXCERPT)
@@ -375,7 +354,7 @@ def _mask(request: Request, said: str, longest: int) -> str:
     """
     Return the first *longest* characters of *said*, with *** for private values.
     """
-    private = {request.token, quote(request.token)}
+    private = {request.token, quote(request.token, safe="")}
     private.update(_private_values(_json(request.body)))
     values = sorted((each for each in private if len(each) > 3), key=len, reverse=True)
     # A value must not be cut in two: half of it would stay.
@@ -416,7 +395,7 @@ def _hosts(base_url: str | Sequence[str]) -> tuple[str, ...]:
     if not hosts:
         raise InvalidArgumentError("base_url", "names no host")
     for url in hosts:
-        if not (isinstance(url, str) and _BASE_URL.fullmatch(url) and is_url(url)):
+        if not (isinstance(url, str) and _BASE_URL.fullmatch(url)):
             raise InvalidArgumentError(
                 "base_url",
                 "is not like https://api.weixin.qq.com: a scheme (https or http), a "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Callable, Generator, Iterable, Iterator, TypeVar
 
@@ -129,9 +129,8 @@ def _run(
         while under_way:
             yield next_result()
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
         # The garbage collector may run this in any thread, one of the pool's as well.
-        if threading.current_thread() not in threads:
-            wait(under_way)
+        inside = threading.current_thread() in threads
+        pool.shutdown(wait=not inside, cancel_futures=True)
     if failure is not None:
         raise failure

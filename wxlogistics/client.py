@@ -10,20 +10,11 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 
+from . import models
 from ._http import Request
 from ._wire import MAIN_URL, Wire, encode, lacking
 from .errors import InvalidArgumentError
-from .models import (
-    DeliveryInfo,
-    GoodsInfo,
-    Trace,
-    delivery_list,
-    goods_payload,
-    has_status,
-    require_bare_text,
-    text,
-    wrong_type,
-)
+from .models import DeliveryInfo, GoodsInfo, Trace, wrong_type
 from .tokens import StableToken, TokenProvider, token_provider
 
 if TYPE_CHECKING:
@@ -145,7 +136,7 @@ class Client:
             WxLogisticsError: It could not be fetched.
         """
         token = self._tokens.get(self._wire.post())
-        require_bare_text("token", token)
+        models.require_bare_text("token", token)
         return token
 
     def trace_waybill(
@@ -279,7 +270,7 @@ class Client:
 
             UnexpectedResponseError: The answer was not WeChat's.
         """
-        return delivery_list(self._call("get_delivery_list", {}, None, ()))
+        return models.delivery_list(self._call("get_delivery_list", {}, None, ()))
 
     def follow_waybill(
         self,
@@ -377,7 +368,7 @@ class Client:
     ) -> str:
         fields = dict(zip((*_REQUIRED, *_OPTIONAL), (*required, *optional)))
         reply = self._call(endpoint, fields, extra, _REQUIRED)
-        waybill_token = text(reply.get("waybill_token"))
+        waybill_token = models.text(reply.get("waybill_token"))
         if not waybill_token:
             raise lacking(endpoint, reply, "waybill_token")
         return waybill_token
@@ -391,7 +382,7 @@ class Client:
     ) -> Trace:
         fields = {"waybill_token": waybill_token, "openid": openid}
         reply = self._call(endpoint, fields, extra, ("waybill_token",))
-        if not has_status(reply):
+        if not models.has_status(reply):
             raise lacking(endpoint, reply, "waybill_info.status")
         return Trace.from_reply(reply)
 
@@ -423,9 +414,9 @@ class Client:
             if value is None and field not in required:
                 continue
             if field == "goods_info":
-                value = goods_payload(value)
+                value = models.goods_payload(value)
             else:
-                require_bare_text(field, value, optional=field not in required)
+                models.require_bare_text(field, value, optional=field not in required)
             payload[field] = value
         if extra is not None:
             if not isinstance(extra, Mapping):
@@ -439,5 +430,4 @@ class Client:
         request = Request(endpoint, path, encode(payload))
         # Keep it out of the variables of a traceback.
         del payload
-        post = self._wire.post()
-        return self._wire.call(request, self._tokens, post, repeatable=repeatable)
+        return self._wire.call(request, self._tokens, self._wire.post(), repeatable)
