@@ -29,6 +29,7 @@ from typing import Any, Callable, NamedTuple
 sys.path.insert(0, str(Path(__file__).parent))
 
 import chaos  # noqa: E402
+from clients import make_client  # noqa: E402
 
 from wxlogistics import Client, GoodsDetail, GoodsInfo, WxLogisticsError  # noqa: E402
 
@@ -62,11 +63,12 @@ class Ends(NamedTuple):
 FAULTS = {
     "close": Ends(chaos.close_after_request, ANSWERED, LOST),
     "reset": Ends(chaos.reset_after_request, ANSWERED, LOST),
-    "close in head": Ends(chaos.close_in_head, ANSWERED, LOST),
+    # http.client takes a head that is cut for a whole one.
+    "close in head": Ends(chaos.close_in_head, STRANGE, STRANGE),
     "reset in body": Ends(chaos.reset_in_body, ANSWERED, LOST),
     "cut chunk": Ends(chaos.chunked_cut_in_chunk, ANSWERED, LOST),
     "garbage": Ends(chaos.garbage, ANSWERED, LOST),
-    "502": Ends(chaos.gateway(502), ANSWERED, "GatewayError"),
+    "502": Ends(chaos.gateway(502), ANSWERED, LOST),
     "errcode -1": Ends(chaos.reply({"errcode": -1, "errmsg": ""}), ANSWERED, ANSWERED),
     "500": Ends(chaos.status(500), STRANGE, STRANGE),
     "page": Ends(chaos.status(200), STRANGE, STRANGE),
@@ -79,7 +81,7 @@ FAULTS = {
     "answer and close": Ends(chaos.answer_and_close, ANSWERED, ANSWERED),
     "answer and reset": Ends(chaos.answer_and_reset, ANSWERED, ANSWERED),
     "two answers": Ends(chaos.two_answers, ANSWERED, ANSWERED),
-    "103": Ends(chaos.early_hint, ANSWERED, ANSWERED),
+    "103": Ends(chaos.early_hint, STRANGE, STRANGE),
     "delay": Ends(chaos.delay(0.1), ANSWERED, ANSWERED),
 }
 
@@ -219,7 +221,7 @@ def run(url: str, seconds: float, threads: int, seed: int) -> dict[str, Any]:
                 else:
                     lost.append(f"{name}: {end}")
 
-    with Client(
+    with make_client(
         "TOKEN",
         base_url=url,
         timeout=(10, 4),
