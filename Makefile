@@ -55,11 +55,13 @@ bench: $(VENV)/.ready
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.bench_bulk
 
+# Which changes to the core no test notices; some 15 minutes on two cores.
 mutants: $(VENV)/.ready
 	@$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
 	$(BIN)/python tests/mutants.py
 
-# Needs root, on Debian; SUITES and RUN choose the systems and what runs there.
+# Both commands above on minimal systems of Debian 12, 13 and unstable. Needs root;
+# SUITES and RUN choose the systems and what runs there.
 fresh:
 	.ci/fresh $(SUITES)
 
