@@ -40,7 +40,7 @@ _POOL_SIZE = 1000
 
 _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
 
-_Timeout = tuple[float, float]
+Timeout = float | tuple[float, float]
 
 # pytest then shows the line of the test, and none of this module's variables.
 __tracebackhide__ = True
@@ -113,9 +113,7 @@ class Http:
         session: The caller's session; None for sessions of its own.
     """
 
-    def __init__(
-        self, timeout: float | tuple[float, float], session: requests.Session | None
-    ) -> None:
+    def __init__(self, timeout: Timeout, session: requests.Session | None) -> None:
         is_pair = isinstance(timeout, tuple) and len(timeout) == 2
         pair: Any = timeout if is_pair else (timeout, timeout)
         self._connect_timeout = require_seconds("timeout", pair[0])
@@ -157,9 +155,7 @@ class Http:
         status = 0
         own = None if self._session else self._own_session(deadline.clock())
         try:
-            response = (
-                own.send(request, timeout) if own else self._send(request, timeout)
-            )
+            response = (own.send if own else self._send)(request, timeout)
             status = response.status_code
             if response.raw is None:
                 # Made by hand, for a test.
@@ -177,9 +173,6 @@ class Http:
                 # What broke this connection may have broken the idle ones. Those in use
                 # stay open: their threads hold the session.
                 self._own.pop(os.getpid(), None)
-        finally:
-            if own:
-                own.used_at = deadline.clock()
         try:
             # Out here, where requests' errors cannot be chained to it.
             raise failure
@@ -198,10 +191,11 @@ class Http:
             for each in list(self._own):
                 self._own.pop(each, None)
             # One for all the threads that come here at once.
-            own = self._own.setdefault(pid, _OwnSession(now))
+            own = self._own.setdefault(pid, _OwnSession())
+        own.used_at = now
         return own
 
-    def _send(self, request: Request, timeout: _Timeout) -> requests.Response:
+    def _send(self, request: Request, timeout: Timeout) -> requests.Response:
         session: Any = self._session
         hooks = session.hooks.get("response") or []
         hooks = hooks if isinstance(hooks, Iterable) else [hooks]
@@ -260,9 +254,8 @@ class Http:
             reason = f"the connection broke before the whole answer had come: {said}"
         else:
             reason = f"no connection to {name}: {said}"
-        return (Unreached if unreached else TransportError)(
-            request.endpoint, reason, sent
-        )
+        kind = Unreached if unreached else TransportError
+        return kind(request.endpoint, reason, sent)
 
     def _by_proxy(self, host: str) -> str:
         session = self._session or requests.Session()
@@ -278,8 +271,9 @@ class _OwnSession:
     A session of this library's own, for one process.
     """
 
-    def __init__(self, now: float) -> None:
-        self.used_at = now
+    used_at = 0.0
+
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._session: requests.Session | None = None
         # For each host what the environment says of proxies and certificates.
@@ -289,15 +283,14 @@ class _OwnSession:
         if self._session is not None:
             self._session.close()
 
-    def send(self, request: Request, timeout: _Timeout) -> requests.Response:
+    def send(self, request: Request, timeout: Timeout) -> requests.Response:
         with self._lock:
             if self._session is None:
                 self._session = _new_session()
         session, host = self._session, request.host
-        settings = self._settings.get(host)
-        if settings is None:
-            settings = session.merge_environment_settings(host, {}, True, None, None)
-            self._settings[host] = settings
+        if host not in self._settings:
+            found = session.merge_environment_settings(host, {}, True, None, None)
+            self._settings[host] = found
         # As Session.post() would prepare it, at a third of its cost.
         prepared = requests.PreparedRequest()
         prepared.method = "POST"
@@ -305,9 +298,8 @@ class _OwnSession:
         prepared.headers = CaseInsensitiveDict(session.headers)
         prepared.headers["Content-Length"] = str(len(request.body))
         prepared.body = request.body
-        return session.send(
-            prepared, timeout=timeout, allow_redirects=False, **settings
-        )
+        options = self._settings[host] | {"timeout": timeout}
+        return session.send(prepared, allow_redirects=False, **options)
 
 
 class _Adapter(HTTPAdapter):
@@ -323,11 +315,10 @@ class _Adapter(HTTPAdapter):
         self, request: Any, *args: Any, **kw: Any
     ) -> Any:
         host = _host(request.url)
-        pool = self._pools.get(host)
-        if pool is None:
+        if host not in self._pools:
             pool = super().get_connection_with_tls_context(request, *args, **kw)
             self._pools[host] = pool
-        return pool
+        return self._pools[host]
 
     def request_url(self, request: Any, proxies: Any) -> str:
         if proxies:

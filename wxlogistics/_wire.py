@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import random
 import re
 import time
-from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Iterable, Mapping, Sequence
 from urllib.parse import quote
 
 import attrs
 
 from . import errors
-from ._http import MAX_REPLY, Deadline, Http, Request, Unreached
+from ._http import MAX_REPLY, Deadline, Http, Request, Timeout, Unreached
 from .errors import InvalidArgumentError, TransportError, UnexpectedResponseError
-from .models import integer, require_bare_text, require_seconds, text, wrong_type
+from .models import integer, require_bare_text, require_seconds, text
 
 if TYPE_CHECKING:
     import requests
@@ -66,7 +67,7 @@ class Wire:
     def __init__(
         self,
         base_url: str | Sequence[str],
-        timeout: float | tuple[float, float],
+        timeout: Timeout,
         deadline: float,
         retries: int,
         session: requests.Session | None,
@@ -82,15 +83,9 @@ class Wire:
 
     # Seams for tests. The functions are looked up at each call, so that freezegun and
     # time-machine move them.
-
-    def clock(self) -> float:
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
-
-    def random(self) -> float:
-        return random.random()
+    clock = staticmethod(lambda: time.monotonic())
+    sleep = staticmethod(lambda seconds: time.sleep(seconds))
+    random = staticmethod(lambda: random.random())
 
     def post(self) -> Post:
         """
@@ -355,7 +350,15 @@ def _mask(request: Request, said: str, longest: int) -> str:
     Return the first *longest* characters of *said*, with *** for private values.
     """
     private = {request.token, quote(request.token, safe="")}
-    private.update(_private_values(_json(request.body)))
+
+    def collect(pairs: list[tuple[str, Any]]) -> None:
+        for key, value in pairs:
+            if _PRIVATE_KEY.search(key):
+                values = value if isinstance(value, list) else [value]
+                private.update(str(each) for each in values if each)
+
+    with contextlib.suppress(RecursionError):
+        json.loads(request.body, object_pairs_hook=collect)
     values = sorted((each for each in private if len(each) > 3), key=len, reverse=True)
     # A value must not be cut in two: half of it would stay.
     margin = len(values[0]) if values else 0
@@ -367,41 +370,21 @@ def _mask(request: Request, said: str, longest: int) -> str:
     return masked[:longest]
 
 
-def _private_values(payload: object) -> Iterator[str]:
-    """
-    Yield the texts in a payload that stand under a private key.
-    """
-    # Not recursive: json may write what is nested deeper than Python can call.
-    left = [(payload, False)]
-    while left:
-        value, private = left.pop()
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                left.append((inner, private or bool(_PRIVATE_KEY.search(key))))
-        elif isinstance(value, list):
-            left.extend((inner, private) for inner in value)
-        elif private and value is not None:
-            yield str(value)
-
-
 def _hosts(base_url: str | Sequence[str]) -> tuple[str, ...]:
     """
     Return the hosts that *base_url* names, checked, without a slash at the end.
     """
-    urls = [base_url] if isinstance(base_url, str) else base_url
-    if not isinstance(urls, Iterable):
-        raise wrong_type("base_url", base_url, "a URL or several")
-    hosts = tuple(urls)
-    if not hosts:
-        raise InvalidArgumentError("base_url", "names no host")
-    for url in hosts:
-        if not (isinstance(url, str) and _BASE_URL.fullmatch(url)):
-            raise InvalidArgumentError(
-                "base_url",
-                "is not like https://api.weixin.qq.com: a scheme (https or http), a "
-                "host, perhaps a port and a path, and no user, query or fragment",
-            )
-    return tuple(url.rstrip("/") for url in hosts)
+    urls: Any = base_url
+    if isinstance(base_url, str) or not isinstance(base_url, Iterable):
+        urls = (base_url,)
+    urls = tuple(urls)
+    if urls and all(isinstance(url, str) and _BASE_URL.fullmatch(url) for url in urls):
+        return tuple(url.rstrip("/") for url in urls)
+    raise InvalidArgumentError(
+        "base_url",
+        "is not like https://api.weixin.qq.com, or several of that: a scheme (https or "
+        "http), a host, perhaps a port and a path, and no user, query or fragment",
+    )
 
 
 _BASE_URL = re.compile(

@@ -13,10 +13,10 @@ from .client import Client
 from .errors import InvalidArgumentError
 from .models import Trace, wrong_type
 
-__all__ = ["QueryResult", "query_many", "run_many"]
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+_THREADS = "wxlogistics-bulk"
 
 
 @attrs.frozen
@@ -99,12 +99,7 @@ def _run(
     under_way: set[Future[Result]] = set()
     done: SimpleQueue[Future[Result]] = SimpleQueue()
     failure: Exception | None = None
-    threads: set[threading.Thread] = set()
-    pool = ThreadPoolExecutor(
-        workers,
-        "wxlogistics-bulk",
-        initializer=lambda: threads.add(threading.current_thread()),
-    )
+    pool = ThreadPoolExecutor(workers, _THREADS)
 
     def read() -> Iterator[Item]:
         nonlocal failure
@@ -130,7 +125,7 @@ def _run(
             yield next_result()
     finally:
         # The garbage collector may run this in any thread, one of the pool's as well.
-        inside = threading.current_thread() in threads
+        inside = threading.current_thread().name.startswith(_THREADS)
         pool.shutdown(wait=not inside, cancel_futures=True)
     if failure is not None:
         raise failure

@@ -96,10 +96,8 @@ class UnexpectedResponseError(WxLogisticsError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return (
-            f"{self.endpoint}: {self.reason} (HTTP {self.status}, "
-            f"body begins {self.excerpt!r})"
-        )
+        found = f"HTTP {self.status}, body begins {self.excerpt!r}"
+        return f"{self.endpoint}: {self.reason} ({found})"
 
 
 class ApiError(WxLogisticsError):
@@ -329,11 +327,7 @@ _ERRORS: dict[int, type[ApiError]] = {
     76021: MalformedRequestError,
     76022: QuotaError,
     931023: WaybillNotFoundError,
-    933000: NotAuthorizedError,
-    933001: NotAuthorizedError,
-    933002: NotAuthorizedError,
-    933003: NotAuthorizedError,
-    933004: NotAuthorizedError,
+    **dict.fromkeys(range(933000, 933005), NotAuthorizedError),
     9300507: WaybillTokenError,
     9300513: CallLimitError,
     9300534: OpenidMismatchError,

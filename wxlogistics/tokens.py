@@ -111,16 +111,14 @@ def token_provider(
     Raises:
         InvalidArgumentError: It is none; the error names *field*.
     """
-    is_class = isinstance(token, type)
-    if hasattr(token, "get") and hasattr(token, "renew") and not is_class:
-        return token
     if isinstance(token, str):
         require_bare_text(field, token)
-    elif is_class or not callable(token):
-        raise wrong_type(
-            field, token, "a str, a callable that returns one, or a TokenProvider"
-        )
-    return _GivenToken(token)
+        return _GivenToken(token)
+    is_provider = hasattr(token, "get") and hasattr(token, "renew")
+    if isinstance(token, type) or not (is_provider or callable(token)):
+        wanted = "a str, a callable that returns one, or a TokenProvider"
+        raise wrong_type(field, token, wanted)
+    return token if is_provider else _GivenToken(token)  # type: ignore
 
 
 @attrs.frozen
@@ -133,12 +131,12 @@ class _Kept:
 
         good_until: The Unix time until which it is used.
 
-        renewed_at: When a renewal brought it; None for any other.
+        renewed_at: When a renewal brought it; 0 for any other.
     """
 
     token: str = attrs.field(repr=False)
     good_until: float
-    renewed_at: float | None = None
+    renewed_at: float = 0
 
     def is_good(self) -> bool:
         # A longer life than WeChat gives means that the clock was put back.
@@ -148,8 +146,6 @@ class _Kept:
         """
         Whether a renewal brought it just now, so that another would help no more.
         """
-        if self.renewed_at is None:
-            return False
         return abs(time.time() - self.renewed_at) < RENEWAL_PAUSE
 
 
@@ -162,6 +158,8 @@ def _check_appid(field: str, appid: str) -> None:
 
 
 def _check_cache(cache: Any) -> None:
+    if cache is None:
+        return
     try:
         inspect.signature(cache.set).bind("key", "value", timeout=1)
         usable = callable(cache.get) and not isinstance(cache, type)
@@ -187,8 +185,7 @@ class _FetchedToken(abc.ABC):
     _endpoint: str
 
     def __init__(self, cache: Cache | None, *appids: str) -> None:
-        if cache is not None:
-            _check_cache(cache)
+        _check_cache(cache)
         self._cache = cache
         # Whose token it is, and for whom it is fetched.
         self._appids = appids
@@ -245,7 +242,7 @@ class _FetchedToken(abc.ABC):
                 running = self._under_way.setdefault(os.getpid(), mine)
                 # Another thread may have fetched one since the look above.
                 if running is mine and self._kept is kept:
-                    return self._fetch_and_keep(kept, rejected, post).token
+                    return self._fetch_and_keep(rejected, post).token
             except WxLogisticsError as error:
                 # Those who wait may have longer deadlines than this call: then they
                 # try again.
@@ -264,10 +261,8 @@ class _FetchedToken(abc.ABC):
                 # A copy, since each thread adds its own traceback.
                 raise copy.copy(failure)
 
-    def _fetch_and_keep(
-        self, kept: _Kept | None, rejected: str | None, post: Post
-    ) -> _Kept:
-        refused = kept if kept and kept.token == rejected else None
+    def _fetch_and_keep(self, rejected: str | None, post: Post) -> _Kept:
+        refused = self._kept if self._kept and self._kept.token == rejected else None
         # Until there is another, no thread should use it.
         self._kept = None
         try:
@@ -330,8 +325,10 @@ class _FetchedToken(abc.ABC):
         """
         Call *method* of the cache; None where there is none, or where it fails.
         """
+        if self._cache is None:
+            return None
         try:
-            return self._cache and getattr(self._cache, method)(*args, **kwargs)
+            return getattr(self._cache, method)(*args, **kwargs)
         except Exception as error:
             origins = {kind.__module__.partition(".")[0] for kind in type(error).mro()}
             if origins & _TASK_QUEUES:
@@ -377,14 +374,11 @@ class StableToken(_FetchedToken):
 
     def _ask(self, post: Post, **force_refresh: bool) -> _Kept:
         asked_at = time.time()
+        payload = {"grant_type": "client_credential", "appid": self._appids[0]}
         reply = post(
             "/cgi-bin/stable_token",
-            {
-                "grant_type": "client_credential",
-                "appid": self._appids[0],
-                "secret": self._secret,
-                **force_refresh,
-            },
+            # Not in a variable: tracebacks show those.
+            payload | {"secret": self._secret, **force_refresh},
             # WeChat allows few forced renewals a day.
             repeatable=not force_refresh,
         )
@@ -450,14 +444,14 @@ class AuthorizerToken(_FetchedToken):
         known = self.refresh_token
         sent = known if isinstance(known, str) else known()
         require_bare_text("refresh_token", sent)
+        payload = {
+            "authorizer_appid": self._appids[0],
+            "authorizer_refresh_token": sent,
+        }
         asked_at = time.time()
         reply = post(
             "/cgi-bin/component/api_authorizer_token",
-            {
-                "component_appid": self._appids[1],
-                "authorizer_appid": self._appids[0],
-                "authorizer_refresh_token": sent,
-            },
+            payload | {"component_appid": self._appids[1]},
             tokens=self._component,
             token_name="component_access_token",
         )
