@@ -28,14 +28,15 @@ from typing import Iterator, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 
-#: Which tests each module has; the quick ones first.
+#: Which tests each module has; the quick ones first, and what is not there is skipped.
 TESTS = {
     "errors": "test_errors test_client test_wire* test_leaks",
-    "models": "test_models test_client test_properties test_wire*",
+    "models": "test_models test_client test_arguments test_properties test_wire*",
     "_http": "test_http* test_wire* test_client test_leaks test_threads "
-    "test_users_own_mocks test_fork test_resilience",
-    "_wire": "test_wire* test_client test_leaks test_resilience",
-    "tokens": "test_tokens* test_token_caches test_token_processes",
+    "test_users_own_mocks tools/test_connections tools/test_other_libraries "
+    "test_resilience test_fork tools/test_forks",
+    "_wire": "test_wire* test_client test_leaks tools/test_bounds test_resilience",
+    "tokens": "test_tokens* test_token_caches tools/test_bounds test_token_processes",
     "client": "test_client test_arguments test_from_env test_tokens* test_bulk",
     "bulk": "test_bulk",
 }
