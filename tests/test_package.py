@@ -149,9 +149,9 @@ class TestPyInstaller:
         monkeypatch.setitem(sys.modules, hooks.__name__, hooks)
         (folder,) = _pyinstaller.get_hook_dirs()
 
-        names = runpy.run_path(str(Path(folder, "hook-wxlogistics.py")))
+        names = runpy.run_path(str(Path(folder, "hook-wxlogistics.sandbox.py")))
 
-        assert ["files of wxlogistics"] == names["datas"]
+        assert ["files of wxlogistics.sandbox"] == names["datas"]
 
 
 def bounds(*parts: str) -> set[str]:

@@ -1,12 +1,10 @@
-"""The entry point by which PyInstaller finds the hook beside this file."""
+"""What PyInstaller asks for, so that it packs the sandbox's data files."""
 
 from __future__ import annotations
-
-import os
 
 
 def get_hook_dirs() -> list[str]:
     """
-    Return the folder of the hook.
+    Return where the hooks are.
     """
-    return [os.path.dirname(__file__)]
+    return list(__path__)
