@@ -38,6 +38,7 @@ TESTS = {
     "_wire": "test_wire* test_client test_leaks tools/test_bounds test_resilience",
     "tokens": "test_tokens* test_token_caches tools/test_bounds test_token_processes",
     "client": "test_client test_arguments test_from_env test_tokens* test_bulk",
+    "_logs": "test_leaks test_logs* test_layers",
     "bulk": "test_bulk",
 }
 
