@@ -76,7 +76,7 @@ def changes(parent: ast.AST) -> Iterator[Change]:
     """
     Yield every change below *parent*, in an order that is always the same.
 
-    Annotations and docstrings are left as they are.
+    Annotations, docstrings and the words of messages are left as they are.
     """
     for field, value in ast.iter_fields(parent):
         if field in ("annotation", "returns", "type_params"):
@@ -114,6 +114,8 @@ def changed(node: ast.AST) -> ast.AST | None:
     elif isinstance(new, ast.Constant) and isinstance(new.value, (int, float)):
         new.value += 1
     elif isinstance(new, ast.Constant) and isinstance(new.value, str):
+        if " " in new.value:
+            return None
         new.value += "?"
     elif isinstance(new, ast.Return) and new.value is not None:
         new.value = ast.Constant(None)
