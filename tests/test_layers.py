@@ -27,7 +27,7 @@ LAYERS = [
     ["bulk"],
     ["__init__"],
     ["demo"],
-    ["cli"],
+    ["cli", "_pyinstaller"],
 ]
 #: Above the core: what an extra is needed for.
 COMMAND = ["demo", "cli"]

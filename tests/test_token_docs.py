@@ -17,7 +17,10 @@ from wxlogistics import AccessTokenError
 from wxlogistics.sandbox import Sandbox
 
 # The last cachelib for Python 3.10 calls what the newest redis deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:.*setex:DeprecationWarning")
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.filterwarnings("ignore:.*setex:DeprecationWarning"),
+]
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
