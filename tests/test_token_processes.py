@@ -93,7 +93,9 @@ def test_processes_and_threads_share_one_token(
         kill(sandbox)
         outputs = [process.communicate(timeout=60)[0] for process in processes]
 
-    errors = [error for output in outputs for error in json.loads(output.split("\n")[-2])]
+    errors = [
+        error for output in outputs for error in json.loads(output.split("\n")[-2])
+    ]
     assert [] == errors
     fetches = sandbox.token_fetches
     assert 2 <= fetches.total <= 2 * PROCESSES + forced
