@@ -109,6 +109,19 @@ def reply(token: str) -> dict[str, Any]:
     return issued(token) | authorized(token)
 
 
+#: A step of a test: get a token.
+get = object()
+
+#: What WeChat answers instead of a token.
+FAILURES: dict[str, Any] = {
+    "busy": BUSY,
+    "slow": requests.ReadTimeout("slow"),
+    "broken": requests.ConnectionError("broken"),
+    "gateway": (502, "<html>"),
+    "spent": {"errcode": 45009, "errmsg": "reach max api daily quota limit"},
+}
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
     """
@@ -430,12 +443,6 @@ class TestStableToken:
 
         assert "second" == asker.get()
 
-    def test_get__longest_token(self) -> None:
-        """
-        512 characters have room.
-        """
-        assert "a" * 512 == stable(issued("a" * 512))[1].get()
-
     @pytest.mark.parametrize(
         "answer, keys",
         [
@@ -461,172 +468,101 @@ class TestStableToken:
         expected = "stable_token", 200, keys, "no access_token"
         assert expected == caught.value.args
 
-    def test_renew__normal_mode_first(self) -> None:
-        """
-        If WeChat has another token already, nothing is forced.
-        """
-        wechat, asker = stable(issued("first"), issued("second"))
-        asker.get()
-
-        assert "second" == asker.renew("first")
-        assert "second" == asker.get()
-        assert [NORMAL, NORMAL] == wechat.payloads
-
-    def test_renew__forced_when_it_comes_back(
-        self, sample: Callable[[str], bytes]
-    ) -> None:
-        """
-        A new token is forced only if normal mode hands the refused one out again.
-        """
-        wechat, asker = stable(issued("first"), issued("first"), issued("second"))
-        asker.get()
-
-        assert "second" == asker.renew("first")
-        assert "second" == asker.get()
-        assert [NORMAL, NORMAL, FORCED] == wechat.payloads
-        forced = json.loads(sample("stable_token.request.force_refresh.json"))
-        assert forced == wechat.payloads[-1]
-
-    def test_renew__already_renewed(self) -> None:
-        """
-        Nothing is sent for a token that has been replaced already.
-        """
-        wechat, asker = stable(issued("second"))
-        asker.get()
-
-        assert "second" == asker.renew("first")
-        assert 1 == len(wechat.payloads)
-
-    def test_renew__token_it_never_had(self) -> None:
-        """
-        A provider that has no token yet fetches one.
-        """
-        wechat, asker = stable(issued("second"))
-
-        assert "second" == asker.renew("first")
-        assert [NORMAL] == wechat.payloads
-
-    @pytest.mark.parametrize("brought_by", ["normal mode", "force"])
-    def test_renew__never_forced_for_a_renewed_token(
-        self, clock: Time, brought_by: str
-    ) -> None:
-        """
-        A token that a renewal brought is renewed in normal mode alone, for as long as
-        WeChat hands it out, and not again for 10 seconds.
-        """
-        wechat, asker = stable(issued("first"), issued("second"))
-        if brought_by == "force":
-            wechat.answers.insert(0, issued("first"))
-        asker.get()
-        asker.renew("first")
-        del wechat.payloads[:]
-        sent = []
-        for seconds in (0, 9.9, 0.1, 9.9, 0.1, 3600):
-            clock.now += seconds
-            wechat.answers = [issued("second")]
-
-            assert "second" == asker.renew("second")
-            sent.append(list(wechat.payloads))
-            del wechat.payloads[:]
-        assert [[], [], [NORMAL], [], [NORMAL], [NORMAL]] == sent
-
-    def test_renew__another_after_a_vain_one(self, clock: Time) -> None:
-        """
-        After the pause another token is found if WeChat has one.
-        """
-        asker = stable(issued("second"), issued("third"))[1]
-        asker.renew("first")
-        clock.now += 10
-
-        assert "third" == asker.renew("second")
-
-    def test_renew__forced_for_the_next_token(self, clock: Time) -> None:
-        """
-        A token that was fetched because the old one ended may be forced again.
-        """
-        wechat, asker = stable(*map(issued, ["first", "first", "second"]))
-        asker.get()
-        asker.renew("first")
-        clock.now += 7140
-        wechat.answers += map(issued, ["third", "third", "fourth"])
-        asker.get()
-
-        assert "fourth" == asker.renew("third")
-        assert [NORMAL, NORMAL, FORCED] * 2 == wechat.payloads
-
-    def test_renew__clock_put_back(self, clock: Time) -> None:
-        """
-        A clock that was put back does not put renewals off for all that time.
-        """
-        asker = stable(issued("second"), issued("third"))[1]
-        asker.renew("first")
-        clock.now -= 86400
-
-        assert "third" == asker.renew("second")
-
     @pytest.mark.parametrize(
-        "failure, error",
+        "answers, steps, results, sent",
         [
-            (requests.ReadTimeout("slow"), TransportError),
-            (requests.ConnectionError("broken"), TransportError),
-            ((502, "<html>"), TransportError),
+            # Normal mode first: it may have another token already.
+            ("first second", [get, "first", get], "first second second", "NN"),
+            # By force only if it hands the refused one out again.
+            ("first first second", [get, "first", get], "first second second", "NNF"),
+            # Nothing is sent for a token that has been replaced already.
+            ("second", [get, "first"], "second second", "N"),
+            # A provider that has no token yet fetches one.
+            ("second", ["first"], "second", "N"),
+            # WeChat was too busy for force: it is repeated.
+            ("first busy second", ["first"], "second", "NFF"),
+            # Force that may have reached WeChat is not.
+            ("first slow", ["first"], "TransportError", "NF"),
+            ("first broken", ["first"], "TransportError", "NF"),
+            ("first gateway", ["first"], "TransportError", "NF"),
+            ("first spent", ["first"], "DailyQuotaError", "NF"),
+            # A token that a renewal brought is not renewed for 10 seconds, and later
+            # not by force, for as long as WeChat hands it out.
             (
-                {"errcode": 45009, "errmsg": "reach max api daily quota limit"},
-                DailyQuotaError,
+                "first second second second second",
+                [get, "first", "second", 9.9, "second", 0.1, "second"]
+                + [9.9, "second", 0.1, "second", 3600, "second"],
+                "first second second second second second second second",
+                "NNNNN",
+            ),
+            (
+                "first first second second",
+                [get, "first", "second", 9.9, "second", 0.1, "second"],
+                "first second second second second",
+                "NNFN",
+            ),
+            # Then WeChat may have another.
+            ("second third", ["first", 10, "second"], "second third", "NN"),
+            # The next token, fetched because the old one ended, may be forced again.
+            (
+                "first first second third third fourth",
+                [get, "first", 7140, get, "third"],
+                "first second third fourth",
+                "NNFNNF",
+            ),
+            # A clock that was put back does not put renewals off for all that time.
+            ("second third", ["first", -86400, "second"], "second third", "NN"),
+            # Nor is a renewal that failed tried again for 10 seconds. Meanwhile the
+            # refused token stays, and WeChat's refusal comes out.
+            (
+                "first first spent",
+                [get, "first", get, "first", 9.9, get, "first"],
+                "first DailyQuotaError first first first first",
+                "NNF",
+            ),
+            # Then it is a renewal like the first, by force if need be.
+            pytest.param(
+                "first busy busy busy first second",
+                [get, "first", 10, "first"],
+                "first SystemBusyError second",
+                "NNNNNF",
+                marks=pytest.mark.xfail(reason="failed: no force", strict=True),
             ),
         ],
     )
-    def test_renew__forced_and_failed(
-        self, failure: Any, error: type[Exception]
+    def test_renew(
+        self, clock: Time, answers: str, steps: list[Any], results: str, sent: str
     ) -> None:
         """
-        A forced renewal that may have reached WeChat is not sent again.
+        What WeChat is sent, N in normal mode and F by force, when calls get() a token,
+        renew the one named, and seconds pass.
         """
-        wechat, asker = stable(issued("first"), failure)
-        with pytest.raises(error):
-            asker.renew("first")
+        wechat, asker = stable(
+            *(FAILURES.get(each) or issued(each) for each in answers.split())
+        )
+        got = []
+        for step in steps:
+            if isinstance(step, (int, float)):
+                clock.now += step
+            elif step is get:
+                got.append(asker.get())
+            else:
+                result = outcome(lambda: asker.renew(step))
+                got.append(result if isinstance(result, str) else type(result).__name__)
 
-        assert [NORMAL, FORCED] == wechat.payloads
+        assert results.split() == got
+        modes = {"N": NORMAL, "F": FORCED}
+        assert [modes[mode] for mode in sent] == wechat.payloads
 
-    def test_renew__forced_and_busy(self) -> None:
+    def test_renew__request(self, sample: Callable[[str], bytes]) -> None:
         """
-        A forced renewal that WeChat was too busy for is repeated.
+        A forced renewal is sent as the sample is.
         """
-        wechat, asker = stable(issued("first"), BUSY, issued("second"))
+        wechat, asker = stable(issued("first"), issued("second"))
+        asker.renew("first")
 
-        assert "second" == asker.renew("first")
-        assert [NORMAL, FORCED, FORCED] == wechat.payloads
-
-    def test_renew__failed__not_tried_again(self, clock: Time) -> None:
-        """
-        A renewal that failed is not tried again for 10 seconds either; meanwhile the
-        refused token stays, and WeChat's refusal comes out.
-        """
-        spent = {"errcode": 45009, "errmsg": "reach max api daily quota limit"}
-        wechat, asker = stable(issued("first"), issued("first"), spent)
-        asker.get()
-        with pytest.raises(DailyQuotaError):
-            asker.renew("first")
-        for seconds in (0, 9.9):
-            clock.now += seconds
-
-            assert "first" == asker.get() == asker.renew("first")
-        assert [NORMAL, NORMAL, FORCED] == wechat.payloads
-
-    @pytest.mark.xfail(reason="a failed renewal rules force out", strict=True)
-    def test_renew__failed__tried_again_later(self, clock: Time) -> None:
-        """
-        Once the pause is over it is a renewal like the first, by force if need be.
-        """
-        wechat, asker = stable(issued("first"), BUSY, retries=0)
-        asker.get()
-        with pytest.raises(SystemBusyError):
-            asker.renew("first")
-        clock.now += 10
-        wechat.answers += [issued("first"), issued("second")]
-
-        assert "second" == asker.renew("first")
-        assert [NORMAL, NORMAL, NORMAL, FORCED] == wechat.payloads
+        forced = json.loads(sample("stable_token.request.force_refresh.json"))
+        assert forced == wechat.payloads[-1]
 
     def test_client__every_token_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """
@@ -667,36 +603,6 @@ class TestStableToken:
         assert {AccessTokenError} == {type(each) for each in results}
         fetches = sandbox.token_fetches
         assert (3, 1) == (fetches.total, fetches.forced)
-
-    @pytest.mark.parametrize("errcode", [40001, 40014, 42001])
-    def test_client__refused(self, errcode: int) -> None:
-        """
-        Each of the three errcodes renews the token, once for one call.
-        """
-        sandbox = Sandbox()
-        sandbox.fail("get_delivery_list", errcode=errcode)
-        with sandbox.mock():
-            client = Client(StableToken(sandbox.appid, sandbox.secret))
-            client.get_delivery_list()
-            client.get_delivery_list()
-
-        fetches = sandbox.token_fetches
-        assert (3, 1, 0) == (fetches.total, fetches.forced, fetches.refused)
-
-    def test_client__41001(self) -> None:
-        """
-        41001 never renews: a token was sent, so another cannot help.
-        """
-        sandbox = Sandbox()
-        sandbox.fail("get_delivery_list", errcode=41001, times=None)
-        with sandbox.mock():
-            client = Client(StableToken(sandbox.appid, sandbox.secret))
-            for _ in range(3):
-                with pytest.raises(AccessTokenError):
-                    client.get_delivery_list()
-
-        fetches = sandbox.token_fetches
-        assert (1, 0) == (fetches.total, fetches.forced)
 
     def test_client__through_the_hours(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """
@@ -823,21 +729,6 @@ class TestRefusedFetches:
         assert error is type(refusal)
         assert (errcode, "stable_token") == (refusal.errcode, refusal.endpoint)
         assert [NORMAL] == wechat.payloads
-
-    def test_get__wrong_credentials(self) -> None:
-        """
-        The sandbox refuses a wrong appid and a wrong AppSecret.
-        """
-        sandbox = Sandbox()
-        found = []
-        with sandbox.mock():
-            for arguments in [(sandbox.appid, SECRET), (APPID, sandbox.secret)]:
-                with pytest.raises(CredentialError) as caught:
-                    Client(StableToken(*arguments)).get_delivery_list()
-                found.append(caught.value)
-
-        assert [40125, 40013] == [error.errcode for error in found]
-        assert "AppSecret" in found[0].advice
 
     def test_get__address_not_on_the_whitelist(
         self, sample: Callable[[str], bytes]
@@ -1018,17 +909,6 @@ class TestSecrets:
         text = "\n".join(shown)
         assert [] == [secret for secret in secrets if secret in text]
 
-    def test_get__works(self, caplog: pytest.LogCaptureFixture) -> None:
-        """
-        The log has a line for the fetch, without the token.
-        """
-        caplog.set_level(logging.DEBUG)
-        stable(issued("84_AbCdEf"))[1].get()
-
-        assert "stable_token: ok" in caplog.text
-        assert "84_AbCdEf" not in caplog.text
-        assert SECRET not in caplog.text
-
 
 @pytest.mark.parametrize(
     "duplicate",
@@ -1077,17 +957,6 @@ class TestCopies:
         assert CHANGED == copied.refresh_token
         assert "second" == Asker(copied, wechat).get()
         assert CHANGED == wechat.payloads[1]["authorizer_refresh_token"]
-
-    def test_client(self, duplicate: Callable[[Any], Any]) -> None:
-        """
-        A client is copied together with its provider.
-        """
-        sandbox = Sandbox()
-        with sandbox.mock():
-            client = Client(StableToken(sandbox.appid, sandbox.secret))
-            token = client.access_token()
-
-            assert token == duplicate(client).access_token()
 
 
 class TestSingleFlight:
@@ -1143,19 +1012,6 @@ class TestSingleFlight:
 
         assert ["second"] * 64 == at_once(64, lambda: asker.renew("first"), gate)
         assert [NORMAL, *sent] == wechat.payloads
-
-    def test_renew__no_other_token(self, clock: Time) -> None:
-        """
-        64 threads that cannot have another token make one renewal as well.
-        """
-        wechat, asker = stable(issued("second"))
-        asker.renew("first")
-        clock.now += 10
-        gate = Gate(issued("second"))
-        wechat.answers.append(gate)
-
-        assert ["second"] * 64 == at_once(64, lambda: asker.renew("second"), gate)
-        assert [NORMAL, NORMAL] == wechat.payloads
 
     def test_get__during_a_renewal(self) -> None:
         """
@@ -1702,17 +1558,6 @@ class TestAuthorizerToken:
 
         assert [CHANGED] == stored
         assert CHANGED == asker.provider.refresh_token  # type: ignore[attr-defined]
-
-    def test_refresh_token__64_threads(self) -> None:
-        """
-        However many threads ask, it is handed over once.
-        """
-        stored: list[str] = []
-        gate = Gate(authorized("first", CHANGED))
-        asker = authorizer(gate, on_refresh_token=stored.append)[1]
-
-        assert ["first"] * 64 == at_once(64, asker.get, gate)
-        assert [CHANGED] == stored
 
     def test_refresh_token__callback_raises_for_64_threads(self) -> None:
         """
