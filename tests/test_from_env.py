@@ -27,7 +27,7 @@ class TestFromEnv:
     @pytest.mark.parametrize(
         "names, fetches",
         [
-            # An access token is used as it is, and first: whoever sets it means it.
+            # An access token is used as it is, and comes first.
             ([ACCESS_TOKEN], 0),
             ([APPID, SECRET], 1),
             ([ACCESS_TOKEN, APPID, SECRET], 0),

@@ -352,6 +352,7 @@ class TestWhatServes:
             ({}, "dict"),
             (5, "int"),
             (cachelib.SimpleCache, "type"),
+            (type("Any", (), {"get": max, "set": lambda *args, **kw: None}), "type"),
             (redis.Redis(), "Redis"),
             (Diskcache(), "Diskcache"),
             (types.SimpleNamespace(get=None, set=mock.Mock()), "SimpleNamespace"),
@@ -362,7 +363,7 @@ class TestWhatServes:
         self, make: Callable[..., Any], cache: Any, kind: str
     ) -> None:
         """
-        The error says what to give.
+        The error names what to give.
         """
         with pytest.raises(InvalidArgumentError) as caught:
             make(ScriptedWeChat(), cache)
@@ -463,7 +464,7 @@ class Broken(MemoryCache):
 
 def error_of(module: str, name: str, base: type = Exception) -> Exception:
     """
-    Return an error whose class says that *module* defines it.
+    Return an error of a class that *module* defines.
     """
     error: Exception = type(name, (base,), {"__module__": module})("hunter2")
     return error
@@ -493,8 +494,8 @@ class TestFailures:
         log: pytest.LogCaptureFixture,
     ) -> None:
         """
-        A cache that is down is not used; a warning names the kind of error, not what it
-        says.
+        A cache that is down is not used; a warning names the kind of error, not its
+        text.
         """
         wechat = ScriptedWeChat(issued("first"), issued("second"))
         cache = Broken(clock, error, *methods)
@@ -672,7 +673,7 @@ class TestRedisServer:
         ended: Any,
     ) -> None:
         """
-        It is a skip that says what to install, or a failure if it is required.
+        The test is skipped, or fails if servers are required, and names what to install.
         """
         monkeypatch.setenv("PATH", "")
         monkeypatch.setenv("WXLOGISTICS_REQUIRE_SERVERS", required)
