@@ -673,7 +673,7 @@ class TestRedisServer:
         ended: Any,
     ) -> None:
         """
-        The test is skipped, or fails if servers are required, and names what to install.
+        The test is skipped, or fails if servers are required, and names the package.
         """
         monkeypatch.setenv("PATH", "")
         monkeypatch.setenv("WXLOGISTICS_REQUIRE_SERVERS", required)
