@@ -83,6 +83,7 @@ class TestMetadata:
         """
         assert {
             ("console_scripts", "wxlogistics", "wxlogistics.__main__:main"),
+            ("pyinstaller40", "hook-dirs", "wxlogistics._pyinstaller:get_hook_dirs"),
             ("pytest11", "wxlogistics", "wxlogistics.sandbox.pytest_plugin"),
         } == {(each.group, each.name, each.value) for each in DISTRIBUTION.entry_points}
         assert all(each.load() for each in DISTRIBUTION.entry_points)

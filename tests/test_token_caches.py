@@ -315,8 +315,8 @@ class TestEntries:
         cache = MemoryCache(clock)
         authorizer(ScriptedWeChat(authorized("first")), cache, appid, appid).get()
 
-        assert 1 == len(cache.entries)
-        assert re.fullmatch("[!-~]+", *cache.entries)
+        [key] = cache.entries
+        assert re.fullmatch("[!-~]+", key)
 
     def test_key__unique(self, clock: Time) -> None:
         """

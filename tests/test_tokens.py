@@ -582,24 +582,6 @@ class TestStableToken:
         # The first call is made with the forced token as well.
         assert 116 == calls.count("get_delivery_list")
 
-    def test_client__every_token_refused__threads(self, clock: Time) -> None:
-        """
-        32 threads whose every call is refused make no more fetches than one.
-        """
-        sandbox = Sandbox()
-        sandbox.fail("get_delivery_list", errcode=40001, times=None)
-        with sandbox.mock():
-            client = Client(StableToken(sandbox.appid, sandbox.secret))
-
-            def calls() -> list[Any]:
-                return [outcome(client.get_delivery_list) for _ in range(5)]
-
-            results = sum(at_once(32, calls), [])
-
-        assert {AccessTokenError} == {type(each) for each in results}
-        fetches = sandbox.token_fetches
-        assert (3, 1) == (fetches.total, fetches.forced)
-
     def test_client__through_the_hours(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """
         As time goes by on both sides, no call is ever refused.
@@ -1196,22 +1178,6 @@ class TestSingleFlight:
             assert "second" == asker.get()
         assert [TransportError] == [type(each) for each in results]
         assert [NORMAL, NORMAL] == wechat.payloads
-
-    def test_client__revoked_token_of_64_threads(self) -> None:
-        """
-        Over HTTP: every call of 64 threads succeeds, with one fetch for all.
-        """
-        sandbox = Sandbox()
-        with sandbox.serve() as server:
-            provider = StableToken(sandbox.appid, sandbox.secret)
-            with Client(provider, base_url=server.url) as client:
-                first = at_once(64, client.get_delivery_list)
-                sandbox.revoke_tokens()
-                second = at_once(64, client.get_delivery_list)
-
-        assert [] == [each for each in first + second if not isinstance(each, tuple)]
-        assert 2 == sandbox.token_fetches.total
-        assert 0 == sandbox.token_fetches.forced
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="no os.fork()")
     @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
