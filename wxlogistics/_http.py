@@ -7,13 +7,13 @@ access token: `wxlogistics._wire` replaces that before a caller sees it.
 from __future__ import annotations
 
 import io
-import logging
 import os
 import re
 import ssl
 import threading
+from collections.abc import Callable, Iterable
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Callable, Iterable
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import attrs
@@ -121,18 +121,20 @@ class Http:
         if not isinstance(session, requests.Session | None):
             raise wrong_type("session", session, "a requests.Session")
         self._session = session
+        # By process, since a fork may copy a lock that is held.
         self._own: dict[int, _OwnSession] = {}
+        self._locks: dict[int, threading.Lock] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy opens connections of its own.
-        return self.__dict__ | {"_own": {}}
+        return self.__dict__ | {"_own": {}, "_locks": {}}
 
     def close(self) -> None:
         """
         Close the idle connections; a caller's session is the caller's to close.
         """
         own = self._own.pop(os.getpid(), None)
-        if own is not None:
+        if own:
             own.close()
 
     def post(self, request: Request, deadline: Deadline) -> tuple[int, bytes]:
@@ -155,7 +157,7 @@ class Http:
         status = 0
         own = None if self._session else self._own_session(deadline.clock())
         try:
-            response = (own.send if own else self._send)(request, timeout)
+            response = (own.send_json if own else self._send)(request, timeout)
             status = response.status_code
             if response.raw is None:
                 # Made by hand, for a test.
@@ -163,9 +165,11 @@ class Http:
             with response:
                 # Behind an interim answer comes the real one: closed unread, the
                 # connection cannot hand it to the next request.
-                return status, b"" if status < 200 else _read(response, deadline)
+                return status, (
+                    b"" if status < 200 else _read(request, response, deadline)
+                )
         except urllib3.DecodeError:
-            reason = "the body's compression is unknown or broken"
+            reason = "the body's compression is broken"
             failure: Any = UnexpectedResponseError(request.endpoint, status, "", reason)
         except (OSError, UnicodeError, urllib3.HTTPError) as error:
             failure = self._failure(error, request, bool(status), deadline)
@@ -185,15 +189,14 @@ class Http:
         Return this process's session; another process must not share its connections.
         """
         pid = os.getpid()
-        own = self._own.get(pid)
-        if own is None or abs(now - own.used_at) > IDLE:
-            # After a fork of any kind the parent's is dropped here.
-            for each in list(self._own):
-                self._own.pop(each, None)
-            # One for all the threads that come here at once.
-            own = self._own.setdefault(pid, _OwnSession())
-        own.used_at = now
-        return own
+        with self._locks.setdefault(pid, threading.Lock()):
+            own = self._own.get(pid)
+            if own is None or abs(now - own.used_at) > IDLE:
+                # After a fork of any kind the parent's is dropped here.
+                own = _OwnSession()
+                self._own = {pid: own}
+            own.used_at = now
+            return own
 
     def _send(self, request: Request, timeout: Timeout) -> requests.Response:
         session: Any = self._session
@@ -222,23 +225,23 @@ class Http:
         def caused_by(*kinds: type[BaseException]) -> bool:
             return any(isinstance(cause, kinds) for cause in causes)
 
-        said = _said(causes[-1])
-        refused = caused_by(urllib3.NewConnectionError)
+        said = next(filter(None, map(_said, reversed(causes))), "")
+        timed_out = caused_by(TimeoutError, requests.Timeout, urllib3.TimeoutError)
         # urllib3 counts a refused connection among its timeouts.
-        timed_out = not refused and caused_by(
-            TimeoutError, requests.Timeout, urllib3.TimeoutError
-        )
+        timed_out &= not caused_by(urllib3.NewConnectionError)
         unreached = not answered and caused_by(
             urllib3.ConnectTimeoutError,
             urllib3.ClosedPoolError,
             requests.ConnectTimeout,
-            # A hang-up in the handshake; reads pass over this error.
+            # A hang-up in the handshake; reads pass over these errors.
             ssl.SSLEOFError,
+            ssl.SSLZeroReturnError,
         )
         # These come up before a connection, or refuse it.
-        impossible = isinstance(error, ValueError) or said.startswith(
-            ("certificate verify ", "Could not find ", "Tunnel connection failed")
+        impossible = isinstance(error, ValueError) or caused_by(
+            ssl.SSLCertVerificationError
         )
+        impossible |= said.startswith(("Could not find ", "Tunnel connection failed"))
         sent = answered or not (unreached or impossible)
         name = urlsplit(request.host).netloc + self._by_proxy(request.host)
         if timed_out and deadline.left() <= 0:
@@ -247,13 +250,11 @@ class Http:
             reason = f"no answer within {self._read_timeout:g} s"
         elif timed_out:
             reason = f"no connection to {name} within {self._connect_timeout:g} s"
-        elif len(causes) == 1 and isinstance(error, requests.RequestException):
-            # A mock's own words, or advice such as "Missing dependencies for SOCKS".
-            reason = said
         elif sent:
-            reason = f"the connection broke before the whole answer had come: {said}"
+            reason = "the connection broke before the whole answer had come"
+            reason += f": {said}" if said else ""
         else:
-            reason = f"no connection to {name}: {said}"
+            reason = f"no connection to {name}: {said or type(causes[-1]).__name__}"
         kind = Unreached if unreached else TransportError
         return kind(request.endpoint, reason, sent)
 
@@ -266,7 +267,7 @@ class Http:
         return f" through the proxy {address}" if address else ""
 
 
-class _OwnSession:
+class _OwnSession(requests.Session):
     """
     A session of this library's own, for one process.
     """
@@ -274,32 +275,30 @@ class _OwnSession:
     used_at = 0.0
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._session: requests.Session | None = None
+        super().__init__()
+        agent = {"User-Agent": f"wxlogistics/{__version__}"}
+        self.headers = CaseInsensitiveDict(_HEADERS | agent)
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        adapter = _Adapter()
+        self.mount("https://", adapter)
+        self.mount("http://", adapter)
         # For each host what the environment says of proxies and certificates.
         self._settings: dict[str, Any] = {}
 
-    def close(self) -> None:
-        if self._session is not None:
-            self._session.close()
-
-    def send(self, request: Request, timeout: Timeout) -> requests.Response:
-        with self._lock:
-            if self._session is None:
-                self._session = _new_session()
-        session, host = self._session, request.host
+    def send_json(self, request: Request, timeout: Timeout) -> Any:
+        host = request.host
         if host not in self._settings:
-            found = session.merge_environment_settings(host, {}, True, None, None)
+            found = self.merge_environment_settings(host, {}, True, None, None)
             self._settings[host] = found
         # As Session.post() would prepare it, at a third of its cost.
         prepared = requests.PreparedRequest()
         prepared.method = "POST"
         prepared.url = request.url
-        prepared.headers = CaseInsensitiveDict(session.headers)
+        prepared.headers = CaseInsensitiveDict(self.headers)
         prepared.headers["Content-Length"] = str(len(request.body))
         prepared.body = request.body
         options = self._settings[host] | {"timeout": timeout}
-        return session.send(prepared, allow_redirects=False, **options)
+        return self.send(prepared, allow_redirects=False, **options)
 
 
 class _Adapter(HTTPAdapter):
@@ -311,12 +310,10 @@ class _Adapter(HTTPAdapter):
         super().__init__(pool_maxsize=_POOL_SIZE)
         self._pools: dict[str, Any] = {}
 
-    def get_connection_with_tls_context(
-        self, request: Any, *args: Any, **kw: Any
-    ) -> Any:
+    def get_connection_with_tls_context(self, request: Any, *a: Any, **kw: Any) -> Any:
         host = _host(request.url)
         if host not in self._pools:
-            pool = super().get_connection_with_tls_context(request, *args, **kw)
+            pool = super().get_connection_with_tls_context(request, *a, **kw)
             self._pools[host] = pool
         return self._pools[host]
 
@@ -339,17 +336,6 @@ class _Adapter(HTTPAdapter):
         return response
 
 
-def _new_session() -> requests.Session:
-    session = requests.Session()
-    agent = {"User-Agent": f"wxlogistics/{__version__}"}
-    session.headers = CaseInsensitiveDict(_HEADERS | agent)
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    adapter = _Adapter()
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return session
-
-
 def _host(url: str) -> str:
     """
     Return what stands before the path: scheme, host and port.
@@ -362,12 +348,16 @@ def _drop_location(response: requests.Response, **kwargs: Any) -> None:
     response.headers.pop("Location", None)
 
 
-def _read(response: requests.Response, deadline: Deadline) -> bytes:
+def _read(request: Request, response: requests.Response, deadline: Deadline) -> bytes:
     raw = response.raw
     coding = response.headers.get("Content-Encoding", "").lower()
     if coding not in ("", "identity", "gzip", "deflate"):
         # urllib3 would unpack gzip in gzip without bound.
-        raise urllib3.DecodeError
+        reason, status = (
+            "a Content-Encoding that was not asked for",
+            response.status_code,
+        )
+        raise UnexpectedResponseError(request.endpoint, status, "", reason)
     if hasattr(raw, "read1") and hasattr(raw, "supports_chunked_reads"):
         # urllib3 returns what has arrived; every other way to read waits for a whole
         # piece, however slowly it trickles in.
@@ -398,31 +388,29 @@ def _causes(error: BaseException) -> list[BaseException]:
     return causes
 
 
-def _said(error: BaseException) -> str:
+def _said(error: BaseException) -> str | None:
     """
-    Return the words of *error*; its class where it has none.
+    Return the words of the system, of a certificate's check, or of a mock.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
         message = getattr(error, "verify_message", "") or str(error)
         return f"certificate verify failed: {message}"
-    words = error.strerror if isinstance(error, OSError) else None
-    return words or str(error) or type(error).__name__
+    if type(error) is OSError or isinstance(error, requests.RequestException):
+        return next((each for each in error.args if isinstance(each, str)), None)
+    return error.strerror if isinstance(error, OSError) else None
 
 
-_TOKEN = re.compile(r"(access_token=)[^&\s'\")]+")
+_BASE_URL = re.compile(
+    r"(?ai)https?://([\w.-]+|\[[0-9a-f:.]+])(:\d{1,5})?(/[\w.~%-]*)*"
+)
 
 
-def _mask_tokens(record: logging.LogRecord) -> bool:
+def is_base_url(value: Any) -> bool:
     """
-    Keep access tokens out of urllib3's log lines, which hold the URL.
+    Whether *value* is a scheme, a host and perhaps a port and a path, and no more.
     """
-    message = record.getMessage()
-    if _TOKEN.search(message):
-        record.msg, record.args = _TOKEN.sub(r"\1***", message), ()
-        # The traceback of "Failed to parse headers" repeats what the server sent.
-        record.exc_info = record.exc_text = None
-    return True
-
-
-for _name in ("connection", "connectionpool", "util.retry"):
-    logging.getLogger(f"urllib3.{_name}").addFilter(_mask_tokens)
+    try:
+        requests.Request("POST", value).prepare()
+        return bool(_BASE_URL.fullmatch(value))
+    except (requests.RequestException, TypeError):
+        return False

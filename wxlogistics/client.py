@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from . import models
-from ._http import Request
+from ._http import Http, Request
 from ._wire import MAIN_URL, Wire, encode, lacking
 from .errors import InvalidArgumentError
-from .models import DeliveryInfo, GoodsInfo, Trace, wrong_type
+from .models import DeliveryInfo, GoodsInfo, Json, Trace, wrong_type
 from .tokens import StableToken, TokenProvider, token_provider
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Client:
         session: requests.Session | None = None,
     ) -> None:
         self._tokens = token_provider(token)
-        self._wire = Wire(base_url, timeout, deadline, retries, session)
+        self._wire = Wire(base_url, Http(timeout, session), deadline, retries)
 
     @classmethod
     def from_env(cls, **options: Any) -> Client:
@@ -152,7 +153,7 @@ class Client:
         trans_id: str | None = None,
         delivery_id: str | None = None,
         order_detail_path: str | None = None,
-        extra: _Extra = None,
+        extra: Mapping[str, Any] | None = None,
     ) -> str:
         """
         Register a waybill with the query component (传运单接口).
@@ -202,7 +203,7 @@ class Client:
         waybill_token: str,
         *,
         openid: str | None = None,
-        extra: _Extra = None,
+        extra: Mapping[str, Any] | None = None,
     ) -> Trace:
         """
         Ask where a parcel is (查询运单接口).
@@ -232,7 +233,7 @@ class Client:
         goods_info: GoodsInfo,
         *,
         openid: str | None = None,
-        extra: _Extra = None,
+        extra: Mapping[str, Any] | None = None,
     ) -> None:
         """
         Replace the goods of a waybill (更新物流信息接口).
@@ -287,7 +288,7 @@ class Client:
         trans_id: str | None = None,
         delivery_id: str | None = None,
         order_detail_path: str | None = None,
-        extra: _Extra = None,
+        extra: Mapping[str, Any] | None = None,
     ) -> str:
         """
         Register a waybill with the message component (传运单接口 of 物流消息).
@@ -305,7 +306,7 @@ class Client:
         waybill_token: str,
         *,
         openid: str | None = None,
-        extra: _Extra = None,
+        extra: Mapping[str, Any] | None = None,
     ) -> Trace:
         """
         Ask where a followed parcel is (查运单接口).
@@ -321,7 +322,7 @@ class Client:
         goods_info: GoodsInfo,
         *,
         openid: str | None = None,
-        extra: _Extra = None,
+        extra: Mapping[str, Any] | None = None,
     ) -> None:
         """
         Replace the goods of a followed waybill (更新物品信息接口).
@@ -360,7 +361,7 @@ class Client:
             raise InvalidArgumentError("path", problem)
         if not isinstance(payload, Mapping):
             raise wrong_type("payload", payload, "a dict")
-        return self._post(path, path, payload, repeatable=False)
+        return self._post(path, path, dict(payload), repeatable=False)
 
     def _register(self, endpoint: str, values: tuple[Any, ...], extra: _Extra) -> str:
         fields = dict(zip(_REQUIRED + _OPTIONAL, values))
@@ -370,28 +371,22 @@ class Client:
             raise lacking(endpoint, reply, "waybill_token")
         return waybill_token
 
-    def _query(self, endpoint: str, fields: dict[str, Any], extra: _Extra) -> Trace:
+    def _query(self, endpoint: str, fields: Json, extra: _Extra) -> Trace:
         reply = self._call(endpoint, fields, extra, ("waybill_token",))
         if not models.has_status(reply):
             raise lacking(endpoint, reply, "waybill_info.status")
         return Trace.from_reply(reply)
 
-    def _update(self, endpoint: str, fields: dict[str, Any], extra: _Extra) -> None:
-        required = "waybill_token", "goods_info"
-        self._call(endpoint, fields, extra, required, repeatable=False)
+    def _update(self, endpoint: str, fields: Json, extra: _Extra) -> None:
+        self._call(endpoint, fields, extra, ("waybill_token", "goods_info"))
 
     def _call(
-        self,
-        endpoint: str,
-        fields: dict[str, Any],
-        extra: _Extra,
-        required: Sequence[str],
-        repeatable: bool = True,
-    ) -> dict[str, Any]:
+        self, endpoint: str, fields: Json, extra: _Extra, required: Sequence[str]
+    ) -> Json:
         """
         Send what is *required* of the *fields*, and of the rest what is given.
         """
-        payload: dict[str, Any] = {}
+        payload: Json = {}
         for field, value in fields.items():
             if field == "goods_info":
                 payload[field] = models.goods_payload(value)
@@ -401,11 +396,11 @@ class Client:
         if not isinstance(extra, Mapping | None):
             raise wrong_type("extra", extra, "a dict")
         payload.update(extra or {})
+        # WeChat allows few changes of the goods; registering again does no harm.
+        repeatable = not endpoint.startswith("update_")
         return self._post(endpoint, _OPEN_MSG + endpoint, payload, repeatable)
 
-    def _post(
-        self, endpoint: str, path: str, payload: Mapping[str, Any], repeatable: bool
-    ) -> dict[str, Any]:
+    def _post(self, endpoint: str, path: str, payload: Json, repeatable: bool) -> Json:
         request = Request(endpoint, path, encode(payload))
         # Keep it out of the variables of a traceback.
         del payload

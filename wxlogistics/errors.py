@@ -4,8 +4,6 @@ A caller chooses the level to catch at: `WxLogisticsError` for everything, `ApiE
 for every refusal, or one leaf.
 """
 
-from __future__ import annotations
-
 import re
 from types import MappingProxyType
 from typing import Mapping, NamedTuple
@@ -148,7 +146,8 @@ class ApiError(WxLogisticsError):
         """
         if self.errcode == 45009 and isinstance(self, RateLimitError):
             return SLOW_DOWN[0]
-        return WORDS.get(self.errcode, UNKNOWN).advice
+        known = ERRCODES.get(self.errcode)
+        return known.advice if known else UNKNOWN.advice
 
 
 # "rid: 66557522-735e87a4-648726cc" at the end, even right behind another word; before
@@ -298,12 +297,9 @@ _ERRORS: dict[int, type[ApiError]] = {
     40003: OpenidError,
     40013: CredentialError,
     40014: AccessTokenError,
-    40029: CredentialError,
     40066: MalformedRequestError,
     40125: CredentialError,
-    40163: CredentialError,
     40164: IpNotAllowedError,
-    40234: NotAuthorizedError,
     40243: CredentialError,
     41001: AccessTokenError,
     41002: CredentialError,
@@ -315,19 +311,13 @@ _ERRORS: dict[int, type[ApiError]] = {
     45011: RateLimitError,
     47001: MalformedRequestError,
     48001: NotAuthorizedError,
-    48017: NotAuthorizedError,
     50002: NotAuthorizedError,
     50004: NotAuthorizedError,
     61003: NotAuthorizedError,
     61004: IpNotAllowedError,
-    61006: CredentialError,
     61007: NotAuthorizedError,
     61023: CredentialError,
-    76001: MalformedRequestError,
-    76021: MalformedRequestError,
-    76022: QuotaError,
     931023: WaybillNotFoundError,
-    **dict.fromkeys(range(933000, 933005), NotAuthorizedError),
     9300507: WaybillTokenError,
     9300513: CallLimitError,
     9300534: OpenidMismatchError,
@@ -336,7 +326,7 @@ _ERRORS: dict[int, type[ApiError]] = {
     9300561: GoodsImageError,
 }
 
-#: Every errcode with a meaning of its own here.
+#: Every errcode with an exception of its own.
 ERRCODES: Mapping[int, Errcode] = MappingProxyType(
     {
         errcode: Errcode(error, WORDS[errcode].meaning_zh, WORDS[errcode].advice)

@@ -11,11 +11,15 @@ from __future__ import annotations
 
 import contextlib
 import enum
-from typing import Any, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import attrs
 
 from .errors import InvalidArgumentError
+
+#: A JSON object.
+Json = dict[str, Any]
 
 # pytest then shows the line of the test, and none of this module's variables.
 __tracebackhide__ = True
@@ -212,10 +216,10 @@ class Trace:
     shop_info: ShopInfo = ShopInfo()
     delivery_info: DeliveryInfo | None = None
     # Equal replies are equal Traces; a dict has no hash and says everything twice.
-    raw: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
+    raw: Json = attrs.field(factory=dict, repr=False, hash=False)
 
     @classmethod
-    def from_reply(cls, reply: dict[str, Any]) -> Trace:
+    def from_reply(cls, reply: Json) -> Trace:
         """
         Return the Trace that *reply*, a decoded JSON object, stands for.
         """
@@ -263,7 +267,7 @@ def delivery_list(reply: Mapping[str, Any]) -> tuple[DeliveryInfo, ...]:
     return tuple(map(_delivery_info, _dicts(reply.get("delivery_list"))))
 
 
-def _waybill_info(value: dict[str, Any]) -> WaybillInfo:
+def _waybill_info(value: Json) -> WaybillInfo:
     path = tuple(
         PathAction(
             integer(action.get("action_time")) or 0,
@@ -276,25 +280,25 @@ def _waybill_info(value: dict[str, Any]) -> WaybillInfo:
     return WaybillInfo(status, text(value.get("waybill_id")) or "", path)
 
 
-def _shop_info(value: dict[str, Any]) -> ShopInfo:
+def _shop_info(value: Json) -> ShopInfo:
     details = _dicts(_dict(value.get("goods_info")).get("detail_list"))
     names = "goods_name", "goods_img_url", "goods_desc"
     return ShopInfo(GoodsInfo(GoodsDetail(*_texts(each, *names)) for each in details))
 
 
-def _delivery_info(value: dict[str, Any]) -> DeliveryInfo:
+def _delivery_info(value: Json) -> DeliveryInfo:
     return DeliveryInfo(*_texts(value, "delivery_id", "delivery_name"))
 
 
-def _texts(value: dict[str, Any], *names: str) -> list[str]:
+def _texts(value: Json, *names: str) -> list[str]:
     return [text(value.get(name)) or "" for name in names]
 
 
-def _dict(value: object) -> dict[str, Any]:
+def _dict(value: object) -> Json:
     return value if isinstance(value, dict) else {}
 
 
-def _dicts(value: object) -> list[dict[str, Any]]:
+def _dicts(value: object) -> list[Json]:
     found = value if isinstance(value, list) else []
     return [each for each in found if isinstance(each, dict)]
 
@@ -370,7 +374,7 @@ def require_seconds(field: str, value: float) -> float:
     return float(min(value, 86_400))
 
 
-def goods_payload(goods_info: GoodsInfo) -> dict[str, Any]:
+def goods_payload(goods_info: GoodsInfo) -> Json:
     """
     Return *goods_info* as JSON, checked.
 
@@ -391,13 +395,15 @@ def goods_payload(goods_info: GoodsInfo) -> dict[str, Any]:
     return {"detail_list": entries}
 
 
-def _detail_payload(field: str, detail: GoodsDetail) -> dict[str, Any]:
+def _detail_payload(field: str, detail: GoodsDetail) -> Json:
     if not isinstance(detail, GoodsDetail):
         raise wrong_type(field, detail, "a GoodsDetail")
     require_text(f"{field}.goods_name", detail.goods_name)
     payload = {"goods_name": detail.goods_name, "goods_img_url": detail.goods_img_url}
     # Unlike every other text this one is sent when it is empty: WeChat takes "" for no
     # image.
+    if detail.goods_img_url is None:
+        raise wrong_type(f"{field}.goods_img_url", None, 'a str, "" for no image')
     if detail.goods_img_url != "":
         require_bare_text(f"{field}.goods_img_url", detail.goods_img_url)
     if detail.goods_desc not in ("", None):
