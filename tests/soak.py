@@ -26,6 +26,7 @@ from typing import Any, Callable, NamedTuple
 sys.path.insert(0, str(Path(__file__).parent))
 
 import chaos  # noqa: E402
+from clients import make_client  # noqa: E402
 
 from wxlogistics import Client, GoodsDetail, GoodsInfo, WxLogisticsError  # noqa: E402
 
@@ -59,11 +60,11 @@ class Ends(NamedTuple):
 FAULTS = {
     "close": Ends(chaos.close_after_request, ANSWERED, LOST),
     "reset": Ends(chaos.reset_after_request, ANSWERED, LOST),
-    "close in head": Ends(chaos.close_in_head, ANSWERED, LOST),
+    "close in head": Ends(chaos.close_in_head, STRANGE, STRANGE),
     "reset in body": Ends(chaos.reset_in_body, ANSWERED, LOST),
     "cut chunk": Ends(chaos.chunked_cut_in_chunk, ANSWERED, LOST),
     "garbage": Ends(chaos.garbage, ANSWERED, LOST),
-    "502": Ends(chaos.gateway(502), ANSWERED, "GatewayError"),
+    "502": Ends(chaos.gateway(502), ANSWERED, LOST),
     "errcode -1": Ends(chaos.reply({"errcode": -1, "errmsg": ""}), ANSWERED, ANSWERED),
     "500": Ends(chaos.status(500), STRANGE, STRANGE),
     "page": Ends(chaos.status(200), STRANGE, STRANGE),
@@ -76,7 +77,7 @@ FAULTS = {
     "answer and close": Ends(chaos.answer_and_close, ANSWERED, ANSWERED),
     "answer and reset": Ends(chaos.answer_and_reset, ANSWERED, ANSWERED),
     "two answers": Ends(chaos.two_answers, ANSWERED, ANSWERED),
-    "103": Ends(chaos.early_hint, ANSWERED, ANSWERED),
+    "103": Ends(chaos.early_hint, STRANGE, STRANGE),
     "delay": Ends(chaos.delay(0.1), ANSWERED, ANSWERED),
 }
 
@@ -218,13 +219,14 @@ def run(url: str, seconds: float, threads: int, seed: int) -> dict[str, Any]:
                 else:
                     lost.append(f"{name}: {end}")
 
-    with Client(
+    with make_client(
         "TOKEN",
         base_url=url,
         timeout=(10, 4),
         deadline=8,
         retries=4,
         sleep=lambda pause: time.sleep(pause / 10),
+        random=random.random,
     ) as client:
         client.query_trace("/often/warm/up")
         memory_before = memory()
