@@ -73,7 +73,7 @@ def wait_for(pids: list[int]) -> None:
     """
     Wait for the children; exit if one fails or hangs.
     """
-    ends_at = time.monotonic() + 20
+    ends_at = time.monotonic() + 60
     for pid in pids:
         done, status = os.waitpid(pid, os.WNOHANG)
         while not done:
@@ -203,7 +203,7 @@ def workers(url: str, leave: Callable[[int], object]) -> None:
             process.start()
         ask(client, 5)
         for process in processes:
-            process.join(20)
+            process.join(60)
             if process.exitcode != 0:
                 sys.exit(f"a worker ended with {process.exitcode}")
         ask(client)
@@ -237,7 +237,7 @@ def run(scenario: str, url: str, leave: str, **environment: str) -> None:
         [*command, __file__, scenario, url, leave],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         env={**os.environ, **environment},
     )
 

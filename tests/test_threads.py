@@ -52,8 +52,8 @@ class TestThreads:
         self, server: ChaosServer, caplog: pytest.LogCaptureFixture
     ) -> None:
         """
-        Every thread gets its own answers, over no more connections than threads, of which
-        urllib3 drops none.
+        Every thread gets its own answers, over no more connections than threads;
+        urllib3 drops none of them.
         """
         caplog.set_level(logging.DEBUG, "urllib3")
 
