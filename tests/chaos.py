@@ -426,14 +426,6 @@ def close_at_once(peer: Peer, request: Request) -> None:
 
 
 @at_accept
-def reset_at_once(peer: Peer, request: Request) -> None:
-    """
-    Accept and reset.
-    """
-    peer.reset()
-
-
-@at_accept
 def accept_and_wait(peer: Peer, request: Request) -> None:
     """
     Accept and never read or write.

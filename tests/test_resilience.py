@@ -59,7 +59,6 @@ from wxlogistics import (
     Client,
     DeliveryInfo,
     InvalidArgumentError,
-    RateLimitError,
     StableToken,
     SystemBusyError,
     TransportError,
@@ -832,6 +831,24 @@ class TestMaybeApplied:
         assert caught.value.maybe_applied
         assert str(caught.value).endswith("(the request may have reached WeChat)")
 
+    def test_earlier_attempt__and_then_not_sent(
+        self, make: Make, session: requests.Session
+    ) -> None:
+        """
+        So it is when the last attempt cannot be sent for another reason.
+        """
+        errors = iter([requests.ReadTimeout(), requests.exceptions.InvalidSchema("x")])
+
+        class Failing(HTTPAdapter):
+            def send(self, *args: Any, **kwargs: Any) -> requests.Response:
+                raise next(errors)
+
+        session.mount("http://", Failing())
+        with pytest.raises(TransportError, match="x") as caught:
+            call("trace_waybill", make(NOWHERE, session=session))
+
+        assert caught.value.maybe_applied
+
     def test_earlier_attempt__and_then_no_token(
         self, server: ChaosServer, make: Make
     ) -> None:
@@ -935,20 +952,22 @@ class TestFailover:
         assert (2, 0) == (len(first.requests), len(server.requests))
 
     def test_host__threads_move_on_together(
-        self, server: ChaosServer, make: Make
+        self, server: ChaosServer, make: Make, session: requests.Session
     ) -> None:
         """
         Threads that find the same host down do not push each other past the next.
         """
+
+        class Down(HTTPAdapter):
+            def send(self, *args: Any, **kwargs: Any) -> requests.Response:
+                barrier.wait(60)
+                raise requests.ConnectTimeout("down")
+
         barrier = threading.Barrier(8)
-        with closed_port() as url, ChaosServer() as third:
-            client = make([url, server.url, third.url])
-
-            def call() -> None:
-                barrier.wait()
-                query(client)
-
-            threads = [threading.Thread(target=call) for _ in range(8)]
+        session.mount(NOWHERE, Down())
+        with ChaosServer() as third:
+            client = make([NOWHERE, server.url, third.url], session=session)
+            threads = [threading.Thread(target=query, args=(client,)) for _ in range(8)]
             for thread in threads:
                 thread.start()
             for thread in threads:
