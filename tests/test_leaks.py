@@ -279,7 +279,7 @@ class TestNoAnswer:
                 CALLS[name](make_client(TOKEN, base_url=server.url))
 
         assert [] == private_parts(spoken(caught.value) + log.text)
-        assert "access_token=*** HTTP/1.1" in log.text
+        assert "access_token=*** HTTP/1" in log.text
 
 
 class TestArguments:

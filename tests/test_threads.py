@@ -181,6 +181,7 @@ class TestThreads:
         assert {"no answer within the deadline of 0.25 s"} == set(results[1::2])
 
 
+@pytest.mark.once
 class TestSoak:
     def test_soak__a_short_one(self) -> None:
         """

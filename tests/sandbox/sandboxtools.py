@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import os
 import re
 import subprocess
 import sys
@@ -50,7 +51,7 @@ DESCRIPTION = json.loads(
 @functools.cache
 def schema_of(method: str, path: str, what: str) -> Draft202012Validator:
     """
-    What the description says of an endpoint's "request" or "reply".
+    The description's schema of an endpoint's "request" or "reply".
     """
     operation = DESCRIPTION["paths"][path][method.lower()]
     if what == "request":
@@ -153,7 +154,7 @@ def with_settings(**settings: Any) -> pytest.MarkDecorator:
 @contextlib.contextmanager
 def served_process() -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
     """
-    A sandbox served by a process of its own, and what that says.
+    A sandbox served by another process, and its output.
     """
     child = subprocess.Popen(
         [sys.executable, "-m", "wxlogistics.sandbox", "--port", "0"],
@@ -166,3 +167,16 @@ def served_process() -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
     finally:
         child.kill()
         child.communicate()
+
+
+def need(found: object, missing: str) -> None:
+    """
+    Skip a test if what it needs is not *found*, with a sentence on what is *missing*.
+
+    With WXLOGISTICS_REQUIRE_SERVERS=1 it fails instead.
+    """
+    if found:
+        return
+    if os.environ.get("WXLOGISTICS_REQUIRE_SERVERS") == "1":
+        pytest.fail(missing)
+    pytest.skip(missing)

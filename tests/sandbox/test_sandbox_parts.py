@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import runpy
+import shutil
+import subprocess
+import sys
+import types
+from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
-from sandboxtools import NOON, OPENID
+from sandboxtools import NOON, OPENID, need
 
-from wxlogistics import WaybillStatus
-from wxlogistics.sandbox import Clock, Sandbox
+from wxlogistics import WaybillStatus, _pyinstaller
+from wxlogistics.sandbox import Clock, Sandbox, Settings
+from wxlogistics.sandbox.world.settings import SettingsArgs
+
+SCRIPTS = str(Path(sys.executable).parent)
 
 
 class RealTime:
@@ -31,7 +43,7 @@ class TestClock:
 
     def test_now__real(self) -> None:
         """
-        By default it tells real time.
+        By default it shows real time.
         """
         real = RealTime()
         clock = Clock(real=real)
@@ -65,7 +77,7 @@ class TestClock:
 
     def test_tick(self) -> None:
         """
-        It is moved by days, hours, minutes and seconds, and tells the time.
+        It is moved by days, hours, minutes and seconds, and returns the time.
         """
         clock = Clock(NOON, speed=0)
 
@@ -101,9 +113,9 @@ class TestClock:
         for now in (float("nan"), float("inf")):
             with pytest.raises(ValueError, match="now is a finite number"):
                 clock.set(now, 1)
-        with pytest.raises(TypeError, match="now is of type float, not '1'"):
+        with pytest.raises(TypeError):
             clock.set("1", 1)  # type: ignore[arg-type]
-        with pytest.raises(TypeError, match="hours is of type float, not '1'"):
+        with pytest.raises(TypeError):
             clock.tick(hours="1")  # type: ignore[arg-type]
 
         assert (NOON, 0) == (clock.now(), clock.speed)
@@ -118,6 +130,28 @@ class TestClock:
             clock.tick(seconds=1e308)
 
         assert 1e308 == clock.now()
+
+
+class TestPyInstaller:
+    """
+    `wxlogistics._pyinstaller`.
+    """
+
+    def test_hook(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        The hook packs the data files of the sandbox, of which there are three folders.
+        """
+        hooks = types.ModuleType("PyInstaller.utils.hooks")
+        asked: list[str] = []
+        hooks.collect_data_files = asked.append  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "PyInstaller", types.ModuleType("PyInstaller"))
+        monkeypatch.setitem(sys.modules, "PyInstaller.utils", hooks)
+        monkeypatch.setitem(sys.modules, "PyInstaller.utils.hooks", hooks)
+        [folder] = _pyinstaller.get_hook_dirs()
+
+        runpy.run_path(f"{folder}/hook-wxlogistics.sandbox.py")
+
+        assert ["wxlogistics.sandbox"] == asked
 
 
 class TestSeed:
@@ -138,13 +172,13 @@ class TestSeed:
 
     def test_seed__same(self) -> None:
         """
-        The same seed tells the same story.
+        The same seed gives the same story.
         """
         assert self.story(1) == self.story(1) == self.story("1")
 
     def test_seed__other(self) -> None:
         """
-        Another seed, or none, tells another one.
+        Another seed, or none, gives another one.
         """
         stories = [self.story(seed) for seed in (1, 2, None, None)]
 
@@ -209,12 +243,56 @@ class TestSandbox:
         self, settings: dict[str, Any], error: type[Exception]
     ) -> None:
         """
-        A setting that does not exist or makes no sense is told at once.
+        An unknown or invalid setting raises at once.
         """
         with pytest.raises(error) as caught:
             Sandbox(**settings)
 
         assert list(settings)[0] in str(caught.value)
+
+    def test_init__known_to_editors(self) -> None:
+        """
+        The keyword arguments are the settings, with what a setting takes as its type.
+        """
+        wider = {
+            "ip_whitelist": "Iterable[str] | None",
+            "route": "Iterable[tuple[float, int]]",
+        }
+        types = {field.name: field.type for field in attrs.fields(Settings)}
+
+        # A TypedDict keeps what is written as a reference.
+        written = SettingsArgs.__annotations__.items()
+        assert {**types, **wider} == {n: hint.__forward_arg__ for n, hint in written}
+
+    @pytest.mark.once
+    def test_init__misspelt(self, tmp_path: Path) -> None:
+        """
+        A misspelt setting, or one of a wrong type, is an error of mypy and of pyright.
+        """
+        lines = [
+            "from wxlogistics.sandbox import Sandbox",
+            "Sandbox(edit_limit=3, route=[(1, 4)], ip_whitelist=['::1'])",
+            "Sandbox(edit_limt=3)",
+            "Sandbox(edit_limit='3')",
+        ]
+        (tmp_path / "use.py").write_text("\n".join(lines))
+
+        root = str(Path(__file__).parents[2])
+        (tmp_path / "pyrightconfig.json").write_text(json.dumps({"extraPaths": [root]}))
+
+        for tool in (["mypy", "--strict", "--follow-imports=silent"], ["basedpyright"]):
+            need(shutil.which(tool[0], path=SCRIPTS), f"there is no {tool[0]}")
+            done = subprocess.run(
+                [str(Path(SCRIPTS, tool[0])), *tool[1:], "use.py"],
+                cwd=tmp_path,
+                env={**os.environ, "MYPYPATH": root},
+                capture_output=True,
+                text=True,
+            )
+            found = set(
+                re.findall(r"use\.py:(\d+)(?::\d+)?(?: -)?:? error", done.stdout)
+            )
+            assert {"3", "4"} == found, done.stdout
 
     def test_init__negative_errcode(self) -> None:
         """
@@ -231,7 +309,7 @@ class TestSandbox:
 
     def test_add_user__bad_openid(self) -> None:
         """
-        An openid of the wrong shape is told at once.
+        An openid of the wrong shape raises at once.
         """
         with pytest.raises(ValueError, match="an openid is"):
             Sandbox().add_user("x")
@@ -245,8 +323,6 @@ class TestSandbox:
 
         with pytest.raises(TypeError, match="message is of type str | None, not 5"):
             sandbox.move("W", 1, message=5)  # type: ignore[arg-type]
-        with pytest.raises(TypeError, match="waybill_id is of type str, not 5"):
-            sandbox.move(5, 1)  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("kind", ["app", "component"])
     def test_add__appid_taken(self, kind: str) -> None:
@@ -286,7 +362,7 @@ class TestSandbox:
     )
     def test_unknown_app(self, ask: Any) -> None:
         """
-        Apps and service providers that are not there are told by their appid.
+        Apps and service providers that are not there are named by their appid.
         """
         with pytest.raises(LookupError, match="wx0"):
             ask(Sandbox())

@@ -18,12 +18,13 @@ from typing import Any, Callable
 import pytest
 import requests
 from sandboxtools import EXAMPLE, NOON, OPEN_MSG, WAYBILL_ID, served_process
+from test_sandbox_http import certified
 
-import wxlogistics.__main__
 import wxlogistics.sandbox
 from wxlogistics import Client, GoodsDetail, GoodsInfo, WaybillStatus
 from wxlogistics.sandbox import Clock, Sandbox
-from wxlogistics.sandbox.server import Server, main
+from wxlogistics.sandbox.command import main
+from wxlogistics.sandbox.server import Server
 
 
 def ask(url: str, path: str, **options: Any) -> requests.Response:
@@ -57,7 +58,7 @@ class TestServe:
 
     def test_serve__port_taken(self) -> None:
         """
-        A port that is taken is told at once.
+        A port that is taken raises at once.
         """
         with Sandbox().serve() as server:
             port = int(server.url.rpartition(":")[2])
@@ -67,7 +68,7 @@ class TestServe:
 
     def test_serve__no_such_address(self) -> None:
         """
-        An address that is not this machine's is told as it is.
+        An address of another machine raises the system's error.
         """
         with pytest.raises(OSError):
             Sandbox().serve(host="203.0.113.7")
@@ -142,15 +143,38 @@ class TestServe:
 
         assert 2 == len(sandbox.calls)
 
-    def test_serve__body_too_large(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize("path", ["/cgi-bin/token", "/", "/console/tick"])
+    def test_serve__body_too_large(self, path: str) -> None:
         """
-        A body beyond all reason is refused.
+        A body beyond the limit is refused, whether its length is sent or not.
         """
-        monkeypatch.setattr("wxlogistics.sandbox.server._LARGEST_BODY", 1000)
-        with Sandbox().serve() as server:
-            response = ask(server.url, "/cgi-bin/token", data=b"x" * 1001)
+        sandbox = Sandbox(largest_body=1000)
+        with sandbox.serve() as server:
+            told = ask(server.url, path, data=b"x" * 1001)
+            chunked = ask(server.url, path, data=iter([b"x" * 999, b"x" * 2]))
+            allowed = ask(server.url, path, data=b"x" * 1000)
 
-        assert 413 == response.status_code
+        assert (413, 413) == (told.status_code, chunked.status_code)
+        assert 413 != allowed.status_code
+        recorded = [call.status for call in sandbox.calls]
+        assert ([] if "console" in path else [413, 413, 200]) == recorded
+
+    def test_serve__large_state(self) -> None:
+        """
+        A state that is put back may be large, but not one of a foreign page.
+        """
+        sandbox = Sandbox(largest_body=1000)
+        with sandbox.serve() as server, requests.Session() as session:
+            session.trust_env = False
+            url = server.url + "/_sandbox/state"
+            state = session.get(url, timeout=10).content
+            mine = session.put(url, data=state, timeout=10)
+            foreign = session.put(
+                url, data=state, headers={"Origin": "http://evil.example"}, timeout=10
+            )
+
+        assert len(state) > 1000
+        assert (200, 413) == (mine.status_code, foreign.status_code)
 
     def test_serve__no_http(self) -> None:
         """
@@ -163,12 +187,12 @@ class TestServe:
                 reply = connection.recv(100)
             alive = ask(server.url, "/").status_code
 
-        assert reply.startswith(b"HTTP/1.0 400")
+        assert reply.startswith(b"HTTP/1.1 400")
         assert 200 == alive
 
     def test_serve__hung_up(self, caplog: pytest.LogCaptureFixture) -> None:
         """
-        Whoever hangs up in the middle of a body leaves nothing in the output.
+        A caller that hangs up within a body leaves nothing in the output.
         """
         sandbox = Sandbox()
         with sandbox.serve() as server:
@@ -185,7 +209,7 @@ class TestServe:
             alive = ask(server.url, "/").status_code
 
         assert 200 == alive
-        # Nobody else takes what is logged, so that it would come out on stderr.
+        # Without a handler, what is logged would come out on stderr.
         assert [] == caplog.records
         assert ["/"] == [call.endpoint for call in sandbox.calls]
 
@@ -268,7 +292,7 @@ class TestMain:
         def watch() -> None:
             output = ""
             try:
-                while output.count("\n") < 4:
+                while "console: " not in output:
                     time.sleep(0.01)
                     captured = capsys.readouterr()
                     output += captured.out
@@ -298,7 +322,7 @@ class TestMain:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_main__stops(self, capsys: pytest.CaptureFixture[str], number: int) -> None:
         """
-        It tells what a program needs, and stops cleanly on Ctrl-C and SIGTERM.
+        It prints what a program needs, and stops cleanly on Ctrl-C and SIGTERM.
         """
         seen = {}
 
@@ -326,8 +350,9 @@ class TestMain:
 
         assert 0 == code
         assert "" == errors
-        assert ["url", "appid", "secret", "access_token"] == list(seen)
+        assert ["url", "appid", "secret", "access_token", "console"] == list(seen)
         assert seen["url"].startswith("http://127.0.0.1:")
+        assert seen["url"] + "/ (open it in a browser)" == seen["console"]
 
     def test_main__options(self, capsys: pytest.CaptureFixture[str]) -> None:
         """
@@ -412,7 +437,8 @@ class TestMain:
         """
         The state file is written now and then, not only at the end.
         """
-        monkeypatch.setattr("wxlogistics.sandbox.server._SAVE_EVERY", 0.01)
+        monkeypatch.setattr("wxlogistics.sandbox.command._SAVE_EVERY", 0.01)
+        monkeypatch.setattr("wxlogistics.sandbox.command._LOOK_EVERY", 0.01)
         path = tmp_path / "state.json"
 
         def during(told: dict[str, str]) -> None:
@@ -432,10 +458,11 @@ class TestMain:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """
-        A state file that can be written no more is told, and stops nothing; at the end
-        the exit code tells it.
+        A state file that can be written no more is reported, and stops nothing; at the
+        end the exit code is 1.
         """
-        monkeypatch.setattr("wxlogistics.sandbox.server._SAVE_EVERY", 0.3)
+        monkeypatch.setattr("wxlogistics.sandbox.command._SAVE_EVERY", 0.3)
+        monkeypatch.setattr("wxlogistics.sandbox.command._LOOK_EVERY", 0.1)
         folder = tmp_path / "gone"
         folder.mkdir()
         path = folder / "state.json"
@@ -461,7 +488,7 @@ class TestMain:
         self, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
         """
-        With a state file that is there, a seed and settings are told to be ignored.
+        With a state file that exists, a notice names what is ignored.
         """
         path = tmp_path / "state.json"
         argv = ["--port", "0", "--state", str(path), "--set", "edit_limit=2"]
@@ -472,11 +499,37 @@ class TestMain:
 
         assert "" == first
         assert (
-            f"wxlogistics sandbox: --seed and --set ignored: {path} is there already, "
+            f"wxlogistics sandbox: --seed and --set ignored: {path} exists already, "
             "and goes on as it was\n"
         ) == both
         assert settings.startswith("wxlogistics sandbox: --set ignored: ")
         assert Sandbox(seed=1).appid == Sandbox.load(path).appid
+
+    @pytest.mark.parametrize("given", [False, True])
+    def test_main__tls(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path, given: bool
+    ) -> None:
+        """
+        It serves HTTPS, with a certificate of its own making or a given one.
+        """
+        ca_file = str(tmp_path / "ca.pem")
+        options = ["--tls", "--ca-file", ca_file]
+        if given:
+            certfile, keyfile = certified(tmp_path)
+            options = ["--certfile", certfile, "--keyfile", keyfile]
+        seen: dict[str, str] = {}
+
+        def during(told: dict[str, str]) -> None:
+            seen.update(told)
+            with requests.Session() as session:
+                session.trust_env = False
+                session.get(told["url"], verify=ca_file, timeout=10)
+
+        code, _ = self.run(["--port", "0", *options], capsys, during)
+
+        assert 0 == code
+        assert seen["url"].startswith("https://127.0.0.1:")
+        assert ("ca_file" in seen) is not given
 
     def test_main__secret_of_digits(self, capsys: pytest.CaptureFixture[str]) -> None:
         """
@@ -514,7 +567,10 @@ class TestMain:
         ("argv", "problem"),
         [
             (["--set", "no_such=1"], "argument --set: no setting 'no_such'; there are"),
-            (["--set", "refused_image=["], "argument --set: refused_image is no reg"),
+            (
+                ["--set", "refused_image=["],
+                "argument --set: refused_image is not a reg",
+            ),
             (["--set", "keep_calls=" + "9" * 23], "argument --set: keep_calls is from"),
             (["--set", "token_lifetime=-1"], "argument --set: token_lifetime is from"),
             (["--set", "edit_limit=-5"], "argument --set: edit_limit is from 0"),
@@ -535,11 +591,13 @@ class TestMain:
         """
         An option that makes no sense ends it, with its name and one line.
         """
-        with pytest.raises(SystemExit) as caught:
-            main(["--port", "0", *argv])
+        try:
+            code: object = main(["--port", "0", *argv])
+        except SystemExit as ended:
+            code = ended.code
 
         error = capsys.readouterr().err
-        assert 2 == caught.value.code
+        assert 2 == code
         assert error.startswith(f"wxlogistics sandbox: {problem}")
         assert 1 == error.count("\n")
 
@@ -587,7 +645,7 @@ class TestMain:
         host: str,
     ) -> None:
         """
-        Beyond the loopback it says what that means.
+        Beyond the loopback it warns.
         """
         # The tests listen on the loopback alone.
         create_server = socket.create_server
@@ -603,7 +661,9 @@ class TestMain:
         code, errors = self.run(["--port", "0", "--host", host], capsys, seen.update)
 
         assert 0 == code
-        assert errors.startswith(f"Listening on {host}: whoever reaches this machine")
+        assert errors.startswith(
+            f"wxlogistics sandbox: Listening on {host}: every machine that reaches"
+        )
         expected = "127.0.0.1" if host == "0.0.0.0" else host
         assert seen["url"].startswith(f"http://{expected}:")
 
@@ -627,9 +687,9 @@ class TestMain:
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """
-        Without its libraries it says in one line what to install, as the command does.
+        Without its libraries it names in one line what to install.
         """
-        monkeypatch.setitem(sys.modules, "aiohttp", None)
+        monkeypatch.setitem(sys.modules, "h11", None)
         monkeypatch.delitem(sys.modules, "wxlogistics.sandbox.server", False)
         monkeypatch.setattr(sys, "argv", ["sandbox"])
 
@@ -637,26 +697,24 @@ class TestMain:
             runpy.run_path(
                 wxlogistics.sandbox.__path__[0] + "/__main__.py", run_name="__main__"
             )
-        code = wxlogistics.__main__.main(["sandbox"])
 
-        line = (
-            "wxlogistics: the sandbox's server needs aiohttp and jinja2: "
-            "pip install 'wxlogistics[sandbox]'\n"
-        )
-        assert (2, 2) == (caught.value.code, code)
-        assert line + line == capsys.readouterr().err
+        assert 2 == caught.value.code
+        assert (
+            "wxlogistics sandbox: the sandbox's server needs h11, jinja2 and "
+            "jsonschema: pip install 'wxlogistics[sandbox]'\n"
+        ) == capsys.readouterr().err
 
     def test_main__as_a_module(self) -> None:
         """
         ``python -m wxlogistics.sandbox`` is the same; SIGTERM gives exit code 0.
         """
         with served_process() as (child, said):
-            lines = [said.readline() for _ in range(4)]
+            lines = [said.readline() for _ in range(5)]
             child.send_signal(signal.SIGTERM)
             code = child.wait(10)
 
         assert 0 == code
-        assert ["url", "appid", "secret", "access_token"] == [
+        assert ["url", "appid", "secret", "access_token", "console"] == [
             line.partition(": ")[0] for line in lines
         ]
 

@@ -12,7 +12,7 @@ from sandboxtools import EXAMPLE, GOODS, NOON, OPENID, WAYBILL_ID
 
 from wxlogistics import WaybillStatus
 from wxlogistics.sandbox import Clock, Sandbox, wire
-from wxlogistics.sandbox.state import dump
+from wxlogistics.sandbox.world.state import dump
 
 
 def call(sandbox: Sandbox, endpoint: str, payload: dict[str, Any]) -> dict[str, Any]:
@@ -121,7 +121,7 @@ class TestSave:
 
         assert "测试名字" in text
         data = json.loads(text)
-        assert ("wxlogistics-sandbox", 1) == (data["format"], data["version"])
+        assert ("wxlogistics-sandbox", 2) == (data["format"], data["version"])
         assert OPENID in data["users"]
         assert [WAYBILL_ID, "W2"] == [one["waybill_id"] for one in data["parcels"]]
 
@@ -159,6 +159,26 @@ class TestSave:
         loaded = Sandbox.load(tmp_path / "state.json")
         assert "\ud800测" == loaded.world.parcels["W"].moves[0].message
 
+    @pytest.mark.parametrize("is_link", [False, True])
+    def test_save__after_one_that_was_killed(
+        self, tmp_path: Path, is_link: bool
+    ) -> None:
+        """
+        What a killed process left is cleaned up, and not written through.
+        """
+        left, other = tmp_path / ".state.json.new", tmp_path / "other"
+        other.write_text("kept")
+        if is_link:
+            left.symlink_to(other)
+        else:
+            left.write_text('{"format": "wxlog')
+
+        Sandbox(appid="wx1").save(tmp_path / "state.json")
+
+        assert {"state.json", "other"} == {path.name for path in tmp_path.iterdir()}
+        assert "kept" == other.read_text()
+        assert "wx1" == Sandbox.load(tmp_path / "state.json").appid
+
     @pytest.mark.skipif(os.name == "nt", reason="modes are POSIX's")
     def test_save__mode(self, tmp_path: Path) -> None:
         """
@@ -192,27 +212,29 @@ class TestSave:
     @pytest.mark.parametrize(
         ("text", "problem"),
         [
-            ("", "Expecting value"),
-            ('{"format": NaN}', "NaN is no number of JSON's"),
+            ("", "state.json: Expecting value"),
+            ("{", "state.json: Expecting property name"),
+            ("[" * 10**6, "state.json: JSON that nests too deep"),
+            ('{"format": NaN}', "state.json: NaN is not a JSON number"),
             ("[]", "this is not the state of a sandbox"),
             ('{"format": "other"}', "this is not the state of a sandbox"),
             (
-                '{"format": "wxlogistics-sandbox", "version": 2}',
-                "state of version 2, not 1",
+                '{"format": "wxlogistics-sandbox", "version": 1}',
+                "state of version 1, not 2",
             ),
             (
-                '{"format": "wxlogistics-sandbox", "version": 1, "settings": {}}',
-                "damaged: KeyError\\('mint'\\)",
+                '{"format": "wxlogistics-sandbox", "version": 2, "settings": {}}',
+                "damaged: KeyError: clock",
             ),
             (
-                '{"format": "wxlogistics-sandbox", "version": 1, "settings": {"x": 1}}',
-                "damaged: TypeError",
+                '{"format": "wxlogistics-sandbox", "version": 2, "clock": 5}',
+                "damaged: KeyError: mint",
             ),
         ],
     )
     def test_load__no_state(self, tmp_path: Path, text: str, problem: str) -> None:
         """
-        A file that is no state says so.
+        A file that is not a state raises, with its name.
         """
         (tmp_path / "state.json").write_text(text)
 

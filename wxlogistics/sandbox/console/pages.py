@@ -1,0 +1,611 @@
+"""What each page of the console shows, as plain values for its template."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import math
+import pprint
+import re
+import shlex
+import time
+from typing import Any, Iterable
+from urllib.parse import urlencode
+
+import attrs
+
+from ...errcodes import WORDS
+from ...models import WaybillStatus
+from ..control import OPENAPI
+from ..controls import Controls
+from ..world.calls import Call
+from ..world.carriers import CARRIERS
+from ..world.endpoints import GETS, PATHS, PLUGIN
+from ..world.faults import Fault
+from ..world.parcels import Parcel
+from ..world.tokens import AccessToken
+from ..world.world import Registration
+from . import texts
+
+#: Rows on one page of a list.
+_ROWS = 50
+
+#: Users whose quotas are shown.
+_BUSIEST = 20
+
+#: An AppSecret that is not shown.
+_MASK = "•" * 8
+
+#: Fields of a request that hold an AppSecret.
+_SECRET_FIELDS = {"secret", "component_appsecret"}
+
+#: A shorter text is not looked for in others.
+_SHORTEST_SECRET = 8
+
+#: Characters that turn the direction of a text or end its line, and lone surrogates.
+_TRICKY = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+
+#: Where a waybill is registered: with the query component, with the message component.
+REGISTER = [
+    next(path for path, name in PATHS.items() if name == endpoint)
+    for endpoint in ("trace_waybill", "follow_waybill")
+]
+
+#: The request of the document's example.
+EXAMPLE: dict[str, Any] = OPENAPI["paths"][REGISTER[False]]["post"]["requestBody"][
+    "content"
+]["application/json"]["examples"]["document"]["value"]
+
+#: What a parcel's next step is.
+_NEXT = {0: 1, 1: 2, 2: 3, 3: 4, 5: 3}
+
+
+class Missing(LookupError):
+    """
+    There is nothing to show here (any more).
+    """
+
+
+@attrs.frozen(kw_only=True)
+class Visit:
+    """
+    A visit to a page.
+
+    Attributes:
+        sandbox: What is looked at.
+
+        language: A key of `texts.LANGUAGES`.
+
+        path: The page.
+
+        fields: What stands in the query.
+
+        base_url: How the browser reaches this server.
+
+        version: What is shown may be this old.
+
+        typed: What stood in the form that was sent and could not be done.
+
+        problem: What was wrong with it.
+    """
+
+    sandbox: Controls
+    language: str
+    path: str
+    fields: dict[str, str]
+    base_url: str
+    version: str
+    typed: dict[str, str] = attrs.field(factory=dict)
+    problem: str = ""
+
+    def say(self, english: str, *values: object) -> str:
+        """
+        *english* in the visitor's language.
+        """
+        return texts.translate(self.language, english, *values)
+
+    def url(self, **changes: object) -> str:
+        """
+        This page with another query; an empty value leaves it out.
+        """
+        fields = {**self.fields, **changes}
+        query = urlencode({k: v for k, v in fields.items() if v}, errors="replace")
+        return self.path + ("?" + query if query else "")
+
+    @property
+    def shows_secret(self) -> bool:
+        """
+        Whether the visitor asked for the AppSecret.
+        """
+        return self.fields.get("secret") == "1"
+
+    def meaning(self, errcode: int) -> str:
+        """
+        Return what *errcode* means; empty if that is not known.
+        """
+        words = WORDS.get(errcode)
+        if words is None:
+            return ""
+        return words.meaning if self.language == "en" else words.meaning_zh
+
+
+@attrs.frozen
+class Pager:
+    """
+    Where a page stands in a list.
+    """
+
+    number: int
+    count: int
+    previous: str
+    following: str
+
+    @classmethod
+    def of(cls, visit: Visit, rows: int) -> Pager:
+        """
+        The page that *visit* asks for of a list of so many *rows*.
+        """
+        count = max(1, math.ceil(rows / _ROWS))
+        wanted = visit.fields.get("page", "")
+        number = (
+            min(int(wanted), count) if re.fullmatch("[1-9][0-9]{0,8}", wanted) else 1
+        )
+        return cls(
+            number,
+            count,
+            visit.url(page=number - 1 if number > 2 else "") if number > 1 else "",
+            visit.url(page=number + 1) if number < count else "",
+        )
+
+
+# Values as the templates show them
+
+
+def china_time(moment: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+    """
+    *moment* on a clock in China; the number itself where no calendar has it.
+    """
+    try:
+        return time.strftime(form, time.gmtime(moment + 8 * 3600))
+    except (ValueError, OverflowError, OSError):
+        return f"{moment:.0f}"
+
+
+def duration(seconds: float) -> str:
+    """
+    *seconds* as hours, minutes and seconds: 1:59:07.
+    """
+    minutes, rest = divmod(max(0, math.ceil(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+def formatted(value: object) -> str:
+    """
+    JSON to be read; nothing in it can turn the direction of the line.
+    """
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    return _TRICKY.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def picture_url(url: str) -> str:
+    """
+    Where a browser finds a goods_img_url; empty where it cannot.
+    """
+    if re.match("https?://[^/]", url, re.IGNORECASE):
+        return url
+    return "http://" + url if re.match(r"[\w-]+(\.[\w-]+)+(/|$)", url) else ""
+
+
+def _without_secret(visit: Visit, value: Any) -> Any:
+    """
+    *value* with what stands for an AppSecret in it masked, but for who asked for it.
+    """
+    if visit.shows_secret:
+        return value
+    if isinstance(value, dict):
+        return {
+            key: _MASK if key in _SECRET_FIELDS else _without_secret(visit, item)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_without_secret(visit, item) for item in value]
+    if not isinstance(value, str):
+        return value
+    tokens = visit.sandbox.world.tokens
+    for app in [*tokens.apps.values(), *tokens.components.values()]:
+        if len(app.secret) >= _SHORTEST_SECRET:
+            value = value.replace(app.secret, _MASK)
+    return value
+
+
+# The first visit
+
+
+def start(visit: Visit) -> dict[str, Any]:
+    """
+    How a program is pointed at this sandbox.
+    """
+    sandbox, base_url = visit.sandbox, visit.base_url
+    secret = sandbox.secret if visit.shows_secret else _MASK
+    python = (
+        "from wxlogistics import Client, StableToken\n"
+        f"token = StableToken({sandbox.appid!r}, {secret!r})\n"
+        f"client = Client(token, base_url={base_url!r})"
+    )
+    curl = _curl(
+        f"{base_url}{REGISTER[False]}?access_token={sandbox.access_token()}",
+        json.dumps(EXAMPLE, ensure_ascii=False),
+    )
+    return {"python": python, "curl": curl, "secret": secret}
+
+
+# Waybills
+
+
+def waybills(visit: Visit) -> dict[str, Any]:
+    """
+    The list, those registered last first.
+    """
+    world = visit.sandbox.world
+    query, status = visit.fields.get("q", "").strip(), visit.fields.get("status", "")
+    with world.lock:
+        now = world.clock.now()
+        total = len(world.parcels)
+        parcels: Iterable[Parcel] = reversed(list(world.parcels.values()))
+    if query:
+        # What is searched may change meanwhile; the world is not held up for it.
+        needle = query.casefold()
+        carriers = {
+            key
+            for key, name in CARRIERS.items()
+            if needle in f"{key} {name}".casefold()
+        }
+        parcels = [
+            parcel
+            for parcel in parcels
+            if needle in parcel.waybill_id.casefold()
+            or parcel.delivery_id in carriers
+            or any(
+                _is_about(one, needle)
+                for one in list(world.registered.get(parcel.waybill_id, ()))
+            )
+        ]
+    if re.fullmatch("[0-9]", status):
+        wanted = int(status)
+        parcels = [parcel for parcel in parcels if parcel.status(now) == wanted]
+    found = list(parcels)
+    pager = Pager.of(visit, len(found))
+    shown = found[(pager.number - 1) * _ROWS :][:_ROWS]
+    with world.lock:
+        rows = [_row(visit, parcel, now) for parcel in shown]
+    return {
+        "rows": rows,
+        "pager": pager,
+        "found": len(found),
+        "total": total,
+        "narrowed": bool(query or status),
+        "due": _soonest(parcel.due(now) for parcel in shown),
+        "statuses": [WaybillStatus(number) for number in range(7)],
+        "start": start(visit),
+    }
+
+
+def _is_about(registration: Registration, needle: str) -> bool:
+    return needle in registration.openid.casefold() or any(
+        needle in goods["goods_name"].casefold() for goods in registration.goods
+    )
+
+
+def _soonest(moments: Iterable[float | None]) -> float | None:
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def _row(visit: Visit, parcel: Parcel, now: float) -> dict[str, Any]:
+    registered = visit.sandbox.world.registered.get(parcel.waybill_id, [])
+    history = parcel.history(now)
+    latest = registered[-1] if registered else None
+    return {
+        "waybill_id": parcel.waybill_id,
+        "delivery_id": parcel.delivery_id,
+        "carrier": CARRIERS[parcel.delivery_id],
+        "status": parcel.status(now),
+        "openid": latest.openid if latest else "",
+        "others": len({one.openid for one in registered}) - 1,
+        "goods": latest.goods if latest else [],
+        "registered_at": latest.registered_at if latest else 0,
+        "moved_at": history[-1].at if history else 0,
+        "components": sorted({one.component for one in registered}, reverse=True),
+    }
+
+
+def waybill(visit: Visit) -> dict[str, Any]:
+    """
+    One waybill, as its customer sees it, and what can be done with it.
+
+    Raises:
+        Missing: There is no such waybill.
+    """
+    world = visit.sandbox.world
+    waybill_id = visit.fields.get("id", "")
+    with world.lock:
+        now = world.clock.now()
+        parcel = world.parcels.get(waybill_id)
+        if parcel is None:
+            raise Missing("There is no such waybill.")
+        status = parcel.status(now)
+        registered = list(world.registered.get(waybill_id, ()))
+        shown = next(
+            (one for one in registered if one.token == visit.fields.get("token")),
+            registered[-1] if registered else None,
+        )
+        following = _NEXT.get(status)
+        return {
+            **_row(visit, parcel, now),
+            "actions": parcel.path(now),
+            "registrations": registered,
+            "shown": shown,
+            "edit_limit": world.settings.edit_limit,
+            "following": None if following is None else WaybillStatus(following),
+            "statuses": [WaybillStatus(number) for number in range(7)],
+            "due": parcel.due(now),
+            "pictures": visit.fields.get("pictures") == "1",
+            "has_pictures": shown is not None
+            and any(picture_url(goods["goods_img_url"]) for goods in shown.goods),
+        }
+
+
+def register(visit: Visit) -> dict[str, Any]:
+    """
+    Return what the form for a waybill offers.
+    """
+    return {"carriers": CARRIERS}
+
+
+def following(visit: Visit, waybill_id: str) -> int | None:
+    """
+    The status that comes next for a waybill; None at its end.
+    """
+    world = visit.sandbox.world
+    with world.lock:
+        parcel = world.parcels.get(waybill_id)
+        if parcel is None:
+            raise Missing("There is no such waybill.")
+        return _NEXT.get(parcel.status(world.clock.now()))
+
+
+# Calls
+
+
+def calls(visit: Visit) -> dict[str, Any]:
+    """
+    The last calls, newest first.
+    """
+    kept = visit.sandbox.calls
+    query = visit.fields.get("q", "").strip().casefold()
+    endpoint, failed = visit.fields.get("endpoint", ""), visit.fields.get("failed", "")
+    found = [
+        call
+        for call in reversed(kept)
+        if endpoint in ("", call.endpoint)
+        and (not failed or call.errcode != 0 or call.status == 0)
+        and (not query or query in _haystack(call))
+    ]
+    pager = Pager.of(visit, len(found))
+    return {
+        "rows": [
+            {
+                "call": call,
+                "rid": call.rid,
+                "known": call.waybill_id in visit.sandbox.world.parcels,
+            }
+            for call in found[(pager.number - 1) * _ROWS :][:_ROWS]
+        ],
+        "pager": pager,
+        "found": len(found),
+        "total": len(kept),
+        "endpoints": sorted({*PATHS.values()}),
+        "narrowed": bool(query or endpoint or failed),
+    }
+
+
+def _haystack(call: Call) -> str:
+    answer = call.answer if call.errcode or "waybill_token" in call.answer else ""
+    return "\n".join(
+        (call.endpoint, str(call.errcode), call.waybill_id, call.request, answer)
+    ).casefold()
+
+
+def call(visit: Visit) -> dict[str, Any]:
+    """
+    One call, with the code to make it again.
+
+    Raises:
+        Missing: It is not remembered.
+    """
+    number = visit.fields.get("number", "")
+    kept = {str(one.number): one for one in visit.sandbox.calls}
+    if number not in kept:
+        raise Missing("This call is not remembered (any more).")
+    one = kept[number]
+    payload = _without_secret(visit, one.payload)
+    reply = _without_secret(visit, one.reply)
+    return {
+        "call": one,
+        "rid": one.rid,
+        "known": one.waybill_id in visit.sandbox.world.parcels,
+        "request": None if payload is None else formatted(payload),
+        "reply": None if reply is None else formatted(reply),
+        "before": one.number - 1 if str(one.number - 1) in kept else None,
+        "after": one.number + 1 if str(one.number + 1) in kept else None,
+        "masked": payload != one.payload or reply != one.reply or visit.shows_secret,
+        **_again(visit, one, payload),
+    }
+
+
+def _again(visit: Visit, one: Call, payload: dict[str, Any] | None) -> dict[str, Any]:
+    """
+    A call as curl and as Python.
+    """
+    path = next((p for p, name in PATHS.items() if name == one.endpoint), "")
+    if payload is None or not path:
+        return {"curl": "", "python": ""}
+    url = visit.base_url + path
+    if one.endpoint in GETS:
+        query = urlencode({key: str(value) for key, value in payload.items()})
+        return {
+            "curl": "curl " + shlex.quote(f"{url}?{query}"),
+            "python": (
+                "import requests\n\n"
+                f"print(requests.get({f'{url}?{query}'!r}, timeout=20).json())"
+            ),
+        }
+    body = pprint.pformat(payload, width=79, sort_dicts=False)
+    if one.endpoint in PLUGIN:
+        token = visit.sandbox.access_token()
+        return {
+            "curl": _curl(f"{url}?access_token={token}", formatted(payload)),
+            "python": (
+                "from wxlogistics import Client\n\n"
+                f"client = Client({token!r}, base_url={visit.base_url!r})\n"
+                f"payload = {body}\n"
+                f"print(client.request({path!r}, payload))"
+            ),
+        }
+    if one.endpoint.startswith("api_") and one.endpoint != "api_component_token":
+        url += "?component_access_token=COMPONENT_ACCESS_TOKEN"
+    elif one.endpoint != "stable_token" and not one.endpoint.startswith("api_"):
+        url += f"?access_token={visit.sandbox.access_token()}"
+    return {
+        "curl": _curl(url, formatted(payload)),
+        "python": (
+            "import requests\n\n"
+            f"payload = {body}\n"
+            f"print(requests.post({url!r}, json=payload, timeout=20).json())"
+        ),
+    }
+
+
+def _curl(url: str, body: str) -> str:
+    return (
+        f"curl {shlex.quote(url)} \\\n"
+        "  -H 'Content-Type: application/json' \\\n"
+        f"  -d {shlex.quote(body)}"
+    )
+
+
+# Faults
+
+
+def faults(visit: Visit) -> dict[str, Any]:
+    """
+    The faults in force, and the form for another.
+    """
+    return {
+        "rows": [
+            {"fault": fault, "harm": _harm(visit, fault)}
+            for fault in visit.sandbox.faults
+        ],
+        "endpoints": PATHS.values(),
+        "errcodes": {number: visit.meaning(number) for number in sorted(WORDS)},
+    }
+
+
+def _harm(visit: Visit, fault: Fault) -> list[str]:
+    harm = []
+    if fault.status is not None:
+        harm.append(f"HTTP {fault.status}")
+    if fault.errmsg is not None:
+        harm.append(fault.errmsg)
+    if fault.delay:
+        harm.append(visit.say("{} s late", f"{fault.delay:g}"))
+    if fault.drop:
+        harm.append(visit.say("dropped"))
+    return harm
+
+
+# Tokens and quotas
+
+
+def tokens(visit: Visit) -> dict[str, Any]:
+    """
+    Who is there, the tokens handed out, newest first, and what was spent today.
+    """
+    world = visit.sandbox.world
+    with world.lock:
+        now = world.clock.now()
+        apps = list(world.tokens.apps.values())
+        components = list(world.tokens.components.values())
+        issued = list(reversed(world.tokens.issued.values()))
+        spent = list(world.quotas.current("day").items())
+    pager = Pager.of(visit, len(issued))
+    shown = issued[(pager.number - 1) * _ROWS :][:_ROWS]
+    return {
+        "apps": [
+            {
+                "app": app,
+                "secret": app.secret if visit.shows_secret else _MASK,
+                "kind": kind,
+            }
+            for group, kind in (
+                (apps, "mini-program"),
+                (components, "service provider"),
+            )
+            for app in group
+        ],
+        "rows": [
+            {
+                "token": token,
+                "ends": token.ends,
+                "left": max(0.0, token.ends - now),
+                "state": _state(token, now),
+            }
+            for token in shown
+        ],
+        "lifetime": world.settings.token_lifetime,
+        "pager": pager,
+        "due": _soonest(token.ends for token in shown if token.ends > now),
+        **_quotas(visit, spent),
+    }
+
+
+def _state(token: AccessToken, now: float) -> str:
+    """
+    What a token is besides valid.
+    """
+    if token.revoked_at is not None and token.revoked_at <= now:
+        return "revoked"
+    if token.expires_at <= now:
+        return "expired"
+    return "" if token.revoked_at is None else "replaced"
+
+
+def _quotas(visit: Visit, spent: list[tuple[str, int]]) -> dict[str, Any]:
+    settings = visit.sandbox.settings
+    limits = {
+        "apps query": ("calls of the query component", settings.appid_daily_limit),
+        "apps message": ("calls of the message component", settings.appid_daily_limit),
+        "apps stable_token": ("calls of stable_token", settings.token_daily_limit),
+        "apps token": (
+            "calls of /cgi-bin/token",
+            settings.classic_token_daily_limit,
+        ),
+        "apps force_refresh": ("forced renewals", settings.force_refresh_daily_limit),
+        "users query": ("calls of the query component", settings.user_daily_limit),
+        "users message": (
+            "calls of the message component",
+            settings.user_daily_limit_message,
+        ),
+    }
+    bars: dict[str, list[dict[str, Any]]] = {"apps": [], "users": []}
+    for key, count in spent:
+        kind, what, who = key.split(" ", 2)
+        words, limit = limits[f"{kind} {what}"]
+        bars[kind].append({"who": who, "what": words, "count": count, "limit": limit})
+    return {
+        "app_bars": bars["apps"],
+        "user_bars": heapq.nlargest(
+            _BUSIEST, bars["users"], key=lambda bar: bar["count"] / max(1, bar["limit"])
+        ),
+        "user_count": len(bars["users"]),
+    }

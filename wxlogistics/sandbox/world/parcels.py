@@ -1,0 +1,135 @@
+"""Parcels and how they move."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+import attrs
+
+from ...models import WaybillStatus
+from .carriers import CARRIERS
+from .settings import checked, several, typed
+
+#: status -> action_type and, for the first time and the next, action_msg. The numbers
+#: are those of WeChat's sibling API 物流助手, and 500001, the one seen in a reply of
+#: query_follow_trace. A courier's number stands in some, as it does in real ones.
+_ACTIONS: dict[int, tuple[int, tuple[str, ...]]] = {
+    WaybillStatus.COLLECTED: (
+        100001,
+        ("【深圳市】{carrier}已揽件，揽件员王师傅，电话13800138000",),
+    ),
+    WaybillStatus.IN_TRANSIT: (
+        500001,
+        (
+            "【深圳市】快件已到达{carrier}深圳转运中心",
+            "【杭州市】快件已到达{carrier}杭州转运中心",
+        ),
+    ),
+    WaybillStatus.OUT_FOR_DELIVERY: (
+        300002,
+        ("【杭州市】快件正在派送中，派件员李师傅，电话13900139000",),
+    ),
+    WaybillStatus.SIGNED: (300003, ("【杭州市】快件已签收，感谢使用{carrier}",)),
+    WaybillStatus.EXCEPTION: (400002, ("【杭州市】派送异常，请联系{carrier}",)),
+    WaybillStatus.SIGNED_BY_PROXY: (300003, ("【杭州市】快件已由驿站代签收",)),
+}
+
+#: A delivery_id is no longer than this where waybill numbers begin with it.
+_LONGEST_PREFIX = 10
+
+
+@attrs.frozen
+class Move:
+    """
+    A parcel changes its status.
+
+    Attributes:
+        at: Unix time.
+
+        status: The status from then on.
+
+        message: The carrier's text; None: the sandbox writes one.
+    """
+
+    at: float = typed((int, float))
+    status: int = typed(int)
+    message: str | None = typed((str, type(None)), None)
+
+
+@attrs.define
+class Parcel:
+    """
+    A parcel on its way, whether or not it is registered.
+
+    Attributes:
+        waybill_id: The carrier's number.
+
+        delivery_id: The carrier.
+
+        route: What happens by the clock.
+
+        moves: What was done by hand. The first of them stops the clock's.
+    """
+
+    waybill_id: str = typed(str)
+    delivery_id: str = checked(attrs.validators.in_(CARRIERS))
+    route: tuple[Move, ...] = checked(converter=several)
+    moves: list[Move] = attrs.field(factory=list)
+
+    def history(self, now: float) -> list[Move]:
+        """
+        What has happened until *now*, oldest first.
+        """
+        stopped = self.moves[0].at if self.moves else math.inf
+        done = [m for m in self.route if m.at <= now and m.at < stopped]
+        return done + self.moves
+
+    def status(self, now: float) -> WaybillStatus:
+        """
+        Where the parcel is *now*.
+        """
+        history = self.history(now)
+        return WaybillStatus(history[-1].status if history else 0)
+
+    def due(self, now: float) -> float | None:
+        """
+        When the clock moves it next; None if it does no more.
+        """
+        if self.moves:
+            return None
+        return min((move.at for move in self.route if move.at > now), default=None)
+
+    def path(self, now: float) -> list[dict[str, Any]]:
+        """
+        WeChat's path_action: what has happened, newest first.
+        """
+        carrier = CARRIERS[self.delivery_id]
+        seen: Counter[int] = Counter()
+        actions = []
+        for move in self.history(now):
+            status = WaybillStatus(move.status)
+            if status == WaybillStatus.NOT_COLLECTED:
+                continue
+            kind, texts = _ACTIONS.get(status, (500001, (status.label,)))
+            text = texts[min(seen[status], len(texts) - 1)]
+            seen[status] += 1
+            actions.append(
+                {
+                    "action_time": int(move.at),
+                    "action_type": kind,
+                    "action_msg": move.message or text.format(carrier=carrier),
+                }
+            )
+        return actions[::-1]
+
+
+def guess_carrier(waybill_id: str, default: str) -> str:
+    """
+    The delivery_id that *waybill_id* begins with, or *default*.
+    """
+    for length in range(min(len(waybill_id), _LONGEST_PREFIX), 1, -1):
+        if waybill_id[:length] in CARRIERS:
+            return waybill_id[:length]
+    return default
