@@ -63,10 +63,7 @@ class Ends(NamedTuple):
 FAULTS = {
     "close": Ends(chaos.close_after_request, ANSWERED, LOST),
     "reset": Ends(chaos.reset_after_request, ANSWERED, LOST),
-<<<<<<< HEAD
-=======
     # http.client takes a head that is cut for a whole one.
->>>>>>> main
     "close in head": Ends(chaos.close_in_head, STRANGE, STRANGE),
     "reset in body": Ends(chaos.reset_in_body, ANSWERED, LOST),
     "cut chunk": Ends(chaos.chunked_cut_in_chunk, ANSWERED, LOST),
