@@ -16,8 +16,9 @@ PACKAGE = Path(wxlogistics.__file__).parent
 
 #: From the bottom up; what stands in one line knows nothing of its neighbours.
 LAYERS = [
-    ["_version", "errcodes"],
+    ["_version", "_hosts", "_logs", "errcodes"],
     ["errors"],
+    ["_arguments"],
     ["models"],
     ["_http"],
     ["_wire"],
@@ -26,7 +27,7 @@ LAYERS = [
     ["bulk"],
     ["__init__"],
     ["demo"],
-    ["cli"],
+    ["cli", "_pyinstaller"],
 ]
 #: Above the core: what an extra is needed for.
 COMMAND = ["demo", "cli"]
@@ -36,6 +37,9 @@ HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
 #: What a module may ask for that is in no standard library.
 THIRD_PARTIES = {
     "_version": set(),
+    "_arguments": set(),
+    "_hosts": set(),
+    "_logs": set(),
     "errcodes": set(),
     "errors": set(),
     "models": {"attrs"},

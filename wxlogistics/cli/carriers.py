@@ -14,7 +14,7 @@ from typing import Sequence
 
 import click
 
-from .._wire import MAIN_URL
+from .._hosts import MAIN_URL
 from ..models import DeliveryInfo, delivery_list
 from .command import Command, option
 from .terminal import GOOD, Terminal, note, when

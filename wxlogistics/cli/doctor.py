@@ -14,7 +14,7 @@ import click
 import requests
 import requests.utils
 
-from .._wire import MAIN_URL
+from .._hosts import MAIN_URL
 from ..client import Client
 from ..errors import (
     AccessTokenError,
