@@ -68,6 +68,7 @@ class TestMetadata:
             "cli",
             "dev",
             "docs",
+            "excel",
             "once",
             "sandbox",
             "testing",
