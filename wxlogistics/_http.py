@@ -152,7 +152,8 @@ class Http:
             raise TransportError(request.endpoint, str(deadline), False)
         timeout = min(self._connect_timeout, left), min(self._read_timeout, left)
         status = 0
-        own = None if self._session else self._own_session(deadline.clock())
+        is_own = self._session is None
+        own = self._own_session(deadline.clock()) if is_own else None
         try:
             response = (own.send_json if own else self._send)(request, timeout)
             status = response.status_code
@@ -162,9 +163,8 @@ class Http:
             with response:
                 # Behind an interim answer comes the real one: closed unread, the
                 # connection cannot hand it to the next request.
-                return status, (
-                    b"" if status < 200 else _read(request, response, deadline)
-                )
+                body = b"" if status < 200 else _read(request, response, deadline)
+                return status, body
         except urllib3.DecodeError:
             reason = "the body's compression is broken"
             failure: Any = UnexpectedResponseError(request.endpoint, status, "", reason)
