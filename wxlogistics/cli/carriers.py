@@ -14,10 +14,11 @@ from typing import Sequence
 
 import click
 
-from .._wire import MAIN_URL
+from .. import MAIN_URL
 from ..models import DeliveryInfo, delivery_list
 from .command import Command, option
-from .terminal import GOOD, Terminal, note, when
+from .language import plural, say
+from .output import GOOD, Terminal, answer, cells, clean, echo, note, pad, when
 
 #: Seconds for which the list is kept.
 KEPT_FOR = 24 * 3600
@@ -27,7 +28,6 @@ def command(terminal: Terminal) -> click.Command:
     """
     Return the command.
     """
-    say = terminal.say
 
     def run(text: str | None, refresh: bool) -> int:
         path = cache_path(terminal.base_urls)
@@ -41,43 +41,53 @@ def command(terminal: Terminal) -> click.Command:
             save(path, carriers)
         found = search(carriers, text or "")
         if terminal.as_json:
-            terminal.answer(
-                {
-                    "ok": True,
-                    "count": len(found),
-                    "fetched_at": int(fetched_at),
-                    "carriers": [
-                        {
-                            "delivery_id": carrier.delivery_id,
-                            "delivery_name": carrier.delivery_name,
-                        }
-                        for carrier in found
-                    ],
-                }
-            )
+            fields = {"count": len(found), "fetched_at": int(fetched_at)}
+            answer({"ok": True, **fields, "carriers": _plain(found)})
             return GOOD
         if found:
-            from .views import show_carriers
-
-            show_carriers(terminal, found)
-            told = say("carriers.count", count=len(found))
+            _show(found)
+            count = plural("{count} carrier", "{count} carriers", len(found))
         else:
-            told = say("carriers.none", text=text)
+            count = say("No carrier has {text} in its id or name.", text=text)
         if kept:
-            told += say("carriers.cached", time=when(int(fetched_at)))
-        note(click.style(told, dim=True))
+            count += say(
+                " (as of {time}; --refresh fetches the list again)",
+                time=when(int(fetched_at)),
+            )
+        note(click.style(count, dim=True))
         return GOOD
 
     return Command(
         terminal,
         "carriers",
+        "List WeChat's carriers, or search them by id or name.\nThe list is kept in "
+        "your cache folder for a day.",
         run,
         [
             click.Argument(["text"], required=False, metavar="[TEXT]"),
-            option(say, "--refresh", "help.refresh", is_flag=True),
+            option("--refresh", "Fetch the list again.", is_flag=True),
         ],
         examples=["wxlogistics carriers", "wxlogistics carriers 顺丰"],
     )
+
+
+def _plain(carriers: Sequence[DeliveryInfo]) -> list[dict[str, str | None]]:
+    return [
+        {"delivery_id": each.delivery_id, "delivery_name": each.delivery_name}
+        for each in carriers
+    ]
+
+
+def _show(carriers: Sequence[DeliveryInfo]) -> None:
+    rows = [("delivery_id", say("name"))]
+    rows += [
+        (clean(each.delivery_id or ""), clean(each.delivery_name or ""))
+        for each in carriers
+    ]
+    left = max(cells(id_) for id_, _ in rows)
+    for index, (id_, name) in enumerate(rows):
+        head = click.style(pad(id_, left), fg=None if not index else "cyan")
+        echo(click.style(f"{head}  {name}".rstrip(), bold=not index))
 
 
 def search(carriers: Sequence[DeliveryInfo], text: str) -> list[DeliveryInfo]:
@@ -85,8 +95,6 @@ def search(carriers: Sequence[DeliveryInfo], text: str) -> list[DeliveryInfo]:
     Return the carriers with *text* in their id or name; the one of that id first.
     """
     wanted = text.strip().casefold()
-    if not wanted:
-        return list(carriers)
     found = []
     for carrier in carriers:
         id_ = (carrier.delivery_id or "").casefold()
@@ -98,7 +106,7 @@ def search(carriers: Sequence[DeliveryInfo], text: str) -> list[DeliveryInfo]:
 
 def cache_path(base_urls: Sequence[str]) -> Path:
     """
-    Return where the list of one WeChat is kept: a sandbox has another.
+    Return where the list is kept; each address has its own.
     """
     urls = ",".join(base_urls) or os.environ.get("WXLOGISTICS_BASE_URL") or MAIN_URL
     name = hashlib.sha256(urls.encode("utf-8", "replace")).hexdigest()[:12]
@@ -113,7 +121,7 @@ def _cache_folder() -> Path:
     try:
         home = Path.home()
     except RuntimeError:
-        # No HOME, and a user whom the system does not know: nothing can be kept.
+        # No HOME, and a user that the system does not know: nothing is kept.
         return Path(os.devnull)
     if sys.platform == "win32":  # pragma: no cover
         return Path(os.environ.get("LOCALAPPDATA", home))
@@ -124,7 +132,7 @@ def _cache_folder() -> Path:
 
 def load(path: Path) -> tuple[float, tuple[DeliveryInfo, ...]] | None:
     """
-    Return when the list in *path* was fetched, and it; None if it is old or no list.
+    Return when the list in *path* was fetched, and it; None if it is old or not a list.
     """
     try:
         kept = json.loads(path.read_bytes())
@@ -147,14 +155,8 @@ def save(path: Path, carriers: Sequence[DeliveryInfo]) -> None:
     """
     Keep *carriers*, whole or not at all.
     """
-    kept = {
-        "fetched_at": time.time(),
-        "delivery_list": [
-            {"delivery_id": each.delivery_id, "delivery_name": each.delivery_name}
-            for each in carriers
-        ],
-    }
-    # A cache folder that cannot be written makes the next run slower, no more.
+    kept = {"fetched_at": time.time(), "delivery_list": _plain(carriers)}
+    # Without a cache folder the next run is slower, no more.
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:

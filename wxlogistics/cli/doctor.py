@@ -1,11 +1,10 @@
-"""`wxlogistics doctor`: what a newcomer trips over, step by step."""
+"""`wxlogistics doctor`: checks the setup step by step."""
 
 from __future__ import annotations
 
 import email.utils
 import os
 import re
-import shutil
 import time
 import urllib.parse
 from typing import Iterator, NamedTuple
@@ -14,52 +13,54 @@ import click
 import requests
 import requests.utils
 
-from .._wire import MAIN_URL
+from .. import MAIN_URL
 from ..client import Client
-from ..errors import (
-    AccessTokenError,
-    ApiError,
-    InvalidArgumentError,
-    WxLogisticsError,
-)
+from ..errors import AccessTokenError, ApiError, InvalidArgumentError, WxLogisticsError
 from .command import Command
-from .messages import Say
-from .terminal import (
+from .language import listed, plural, say
+from .output import (
     GOOD,
     NO_ANSWER,
+    NOT_WECHAT,
     WRONG_USE,
     Terminal,
+    answer,
     cells,
     clean,
+    echo,
     explain,
     fold,
     pad,
+    width,
 )
 
 #: In the order in which they are checked.
-STEPS = ("variables", "host", "tls", "token", "permission", "clock")
+STEPS = ("variables", "host", "TLS", "token", "permission", "clock")
 
 _PATH = "/cgi-bin/express/delivery/open_msg/get_delivery_list"
 _TIMEOUT = 5
 
-#: A clock that is off by more seconds is worth a word.
+#: Seconds by which a clock may be off.
 _CLOCK_MAY_BE_OFF = 120
+
+#: The environment variables of a proxy, as urllib and requests read them.
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
 class Step(NamedTuple):
     """
-    What one step found.
+    The result of one check.
 
     Attributes:
         name: One of `STEPS`.
 
         is_good: None if it was not checked.
 
-        found: What is so.
+        found: What was found.
 
         advice: What to do about it.
 
-        code: The exit code that a failure asks for.
+        code: The exit code if it failed.
 
         error: WeChat's refusal, if it was one.
     """
@@ -80,25 +81,24 @@ def command(terminal: Terminal) -> click.Command:
     def run() -> int:
         steps = []
         for step in examine(terminal):
+            step = step._replace(found=masked(step.found), advice=masked(step.advice))
             steps.append(step)
             if not terminal.as_json:
-                _show(step, terminal.say)
+                _show(step)
         failed = [step for step in steps if step.is_good is False]
         if terminal.as_json:
-            terminal.answer(
-                {"ok": not failed, "steps": [_fields(step) for step in steps]}
-            )
+            answer({"ok": not failed, "steps": [_fields(step) for step in steps]})
         elif failed:
-            text = terminal.say("doctor.problems", count=len(failed))
-            click.echo("\n" + click.style(text, fg="red", bold=True))
+            text = plural("{count} problem.", "{count} problems.", len(failed))
+            echo("\n" + click.style(text, fg="red", bold=True))
         else:
-            text = terminal.say("doctor.all_good")
-            click.echo("\n" + click.style(text, fg="green", bold=True))
+            echo("\n" + click.style(say("Everything is fine."), fg="green", bold=True))
         return failed[0].code if failed else GOOD
 
     return Command(
         terminal,
         "doctor",
+        "Check the setup step by step, with advice on each problem.",
         run,
         examples=[
             "wxlogistics doctor",
@@ -119,138 +119,193 @@ def _fields(step: Step) -> dict[str, object]:
     }
 
 
-def _show(step: Step, say: Say) -> None:
+def _show(step: Step) -> None:
     signs = {True: ("✓", "green"), False: ("✗", "red"), None: ("–", "yellow")}
     sign, colour = signs[step.is_good]
-    left = max(cells(say(f"doctor.{name}")) for name in STEPS)
-    head = f"{click.style(sign, fg=colour, bold=True)} "
-    head += pad(say(f"doctor.{step.name}"), left) + "  "
-    width = max(min(shutil.get_terminal_size().columns, 100) - left - 4, 20)
+    left = max(cells(say(name)) for name in STEPS)
+    head = f"{click.style(sign, fg=colour, bold=True)} {pad(say(step.name), left)}  "
     for text, mark in ((step.found, ""), (step.advice, "→ ")):
-        for line in fold(mark + text, width) if text else []:
-            click.echo(head + (click.style(line, fg="yellow") if mark else line))
+        for line in fold(mark + text, max(width() - left - 4, 20)) if text else []:
+            echo(head + (click.style(line, fg="yellow") if mark else line))
             head = " " * (left + 4)
+
+
+def masked(text: str) -> str:
+    """
+    Return *text* without anything that may be a secret, wherever it was put.
+    """
+    values = []
+    for name, value in os.environ.items():
+        if name.startswith("WXLOGISTICS_") and len(value.strip()) >= 8:
+            is_appid = re.fullmatch("wx[0-9a-f]{16}", value.strip())
+            is_url = re.fullmatch(r"https?://[\w.:-]+/?", value.strip())
+            if not (is_appid or is_url):
+                values.append(value.strip())
+    for value in sorted(values, key=len, reverse=True):
+        text = text.replace(value, "***")
+    return re.sub(r"(?<![\w-])([0-9A-Fa-f]{32}|[\w-]{48,})(?![\w-])", "***", text)
 
 
 def examine(terminal: Terminal) -> Iterator[Step]:
     """
-    Yield each step of the examination when it is done.
+    Yield the result of each check when it is there.
     """
-    say = terminal.say
-    variables = _variables(say)
+    variables = _variables()
     yield variables
-    answer: Answer | None = None
-    for step in _network(terminal):
-        if isinstance(step, Step):
-            yield step
-        else:
-            answer = step
-    yield from _calls(terminal, variables.is_good is not False, answer)
-    clock_off = answer.clock_off if answer else None
-    if clock_off is None:
-        yield Step("clock", None, say("doctor.skipped"))
-    elif abs(clock_off) > _CLOCK_MAY_BE_OFF:
-        found = say("doctor.clock_off", seconds=round(abs(clock_off)))
-        yield Step("clock", False, found, say("doctor.set_clock"))
+    reached: Host | None = None
+    found, tls = [], Step("TLS", None, say("not checked"))
+    for url in _urls(terminal):
+        reached = _reach(url)
+        found.append(reached.found)
+        tls = reached.tls or tls
+        if reached.is_wechat:
+            break
+    assert reached
+    good = reached.is_wechat or tls.is_good is False
+    advice = "" if good else reached.advice
+    yield Step("host", good, "\n".join(found), advice, NO_ANSWER)
+    yield tls
+    yield from _calls(variables.is_good is not False, reached)
+    off = reached.clock_off
+    if off is None:
+        yield Step("clock", None, say("not checked"))
+    elif abs(off) > _CLOCK_MAY_BE_OFF:
+        text = say("{seconds} s off the server's", seconds=round(abs(off)))
+        yield Step("clock", False, text, say("Set this machine's clock, best by NTP."))
     else:
-        # The server tells whole seconds.
-        seconds = round(abs(clock_off)) + 1
-        yield Step("clock", True, say("doctor.clock_good", seconds=seconds))
+        # The server's time has whole seconds.
+        seconds = round(abs(off)) + 1
+        text = say("within {seconds} s of the server's", seconds=seconds)
+        yield Step("clock", True, text)
 
 
-def _variables(say: Say) -> Step:
+def _variables() -> Step:
     def read(name: str) -> str:
         return os.environ.get(f"WXLOGISTICS_{name}", "").strip()
 
     token, appid, secret = map(read, ("ACCESS_TOKEN", "APPID", "SECRET"))
     if token:
-        found = say("doctor.set", name="WXLOGISTICS_ACCESS_TOKEN")
+        found = [say("{name} (not shown)", name="WXLOGISTICS_ACCESS_TOKEN")]
         if appid:
-            found += say("semicolon") + say("doctor.both")
-        return Step("variables", True, found)
+            found.append(
+                say(
+                    "WXLOGISTICS_APPID is not used, since WXLOGISTICS_ACCESS_TOKEN is set"
+                )
+            )
+        return Step("variables", True, listed(found))
     values = {"WXLOGISTICS_APPID": appid, "WXLOGISTICS_SECRET": secret}
     missing = [name for name, value in values.items() if not value]
+    again = say("Copy it from WeChat's console again, without quotes or spaces.")
     if missing:
-        found = say("doctor.not_set", names=say("comma").join(missing))
-        return Step("variables", False, found, say("doctor.set_them"))
+        text = plural(
+            "not set: {names}", "not set: {names}", len(missing), names=listed(missing)
+        )
+        advice = say(
+            "WeChat's console (mp.weixin.qq.com) shows the appid and makes the AppSecret, "
+            "under development settings. Set both in the environment, best from a file "
+            "that only you can read."
+        )
+        return Step("variables", False, text, advice)
     if not re.fullmatch("wx[0-9a-f]{16}", appid):
-        found = say("doctor.odd_appid", value=clean(appid))
-        return Step("variables", False, found, say("doctor.copy_again"))
+        text = (
+            "WXLOGISTICS_APPID is not wx and 16 hex digits; it has {length} characters"
+        )
+        if re.fullmatch("[0-9a-f]{32}", appid):
+            text = "WXLOGISTICS_APPID holds what looks like an AppSecret"
+        return Step("variables", False, say(text, length=len(appid)), again)
     if not re.fullmatch("[0-9a-f]{32}", secret):
-        found = say("doctor.odd_secret", length=len(secret))
-        return Step("variables", False, found, say("doctor.copy_again"))
-    found = f"WXLOGISTICS_APPID {appid}" + say("comma")
-    return Step("variables", True, found + say("doctor.set", name="WXLOGISTICS_SECRET"))
-
-
-class Answer(NamedTuple):
-    """
-    What a host answered.
-
-    Attributes:
-        url: The host.
-
-        clock_off: The seconds by which its clock is behind ours.
-    """
-
-    url: str
-    clock_off: float | None
+        text = "WXLOGISTICS_SECRET is not 32 hex digits; it has {length} characters"
+        return Step("variables", False, say(text, length=len(secret)), again)
+    found = [
+        f"WXLOGISTICS_APPID {appid}",
+        say("{name} (not shown)", name="WXLOGISTICS_SECRET"),
+    ]
+    return Step("variables", True, listed(found))
 
 
 def _urls(terminal: Terminal) -> list[str]:
     urls = os.environ.get("WXLOGISTICS_BASE_URL", "").split(",")
-    return list(terminal.base_urls) or [u.strip() for u in urls if u.strip()]
+    given = list(terminal.base_urls) or [url.strip() for url in urls if url.strip()]
+    return given or [MAIN_URL]
 
 
-def _network(terminal: Terminal) -> Iterator[Step | Answer]:
+class Host(NamedTuple):
     """
-    Yield the steps host and TLS, and the first host that answers as WeChat does.
+    What one host answered.
+
+    Attributes:
+        url: Its address.
+
+        found: What was found.
+
+        advice: What to do about it.
+
+        tls: The result of the check of its certificate.
+
+        is_wechat: Whether it answered as WeChat does.
+
+        clock_off: The seconds by which this machine's clock is ahead of its.
     """
-    say = terminal.say
-    urls = _urls(terminal) or [MAIN_URL]
-    found, advice, tls = [], "", Step("tls", None, say("doctor.skipped"))
-    answer = None
-    for url in urls:
-        probe = _probe(url, say)
-        found.append(probe.found)
-        advice = probe.advice
-        tls = probe.tls or tls
-        answer = probe.answer
-        if answer:
-            break
-    good = answer is not None or tls.is_good is False
-    yield Step(
-        "host", good, say("semicolon").join(found), "" if good else advice, NO_ANSWER
-    )
-    yield tls
-    if answer:
-        yield answer
 
-
-class _Probe(NamedTuple):
+    url: str
     found: str
     advice: str = ""
     tls: Step | None = None
-    answer: Answer | None = None
+    is_wechat: bool = False
+    clock_off: float | None = None
 
 
-def _probe(url: str, say: Say) -> _Probe:
+def _proxy(url: str) -> tuple[str | None, str]:
     """
-    Ask *url* what WeChat refuses to everybody: there is no token in it.
+    Return the host of the proxy that leads to *url*, and the variable that is to blame.
+    """
+    proxies = requests.utils.get_environ_proxies(url)
+    proxy = requests.utils.select_proxy(url, proxies)
+    for name in (each for base in _PROXIES for each in (base, base.upper())):
+        if proxy and os.environ.get(name) == proxy:
+            return urllib.parse.urlsplit(_with_scheme(proxy)).hostname, name
+    if not proxies and any(os.environ.get(name) for name in ("no_proxy", "NO_PROXY")):
+        if any(
+            os.environ.get(each) for base in _PROXIES for each in (base, base.upper())
+        ):
+            return None, "no_proxy" if os.environ.get("no_proxy") else "NO_PROXY"
+    return urllib.parse.urlsplit(_with_scheme(proxy or "")).hostname, ""
+
+
+def _with_scheme(proxy: str) -> str:
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _reach(url: str) -> Host:
+    """
+    Make a call without a token, which WeChat answers with a refusal.
     """
     try:
         Client("none", base_url=url).close()
     except InvalidArgumentError:
-        bad = say("doctor.bad_url", value=clean(url.rpartition("@")[2]))
-        return _Probe(bad, say("doctor.url_like"))
-    host = urllib.parse.urlsplit(url).netloc
-    proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
-    proxy_name = urllib.parse.urlsplit(proxy or "").hostname
+        advice = say("Give a scheme and a host: https://api.weixin.qq.com")
+        return Host(url, say("not a base URL (not shown)"), advice)
+    host = urllib.parse.urlsplit(url).netloc.rpartition("@")[2]
+    proxy, variable = _proxy(url)
 
-    def failed(key: str, **fields: object) -> _Probe:
-        reason = say(key, **fields)
-        found = say("doctor.unreached", host=host, reason=reason)
-        return _Probe(found, say("doctor.check_network"))
+    def failed(text: str, **fields: object) -> Host:
+        text = say(text, **fields)
+        if proxy:
+            text += say(
+                ", through the proxy {proxy} ({variable})",
+                proxy=proxy,
+                variable=variable,
+            )
+        found = say("{host}: {reason}", host=host, reason=text)
+        names = listed(
+            [*(base.upper() for base in _PROXIES), "NO_PROXY", "WXLOGISTICS_BASE_URL"]
+        )
+        advice = say(
+            "Check the network, the firewall, and the variables {names} (small letters "
+            "count too).",
+            names=names,
+        )
+        return Host(url, found, advice)
 
     began = time.monotonic()
     try:
@@ -260,41 +315,59 @@ def _probe(url: str, say: Say) -> _Probe:
                 json={},
                 timeout=_TIMEOUT,
                 allow_redirects=False,
-                # Not what ~/.netrc may have for this host.
+                # Not what ~/.netrc has for this host.
                 auth=lambda request: request,
             )
     except requests.exceptions.ProxyError:
-        return failed("doctor.proxy", proxy=proxy_name)
+        return failed("no connection")
     except requests.exceptions.SSLError as error:
         reason = re.search(r"verify failed: ([^(\n]*)", str(error))
-        bad = say(
-            "doctor.bad_certificate",
+        text = say(
+            "the certificate of {host} is not trusted: {reason}",
             host=host,
             reason=reason[1].strip() if reason else "SSL",
         )
-        found = say("doctor.reached", host=host, ms=_since(began))
-        return _Probe(found, tls=Step("tls", False, bad, say("doctor.check_tls"), 3))
+        advice = say(
+            "Something on the way may read along, or this machine's clock is wrong. "
+            "Behind a company's proxy set REQUESTS_CA_BUNDLE to its certificate."
+        )
+        tls = Step("TLS", False, text, advice, NO_ANSWER)
+        return Host(url, _reached(host, began), tls=tls)
     except requests.Timeout:
-        return failed("doctor.timeout", seconds=_TIMEOUT)
+        return failed("no answer within {seconds} s", seconds=_TIMEOUT)
+    except requests.exceptions.InvalidSchema as error:
+        # requests' words if PySocks is missing.
+        return failed("{reason}", reason=clean(str(error)))
     except requests.RequestException as error:
-        said = str(error)
-        if "resolve" in said or "getaddrinfo" in said:
-            return failed("doctor.no_name")
-        if "refused" in said:
-            return failed("doctor.refused")
-        return failed("doctor.broken")
-    found = say("doctor.reached", host=host, ms=_since(began))
-    if proxy_name:
-        found += say("comma") + say("doctor.through", proxy=proxy_name)
+        text = str(error)
+        if "resolve" in text or "getaddrinfo" in text:
+            return failed("the host name cannot be resolved (DNS)")
+        if "refused" in text:
+            return failed("connection refused")
+        return failed("the connection broke")
+    found = _reached(host, began)
+    if proxy:
+        found += say(
+            ", through the proxy {proxy} ({variable})", proxy=proxy, variable=variable
+        )
+    elif variable:
+        found += say(", without a proxy ({variable})", variable=variable)
+    tls = Step("TLS", None, say("not used: for a sandbox only"))
     if url.startswith("https:"):
-        tls = Step("tls", True, say("doctor.certificate", host=host))
-    else:
-        tls = Step("tls", None, say("doctor.no_tls"))
+        tls = Step("TLS", True, say("the certificate of {host} is trusted", host=host))
     errmsg = _errmsg(response)
     if errmsg is None:
-        found = say("doctor.not_wechat", host=host, status=response.status_code)
-        return _Probe(found, say("advice.unexpected"), tls)
-    return _Probe(found, tls=tls, answer=Answer(url, _clock_off(response, errmsg)))
+        found = say(
+            "{host} answers, but not as WeChat does (HTTP {status})",
+            host=host,
+            status=response.status_code,
+        )
+        return Host(url, found, say(NOT_WECHAT), tls)
+    return Host(url, found, "", tls, True, _clock_off(response, errmsg))
+
+
+def _reached(host: str, began: float) -> str:
+    return say("{host} answered in {ms} ms", host=host, ms=_since(began))
 
 
 def _since(began: float) -> int:
@@ -303,7 +376,7 @@ def _since(began: float) -> int:
 
 def _errmsg(response: requests.Response) -> str | None:
     """
-    Return WeChat's errmsg; None if it was not WeChat who answered.
+    Return WeChat's errmsg; None if it is not WeChat's answer.
     """
     try:
         reply = response.json()
@@ -329,36 +402,38 @@ def _clock_off(response: requests.Response, errmsg: str) -> float | None:
     return time.time() - date
 
 
-def _calls(terminal: Terminal, is_set: bool, answer: Answer | None) -> Iterator[Step]:
+def _calls(is_set: bool, host: Host) -> Iterator[Step]:
     """
-    Yield the steps token and permission, by one call that uses up next to nothing.
+    Yield the checks of token and permission, by one call of get_delivery_list.
     """
-    say = terminal.say
-    skipped = say("doctor.skipped")
-    if not is_set or answer is None:
+    skipped = say("not checked")
+    if not is_set or not host.is_wechat:
         yield Step("token", None, skipped)
         yield Step("permission", None, skipped)
         return
-    given = bool(os.environ.get("WXLOGISTICS_ACCESS_TOKEN", "").strip())
-    token = Step("token", True, say("doctor.accepted" if given else "doctor.fetched"))
+    given = os.environ.get("WXLOGISTICS_ACCESS_TOKEN", "").strip()
+    text = (
+        "WeChat accepts the access_token"
+        if given
+        else "WeChat returned an access_token"
+    )
+    token = Step("token", True, say(text))
     try:
-        with Client.from_env(base_url=answer.url, deadline=20) as client:
+        with Client.from_env(base_url=host.url, deadline=20) as client:
             count = len(client.get_delivery_list())
     except WxLogisticsError as error:
-        code, title, rows = explain(error, say)
+        code, title, rows = explain(error)
         failed = Step("permission", False, title, rows[-1][1], code, error)
         is_the_token = isinstance(error, AccessTokenError)
         if is_the_token or getattr(error, "endpoint", "") == "stable_token":
             yield failed._replace(name="token")
             yield Step("permission", None, skipped)
         else:
-            # Refused for something else than the token.
-            yield (
-                token
-                if isinstance(error, ApiError)
-                else token._replace(is_good=None, found=skipped)
-            )
+            # Refused, but not for the token.
+            is_good = isinstance(error, ApiError)
+            yield token if is_good else token._replace(is_good=None, found=skipped)
             yield failed
     else:
         yield token
-        yield Step("permission", True, say("doctor.permitted", count=count))
+        text = say("the logistics API is open ({count} carriers)", count=count)
+        yield Step("permission", True, text)

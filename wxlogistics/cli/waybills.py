@@ -10,8 +10,21 @@ import click
 from ..models import GoodsInfo
 from .command import FILE, Command, option
 from .goods import goods_from_json, goods_from_pairs
-from .messages import Problem, Say
-from .terminal import GOOD, Terminal, goods_names, stdin, trace_fields
+from .language import say
+from .output import (
+    GOOD,
+    Problem,
+    Terminal,
+    answer,
+    clean,
+    done,
+    echo,
+    goods_names,
+    stdin,
+    trace_fields,
+    unusable,
+)
+from .views import show_trace
 
 _OPENID = "ovtZW4yB7DIj3CxOb6ii-nk4HhFo"
 _GOODS = "--goods '龙井茶=https://shop.example/tea.jpg'"
@@ -21,19 +34,37 @@ def commands(terminal: Terminal) -> list[click.Command]:
     """
     Return the six commands.
     """
+    register = (
+        "Register a waybill and print its waybill_token (trace_waybill).\nIf it is "
+        "registered already, WeChat returns its token and keeps its first goods."
+    )
+    update = (
+        "Replace all goods of a waybill (update_waybill_goods).\nWeChat allows few "
+        "changes for each."
+    )
+    follow = "Register a waybill with the message component (follow_waybill)."
+    query_follow = "Show where a followed parcel is (query_follow_trace)."
+    update_follow = (
+        "Replace all goods of a followed waybill (update_follow_waybill_goods)."
+    )
     return [
-        _register(terminal, "trace", "trace_waybill"),
-        _query(terminal, "query", "query_trace"),
-        _update(terminal, "update-goods", "update_waybill_goods"),
-        _register(terminal, "follow", "follow_waybill"),
-        _query(terminal, "query-follow", "query_follow_trace"),
-        _update(terminal, "update-follow-goods", "update_follow_waybill_goods"),
+        _register(terminal, "trace", register, "trace_waybill"),
+        _query(
+            terminal, "query", "Show where a parcel is (query_trace).", "query_trace"
+        ),
+        _update(terminal, "update-goods", update, "update_waybill_goods"),
+        _register(terminal, "follow", follow, "follow_waybill"),
+        _query(terminal, "query-follow", query_follow, "query_follow_trace"),
+        _update(
+            terminal,
+            "update-follow-goods",
+            update_follow,
+            "update_follow_waybill_goods",
+        ),
     ]
 
 
-def _register(terminal: Terminal, name: str, endpoint: str) -> click.Command:
-    say = terminal.say
-
+def _register(terminal: Terminal, name: str, text: str, endpoint: str) -> click.Command:
     def run(
         waybill_id: str, goods: Sequence[str], goods_file: str | None, **fields: str
     ) -> int:
@@ -43,74 +74,77 @@ def _register(terminal: Terminal, name: str, endpoint: str) -> click.Command:
                 waybill_id=waybill_id, goods_info=goods_info, **fields
             )
         if terminal.as_json:
-            terminal.answer(
+            answer(
                 {"ok": True, "waybill_id": waybill_id, "waybill_token": waybill_token}
             )
         else:
-            terminal.done(say("trace.done", waybill_id=waybill_id))
-            click.echo(waybill_token)
+            text = "{waybill_id} is registered. Keep its waybill_token with the order:"
+            done(say(text, waybill_id=clean(waybill_id)))
+            echo(clean(waybill_token))
         return GOOD
 
+    command = f"wxlogistics {name} SF1234567890123 --openid {_OPENID} \\\n"
     return Command(
         terminal,
         name,
+        text,
         run,
         [
             click.Argument(["waybill_id"], metavar="WAYBILL_ID"),
-            option(say, "--openid", "help.openid", metavar="OPENID", required=True),
             option(
-                say,
+                "--openid",
+                "The customer's openid in this mini-program.",
+                metavar="OPENID",
+                required=True,
+            ),
+            option(
                 "--receiver-phone",
-                "help.receiver_phone",
+                "The receiver's phone number.",
                 metavar="PHONE",
                 required=True,
             ),
-            *_goods_options(say),
-            option(say, "--sender-phone", "help.sender_phone", metavar="PHONE"),
-            option(say, "--trans-id", "help.trans_id", metavar="ID"),
-            option(say, "--delivery-id", "help.delivery_id", metavar="ID"),
+            *_goods_options(),
+            option("--sender-phone", "The sender's phone number.", metavar="PHONE"),
             option(
-                say, "--order-detail-path", "help.order_detail_path", metavar="PATH"
+                "--trans-id",
+                "The number of the WeChat Pay transaction; give it if you have it.",
+                metavar="ID",
+            ),
+            option(
+                "--delivery-id",
+                "The carrier, see 'carriers'; helps with small ones.",
+                metavar="ID",
+            ),
+            option(
+                "--order-detail-path",
+                "The mini-program's page that shows the order.",
+                metavar="PATH",
             ),
         ],
         examples=[
-            f"wxlogistics {name} SF1234567890123 --openid {_OPENID} \\\n"
-            f"        --receiver-phone 13800138000 {_GOODS}",
-            f"wxlogistics {name} SF1234567890123 --openid {_OPENID} \\\n"
-            "        --receiver-phone 13800138000 --goods-file goods.json --json",
+            f"{command}        --receiver-phone 13800138000 {_GOODS}",
+            f"{command}        --receiver-phone 13800138000 --goods-file goods.json",
         ],
     )
 
 
-def _query(terminal: Terminal, name: str, endpoint: str) -> click.Command:
-    say = terminal.say
-
+def _query(terminal: Terminal, name: str, text: str, endpoint: str) -> click.Command:
     def run(waybill_token: str, openid: str | None) -> int:
         with terminal.client() as client:
             trace = getattr(client, endpoint)(waybill_token, openid=openid)
         if terminal.as_json:
-            terminal.answer(
-                {
-                    "ok": True,
-                    "waybill_token": waybill_token,
-                    **trace_fields(trace),
-                    "raw": trace.raw,
-                }
-            )
+            found = {"waybill_token": waybill_token, **trace_fields(trace)}
+            answer({"ok": True, **found, "raw": trace.raw})
         else:
-            from .views import show_trace
-
-            show_trace(terminal, trace)
+            show_trace(trace)
         return GOOD
 
     return Command(
         terminal,
         name,
+        text,
         run,
-        [
-            click.Argument(["waybill_token"], metavar="WAYBILL_TOKEN"),
-            option(say, "--openid", "help.openid", metavar="OPENID"),
-        ],
+        [_token(), _openid()],
         examples=[
             f"wxlogistics {name} WAYBILL_TOKEN",
             f"wxlogistics {name} WAYBILL_TOKEN --json | jq .status_name",
@@ -118,9 +152,7 @@ def _query(terminal: Terminal, name: str, endpoint: str) -> click.Command:
     )
 
 
-def _update(terminal: Terminal, name: str, endpoint: str) -> click.Command:
-    say = terminal.say
-
+def _update(terminal: Terminal, name: str, text: str, endpoint: str) -> click.Command:
     def run(
         waybill_token: str,
         openid: str | None,
@@ -131,29 +163,41 @@ def _update(terminal: Terminal, name: str, endpoint: str) -> click.Command:
         with terminal.client() as client:
             getattr(client, endpoint)(waybill_token, goods_info, openid=openid)
         if terminal.as_json:
-            terminal.answer({"ok": True, "waybill_token": waybill_token})
+            answer({"ok": True, "waybill_token": waybill_token})
         else:
-            names = goods_names(goods_info.detail_list, say)
-            terminal.done(say("update.done", goods=names))
+            names = goods_names(goods_info.detail_list)
+            done(say("The goods are replaced: {goods}", goods=names))
         return GOOD
 
     return Command(
         terminal,
         name,
+        text,
         run,
-        [
-            click.Argument(["waybill_token"], metavar="WAYBILL_TOKEN"),
-            *_goods_options(say),
-            option(say, "--openid", "help.openid", metavar="OPENID"),
-        ],
+        [_token(), *_goods_options(), _openid()],
         examples=[f"wxlogistics {name} WAYBILL_TOKEN \\\n        {_GOODS}"],
     )
 
 
-def _goods_options(say: Say) -> list[click.Option]:
+def _token() -> click.Argument:
+    return click.Argument(["waybill_token"], metavar="WAYBILL_TOKEN")
+
+
+def _openid() -> click.Option:
+    text = "The customer's openid in this mini-program."
+    return option("--openid", text, metavar="OPENID")
+
+
+def _goods_options() -> list[click.Option]:
+    text = "One article and its image; repeat it for up to 10."
     return [
-        option(say, "--goods", "help.goods", metavar="NAME=URL", multiple=True),
-        option(say, "--goods-file", "help.goods_file", metavar="FILE", type=FILE),
+        option("--goods", text, metavar="NAME=URL", multiple=True),
+        option(
+            "--goods-file",
+            "The goods as a JSON file; - is stdin.",
+            metavar="FILE",
+            type=FILE,
+        ),
     ]
 
 
@@ -162,13 +206,13 @@ def _goods(pairs: Sequence[str], path: str | None) -> GoodsInfo:
     Return the goods that the two options give.
     """
     if bool(pairs) == bool(path):
-        raise Problem("use.goods_or_file")
+        raise Problem("give either --goods or --goods-file")
     if not path:
         return goods_from_pairs(pairs)
     try:
         data = stdin().read() if path == "-" else Path(path).read_bytes()
         return goods_from_json(data.decode("utf-8-sig"))
     except OSError as error:
-        raise Problem("use.file", path=path, reason=error.strerror) from None
+        raise unusable(path, error.errno) from None
     except UnicodeDecodeError:
-        raise Problem("goods.json") from None
+        raise Problem("the goods are not JSON") from None

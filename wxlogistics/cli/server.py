@@ -1,0 +1,86 @@
+"""`wxlogistics sandbox`: the sandbox as an HTTP server, with click's options."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ..sandbox.command import OPTIONS, Option, Ready, run
+from .command import Command, option
+from .language import say
+from .output import WRONG_USE, Problem, Terminal, answer, echo, note
+
+
+def command(terminal: Terminal) -> click.Command:
+    """
+    Return the command.
+    """
+
+    def serve(**options: Any) -> int:
+        def on_ready(ready: Ready) -> None:
+            found = {name: value for name, value in ready._asdict().items() if value}
+            if terminal.as_json:
+                answer({"ok": True, **found})
+                return
+            labels = {"console_url": "console"}
+            for name, value in found.items():
+                more = (
+                    f" {say('(open it in a browser)')}" if name == "console_url" else ""
+                )
+                echo(f"{labels.get(name, name)}: {value}{more}")
+
+        def on_notice(text: str, *values: object) -> None:
+            note(f"wxlogistics sandbox: {say(text).format(*values)}")
+
+        try:
+            return run(on_ready=on_ready, on_notice=on_notice, **options)
+        except ImportError as error:
+            raise Problem("{reason}", reason=say(str(error))) from None
+        except (OSError, ValueError) as error:
+            raise Problem("{reason}", reason=error) from None
+
+    return Command(
+        terminal,
+        "sandbox",
+        "Serve a local imitation of WeChat over HTTP.",
+        serve,
+        map(_option, OPTIONS),
+        examples=["wxlogistics sandbox", "wxlogistics sandbox --port 0 --seed demo"],
+        calls=False,
+    )
+
+
+class _Parsed(click.ParamType):
+    """
+    A value that the sandbox's own function parses.
+    """
+
+    name = "value"
+
+    def __init__(self, described: Option) -> None:
+        self._parse = described.parse
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        try:
+            return self._parse(value) if isinstance(value, str) else value
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _option(described: Option) -> click.Option:
+    kind: Any = _Parsed(described)
+    if described.metavar == "FILE":
+        kind = click.Path()
+    settings: dict[str, Any] = {"metavar": described.metavar, "type": kind}
+    if not described.metavar:
+        settings = {"is_flag": True}
+    return option(
+        described.flag,
+        described.help,
+        multiple=described.many,
+        default=None if described.many else described.default,
+        **settings,
+    )
