@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Sequence
@@ -16,15 +15,15 @@ import click
 
 from .. import MAIN_URL
 from ..models import DeliveryInfo, delivery_list
+from . import output
 from .command import Command, option
 from .language import plural, say
-from .output import GOOD, Terminal, answer, cells, clean, echo, note, pad, when
 
 #: Seconds for which the list is kept.
 KEPT_FOR = 24 * 3600
 
 
-def command(terminal: Terminal) -> click.Command:
+def command(terminal: output.Terminal) -> click.Command:
     """
     Return the command.
     """
@@ -42,33 +41,24 @@ def command(terminal: Terminal) -> click.Command:
         found = search(carriers, text or "")
         if terminal.as_json:
             fields = {"count": len(found), "fetched_at": int(fetched_at)}
-            answer({"ok": True, **fields, "carriers": _plain(found)})
-            return GOOD
+            output.answer({"ok": True, **fields, "carriers": _plain(found)})
+            return output.GOOD
+        count = plural("{count} carrier", "{count} carriers", len(found))
         if found:
             _show(found)
-            count = plural("{count} carrier", "{count} carriers", len(found))
         else:
             count = say("No carrier has {text} in its id or name.", text=text)
         if kept:
-            count += say(
-                " (as of {time}; --refresh fetches the list again)",
-                time=when(int(fetched_at)),
-            )
-        note(click.style(count, dim=True))
-        return GOOD
+            count += say("[list kept]", time=output.when(int(fetched_at)))
+        output.note(click.style(count, dim=True))
+        return output.GOOD
 
-    return Command(
-        terminal,
-        "carriers",
-        "List WeChat's carriers, or search them by id or name.\nThe list is kept in "
-        "your cache folder for a day.",
-        run,
-        [
-            click.Argument(["text"], required=False, metavar="[TEXT]"),
-            option("--refresh", "Fetch the list again.", is_flag=True),
-        ],
-        examples=["wxlogistics carriers", "wxlogistics carriers 顺丰"],
-    )
+    params = [
+        click.Argument(["text"], required=False, metavar="[TEXT]"),
+        option("--refresh", is_flag=True),
+    ]
+    examples = ["wxlogistics carriers", "wxlogistics carriers 顺丰"]
+    return Command(terminal, "carriers", run, params, examples=examples)
 
 
 def _plain(carriers: Sequence[DeliveryInfo]) -> list[dict[str, str | None]]:
@@ -80,14 +70,13 @@ def _plain(carriers: Sequence[DeliveryInfo]) -> list[dict[str, str | None]]:
 
 def _show(carriers: Sequence[DeliveryInfo]) -> None:
     rows = [("delivery_id", say("name"))]
-    rows += [
-        (clean(each.delivery_id or ""), clean(each.delivery_name or ""))
-        for each in carriers
-    ]
-    left = max(cells(id_) for id_, _ in rows)
+    for each in carriers:
+        names = (each.delivery_id or "", each.delivery_name or "")
+        rows.append((output.clean(names[0]), output.clean(names[1])))
+    left = max(output.cells(id_) for id_, _ in rows)
     for index, (id_, name) in enumerate(rows):
-        head = click.style(pad(id_, left), fg=None if not index else "cyan")
-        echo(click.style(f"{head}  {name}".rstrip(), bold=not index))
+        head = click.style(output.pad(id_, left), fg="cyan" if index else None)
+        output.echo(click.style(f"{head}  {name}".rstrip(), bold=not index))
 
 
 def search(carriers: Sequence[DeliveryInfo], text: str) -> list[DeliveryInfo]:
@@ -159,11 +148,6 @@ def save(path: Path, carriers: Sequence[DeliveryInfo]) -> None:
     # Without a cache folder the next run is slower, no more.
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            try:
-                file.write(json.dumps(kept, ensure_ascii=False).encode())
-                file.close()
-                os.replace(file.name, path)
-            except OSError:
-                os.unlink(file.name)
-                raise
+        written = path.with_suffix(f".{os.getpid()}")
+        written.write_text(json.dumps(kept, ensure_ascii=False), encoding="utf-8")
+        os.replace(written, path)

@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterable, Sequence
 import click
 
 from .language import LANGUAGES, is_chinese, say
-from .output import Problem, Terminal, cells, fold, pad, width
+from .output import Problem, Terminal, fold, table, width
 
 #: A file's name, which the shell completes; errors are reported where it is opened.
 FILE = click.Path(readable=False)
@@ -17,7 +17,7 @@ FILE = click.Path(readable=False)
 #: One waybill_token in 64 begins with a hyphen.
 _TOKEN = re.compile(r"-[\w-]{19,}")
 
-_WIDEST_LEFT = 34
+_HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
 
 class Enough(Exception):
@@ -35,36 +35,24 @@ class Formatter(click.HelpFormatter):
         super().__init__(width=width())
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
-        self.write("\n".join(fold(f"{say('Usage:')} {prog} {args}", self.width)) + "\n")
+        usage = say("Usage:") + ("" if is_chinese() else " ")
+        self.write("\n".join(fold(f"{usage}{prog} {args}", self.width)) + "\n")
 
     def write_heading(self, heading: str) -> None:
         self.write(heading + ("：" if is_chinese() else ":") + "\n")
 
     def write_text(self, text: str) -> None:
-        # Paragraphs of their own, as click writes one after "\n\n".
-        for paragraph in text.split("\n"):
-            indented = paragraph.startswith(" ")
-            lines = [paragraph] if indented else fold(paragraph, self.width)
+        for line in text.split("\n"):
+            # A command line is to be copied: it is not folded.
+            is_command = line.startswith(("$ ", " "))
+            lines = [f"  {line}"] if is_command else fold(line, self.width)
             self.write("\n".join(lines) + "\n")
 
     def write_dl(
-        self,
-        rows: Iterable[tuple[str, str]],
-        col_max: int = _WIDEST_LEFT,
-        col_spacing: int = 2,
+        self, rows: Iterable[tuple[str, str]], col_max: int = 34, col_spacing: int = 2
     ) -> None:
-        rows = list(rows)
-        left = max(cells(name) for name, _ in rows)
-        left = min(left, col_max, self.width // 2)
-        blank = " " * (left + 4)
-        for name, text in rows:
-            head = f"  {pad(name, left)}  "
-            if cells(name) > left:
-                self.write(f"  {name}\n")
-                head = blank
-            for line in fold(text, max(self.width - left - 4, 20)):
-                self.write(f"{head}{line}".rstrip() + "\n")
-                head = blank
+        for line in table([*rows], widest=col_max):
+            self.write(f"{line}\n")
 
 
 class Context(click.Context):
@@ -82,9 +70,7 @@ class Command(click.Command):
     Args:
         terminal: How the command was called.
 
-        name: Its name.
-
-        text: Its help, in English.
+        name: Its name; its help is the message ``[help NAME]``.
 
         run: Does it, and returns the exit code.
 
@@ -101,25 +87,23 @@ class Command(click.Command):
         self,
         terminal: Terminal,
         name: str,
-        text: str,
         run: Callable[..., int],
         params: Iterable[click.Parameter] = (),
         *,
+        help_name: str = "",
         examples: Sequence[str] = (),
         calls: bool = True,
-        context_settings: dict[str, Any] | None = None,
     ) -> None:
+        help_ = say(f"[help {help_name or name}]")
         super().__init__(
             name,
             callback=run,
             params=[*params, *_shared(terminal, calls)],
-            help=say(text),
+            help=help_,
+            short_help=help_.split("\n")[0],
             epilog=_examples(examples),
             options_metavar=say("[OPTIONS]"),
-            context_settings={
-                "help_option_names": ["-h", "--help"],
-                **(context_settings or {}),
-            },
+            context_settings=_HELP_NAMES,
         )
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -148,7 +132,6 @@ class Command(click.Command):
         except BrokenPipeError:
             raise Enough from None
         except Problem as problem:
-            # So that the message names the command whose help explains it.
             problem.ctx = ctx
             raise
         return code
@@ -164,7 +147,6 @@ class Group(click.Group):
     def __init__(
         self,
         name: str,
-        text: str,
         commands: Iterable[click.Command],
         *,
         params: Sequence[click.Parameter] = (),
@@ -172,15 +154,17 @@ class Group(click.Group):
         examples: Sequence[str] = (),
     ) -> None:
         self._sections = sections
+        help_ = say(f"[help {name}]")
         super().__init__(
             name,
             # In the order in which they are given, not by the alphabet.
             commands={str(command.name): command for command in commands},
             callback=self._help,
             params=[*params, lang_option()],
-            help=say(text),
+            help=help_,
+            short_help=help_,
             epilog=_examples(examples),
-            context_settings={"help_option_names": ["-h", "--help"]},
+            context_settings=_HELP_NAMES,
             invoke_without_command=True,
             options_metavar=say("[OPTIONS]"),
             subcommand_metavar=say("COMMAND"),
@@ -209,48 +193,30 @@ def _examples(lines: Sequence[str]) -> str | None:
     return "\n".join([head, *(f"  $ {line}" for line in lines)])
 
 
-def option(names: str, text: str, **settings: Any) -> click.Option:
+def option(names: str, text: str = "", **settings: Any) -> click.Option:
     """
-    Return an option with its help, which is given in English.
+    Return an option; its help is the message ``[--NAME]``, or else *text*.
     """
-    return click.Option(names.split(), help=say(text), **settings)
+    help_ = say(text or f"[{names.split()[0]}]")
+    return click.Option(names.split(), help=help_, **settings)
 
 
 def lang_option() -> click.Option:
     """
     Return --lang, which takes effect before click begins.
     """
-    return option(
-        "--lang",
-        "The language of all messages; by default that of the locale.",
-        type=click.Choice(LANGUAGES),
-        expose_value=False,
-    )
+    return option("--lang", type=click.Choice(LANGUAGES), expose_value=False)
 
 
 def _shared(terminal: Terminal, calls: bool) -> Iterable[click.Option]:
-    def as_json(_: click.Context, __: click.Parameter, value: bool) -> None:
-        terminal.as_json = value
+    def keep(name: str) -> dict[str, Any]:
+        def callback(_: click.Context, __: click.Parameter, value: Any) -> None:
+            setattr(terminal, name, value)
 
-    def base_url(_: click.Context, __: click.Parameter, value: Sequence[str]) -> None:
-        terminal.base_urls = tuple(value)
+        return {"callback": callback, "expose_value": False}
 
     if calls:
-        yield option(
-            "--base-url",
-            "WeChat's address: a sandbox, for example. Several are tried in turn.",
-            metavar="URL",
-            multiple=True,
-            callback=base_url,
-            expose_value=False,
-        )
-    yield option(
-        "--json",
-        "Print one JSON object, for programs.",
-        is_flag=True,
-        callback=as_json,
-        expose_value=False,
-        # Takes effect even if another option is wrong.
-        is_eager=True,
-    )
+        yield option("--base-url", metavar="URL", multiple=True, **keep("base_urls"))
+    # Eager: it takes effect even if another option is wrong.
+    yield option("--json", is_flag=True, is_eager=True, **keep("as_json"))
     yield lang_option()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
 import os
 import re
 import time
@@ -10,41 +9,32 @@ import urllib.parse
 from typing import Iterator, NamedTuple
 
 import click
-import requests
 import requests.utils
 
-from .. import MAIN_URL
+from .. import MAIN_URL, errors
 from ..client import Client
-from ..errors import AccessTokenError, ApiError, InvalidArgumentError, WxLogisticsError
+from . import output
 from .command import Command
 from .language import listed, plural, say
-from .output import (
-    GOOD,
-    NO_ANSWER,
-    NOT_WECHAT,
-    WRONG_USE,
-    Terminal,
-    answer,
-    cells,
-    clean,
-    echo,
-    explain,
-    fold,
-    pad,
-    width,
-)
 
 #: In the order in which they are checked.
 STEPS = ("variables", "host", "TLS", "token", "permission", "clock")
 
-_PATH = "/cgi-bin/express/delivery/open_msg/get_delivery_list"
+#: Seconds for the check of one host.
 _TIMEOUT = 5
 
 #: Seconds by which a clock may be off.
 _CLOCK_MAY_BE_OFF = 120
 
-#: The environment variables of a proxy, as urllib and requests read them.
-_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+#: The variables of a proxy, of which each may be in capital letters.
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+#: Patterns of the reason why a host cannot be reached, and what is said instead.
+_REASONS = {
+    "resolve|getaddrinfo|DNS": "the host name cannot be resolved (DNS)",
+    "refused": "connection refused",
+    "timed out|no answer|deadline": "no answer in time",
+}
 
 
 class Step(NamedTuple):
@@ -66,14 +56,14 @@ class Step(NamedTuple):
     """
 
     name: str
-    is_good: bool | None
-    found: str
+    is_good: bool | None = None
+    found: str = ""
     advice: str = ""
-    code: int = WRONG_USE
+    code: int = output.WRONG_USE
     error: Exception | None = None
 
 
-def command(terminal: Terminal) -> click.Command:
+def command(terminal: output.Terminal) -> click.Command:
     """
     Return the command.
     """
@@ -81,52 +71,45 @@ def command(terminal: Terminal) -> click.Command:
     def run() -> int:
         steps = []
         for step in examine(terminal):
-            step = step._replace(found=masked(step.found), advice=masked(step.advice))
-            steps.append(step)
+            found = masked(step.found or say("not checked"))
+            steps.append(step._replace(found=found, advice=masked(step.advice)))
             if not terminal.as_json:
-                _show(step)
+                _show(steps[-1])
         failed = [step for step in steps if step.is_good is False]
         if terminal.as_json:
-            answer({"ok": not failed, "steps": [_fields(step) for step in steps]})
-        elif failed:
+            output.answer(
+                {"ok": not failed, "steps": [_fields(step) for step in steps]}
+            )
+            return failed[0].code if failed else output.GOOD
+        text = click.style(say("Everything is fine."), fg="green", bold=True)
+        if failed:
             text = plural("{count} problem.", "{count} problems.", len(failed))
-            echo("\n" + click.style(text, fg="red", bold=True))
-        else:
-            echo("\n" + click.style(say("Everything is fine."), fg="green", bold=True))
-        return failed[0].code if failed else GOOD
+            text = click.style(text, fg="red", bold=True)
+        output.echo(f"\n{text}")
+        return failed[0].code if failed else output.GOOD
 
-    return Command(
-        terminal,
-        "doctor",
-        "Check the setup step by step, with advice on each problem.",
-        run,
-        examples=[
-            "wxlogistics doctor",
-            "wxlogistics doctor --base-url http://127.0.0.1:8790",
-        ],
-    )
+    command = "wxlogistics doctor"
+    examples = [command, f"{command} --base-url http://127.0.0.1:8790"]
+    return Command(terminal, "doctor", run, examples=examples)
 
 
 def _fields(step: Step) -> dict[str, object]:
-    return {
-        "step": step.name,
-        "ok": step.is_good,
-        "found": step.found,
-        "advice": step.advice or None,
-        "errcode": getattr(step.error, "errcode", None),
-        "rid": getattr(step.error, "rid", None),
-        "ip": getattr(step.error, "ip", None),
-    }
+    fields = {"step": step.name, "ok": step.is_good, "found": step.found}
+    names = ("errcode", "rid", "ip")
+    more = {name: getattr(step.error, name, None) for name in names}
+    return {**fields, "advice": step.advice or None, **more}
 
 
 def _show(step: Step) -> None:
     signs = {True: ("✓", "green"), False: ("✗", "red"), None: ("–", "yellow")}
     sign, colour = signs[step.is_good]
-    left = max(cells(say(name)) for name in STEPS)
-    head = f"{click.style(sign, fg=colour, bold=True)} {pad(say(step.name), left)}  "
+    left = max(output.cells(say(name)) for name in STEPS)
+    head = click.style(sign, fg=colour, bold=True) + " "
+    head += output.pad(say(step.name), left) + "  "
+    columns = max(output.width() - left - 4, 20)
     for text, mark in ((step.found, ""), (step.advice, "→ ")):
-        for line in fold(mark + text, max(width() - left - 4, 20)) if text else []:
-            echo(head + (click.style(line, fg="yellow") if mark else line))
+        for line in output.fold(mark + text, columns) if text else []:
+            output.echo(head + (click.style(line, fg="yellow") if mark else line))
             head = " " * (left + 4)
 
 
@@ -134,99 +117,78 @@ def masked(text: str) -> str:
     """
     Return *text* without anything that may be a secret, wherever it was put.
     """
-    values = []
-    for name, value in os.environ.items():
-        if name.startswith("WXLOGISTICS_") and len(value.strip()) >= 8:
-            is_appid = re.fullmatch("wx[0-9a-f]{16}", value.strip())
-            is_url = re.fullmatch(r"https?://[\w.:-]+/?", value.strip())
-            if not (is_appid or is_url):
-                values.append(value.strip())
+    values = output.private_values()
     for value in sorted(values, key=len, reverse=True):
-        text = text.replace(value, "***")
+        text = text.replace(value, "***") if len(value) >= 8 else text
     return re.sub(r"(?<![\w-])([0-9A-Fa-f]{32}|[\w-]{48,})(?![\w-])", "***", text)
 
 
-def examine(terminal: Terminal) -> Iterator[Step]:
+def examine(terminal: output.Terminal) -> Iterator[Step]:
     """
     Yield the result of each check when it is there.
     """
     variables = _variables()
     yield variables
-    reached: Host | None = None
-    found, tls = [], Step("TLS", None, say("not checked"))
-    for url in _urls(terminal):
-        reached = _reach(url)
-        found.append(reached.found)
-        tls = reached.tls or tls
-        if reached.is_wechat:
+    hosts: list[Host] = []
+    for url in terminal.base_urls or base_urls():
+        hosts.append(_reach(url))
+        if hosts[-1].is_wechat:
             break
-    assert reached
-    good = reached.is_wechat or tls.is_good is False
-    advice = "" if good else reached.advice
-    yield Step("host", good, "\n".join(found), advice, NO_ANSWER)
+    host = hosts[-1]
+    tls = next((each.tls for each in reversed(hosts) if each.tls), Step("TLS"))
+    good = host.is_wechat or tls.is_good is False
+    found = "\n".join(each.found for each in hosts)
+    yield Step("host", good, found, "" if good else host.advice, output.NO_ANSWER)
     yield tls
-    yield from _calls(variables.is_good is not False, reached)
-    off = reached.clock_off
+    if variables.is_good and host.is_wechat:
+        yield from _calls(host.url)
+    else:
+        yield Step("token")
+        yield Step("permission")
+    off = host.clock_off
     if off is None:
-        yield Step("clock", None, say("not checked"))
+        yield Step("clock")
     elif abs(off) > _CLOCK_MAY_BE_OFF:
         text = say("{seconds} s off the server's", seconds=round(abs(off)))
         yield Step("clock", False, text, say("Set this machine's clock, best by NTP."))
     else:
         # The server's time has whole seconds.
-        seconds = round(abs(off)) + 1
-        text = say("within {seconds} s of the server's", seconds=seconds)
-        yield Step("clock", True, text)
+        text = "within {seconds} s of the server's"
+        yield Step("clock", True, say(text, seconds=round(abs(off)) + 1))
 
 
 def _variables() -> Step:
-    def read(name: str) -> str:
-        return os.environ.get(f"WXLOGISTICS_{name}", "").strip()
-
-    token, appid, secret = map(read, ("ACCESS_TOKEN", "APPID", "SECRET"))
+    names = ("ACCESS_TOKEN", "APPID", "SECRET")
+    values = [os.environ.get(f"WXLOGISTICS_{name}", "").strip() for name in names]
+    token, appid, secret = values
     if token:
-        found = [say("{name} (not shown)", name="WXLOGISTICS_ACCESS_TOKEN")]
+        found = say("{name} (not shown)", name="WXLOGISTICS_ACCESS_TOKEN")
         if appid:
-            found.append(
-                say(
-                    "WXLOGISTICS_APPID is not used, since WXLOGISTICS_ACCESS_TOKEN is set"
-                )
-            )
-        return Step("variables", True, listed(found))
-    values = {"WXLOGISTICS_APPID": appid, "WXLOGISTICS_SECRET": secret}
-    missing = [name for name, value in values.items() if not value]
-    again = say("Copy it from WeChat's console again, without quotes or spaces.")
-    if missing:
-        text = plural(
-            "not set: {names}", "not set: {names}", len(missing), names=listed(missing)
-        )
-        advice = say(
-            "WeChat's console (mp.weixin.qq.com) shows the appid and makes the AppSecret, "
-            "under development settings. Set both in the environment, best from a file "
-            "that only you can read."
-        )
-        return Step("variables", False, text, advice)
-    if not re.fullmatch("wx[0-9a-f]{16}", appid):
-        text = (
-            "WXLOGISTICS_APPID is not wx and 16 hex digits; it has {length} characters"
-        )
-        if re.fullmatch("[0-9a-f]{32}", appid):
-            text = "WXLOGISTICS_APPID holds what looks like an AppSecret"
-        return Step("variables", False, say(text, length=len(appid)), again)
-    if not re.fullmatch("[0-9a-f]{32}", secret):
-        text = "WXLOGISTICS_SECRET is not 32 hex digits; it has {length} characters"
-        return Step("variables", False, say(text, length=len(secret)), again)
-    found = [
-        f"WXLOGISTICS_APPID {appid}",
-        say("{name} (not shown)", name="WXLOGISTICS_SECRET"),
+            found = listed([found, say("WXLOGISTICS_APPID is not used then")])
+        return Step("variables", True, found)
+    missing = [
+        f"WXLOGISTICS_{name}" for name in names[1:] if not values[names.index(name)]
     ]
-    return Step("variables", True, listed(found))
+    if missing:
+        found = say("not set: {names}", names=listed(missing))
+        return Step("variables", False, found, say("[set the variables]"))
+    for name, value, pattern in (
+        ("WXLOGISTICS_APPID", appid, "wx[0-9a-f]{16}"),
+        ("WXLOGISTICS_SECRET", secret, "[0-9a-f]{32}"),
+    ):
+        if not re.fullmatch(pattern, value):
+            found = say(f"[odd {name}]", length=len(value))
+            return Step("variables", False, found, say("[copy it again]"))
+    shown = say("{name} (not shown)", name="WXLOGISTICS_SECRET")
+    return Step("variables", True, listed([f"WXLOGISTICS_APPID {appid}", shown]))
 
 
-def _urls(terminal: Terminal) -> list[str]:
+def base_urls() -> list[str]:
+    """
+    Return the addresses that the environment names, or WeChat's.
+    """
     urls = os.environ.get("WXLOGISTICS_BASE_URL", "").split(",")
-    given = list(terminal.base_urls) or [url.strip() for url in urls if url.strip()]
-    return given or [MAIN_URL]
+    return [url.strip() for url in urls if url.strip()] or [MAIN_URL]
 
 
 class Host(NamedTuple):
@@ -255,118 +217,74 @@ class Host(NamedTuple):
     clock_off: float | None = None
 
 
-def _proxy(url: str) -> tuple[str | None, str]:
+def _proxy(url: str) -> str:
     """
-    Return the host of the proxy that leads to *url*, and the variable that is to blame.
+    Return by which proxy *url* is reached and which variable says so, as a part of a
+    sentence.
     """
+    names = [name for base in _PROXIES for name in (base, base.upper())]
+    values = {name: os.environ[name] for name in names if os.environ.get(name)}
     proxies = requests.utils.get_environ_proxies(url)
     proxy = requests.utils.select_proxy(url, proxies)
-    for name in (each for base in _PROXIES for each in (base, base.upper())):
-        if proxy and os.environ.get(name) == proxy:
-            return urllib.parse.urlsplit(_with_scheme(proxy)).hostname, name
-    if not proxies and any(os.environ.get(name) for name in ("no_proxy", "NO_PROXY")):
-        if any(
-            os.environ.get(each) for base in _PROXIES for each in (base, base.upper())
-        ):
-            return None, "no_proxy" if os.environ.get("no_proxy") else "NO_PROXY"
-    return urllib.parse.urlsplit(_with_scheme(proxy or "")).hostname, ""
-
-
-def _with_scheme(proxy: str) -> str:
-    return proxy if "://" in proxy else f"http://{proxy}"
+    if proxy:
+        name = next((name for name, value in values.items() if value == proxy), "")
+        address = proxy if "://" in proxy else f"http://{proxy}"
+        host = urllib.parse.urlsplit(address).hostname
+        return say(", through the proxy {proxy} ({name})", proxy=host, name=name)
+    skipping = [name for name in values if name.lower() == "no_proxy"]
+    if len(values) > len(skipping) > 0 and not proxies:
+        return say(", without a proxy ({name})", name=skipping[0])
+    return ""
 
 
 def _reach(url: str) -> Host:
     """
-    Make a call without a token, which WeChat answers with a refusal.
+    Make a call with a token that cannot be, which WeChat refuses.
     """
     try:
-        Client("none", base_url=url).close()
-    except InvalidArgumentError:
-        advice = say("Give a scheme and a host: https://api.weixin.qq.com")
-        return Host(url, say("not a base URL (not shown)"), advice)
-    host = urllib.parse.urlsplit(url).netloc.rpartition("@")[2]
-    proxy, variable = _proxy(url)
-
-    def failed(text: str, **fields: object) -> Host:
-        text = say(text, **fields)
-        if proxy:
-            text += say(
-                ", through the proxy {proxy} ({variable})",
-                proxy=proxy,
-                variable=variable,
-            )
-        found = say("{host}: {reason}", host=host, reason=text)
-        names = listed(
-            [*(base.upper() for base in _PROXIES), "NO_PROXY", "WXLOGISTICS_BASE_URL"]
+        client = Client(
+            "none", base_url=url, timeout=_TIMEOUT, deadline=_TIMEOUT, retries=0
         )
-        advice = say(
-            "Check the network, the firewall, and the variables {names} (small letters "
-            "count too).",
-            names=names,
-        )
-        return Host(url, found, advice)
-
-    began = time.monotonic()
-    try:
-        with requests.Session() as session:
-            response = session.post(
-                url.rstrip("/") + _PATH,
-                json={},
-                timeout=_TIMEOUT,
-                allow_redirects=False,
-                # Not what ~/.netrc has for this host.
-                auth=lambda request: request,
-            )
-    except requests.exceptions.ProxyError:
-        return failed("no connection")
-    except requests.exceptions.SSLError as error:
-        reason = re.search(r"verify failed: ([^(\n]*)", str(error))
-        text = say(
-            "the certificate of {host} is not trusted: {reason}",
-            host=host,
-            reason=reason[1].strip() if reason else "SSL",
-        )
-        advice = say(
-            "Something on the way may read along, or this machine's clock is wrong. "
-            "Behind a company's proxy set REQUESTS_CA_BUNDLE to its certificate."
-        )
-        tls = Step("TLS", False, text, advice, NO_ANSWER)
-        return Host(url, _reached(host, began), tls=tls)
-    except requests.Timeout:
-        return failed("no answer within {seconds} s", seconds=_TIMEOUT)
-    except requests.exceptions.InvalidSchema as error:
-        # requests' words if PySocks is missing.
-        return failed("{reason}", reason=clean(str(error)))
-    except requests.RequestException as error:
-        text = str(error)
-        if "resolve" in text or "getaddrinfo" in text:
-            return failed("the host name cannot be resolved (DNS)")
-        if "refused" in text:
-            return failed("connection refused")
-        return failed("the connection broke")
-    found = _reached(host, began)
-    if proxy:
-        found += say(
-            ", through the proxy {proxy} ({variable})", proxy=proxy, variable=variable
-        )
-    elif variable:
-        found += say(", without a proxy ({variable})", variable=variable)
+    except errors.InvalidArgumentError:
+        return Host(url, say("not a base URL (not shown)"), say("[like a base URL]"))
+    parts = urllib.parse.urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    proxy = _proxy(url)
     tls = Step("TLS", None, say("not used: for a sandbox only"))
-    if url.startswith("https:"):
-        tls = Step("TLS", True, say("the certificate of {host} is trusted", host=host))
-    errmsg = _errmsg(response)
-    if errmsg is None:
-        found = say(
-            "{host} answers, but not as WeChat does (HTTP {status})",
-            host=host,
-            status=response.status_code,
+    if parts.scheme == "https":
+        text = say("the certificate of {host} is trusted", host=host)
+        tls = Step("TLS", True, text)
+    began = time.monotonic()
+    clock_off: float | None = None
+    try:
+        with client:
+            client.get_delivery_list()
+    except errors.ApiError as error:
+        if error.rid:
+            # The first part of a rid is the time.
+            clock_off = time.time() - int(error.rid[:8], 16)
+    except errors.UnexpectedResponseError as error:
+        text = say("[not like WeChat]", host=host, status=error.status)
+        return Host(url, text, say("[not WeChat]"), tls)
+    except errors.TransportError as error:
+        if "certificate" in error.reason:
+            reason = output.clean(error.reason)
+            text = say("[bad certificate]", host=host, reason=reason)
+            tls = Step("TLS", False, text, say("[check TLS]"), output.NO_ANSWER)
+            return Host(url, _answered(host, began), tls=tls)
+        reason = output.clean(error.reason)
+        for pattern, text in _REASONS.items():
+            if re.search(pattern, error.reason):
+                reason = say(text)
+        names = [*(name.upper() for name in _PROXIES), "WXLOGISTICS_BASE_URL"]
+        advice = say("[check the network]", names=listed(names))
+        return Host(
+            url, say("{host}: {reason}", host=host, reason=reason + proxy), advice
         )
-        return Host(url, found, say(NOT_WECHAT), tls)
-    return Host(url, found, "", tls, True, _clock_off(response, errmsg))
+    return Host(url, _answered(host, began) + proxy, "", tls, True, clock_off)
 
 
-def _reached(host: str, began: float) -> str:
+def _answered(host: str, began: float) -> str:
     return say("{host} answered in {ms} ms", host=host, ms=_since(began))
 
 
@@ -374,43 +292,10 @@ def _since(began: float) -> int:
     return round((time.monotonic() - began) * 1000)
 
 
-def _errmsg(response: requests.Response) -> str | None:
-    """
-    Return WeChat's errmsg; None if it is not WeChat's answer.
-    """
-    try:
-        reply = response.json()
-    except ValueError:
-        return None
-    if not isinstance(reply, dict) or "errcode" not in reply:
-        return None
-    return str(reply.get("errmsg"))
-
-
-def _clock_off(response: requests.Response, errmsg: str) -> float | None:
-    """
-    Return by how many seconds this machine's clock is ahead of the server's.
-    """
-    try:
-        date = email.utils.parsedate_to_datetime(response.headers["Date"]).timestamp()
-    except (LookupError, ValueError, TypeError):
-        # The first part of a rid is the time.
-        rid = re.search(r"rid: ?([0-9a-f]{8})-", errmsg)
-        if not rid:
-            return None
-        date = int(rid[1], 16)
-    return time.time() - date
-
-
-def _calls(is_set: bool, host: Host) -> Iterator[Step]:
+def _calls(url: str) -> Iterator[Step]:
     """
     Yield the checks of token and permission, by one call of get_delivery_list.
     """
-    skipped = say("not checked")
-    if not is_set or not host.is_wechat:
-        yield Step("token", None, skipped)
-        yield Step("permission", None, skipped)
-        return
     given = os.environ.get("WXLOGISTICS_ACCESS_TOKEN", "").strip()
     text = (
         "WeChat accepts the access_token"
@@ -419,19 +304,18 @@ def _calls(is_set: bool, host: Host) -> Iterator[Step]:
     )
     token = Step("token", True, say(text))
     try:
-        with Client.from_env(base_url=host.url, deadline=20) as client:
+        with Client.from_env(base_url=url, deadline=20) as client:
             count = len(client.get_delivery_list())
-    except WxLogisticsError as error:
-        code, title, rows = explain(error)
+    except errors.WxLogisticsError as error:
+        code, title, rows = output.explain(error)
         failed = Step("permission", False, title, rows[-1][1], code, error)
-        is_the_token = isinstance(error, AccessTokenError)
+        is_the_token = isinstance(error, errors.AccessTokenError)
         if is_the_token or getattr(error, "endpoint", "") == "stable_token":
             yield failed._replace(name="token")
-            yield Step("permission", None, skipped)
+            yield Step("permission")
         else:
             # Refused, but not for the token.
-            is_good = isinstance(error, ApiError)
-            yield token if is_good else token._replace(is_good=None, found=skipped)
+            yield token if isinstance(error, errors.ApiError) else Step("token")
             yield failed
     else:
         yield token

@@ -61,7 +61,7 @@ def goods_from_value(value: object) -> GoodsInfo:
 
 
 def _shape() -> Problem:
-    return Problem("the goods are not a list of objects with goods_name, goods_img_url")
+    return Problem("[goods shape]")
 
 
 def _detail(detail: object) -> GoodsDetail:
@@ -69,10 +69,7 @@ def _detail(detail: object) -> GoodsDetail:
         raise _shape()
     for key, value in detail.items():
         if key not in FIELDS:
-            raise Problem(
-                "goods do not have {name}, only goods_name, goods_img_url, goods_desc",
-                name=key,
-            )
+            raise Problem("[goods field]", name=key)
         if not isinstance(value, str) and not (key == "goods_desc" and value is None):
             raise _shape()
     name, url, text = (detail.get(field) for field in FIELDS)

@@ -8,28 +8,17 @@ import time
 from collections import Counter
 from typing import Any, Callable, Iterable, Mapping, NamedTuple
 
-from ..errors import (
-    AccessTokenError,
-    ApiError,
-    CallLimitError,
-    CredentialError,
-    DailyQuotaError,
-    InvalidArgumentError,
-    IpNotAllowedError,
-    NotAuthorizedError,
-    RateLimitError,
-    WxLogisticsError,
-)
+from .. import errors
 from .ledger import INVALID, OK, REFUSED, Ledger, Tally
 from .output import Problem, argument_problem, explain
 from .rows import Task
 
 #: These are not the row's fault: every other one would be refused for the same reason.
 _ALL_THE_SAME = (
-    AccessTokenError,
-    CredentialError,
-    IpNotAllowedError,
-    NotAuthorizedError,
+    errors.AccessTokenError,
+    errors.CredentialError,
+    errors.IpNotAllowedError,
+    errors.NotAuthorizedError,
 )
 
 #: A run ends after so many calls in a row without an answer.
@@ -50,7 +39,7 @@ class Stop(NamedTuple):
     """
 
     reason: str
-    error: WxLogisticsError | None = None
+    error: errors.WxLogisticsError | None = None
 
 
 class Job:
@@ -62,11 +51,11 @@ class Job:
 
         ledger: Where the results go.
 
+        ended: Is set when no other task may begin.
+
         again: Whether rows that were refused are done once more.
 
         max_calls: The most calls to make.
-
-        progress: Is called with what came of each row.
 
     Attributes:
         stop: Why it ended early.
@@ -75,46 +64,42 @@ class Job:
 
         last_error: The last failure of a row without an answer.
 
-        ended: Is set when no other task may begin.
+        progress: Is called after each row, with the counts of this run.
+
+        invalid: The line and the message of each row that cannot be used.
     """
 
     def __init__(
         self,
         call: Callable[[Task], Mapping[str, Any]],
         ledger: Ledger,
+        ended: threading.Event,
         *,
         again: bool = False,
         max_calls: int | None = None,
-        progress: Callable[[Counter[Tally]], None] = lambda counts: None,
     ) -> None:
         self._call = call
         self._ledger = ledger
         self.again = again
         self._max_calls = max_calls
-        self.progress = progress
+        self.progress: Callable[[Counter[Tally]], None] = lambda counts: None
         self._lock = threading.Lock()
         self._failure: BaseException | None = None
         self._streak = 0
-        self._resume_at = 0.0
-        self.ended = threading.Event()
-        self.wait: Callable[[float], object] = self.ended.wait
+        self.wait: Callable[[float], object] = ended.wait
+        self._ended = ended
+        self.invalid: list[tuple[int, str]] = []
         self.counts: Counter[Tally] = Counter()
         self.unanswered = 0
-        self.last_error: WxLogisticsError | None = None
+        self.last_error: errors.WxLogisticsError | None = None
         self.stop: Stop | None = None
 
-    def waits(self) -> bool:
-        """
-        Return whether calls pause at the moment, since WeChat wants a slower pace.
-        """
-        return time.monotonic() < self._resume_at
-
-    def end(self, reason: str, error: WxLogisticsError | None = None) -> None:
+    def end(self, reason: str, error: errors.WxLogisticsError | None = None) -> None:
         """
         Begin no other task; those under way are finished.
         """
         self.stop = self.stop or Stop(reason, error)
-        self.ended.set()
+        self._ended.set()
 
     def run(self, tasks: Iterable[Task], workers: int) -> None:
         """
@@ -132,7 +117,7 @@ class Job:
                 self._do(task)
             except BaseException as error:
                 self._failure = self._failure or error
-                self.ended.set()
+                self._ended.set()
             finally:
                 free.release()
 
@@ -145,7 +130,7 @@ class Job:
                     self.end("max_calls")
                 sent += not task.problem
                 free.acquire()
-                if self.ended.is_set():
+                if self._ended.is_set():
                     break
                 thread = threading.Thread(target=work, args=[task], daemon=True)
                 thread.start()
@@ -155,6 +140,8 @@ class Job:
                 thread.join()
         if self._failure:
             raise self._failure
+        if self._ended.is_set() and not self.stop:
+            self.stop = Stop("interrupted")
 
     def is_due(self, task: Task) -> bool:
         """
@@ -175,54 +162,45 @@ class Job:
                 # It was fixed.
                 due = True
             else:
-                raise Problem(
-                    "row {row} (line {line}) of the input is not what it was when "
-                    "{path} was begun: put the old input back, or choose another --out",
-                    path=self._ledger.path,
-                    row=row.number,
-                    line=row.line,
-                )
+                fields = {"row": row.number, "line": row.line}
+                raise Problem("[row changed]", path=self._ledger.path, **fields)
         return due
 
     def _do(self, task: Task) -> None:
         if task.problem:
-            self._write_invalid(task, task.problem.format_message())
+            self._write_invalid(task, task.why)
             return
         for _ in range(WAITS):
-            while self.waits() and not self.ended.is_set():
-                self.wait(self._resume_at - time.monotonic())
-            if self.ended.is_set():
+            if self._ended.is_set():
                 return
             try:
                 fields = self._call(task)
-            except InvalidArgumentError as error:
+            except errors.InvalidArgumentError as error:
                 self._write_invalid(task, argument_problem(error))
-            except RateLimitError as error:
+            except errors.RateLimitError as error:
                 self._slow_down(error)
                 continue
-            except (DailyQuotaError, CallLimitError) as error:
+            except (errors.DailyQuotaError, errors.CallLimitError) as error:
                 self.end("quota", error)
             except _ALL_THE_SAME as error:
                 self.end("refused", error)
-            except ApiError as error:
+            except errors.ApiError as error:
                 self._write(task, REFUSED, {"error": _fields(error)})
-            except WxLogisticsError as error:
+            except errors.WxLogisticsError as error:
                 self._has_no_answer(task, error)
             else:
                 self._write(task, OK, fields)
             return
         self.end("quota", self.last_error)
 
-    def _slow_down(self, error: RateLimitError) -> None:
+    def _slow_down(self, error: errors.RateLimitError) -> None:
         # The client has waited for other seconds already, so this one is of a minute,
         # or of a second that many share.
         pause = 2.0 if "second" in error.errmsg else 60 - time.time() % 60
-        with self._lock:
-            self.last_error = error
-            until = time.monotonic() + pause + random.random()
-            self._resume_at = max(self._resume_at, until)
+        self.last_error = error
+        self.wait(pause + random.random())
 
-    def _has_no_answer(self, task: Task, error: WxLogisticsError) -> None:
+    def _has_no_answer(self, task: Task, error: errors.WxLogisticsError) -> None:
         """
         Leave *task* to the next run.
         """
@@ -236,23 +214,25 @@ class Job:
     def _write_invalid(self, task: Task, message: str) -> None:
         error = {"type": "InvalidRow", "errcode": None, "rid": None, "message": message}
         self._write(task, INVALID, {"error": error})
+        self.invalid += [(row.line, message) for row in task.rows]
 
     def _write(self, task: Task, outcome: str, fields: Mapping[str, Any]) -> None:
-        lines = []
+        found = []
         for row in task.rows:
-            rest = dict(fields)
-            if outcome == INVALID:
-                rest["error"] = {**fields["error"], "line": row.line}
             start = {"row": row.number, "id": row.id, "outcome": outcome}
-            lines.append({**start, **rest, "digest": task.digest})
-        tallies = self._ledger.write(lines)
+            line = {**start, **fields, "digest": task.digest}
+            if outcome == INVALID:
+                line["error"] = {**fields["error"], "line": row.line}
+            found.append(line)
+        tallies = self._ledger.write(found)
         with self._lock:
             self._streak = 0
-            self.counts.update(tallies)
-            self.progress(self.counts)
+            for tally in tallies:
+                self.counts[tally] += 1
+                self.progress(self.counts)
 
 
-def _fields(error: ApiError) -> dict[str, Any]:
+def _fields(error: errors.ApiError) -> dict[str, Any]:
     _, message, _ = explain(error)
     return {
         "type": type(error).__name__,

@@ -1,8 +1,8 @@
-"""The language of the command line: English in the code, Chinese in a catalogue.
+"""The language of the command line: gettext's catalogues, for click's messages too.
 
-Everything goes through the standard library's gettext, as click's own messages do, so
-one catalogue translates both. Nothing but the standard library is imported here: a
-missing click is reported in the chosen language.
+A message is named by its English text, a long one by a short name in brackets, whose
+English text is in the catalogue ``en``. Nothing but the standard library is imported
+here: a missing click is reported in the chosen language.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def choose_language(argv: Sequence[str], environ: Mapping[str, str]) -> str:
 @contextlib.contextmanager
 def speak(language: str) -> Iterator[None]:
     """
-    Translate all messages, click's too, into one of `LANGUAGES` within the block.
+    Say everything in one of `LANGUAGES` within the block.
     """
     domain, variable = gettext.textdomain(), os.environ.get("LANGUAGE")
     gettext.bindtextdomain(_DOMAIN, str(Path(__file__).with_name("locale")))
@@ -65,9 +65,10 @@ def is_chinese() -> bool:
 
 def say(text: str, /, **fields: object) -> str:
     """
-    Return *text* in the chosen language with its fields.
+    Return the message *text* with its fields.
     """
-    return gettext.gettext(text).format(**fields)
+    found = gettext.gettext(text)
+    return found.format(**fields) if fields else found
 
 
 def plural(one: str, many: str, count: int, /, **fields: object) -> str:

@@ -128,12 +128,7 @@ class Ledger:
             is_there = False
         if not is_there or ours.st_size != self._size:
             self._is_broken = True
-            raise Problem(
-                "{path} was removed, renamed or changed by another program during the "
-                "run: its results are not complete. Put it back, or choose another "
-                "--out, and run the same command again.",
-                path=self.path,
-            )
+            raise Problem("[output changed]", path=self.path)
 
     def close(self) -> None:
         """
@@ -234,11 +229,7 @@ class Ledger:
             raise self._foreign()
 
     def _foreign(self) -> Problem:
-        return Problem(
-            "{path} holds something else than results of this command: choose another "
-            "--out",
-            path=self.path,
-        )
+        return Problem("[foreign output]", path=self.path)
 
 
 def _json(line: Mapping[str, Any]) -> str:

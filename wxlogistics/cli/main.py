@@ -13,23 +13,11 @@ import click
 
 from .._version import __version__
 from ..errors import WxLogisticsError
-from . import bulk, carriers, doctor, errcodes, server, waybills
+from . import bulk, carriers, doctor, errcodes, output, probe, server, waybills
 from .command import Command, Enough, Group, option
 from .language import say
-from .output import (
-    GOOD,
-    INTERRUPTED,
-    REFUSED,
-    Problem,
-    Terminal,
-    answer,
-    error_fields,
-    note,
-    silence,
-    unusable,
-)
 
-__all__ = ["run"]
+_VARIABLES = ("ACCESS_TOKEN", "APPID", "SECRET", "BASE_URL")
 
 
 def run(argv: Sequence[str]) -> int:
@@ -46,81 +34,57 @@ def run(argv: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="wxlogistics")
-    terminal = Terminal("--json" in argv)
+    terminal = output.Terminal("--json" in argv)
     if sys.stdout is None:
         # Closed (>&-): a waybill_token would be lost.
-        return terminal.fail(unusable("stdout", errno.EBADF))
+        return terminal.fail(output.unusable("stdout", errno.EBADF))
     try:
         code = commands(terminal).main(
             args=list(argv), prog_name="wxlogistics", standalone_mode=False
         )
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
-        command = context.command_path if context else "wxlogistics"
-        return terminal.fail(error, command)
+        return terminal.fail(error, context.command_path if context else "wxlogistics")
     except WxLogisticsError as error:
         return terminal.fail(error)
     except Enough:
         # Python must not complain when it exits.
-        silence(sys.stdout)
-        return GOOD
+        output.silence(sys.stdout)
+        return output.GOOD
     except OSError as error:
         # A full disk behind stdout, for example.
         if error.filename is None:
-            silence(sys.stdout)
-        return terminal.fail(unusable(error.filename or "stdout", error.errno))
+            output.silence(sys.stdout)
+        return terminal.fail(output.unusable(error.filename or "stdout", error.errno))
     except (click.Abort, KeyboardInterrupt):
         text = say("Interrupted.")
-        fields = error_fields(Problem(text), text, [])
+        fields = output.error_fields(output.Problem(text), text, [])
         terminal.answer_failed({**fields, "type": "Interrupted"})
-        note(text)
-        return INTERRUPTED
-    return int(code or GOOD)
+        output.note(text)
+        return output.INTERRUPTED
+    return int(code or output.GOOD)
 
 
-def commands(terminal: Terminal) -> Group:
+def commands(terminal: output.Terminal) -> Group:
     """
     Return all commands, with their help in the chosen language.
     """
+    variables = [(f"WXLOGISTICS_{name}", say(f"[{name}]")) for name in _VARIABLES]
+    codes = [(str(code), say(f"[exit code {code}]")) for code in range(4)]
     return Group(
         "wxlogistics",
-        "WeChat's mini-program logistics plugin (物流查询插件) from the command line.",
         [
             *waybills.commands(terminal),
             carriers.command(terminal),
             bulk.command(terminal),
             doctor.command(terminal),
+            probe.command(terminal),
             errcodes.command(terminal),
             _demo(terminal),
             server.command(terminal),
         ],
         params=[_version()],
-        sections=[
-            (
-                say("Environment"),
-                [
-                    (
-                        "WXLOGISTICS_ACCESS_TOKEN",
-                        say("the access_token, if you have one"),
-                    ),
-                    ("WXLOGISTICS_APPID", say("or the mini-program's appid")),
-                    ("WXLOGISTICS_SECRET", say("and its AppSecret, to fetch a token")),
-                    (
-                        "WXLOGISTICS_BASE_URL",
-                        say("as --base-url; several are separated by commas"),
-                    ),
-                ],
-            ),
-            (
-                say("Exit codes"),
-                [
-                    ("0", say("success")),
-                    ("1", say("WeChat refused")),
-                    ("2", say("wrong use, or a problem of this machine")),
-                    ("3", say("no answer from WeChat")),
-                ],
-            ),
-        ],
+        sections=[(say("Environment"), variables), (say("Exit codes"), codes)],
         examples=[
             "wxlogistics doctor",
             "wxlogistics query WAYBILL_TOKEN",
@@ -135,30 +99,18 @@ def _version() -> click.Option:
             click.echo(f"wxlogistics, version {__version__}")
             context.exit()
 
-    return option(
-        "--version",
-        "Show the version and exit.",
-        is_flag=True,
-        callback=show,
-        expose_value=False,
-        is_eager=True,
-    )
+    settings = {"is_flag": True, "expose_value": False, "is_eager": True}
+    return option("--version", "Show the version and exit.", callback=show, **settings)
 
 
-def _demo(terminal: Terminal) -> click.Command:
+def _demo(terminal: output.Terminal) -> click.Command:
     def run() -> int:
         from .. import demo
 
         failures = demo.play(quiet=terminal.as_json)
         if terminal.as_json:
-            answer({"ok": not failures, "failures": failures})
-        return REFUSED if failures else GOOD
+            output.answer({"ok": not failures, "failures": failures})
+        return output.REFUSED if failures else output.GOOD
 
-    return Command(
-        terminal,
-        "demo",
-        "Show the document's example from end to end.\nNothing leaves this machine.",
-        run,
-        examples=["wxlogistics demo"],
-        calls=False,
-    )
+    examples = ["wxlogistics demo"]
+    return Command(terminal, "demo", run, examples=examples, calls=False)

@@ -56,6 +56,8 @@ class Problem(click.ClickException):
     def __init__(self, text: str, **fields: object) -> None:
         super().__init__(text)
         self.fields = fields
+        # So that the message names the command whose help explains it.
+        self.ctx: click.Context | None = None
 
     def format_message(self) -> str:
         return say(self.message, **self.fields)
@@ -188,23 +190,20 @@ def complain(title: str, rows: Iterable[tuple[str, str]]) -> None:
         note(line)
 
 
-def table(rows: Rows, indent: int = 2, first: int = 0) -> Iterable[str]:
+def table(rows: Rows, widest: int = 40) -> Iterable[str]:
     """
-    Yield the lines of two columns, the left one dimmed; a long label gets its own line.
-
-    Args:
-        first: The least width of the left column.
+    Yield the lines of two columns; a long label gets a line of its own.
     """
-    left = max([first, *(cells(label) for label, _ in rows)])
-    left = min(left, max(width() // 2 - indent, 10))
-    blank = " " * (left + 2) if left else ""
+    left = min(max((cells(label) for label, _ in rows), default=0), widest)
+    left = min(left, width() // 2)
+    blank = " " * (left + 4 if left else 2)
     for label, value in rows:
+        head = "  " + pad(label, left) + "  " if left else blank
         if cells(label) > left:
-            yield " " * indent + click.style(label, dim=True)
-            label = ""
-        head = pad(label, left) + "  " if left else ""
-        for line in fold(value, max(width() - indent - left - 2, 20)):
-            yield (" " * indent + click.style(head, dim=True) + line).rstrip()
+            yield f"  {label}"
+            head = blank
+        for line in fold(value, max(width() - len(blank), 20)):
+            yield f"{head}{line}".rstrip()
             head = blank
 
 
@@ -231,16 +230,14 @@ def unusable(path: object, number: int | None) -> Problem:
 # Errors
 
 
-def explain(
-    error: Exception, command: str = "wxlogistics"
-) -> tuple[int, str, list[tuple[str, str]]]:
+def explain(error: Exception, command: str = "wxlogistics") -> tuple[int, str, Rows]:
     """
     Return the exit code, the line that says what happened, and rows with the rest.
     """
     endpoint = getattr(error, "endpoint", "")
     if isinstance(error, ApiError):
         kind = f"{error.errcode} {type(error).__name__}"
-        text = _plain_errmsg(error) or say("no errmsg")
+        text = clean(_TAIL.sub("", _TAIL.sub("", error.errmsg))).strip()
         detail = clean(error.detail or "")
         rows = [
             ("errcode", f"{kind} {meaning(error.errcode)}".strip()),
@@ -248,50 +245,31 @@ def explain(
             ("rid", error.rid or ""),
             (say("advice"), advice(error)),
         ]
+        text = text or say("no errmsg")
         title = say("WeChat refused {endpoint}: {text}", endpoint=endpoint, text=text)
         return REFUSED, title, rows
     if isinstance(error, TransportError):
-        title = say(
-            "No answer from WeChat to {endpoint}: {text}",
-            endpoint=endpoint,
-            text=clean(error.reason),
-        )
+        text = "No answer from WeChat to {endpoint}: {text}"
+        title = say(text, endpoint=endpoint, text=clean(error.reason))
         return NO_ANSWER, title, [(say("advice"), _next_step(error))]
     if isinstance(error, UnexpectedResponseError):
+        text = f"{clean(error.reason)} (HTTP {error.status})"
         title = say(
-            "Unexpected answer to {endpoint}: {text} (HTTP {status})",
-            endpoint=endpoint,
-            text=clean(error.reason),
-            status=error.status,
+            "Unexpected answer to {endpoint}: {text}", endpoint=endpoint, text=text
         )
         rows = [
             (say("body"), clean(error.excerpt)),
-            (say("advice"), say(NOT_WECHAT)),
+            (say("advice"), say("[not WeChat]")),
         ]
         return NO_ANSWER, title, rows
     if isinstance(error, InvalidArgumentError):
         if error.field.startswith("WXLOGISTICS_"):
-            text = say(
-                "{name} is not set. Set WXLOGISTICS_ACCESS_TOKEN, or WXLOGISTICS_APPID "
-                "and WXLOGISTICS_SECRET.",
-                name=error.field,
-            )
-            return (
-                WRONG_USE,
-                text,
-                [("", say("'wxlogistics doctor' checks the setup."))],
-            )
+            rows = [("", say("'wxlogistics doctor' checks the setup."))]
+            return WRONG_USE, say("[variable not set]", name=error.field), rows
         return WRONG_USE, argument_problem(error), []
     assert isinstance(error, click.ClickException)
     text = say("Try '{command} {option}' for help.", command=command, option="--help")
     return WRONG_USE, error.format_message().rstrip(".。"), [("", text)]
-
-
-#: What to do if another program answers.
-NOT_WECHAT = (
-    "Another program answers in place of WeChat: perhaps a proxy, or a network that "
-    "wants a login."
-)
 
 
 def argument_problem(error: InvalidArgumentError) -> str:
@@ -303,20 +281,11 @@ def argument_problem(error: InvalidArgumentError) -> str:
 
 def _next_step(error: TransportError) -> str:
     if not error.maybe_applied:
-        return say(
-            "The request was not sent. Check the network ('wxlogistics doctor' helps), "
-            "then try again."
-        )
+        return say("[not sent]")
     if error.endpoint.startswith("update_"):
-        return say(
-            "The goods may have been replaced, and WeChat allows few changes: look with "
-            "'query' before you try again."
-        )
+        return say("[perhaps updated]")
     if error.endpoint in ("trace_waybill", "follow_waybill"):
-        return say(
-            "The waybill may have been registered. Run the command again: WeChat keeps "
-            "the first goods and returns the waybill_token."
-        )
+        return say("[perhaps registered]")
     return say("Try again.")
 
 
@@ -338,11 +307,9 @@ def advice(error: ApiError) -> str:
         texts = SLOW_DOWN
     text = texts[is_chinese()]
     if isinstance(error, IpNotAllowedError):
-        if is_chinese():
-            return text.replace(
-                "该地址", f" {error.ip} " if error.ip else "本机的出口地址"
-            )
-        return text.replace("the address in .ip", error.ip or "this machine's address")
+        address = error.ip or say("this machine's address")
+        text = text.replace("the address in .ip", address)
+        text = text.replace("该地址", f" {address} " if error.ip else address)
     return text
 
 
@@ -350,24 +317,19 @@ def status_words(status: WaybillStatus) -> str:
     """
     Return a parcel's status: the document's words, or their English name.
     """
-    if is_chinese():
-        return status.label
-    return status.name.lower().replace("_", " ")
+    return status.label if is_chinese() else status.name.lower().replace("_", " ")
 
 
 def error_fields(error: Exception, title: str, rows: Rows) -> dict[str, Any]:
     """
     Return *error* as JSON: the same keys for every kind.
     """
+    kind = type(error).__name__ if isinstance(error, WxLogisticsError) else "Use"
+    names = ("errcode", "errmsg", "rid", "endpoint", "field", "ip")
     return {
-        "type": type(error).__name__ if isinstance(error, WxLogisticsError) else "Use",
+        "type": kind,
         "message": title,
-        "errcode": getattr(error, "errcode", None),
-        "errmsg": getattr(error, "errmsg", None),
-        "rid": getattr(error, "rid", None),
-        "endpoint": getattr(error, "endpoint", None),
-        "field": getattr(error, "field", None),
-        "ip": getattr(error, "ip", None),
+        **{name: getattr(error, name, None) for name in names},
         "retryable": getattr(error, "retryable", False),
         "maybe_applied": getattr(error, "maybe_applied", False),
         "advice": rows[-1][1] if rows else None,
@@ -379,45 +341,32 @@ _TAIL = re.compile(
 )
 
 
-def _plain_errmsg(error: ApiError) -> str:
-    """
-    Return WeChat's text without the detail and the rid, which have their own rows.
-    """
-    return clean(_TAIL.sub("", _TAIL.sub("", error.errmsg))).strip()
-
-
 # Values
+
+
+def _plain(value: object, **names: str) -> dict[str, Any]:
+    """
+    Return attributes of *value* by other names.
+    """
+    return {key: getattr(value, name, None) for key, name in names.items()}
 
 
 def trace_fields(trace: Trace) -> dict[str, Any]:
     """
     Return *trace* as flat JSON: the same keys for every answer.
     """
-    carrier, info = trace.delivery_info, trace.waybill_info
+    carrier = {"delivery_id": "delivery_id", "delivery_name": "delivery_name"}
+    action = {"time": "action_time", "type": "action_type", "message": "action_msg"}
+    article = {name: name for name in ("goods_name", "goods_img_url", "goods_desc")}
     return {
-        "status": None if trace.status is None else int(trace.status),
-        "status_name": None if trace.status is None else trace.status.name,
-        "label": None if trace.status is None else trace.status.label,
-        "final": trace.status is not None and trace.status.is_final,
+        "status": int(trace.status),
+        "status_name": trace.status.name,
+        "label": trace.status.label,
+        "final": trace.status.is_final,
         "waybill_id": trace.waybill_id,
-        "delivery_id": carrier.delivery_id if carrier else None,
-        "delivery_name": carrier.delivery_name if carrier else None,
-        "path": [
-            {
-                "time": action.action_time,
-                "type": action.action_type,
-                "message": action.action_msg,
-            }
-            for action in (info.path if info else ())
-        ],
-        "goods": [
-            {
-                "goods_name": detail.goods_name,
-                "goods_img_url": detail.goods_img_url,
-                "goods_desc": detail.goods_desc,
-            }
-            for detail in trace.goods
-        ],
+        **_plain(trace.delivery_info, **carrier),
+        "path": [_plain(each, **action) for each in trace.waybill_info.path],
+        "goods": [_plain(each, **article) for each in trace.goods],
     }
 
 
@@ -426,6 +375,18 @@ def goods_names(goods: Iterable[GoodsDetail]) -> str:
     Return the names of *goods* as a list within a sentence.
     """
     return listed([clean(detail.goods_name or say("no name")) for detail in goods])
+
+
+def private_values() -> list[str]:
+    """
+    Return what the variables hold, but for an appid and plain addresses.
+    """
+    shown = r"wx[0-9a-f]{16}|(https?://[\w.:-]+/?,?)+"
+    return [
+        value.strip()
+        for name, value in os.environ.items()
+        if name.startswith("WXLOGISTICS_") and not re.fullmatch(shown, value.strip())
+    ]
 
 
 def clean(text: str) -> str:

@@ -13,117 +13,86 @@ from typing import Any, Callable, Iterator, Mapping
 import click
 
 from ..models import WaybillStatus
+from . import output
 from .job import Job
 from .language import labelled, plural, say
-from .ledger import INVALID, OK, REFUSED, Tally
-from .output import cells, echo, meaning, note, pad, status_words, width
+from .ledger import INVALID, OK, REFUSED, Ledger, Tally
 
 #: Seconds between two lines if stderr is not a terminal.
 _A_LINE_EVERY = 10.0
 
-#: The longest bar of the summary.
-_BAR = 24
-
-_SIGNS = {
-    OK: ("✓", "green"),
-    REFUSED: ("✗", "red"),
-    INVALID: ("!", "yellow"),
-    "failed": ("!", "yellow"),
-}
+_SIGNS = {OK: ("✓", "green"), REFUSED: ("✗", "red")}
+_SIGNS |= dict.fromkeys((INVALID, "failed"), ("!", "yellow"))
 
 
 @contextlib.contextmanager
-def progress_of(total: int | None, before: int, job: Job) -> Iterator[None]:
+def progress_of(total: int | None, job: Job, ledger: Ledger) -> Iterator[None]:
     """
     Show the progress of *job* on stderr: a bar in a terminal, else a line now and then.
 
     Args:
         total: The rows of the input, if that is known.
-
-        before: The rows that are done already.
     """
+    done = totals(ledger.counts())
+    before = sum(done.values()) - (done[REFUSED] if job.again else 0)
     if before:
-        note(
-            plural(
-                "Resuming: {count:,} row is done.",
-                "Resuming: {count:,} rows are done.",
-                before,
-            )
-        )
+        output.note(plural("[resuming at row]", "[resuming at rows]", before))
     if not sys.stderr.isatty():
-        job.progress = Lines(total, before)
+        job.progress = lines(total, before)
         yield
         return
-    with click.progressbar(
+    bar: Any = click.progressbar(
         length=total or 0,
-        show_eta=bool(total),
+        width=0 if output.width() < 60 else 30,
         show_pos=True,
-        width=0 if width() < 60 else 30,
+        show_eta=bool(total),
         bar_template="%(bar)s  %(info)s",
-        item_show_func=lambda _: _short(job),
+        item_show_func=lambda _: _short(job.counts),
         file=sys.stderr,
-    ) as bar:
+    )
+    with bar:
         bar.update(before)
-        job.progress = lambda counts: bar.update(
-            before + sum(counts.values()) - bar.pos
-        )
+        job.progress = lambda counts: bar.update(1)
         yield
 
 
-def _short(job: Job) -> str:
+def _short(counts: Counter[Tally]) -> str:
     """
     Return the counts for the end of the bar.
     """
-    if job.waits():
-        return say("waiting: WeChat wants a slower pace")
-    counts = totals(job.counts)
-    parts = [f"{_SIGNS[name][0]} {count:,}" for name, count in counts.items()]
-    return "  ".join(parts)
+    found = totals(counts)
+    return "  ".join(f"{_SIGNS[name][0]} {found[name]:,}" for name in _SIGNS)
 
 
-class Lines:
+def lines(
+    total: int | None, before: int, clock: Callable[[], float] = time.monotonic
+) -> Callable[[Counter[Tally]], None]:
     """
-    Prints a line every ten seconds.
+    Return what prints a line every ten seconds.
     """
+    began = last = clock()
 
-    def __init__(
-        self,
-        total: int | None,
-        before: int,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._total = total
-        self._before = before
-        self._clock = clock
-        self._began = self._last = clock()
-
-    def __call__(self, counts: Counter[Tally]) -> None:
-        now = self._clock()
-        if now - self._last < _A_LINE_EVERY:
+    def progress(counts: Counter[Tally]) -> None:
+        nonlocal last
+        now, number = clock(), sum(counts.values())
+        if now - last < _A_LINE_EVERY:
             return
-        self._last = now
-        number = sum(counts.values())
-        rate = number / (now - self._began)
-        done = f"{self._before + number:,}"
-        if self._total:
-            done += f" / {self._total:,}"
-        text = say(
-            "{done}: {ok:,} done, {refused:,} refused, {invalid:,} invalid; {rate:,.0f}/s",
-            done=done,
-            rate=rate,
-            **totals(counts),
-        )
-        if self._total:
-            left = duration(max(self._total - self._before - number, 0) / rate)
-            text += say(", {time} left", time=left)
-        note(text)
+        last, rate = now, number / (now - began)
+        done = f"{before + number:,}" + (f" / {total:,}" if total else "")
+        text = say("[progress]", done=done, rate=rate, **totals(counts))
+        if total and rate:
+            left = max(total - before - number, 0) / rate
+            text += say(", {time} left", time=duration(left))
+        output.note(text)
+
+    return progress
 
 
-def totals(counts: Counter[Tally]) -> dict[str, int]:
+def totals(counts: Counter[Tally], unanswered: int = 0) -> dict[str, int]:
     """
     Return how many rows there are of each outcome.
     """
-    found = {OK: 0, REFUSED: 0, INVALID: 0}
+    found = {OK: 0, REFUSED: 0, "failed": unanswered, INVALID: 0}
     for tally, count in counts.items():
         found[tally.outcome] += count
     return found
@@ -140,48 +109,33 @@ def show_summary(
     path: Path, summary: Mapping[str, Any], counts: Counter[Tally], unanswered: int
 ) -> None:
     """
-    Show how many rows there are of each kind, as a table with bars.
+    Show how many rows there are of each kind.
     """
     done, total, now = summary["done"], summary["rows"], summary["done_now"]
     rows = f"{done:,}" if total is None else f"{done:,} / {total:,}"
-    echo(
-        click.style(labelled(say("{rows} rows done", rows=rows), str(path)), bold=True)
-    )
+    head = labelled(say("{rows} rows done", rows=rows), str(path))
+    output.echo(click.style(head, bold=True))
     if now:
-        text = say(
-            "{now:,} of them in this run: {time}, {rate:,.0f}/s",
-            now=now,
-            time=duration(summary["seconds"]),
-            rate=now / max(summary["seconds"], 0.001),
-        )
-        echo(click.style(text, dim=True))
-    lines = [
-        (_SIGNS[tally.outcome], _label(tally), count)
-        for tally, count in sorted(
-            counts.items(),
-            key=lambda pair: ((OK, REFUSED, INVALID).index(pair[0].outcome), -pair[1]),
-        )
-    ]
+        seconds = summary["seconds"]
+        rate = now / max(seconds, 0.001)
+        text = say("[in this run]", now=now, time=duration(seconds), rate=rate)
+        output.echo(click.style(text, dim=True))
+    kinds = [*_SIGNS]
+    found = [(tally.outcome, _label(tally), count) for tally, count in counts.items()]
     if unanswered:
-        lines.append((_SIGNS["failed"], say("no answer"), unanswered))
-    if not lines:
-        return
-    echo()
-    most = max(count for _, _, count in lines)
-    bar_width = _BAR if width() >= 60 else 0
-    left = min(max(cells(label) for _, label, _ in lines), width() - bar_width - 18)
-    for (sign, colour), label, count in lines:
-        bar = "█" * max(1, round(bar_width * count / most)) if bar_width else ""
-        head = click.style(sign, fg=colour) + " " + pad(_cut(label, left), left)
-        middle = " " + click.style(bar.ljust(bar_width), fg=colour) if bar_width else ""
-        share = click.style(f"{count / (done + unanswered):>6.1%}", dim=True)
-        echo(f"{head}{middle} {count:>8,} {share}")
-
-
-def _cut(text: str, columns: int) -> str:
-    while cells(text) > columns:
-        text = text[:-2] + "…"
-    return text
+        found.append(("failed", say("no answer"), unanswered))
+    left = max((output.cells(label) for _, label, _ in found), default=0)
+    left = min(left, max(output.width() - 18, 20))
+    for outcome, label, count in sorted(
+        found, key=lambda each: (kinds.index(each[0]), -each[2])
+    ):
+        sign, colour = _SIGNS[outcome]
+        head, *rest = output.fold(label, left)
+        share = f"{count / (done + unanswered):>6.1%}"
+        text = f"{output.pad(head, left)}  {count:>7,} {share}"
+        output.echo(f"{click.style(sign, fg=colour)} {text}")
+        for line in rest:
+            output.echo(f"  {line}")
 
 
 def _label(tally: Tally) -> str:
@@ -189,11 +143,11 @@ def _label(tally: Tally) -> str:
         return say("invalid row")
     if tally.outcome == REFUSED:
         errcode = int(tally.key) if tally.key.lstrip("-").isdigit() else 0
-        return f"{tally.key} {meaning(errcode)}".strip()
+        return f"{tally.key} {output.meaning(errcode)}".strip()
     if not tally.key:
         return say("registered")
-    status = getattr(WaybillStatus, tally.key, None)
     number = tally.key.removeprefix("UNKNOWN_")
-    if status is None and number.isdigit() and len(number) < 10:
-        status = WaybillStatus(int(number))
-    return tally.key if status is None else status_words(status)
+    if number.isdigit() and len(number) < 10:
+        return output.status_words(WaybillStatus(int(number)))
+    is_known = tally.key in WaybillStatus.__members__
+    return output.status_words(WaybillStatus[tally.key]) if is_known else tally.key

@@ -9,14 +9,13 @@ import itertools
 import json
 import re
 import unicodedata
-from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
 from ..models import MAX_GOODS, GoodsInfo
 from .goods import FIELDS, goods_from_json, goods_from_pairs, goods_from_value
-from .headings import QUERY, Columns, check_complete, field_of, known
-from .language import say
+from .headings import QUERY, TRACE, Columns, check_complete, field_of, known, rank
 from .output import Problem
 
 #: A line, its headings and its values (None: the line of headings itself): what every
@@ -72,6 +71,13 @@ class Row:
     problem: Problem | None = None
 
     @property
+    def parcel(self) -> tuple[str | None, str | None]:
+        """
+        What tells its parcel from others, as far as it can be used.
+        """
+        return self.fields.get("openid"), self.fields.get("waybill_id")
+
+    @property
     def id(self) -> str | None:
         """
         Its name: the input's, or else WeChat's.
@@ -101,6 +107,13 @@ class Task:
     fields: Mapping[str, str]
     goods: GoodsInfo | None = None
     problem: Problem | None = None
+
+    @property
+    def why(self) -> str:
+        """
+        The message of its problem.
+        """
+        return self.problem.format_message() if self.problem else ""
 
     @property
     def digest(self) -> str:
@@ -147,10 +160,7 @@ def records(
     texts = itertools.chain([first], texts)
     start = first.lstrip()
     if re.match(r'\[\s*([\[{\]"]|$)', start):
-        raise Problem(
-            "the file is one JSON array; put each object on a line of its own, without "
-            "brackets and commas around it"
-        )
+        raise Problem("[JSON array]")
     if form == "jsonl" or (form is None and start[:1] == "{"):
         yield from _objects(texts, skipped, columns)
         return
@@ -251,12 +261,7 @@ def _check_breaks(cells: Sequence[str], delimiter: str, line: int) -> None:
 
 
 def _quotes(line: int, reason: str) -> Problem:
-    return Problem(
-        "line {line} is not CSV: a quotation mark is not closed, or stands alone "
-        "({reason})",
-        line=line,
-        reason=reason,
-    )
+    return Problem("[not CSV]", line=line, reason=reason)
 
 
 def with_headings(
@@ -274,7 +279,9 @@ def with_headings(
         if heads is None:
             heads = row
             first = row[0].strip()
-            is_token = _TOKEN.fullmatch(first) and not field_of(first, _ANY)[0]
+            is_token = _TOKEN.fullmatch(first) and not any(
+                field_of(first, each) for each in (QUERY, TRACE)
+            )
             if columns is not QUERY or len(row) > 1 or not is_token:
                 yield line, heads, None
                 continue
@@ -292,13 +299,6 @@ def with_headings(
         yield line, heads, problem or row
 
 
-_ANY = Columns(
-    ("waybill_token", "waybill_id", "receiver_phone"),
-    ("id", "openid", "sender_phone", "trans_id", "delivery_id", "order_detail_path"),
-    True,
-)
-
-
 def workbook(data: bytes) -> Iterator[tuple[int, list[str]]]:
     """
     Yield the cells of the first sheet of an Excel file that has any.
@@ -309,10 +309,7 @@ def workbook(data: bytes) -> Iterator[tuple[int, list[str]]]:
     try:
         import python_calamine
     except ImportError:
-        raise Problem(
-            "the file is an Excel workbook: pip install 'wxlogistics[excel]', or save "
-            'it as "CSV UTF-8"'
-        ) from None
+        raise Problem("[extra excel]") from None
     try:
         book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(data))
         sheets = [
@@ -367,98 +364,94 @@ class Reader:
         Raises:
             Problem: A column is missing.
         """
-        rows = self._rows(found)
         if not self._columns.goods:
-            for row in rows:
-                yield Task((row,), row.fields, problem=row.problem)
+            for row in self._rows(found):
+                sent = {name: row.fields[name] for name in row.fields if name != "id"}
+                yield Task((row,), sent, problem=row.problem)
             return
         parcels: dict[Any, list[Row]] = {}
+        rows = [*self._rows(found)]
+        # Without an openid a row may be of each parcel with its waybill_id.
+        unclear = {row.parcel[1] for row in rows if not row.parcel[0]}
+        key: Any = None
         for row in rows:
-            key = tuple(row.fields.get(name) for name in ("openid", "waybill_id"))
-            # A row that does not tell its parcel is alone.
-            parcels.setdefault(key if all(key) else row.number, []).append(row)
-        for of_one in parcels.values():
-            yield _parcel(of_one)
+            openid, waybill_id = row.parcel
+            if waybill_id:
+                key = waybill_id if waybill_id in unclear else row.parcel
+            elif openid or key is None:
+                key = row.number
+            # Else it goes on with the parcel above, as merged cells do.
+            parcels.setdefault(key, []).append(row)
+        yield from map(_parcel, parcels.values())
 
     def _rows(self, found: Iterable[Record]) -> Iterator[Row]:
-        heads: Sequence[str] | None = None
-        fields: list[tuple[str, int]] = []
+        table: Sequence[str] | None = None
+        fields: list[str] = []
         for line, headings, values in found:
             problem: Problem | None = None
-            if headings is not heads:
-                is_table = values is None
+            if headings is not table:
                 try:
                     fields = known(headings, self._columns, self._given)
                 except Problem as error:
-                    if is_table:
+                    if values is None:
                         raise
-                    problem = error
-                self._ignore(headings, fields)
-                if is_table:
-                    heads = headings
-                    self._check_table(headings, [field for field, _ in fields])
-                    continue
-            assert values is not None
+                    fields, problem = [], error
+                # Results of this command have columns of their own.
+                is_ours = {"outcome", "digest"} <= {*headings}
+                for heading, field in () if is_ours else zip(headings, fields):
+                    if not field and heading.strip() and len(self.ignored) < 20:
+                        self.ignored += {heading} - {*self.ignored}
+            if values is None:
+                table = headings
+                check_complete(headings, fields, self._columns, self._given)
+                continue
             if values and isinstance(values[0], Problem):
                 problem, values = values[0], []
             # An earlier result without a waybill_token has nothing to query.
-            if self._columns is QUERY and {"outcome", "digest"} <= {*headings}:
-                if not dict(zip(headings, values)).get("waybill_token"):
+            cells = dict(zip(headings, values))
+            if {"outcome", "digest"} <= {*headings} and self._columns is QUERY:
+                if not cells.get("waybill_token"):
                     continue
             self.rows_read += 1
-            yield self._row(self.rows_read, line, fields, values, problem)
-
-    def _check_table(self, headings: Sequence[str], fields: Sequence[str]) -> None:
-        present = [heading.strip() for heading in headings]
-        for heading in self._given:
-            if heading not in present:
-                raise Problem(
-                    "--map: no column {name}; found: {headings}",
-                    name=heading,
-                    headings=", ".join(filter(None, present)),
-                )
-        check_complete(headings, fields, self._columns)
-
-    def _ignore(
-        self, headings: Sequence[str], fields: Sequence[tuple[str, int]]
-    ) -> None:
-        for heading, (field, _) in zip(headings, fields):
-            if not field and heading.strip() and heading not in self.ignored:
-                if len(self.ignored) < 20:
-                    self.ignored.append(heading)
+            cells = _by_field(headings, fields, values)
+            yield self._row(self.rows_read, line, cells, problem)
 
     def _row(
-        self,
-        number: int,
-        line: int,
-        fields: Sequence[tuple[str, int]],
-        values: Sequence[Any],
-        problem: Problem | None,
+        self, number: int, line: int, cells: Mapping[str, Any], problem: Problem | None
     ) -> Row:
-        content: dict[str, Any] = {}
-        ranked = zip(fields, values)
-        for (field, _), value in sorted(ranked, key=lambda each: each[0][1]):
-            if field and content.get(field) in (None, ""):
-                content[field] = value.strip() if isinstance(value, str) else value
+        """
+        Return a row of its values by field, which are checked.
+        """
         checked: dict[str, Any] = {}
         for name in (*self._columns.required, *self._columns.optional):
             try:
-                value = text_of(name, content.get(name))
+                value = text_of(name, cells.get(name))
                 if value:
                     checked[name] = value
                 elif name in self._columns.required:
                     problem = problem or Problem("{name} is empty", name=name)
             except Problem as error:
                 problem = problem or error
-                # Kept, so that the row can be found.
-                if isinstance(content.get(name), str) and name == "id":
-                    checked[name] = content[name]
         if self._columns.goods:
             try:
-                checked["goods"] = _goods_of(content)
+                checked["goods"] = _goods_of(cells)
             except Problem as error:
                 problem = problem or error
         return Row(number, line, checked, problem)
+
+
+def _by_field(
+    headings: Sequence[str], fields: Sequence[str], values: Sequence[Any]
+) -> dict[str, Any]:
+    """
+    Return values by field; of several columns of one field, the first that is filled.
+    """
+    found: dict[str, Any] = {}
+    columns = sorted(zip(headings, fields, values), key=lambda each: rank(each[0]))
+    for _, field, value in columns:
+        if field and found.get(field) in (None, ""):
+            found[field] = value.strip() if isinstance(value, str) else value
+    return found
 
 
 def _parcel(rows: Sequence[Row]) -> Task:
@@ -476,16 +469,11 @@ def _parcel(rows: Sequence[Row]) -> Task:
                 details += [each for each in value.detail_list if each not in details]
             elif fields.setdefault(name, value) != value and name != "id":
                 problem = problem or Problem(
-                    "line {line}, of the same parcel, has another {name}",
-                    line=row.line,
-                    name=name,
+                    "[parcel differs]", line=row.line, name=name
                 )
     if len(details) > MAX_GOODS:
-        problem = problem or Problem(
-            "the parcel has {count} goods in {rows} rows; WeChat takes 1 to 10",
-            count=len(details),
-            rows=len(rows),
-        )
+        count = len(details)
+        problem = problem or Problem("[parcel too large]", count=count, rows=len(rows))
     goods = GoodsInfo(details) if details else None
     fields.pop("id", None)
     return Task(tuple(rows), fields, goods, problem)
@@ -495,11 +483,8 @@ def _because(row: Row, count: int) -> Problem:
     assert row.problem
     if count == 1:
         return row.problem
-    return Problem(
-        "line {line}, of the same parcel: {problem}",
-        line=row.line,
-        problem=row.problem.format_message(),
-    )
+    reason = row.problem.format_message()
+    return Problem("[parcel has problem]", line=row.line, problem=reason)
 
 
 def _goods_of(content: Mapping[str, Any]) -> GoodsInfo:
@@ -529,10 +514,7 @@ def _numbered(content: Mapping[str, Any]) -> list[dict[str, str]]:
         if not any(article.values()):
             continue
         if found["goods_img_url"] is None:
-            raise Problem(
-                "{name} is missing; give it as an empty text if there is no picture",
-                name=f"goods_img_url{number}",
-            )
+            raise Problem("[image is missing]", name=f"goods_img_url{number}")
         articles.append({name: value for name, value in article.items() if value})
     if not articles:
         raise Problem("{name} is empty", name="goods_name")
@@ -556,17 +538,12 @@ def text_of(name: str, value: object) -> str:
     if name in (*_NUMBERS, "id", "waybill_token"):
         value = _unprotected(value)
         if name != "waybill_token" and _ROUNDED.fullmatch(value):
-            raise Problem(
-                "{name} {value} was rounded by a spreadsheet: format the column as "
-                "text, and fill it in again",
-                name=name,
-                value=value,
-            )
+            raise Problem("[rounded]", name=name, value=value)
     if _CONTROL.search(value):
-        raise Problem("{name} has unreadable characters: check the encoding", name=name)
+        raise Problem("[unreadable]", name=name)
     pattern = _PATTERNS.get(name)
     if value and pattern and not pattern[0].fullmatch(value):
-        raise Problem(pattern[1], name=name, value=_visible(value))
+        raise Problem(pattern[1], name=name, value=repr(value)[1:-1][:60])
     return value
 
 
@@ -590,18 +567,3 @@ def _unprotected(value: str) -> str:
     found = _PROTECTED.fullmatch(value)
     value = (found[1] or found[2] or "").strip() if found else value
     return re.sub(r"^(\d{1,15})\.0+$", r"\1", value)
-
-
-def _visible(value: str) -> str:
-    """
-    Return *value* with escapes for what cannot be seen, cut to a readable length.
-    """
-    shown = "".join(
-        (
-            char
-            if char.isprintable() and unicodedata.category(char) != "Cf"
-            else ascii(char)[1:-1]
-        )
-        for char in value
-    )
-    return shown if len(shown) <= 60 else f"{shown[:60]}…"

@@ -9,7 +9,7 @@ import click
 from ..sandbox.command import OPTIONS, Option, Ready, run
 from .command import Command, option
 from .language import say
-from .output import WRONG_USE, Problem, Terminal, answer, echo, note
+from .output import Problem, Terminal, answer, echo, note
 
 
 def command(terminal: Terminal) -> click.Command:
@@ -40,18 +40,12 @@ def command(terminal: Terminal) -> click.Command:
         except (OSError, ValueError) as error:
             raise Problem("{reason}", reason=error) from None
 
-    return Command(
-        terminal,
-        "sandbox",
-        "Serve a local imitation of WeChat over HTTP.",
-        serve,
-        map(_option, OPTIONS),
-        examples=["wxlogistics sandbox", "wxlogistics sandbox --port 0 --seed demo"],
-        calls=False,
-    )
+    examples = ["wxlogistics sandbox", "wxlogistics sandbox --port 0 --seed demo"]
+    params = map(_option, OPTIONS)
+    return Command(terminal, "sandbox", serve, params, examples=examples, calls=False)
 
 
-class _Parsed(click.ParamType):
+class _Parsed(click.ParamType):  # type: ignore[type-arg]
     """
     A value that the sandbox's own function parses.
     """

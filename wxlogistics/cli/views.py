@@ -20,7 +20,7 @@ def show_trace(trace: Trace) -> None:
     colour = _colour(trace.status)
     echo(click.style(f"● {status_words(trace.status)}", fg=colour, bold=True))
     echo()
-    path = trace.waybill_info.path if trace.waybill_info else ()
+    path = trace.waybill_info.path
     if not path:
         echo(click.style(say("WeChat returned no steps of the route."), dim=True))
     for index, action in enumerate(path):

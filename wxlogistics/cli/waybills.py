@@ -3,156 +3,84 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Sequence
+from typing import Any, Sequence
 
 import click
 
 from ..models import GoodsInfo
+from . import output
 from .command import FILE, Command, option
 from .goods import goods_from_json, goods_from_pairs
 from .language import say
-from .output import (
-    GOOD,
-    Problem,
-    Terminal,
-    answer,
-    clean,
-    done,
-    echo,
-    goods_names,
-    stdin,
-    trace_fields,
-    unusable,
-)
 from .views import show_trace
 
-_OPENID = "ovtZW4yB7DIj3CxOb6ii-nk4HhFo"
 _GOODS = "--goods '龙井茶=https://shop.example/tea.jpg'"
 
 
-def commands(terminal: Terminal) -> list[click.Command]:
+def commands(terminal: output.Terminal) -> list[click.Command]:
     """
     Return the six commands.
     """
-    register = (
-        "Register a waybill and print its waybill_token (trace_waybill).\nIf it is "
-        "registered already, WeChat returns its token and keeps its first goods."
-    )
-    update = (
-        "Replace all goods of a waybill (update_waybill_goods).\nWeChat allows few "
-        "changes for each."
-    )
-    follow = "Register a waybill with the message component (follow_waybill)."
-    query_follow = "Show where a followed parcel is (query_follow_trace)."
-    update_follow = (
-        "Replace all goods of a followed waybill (update_follow_waybill_goods)."
-    )
     return [
-        _register(terminal, "trace", register, "trace_waybill"),
-        _query(
-            terminal, "query", "Show where a parcel is (query_trace).", "query_trace"
-        ),
-        _update(terminal, "update-goods", update, "update_waybill_goods"),
-        _register(terminal, "follow", follow, "follow_waybill"),
-        _query(terminal, "query-follow", query_follow, "query_follow_trace"),
-        _update(
-            terminal,
-            "update-follow-goods",
-            update_follow,
-            "update_follow_waybill_goods",
-        ),
+        _register(terminal, "trace", "trace_waybill"),
+        _query(terminal, "query", "query_trace"),
+        _update(terminal, "update-goods", "update_waybill_goods"),
+        _register(terminal, "follow", "follow_waybill"),
+        _query(terminal, "query-follow", "query_follow_trace"),
+        _update(terminal, "update-follow-goods", "update_follow_waybill_goods"),
     ]
 
 
-def _register(terminal: Terminal, name: str, text: str, endpoint: str) -> click.Command:
-    def run(
-        waybill_id: str, goods: Sequence[str], goods_file: str | None, **fields: str
-    ) -> int:
-        goods_info = _goods(goods, goods_file)
+def _register(terminal: output.Terminal, name: str, endpoint: str) -> click.Command:
+    def run(waybill_id: str, **fields: Any) -> int:
+        goods_info = _goods(fields.pop("goods"), fields.pop("goods_file"))
         with terminal.client() as client:
-            waybill_token = getattr(client, endpoint)(
-                waybill_id=waybill_id, goods_info=goods_info, **fields
-            )
+            register = getattr(client, endpoint)
+            token = register(waybill_id=waybill_id, goods_info=goods_info, **fields)
         if terminal.as_json:
-            answer(
-                {"ok": True, "waybill_id": waybill_id, "waybill_token": waybill_token}
-            )
+            fields = {"waybill_id": waybill_id, "waybill_token": token}
+            output.answer({"ok": True, **fields})
         else:
-            text = "{waybill_id} is registered. Keep its waybill_token with the order:"
-            done(say(text, waybill_id=clean(waybill_id)))
-            echo(clean(waybill_token))
-        return GOOD
+            output.done(say("[registered]", waybill_id=output.clean(waybill_id)))
+            output.echo(output.clean(token))
+        return output.GOOD
 
-    command = f"wxlogistics {name} SF1234567890123 --openid {_OPENID} \\\n"
-    return Command(
-        terminal,
-        name,
-        text,
-        run,
-        [
-            click.Argument(["waybill_id"], metavar="WAYBILL_ID"),
-            option(
-                "--openid",
-                "The customer's openid in this mini-program.",
-                metavar="OPENID",
-                required=True,
-            ),
-            option(
-                "--receiver-phone",
-                "The receiver's phone number.",
-                metavar="PHONE",
-                required=True,
-            ),
-            *_goods_options(),
-            option("--sender-phone", "The sender's phone number.", metavar="PHONE"),
-            option(
-                "--trans-id",
-                "The number of the WeChat Pay transaction; give it if you have it.",
-                metavar="ID",
-            ),
-            option(
-                "--delivery-id",
-                "The carrier, see 'carriers'; helps with small ones.",
-                metavar="ID",
-            ),
-            option(
-                "--order-detail-path",
-                "The mini-program's page that shows the order.",
-                metavar="PATH",
-            ),
-        ],
-        examples=[
-            f"{command}        --receiver-phone 13800138000 {_GOODS}",
-            f"{command}        --receiver-phone 13800138000 --goods-file goods.json",
-        ],
+    command = (
+        f"wxlogistics {name} SF1234567890123 --openid ovtZW4yB7DIj3CxOb6ii-nk4HhFo \\\n"
+        "        --receiver-phone 13800138000 "
     )
+    params = [
+        click.Argument(["waybill_id"], metavar="WAYBILL_ID"),
+        option("--openid", metavar="OPENID", required=True),
+        option("--receiver-phone", metavar="PHONE", required=True),
+        *_goods_options(),
+        option("--sender-phone", metavar="PHONE"),
+        option("--trans-id", metavar="ID"),
+        option("--delivery-id", metavar="ID"),
+        option("--order-detail-path", metavar="PATH"),
+    ]
+    examples = [f"{command}{_GOODS}", f"{command}--goods-file goods.json --json"]
+    return Command(terminal, name, run, params, examples=examples)
 
 
-def _query(terminal: Terminal, name: str, text: str, endpoint: str) -> click.Command:
+def _query(terminal: output.Terminal, name: str, endpoint: str) -> click.Command:
     def run(waybill_token: str, openid: str | None) -> int:
         with terminal.client() as client:
             trace = getattr(client, endpoint)(waybill_token, openid=openid)
         if terminal.as_json:
-            found = {"waybill_token": waybill_token, **trace_fields(trace)}
-            answer({"ok": True, **found, "raw": trace.raw})
+            found = {"waybill_token": waybill_token, **output.trace_fields(trace)}
+            output.answer({"ok": True, **found, "raw": trace.raw})
         else:
             show_trace(trace)
-        return GOOD
+        return output.GOOD
 
-    return Command(
-        terminal,
-        name,
-        text,
-        run,
-        [_token(), _openid()],
-        examples=[
-            f"wxlogistics {name} WAYBILL_TOKEN",
-            f"wxlogistics {name} WAYBILL_TOKEN --json | jq .status_name",
-        ],
-    )
+    command = f"wxlogistics {name} WAYBILL_TOKEN"
+    examples = [command, f"{command} --json | jq .status_name"]
+    params = [_token(), option("--openid", metavar="OPENID")]
+    return Command(terminal, name, run, params, examples=examples)
 
 
-def _update(terminal: Terminal, name: str, text: str, endpoint: str) -> click.Command:
+def _update(terminal: output.Terminal, name: str, endpoint: str) -> click.Command:
     def run(
         waybill_token: str,
         openid: str | None,
@@ -163,41 +91,25 @@ def _update(terminal: Terminal, name: str, text: str, endpoint: str) -> click.Co
         with terminal.client() as client:
             getattr(client, endpoint)(waybill_token, goods_info, openid=openid)
         if terminal.as_json:
-            answer({"ok": True, "waybill_token": waybill_token})
+            output.answer({"ok": True, "waybill_token": waybill_token})
         else:
-            names = goods_names(goods_info.detail_list)
-            done(say("The goods are replaced: {goods}", goods=names))
-        return GOOD
+            names = output.goods_names(goods_info.detail_list)
+            output.done(say("The goods are replaced: {goods}", goods=names))
+        return output.GOOD
 
-    return Command(
-        terminal,
-        name,
-        text,
-        run,
-        [_token(), *_goods_options(), _openid()],
-        examples=[f"wxlogistics {name} WAYBILL_TOKEN \\\n        {_GOODS}"],
-    )
+    examples = [f"wxlogistics {name} WAYBILL_TOKEN \\\n        {_GOODS}"]
+    params = [_token(), *_goods_options(), option("--openid", metavar="OPENID")]
+    return Command(terminal, name, run, params, examples=examples)
 
 
 def _token() -> click.Argument:
     return click.Argument(["waybill_token"], metavar="WAYBILL_TOKEN")
 
 
-def _openid() -> click.Option:
-    text = "The customer's openid in this mini-program."
-    return option("--openid", text, metavar="OPENID")
-
-
 def _goods_options() -> list[click.Option]:
-    text = "One article and its image; repeat it for up to 10."
     return [
-        option("--goods", text, metavar="NAME=URL", multiple=True),
-        option(
-            "--goods-file",
-            "The goods as a JSON file; - is stdin.",
-            metavar="FILE",
-            type=FILE,
-        ),
+        option("--goods", metavar="NAME=URL", multiple=True),
+        option("--goods-file", metavar="FILE", type=FILE),
     ]
 
 
@@ -206,13 +118,13 @@ def _goods(pairs: Sequence[str], path: str | None) -> GoodsInfo:
     Return the goods that the two options give.
     """
     if bool(pairs) == bool(path):
-        raise Problem("give either --goods or --goods-file")
+        raise output.Problem("give either --goods or --goods-file")
     if not path:
         return goods_from_pairs(pairs)
     try:
-        data = stdin().read() if path == "-" else Path(path).read_bytes()
+        data = output.stdin().read() if path == "-" else Path(path).read_bytes()
         return goods_from_json(data.decode("utf-8-sig"))
     except OSError as error:
-        raise unusable(path, error.errno) from None
+        raise output.unusable(path, error.errno) from None
     except UnicodeDecodeError:
-        raise Problem("the goods are not JSON") from None
+        raise output.Problem("the goods are not JSON") from None
