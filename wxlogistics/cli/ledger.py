@@ -30,9 +30,9 @@ _SYNC_EVERY = 1.0
 _MOST_ROWS = 10**9
 
 _CSV = (
-    "row,id,outcome,waybill_id,waybill_token,status,status_name,label,final,delivery_id,"
-    "delivery_name,time,message,goods,errcode,error,rid,reason,line,digest"
-).split(",")
+    "row id outcome waybill_id waybill_token status status_name label final delivery_id "
+    "delivery_name time message goods errcode error rid reason line digest"
+).split()
 
 # What a spreadsheet takes for a formula.
 _FORMULA = tuple("=+-@")
@@ -78,7 +78,9 @@ class Ledger:
             _lock(self._file, path)
             self._size = self._load()
             if not self._size:
-                self._append(self._head.encode("utf-8-sig") if self._head else b"")
+                self._append(
+                    self._head.encode("utf-8-sig" if self._as_csv else "utf-8")
+                )
         except BaseException:
             os.close(self._file)
             raise
@@ -101,9 +103,7 @@ class Ledger:
             OSError: The disk is full, for example.
         """
         lines = [*lines]
-        text = "".join(
-            self._csv(line) if self._as_csv else _json(line) for line in lines
-        )
+        text = "".join(map(self._written, lines))
         tallies = [tally_of(line) for line in lines]
         with self._lock:
             self._append(text.encode("utf-8", "replace"))
@@ -160,20 +160,14 @@ class Ledger:
             raise
         self._size += len(data)
 
-    def _csv(self, line: Mapping[str, Any]) -> str:
+    def _written(self, line: Mapping[str, Any]) -> str:
+        if not self._as_csv:
+            return json.dumps(line, ensure_ascii=False) + "\n"
         error, path = line.get("error") or {}, line.get("path") or [{}]
         goods = " | ".join(str(each["goods_name"]) for each in line.get("goods") or ())
-        fields = {
-            **line,
-            "time": when(path[0].get("time")),
-            "message": path[0].get("message"),
-            "goods": goods,
-            "errcode": error.get("errcode"),
-            "error": error.get("type"),
-            "rid": error.get("rid"),
-            "reason": error.get("message"),
-            "line": error.get("line"),
-        }
+        news = {"time": when(path[0].get("time")), "message": path[0].get("message")}
+        fields = {**line, **error, **news, "error": error.get("type"), "goods": goods}
+        fields["reason"] = error.get("message")
         found = io.StringIO()
         csv.writer(found).writerow(_cell(name, fields.get(name)) for name in _CSV)
         return found.getvalue()
@@ -185,55 +179,35 @@ class Ledger:
         Read the file, cut off a last line that was torn, and return its size.
         """
         size = 0
+        start = self._head.encode("utf-8-sig") if self._as_csv else b'{"row": '
         with open(self.path, "rb") as file:
             try:
                 for raw in file:
+                    # What does not begin as a line of ours is never cut off.
+                    if not size and not start.startswith(raw[: len(start)]):
+                        raise ValueError
                     if not raw.endswith(b"\n"):
-                        self._check_torn(raw, size)
                         os.ftruncate(self._file, size)
                         break
-                    self._read(raw, size)
+                    if size or not self._as_csv:
+                        self._read(raw.decode())
                     size += len(raw)
             except (ValueError, TypeError, LookupError, RecursionError, csv.Error):
-                raise self._foreign() from None
+                raise Problem("[foreign output]", path=self.path) from None
         return size
 
-    def _read(self, raw: bytes, size: int) -> None:
-        text = raw.decode("utf-8-sig" if not size else "utf-8")
-        if not self._as_csv:
-            line = json.loads(text)
-        elif not size:
-            if text.rstrip("\r\n") != self._head.rstrip("\r\n"):
-                raise self._foreign()
-            return
-        else:
+    def _read(self, text: str) -> None:
+        if self._as_csv:
             (cells,) = csv.reader([text], strict=True)
-            line = dict(zip(_CSV, cells, strict=True))
+            line: dict[str, Any] = dict(zip(_CSV, cells, strict=True))
             line["row"] = int(line["row"][:12])
-            line["error"] = {"errcode": line["errcode"], "type": line["error"]}
+            line["error"] = {"errcode": line["errcode"]}
+        else:
+            line = json.loads(text)
         row, digest = line["row"], line["digest"]
         if type(row) is not int or not 0 < row < _MOST_ROWS or type(digest) is not str:
             raise ValueError
         self.rows[row] = tally_of(line), digest
-
-    def _check_torn(self, raw: bytes, size: int) -> None:
-        """
-        Check that *raw* is the beginning of a line of ours: another is never cut off.
-        """
-        start = b'{"row": '
-        if self._as_csv and not size:
-            start = self._head.encode("utf-8-sig")
-        elif self._as_csv:
-            start = raw if raw.partition(b",")[0].isdigit() else b""
-        if not (raw.startswith(start) and start) and not start.startswith(raw):
-            raise self._foreign()
-
-    def _foreign(self) -> Problem:
-        return Problem("[foreign output]", path=self.path)
-
-
-def _json(line: Mapping[str, Any]) -> str:
-    return json.dumps(line, ensure_ascii=False) + "\n"
 
 
 def _cell(name: str, value: object) -> str:

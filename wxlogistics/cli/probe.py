@@ -16,7 +16,7 @@ from .. import WECHAT_URLS, __version__
 from . import output
 from .command import FILE, Command, option
 from .doctor import base_urls
-from .language import say
+from .language import labelled, say, speak
 
 _FOLDER = "/cgi-bin/express/delivery/open_msg/"
 _JSON = "application/json"
@@ -94,21 +94,21 @@ def command(terminal: output.Terminal) -> click.Command:
             session.trust_env = False
             token = reference.access_token()
             known = [make(session, call, server.url, token) for call in CALLS]
-        is_wechat = any(url == each for each in WECHAT_URLS)
-        text = "\n".join(
-            written(found, known, "WeChat" if is_wechat else "a test server")
-        )
-        Path(report).write_text(text + "\n", encoding="utf-8")
+        with speak("en"):
+            server_name = "WeChat" if url in WECHAT_URLS else "a test server"
+            head = f"## wxlogistics {__version__} probe of {server_name}\n\n"
+            text = "".join(f"- {line}\n" for line in compared(found, known))
+            Path(report).write_text(head + text, encoding="utf-8")
         same = found == known
         if terminal.as_json:
-            rows = zip(CALLS, found, known)
             calls = [
-                {**_names(call), "same": a == b, "wechat": a, "sandbox": b}
-                for call, a, b in rows
+                {**_names(call), "same": real == ours, "wechat": real, "sandbox": ours}
+                for call, real, ours in zip(CALLS, found, known)
             ]
             output.answer({"ok": same, "calls": calls, "report": report})
         else:
-            _show(found, known)
+            for line in compared(found, known):
+                output.echo(output.clean(line))
             output.echo(say("[probe: report]", path=report))
         return output.GOOD if same else output.REFUSED
 
@@ -187,49 +187,24 @@ def _public(errmsg: str, token: str) -> str:
     Return an errmsg without its rid, and without whom it concerns.
     """
     text = re.sub(r"\s*(rid: ?[\w-]*|hints?: ?\[[^\]]*\])\s*$", "", errmsg)
+    text = re.sub(r"\bwx[0-9a-f]{16}\b|\bo[\w-]{27}\b", "***", text)
     text = re.sub(r"[0-9a-fA-F:]*:[0-9a-fA-F:.]+|\d+\.\d+\.\d+\.\d+", "ADDRESS", text)
     for value in filter(None, [token, *output.private_values()]):
         text = text.replace(value, "***")
     return text
 
 
-def written(
-    found: Sequence[Answer], known: Sequence[Answer], server: str
-) -> Iterator[str]:
+def compared(found: Sequence[Answer], known: Sequence[Answer]) -> Iterator[str]:
     """
-    Yield the lines of the report.
-    """
-    yield f"## wxlogistics {__version__} probe of {server}\n"
-    for call, real, ours in zip(CALLS, found, known):
-        yield f"- {call.endpoint}, {call.what}: {'same' if real == ours else 'different'}"
-        for name in [*dict.fromkeys([*real, *ours])]:
-            value = json.dumps(real.get(name), ensure_ascii=False)
-            other = (
-                ""
-                if real.get(name) == ours.get(name)
-                else json.dumps(ours.get(name), ensure_ascii=False)
-            )
-            yield f"  - {name}: `{value}`" + (f", sandbox: `{other}`" if other else "")
-
-
-def _show(found: Sequence[Answer], known: Sequence[Answer]) -> None:
-    """
-    Show each call, and both answers where they differ.
+    Yield a line for each call, and how the two answers differ.
     """
     for call, real, ours in zip(CALLS, found, known):
-        same = real == ours
-        sign = click.style("✓" if same else "✗", fg="green" if same else "red")
-        verdict = say("same" if same else "different")
-        for line in output.fold(
-            f"{call.endpoint}, {say(call.what)}: {verdict}", output.width() - 2
-        ):
-            output.echo(f"{sign} {line}")
-            sign = " "
-        for name in [] if same else [*dict.fromkeys([*real, *ours])]:
-            if real.get(name) != ours.get(name):
-                rows = [
-                    (f"WeChat: {name}", str(real.get(name))),
-                    (f"{say('sandbox')}: {name}", str(ours.get(name))),
-                ]
-                for line in output.table([(a, output.clean(b)) for a, b in rows]):
-                    output.echo(line)
+        sign, verdict = ("✓", "same") if real == ours else ("✗", "different")
+        yield labelled(f"{sign} {call.endpoint}, {say(call.what)}", say(verdict))
+        for name in dict.fromkeys([*real, *ours]):
+            texts = [
+                json.dumps(each.get(name), ensure_ascii=False) for each in (real, ours)
+            ]
+            if texts[0] != texts[1]:
+                yield f"  {labelled(name, texts[0])}"
+                yield f"  {labelled(name + ' (' + say('sandbox') + ')', texts[1])}"

@@ -8,7 +8,6 @@ import io
 import itertools
 import json
 import re
-import unicodedata
 from typing import Any, Iterable, Iterator, Mapping, Sequence
 
 import attrs
@@ -149,36 +148,30 @@ def records(
     Raises:
         Problem: The file as a whole cannot be read.
     """
-    texts = _decoded(lines, encoding)
-    skipped = 0
-    for first in texts:
+    numbered = enumerate(_decoded(lines, encoding), 1)
+    for start, first in numbered:
         if first.strip():
             break
-        skipped += 1
     else:
-        return
-    texts = itertools.chain([first], texts)
-    start = first.lstrip()
-    if re.match(r'\[\s*([\[{\]"]|$)', start):
-        raise Problem("[JSON array]")
-    if form == "jsonl" or (form is None and start[:1] == "{"):
-        yield from _objects(texts, skipped, columns)
         return
     hint = _SEPARATOR.fullmatch(first)
-    if hint:
-        next(texts)
-        skipped += 1
-        delimiter = hint[1]
-    elif form == "tsv" or (form is None and "\t" in first):
+    texts = itertools.chain([] if hint else [first], (text for _, text in numbered))
+    start += bool(hint)
+    if re.match(r'\s*\[\s*([\[{\]"]|$)', first):
+        raise Problem("[JSON array]")
+    if form == "jsonl" or (form is None and first.lstrip()[:1] == "{"):
+        yield from _objects(texts, start, columns)
+        return
+    # Excel writes what the machine's region has between the items of a list.
+    delimiter = ";" if ";" in first and "," not in first else ","
+    if form == "tsv" or (form is None and "\t" in first):
         delimiter = "\t"
-    else:
-        # Excel writes what the machine's region has between the items of a list.
-        delimiter = ";" if ";" in first and "," not in first else ","
-    yield from with_headings(_cells(texts, skipped, delimiter), columns)
+    cells = _cells(texts, start, hint[1] if hint else delimiter)
+    yield from with_headings(cells, columns)
 
 
 def _decoded(lines: Iterable[bytes], encoding: str | None) -> Iterator[str]:
-    codec = {"gbk": "gb18030", "utf-8": "utf-8", None: None}[encoding]
+    codec = "gb18030" if encoding == "gbk" else encoding
     for number, raw in enumerate(lines):
         if not number and raw.startswith(b"\xef\xbb\xbf"):
             raw, codec = raw[3:], "utf-8"
@@ -207,19 +200,12 @@ def likely_encoding(lines: Iterable[bytes]) -> str:
     """
     Return the encoding of most lines: utf-8 or gbk.
     """
-    balance = 0
-    for raw in lines:
-        if not raw.isascii():
-            try:
-                raw.decode("utf-8")
-                balance += 1
-            except UnicodeDecodeError:
-                balance -= 1
-    return "gbk" if balance < 0 else "utf-8"
+    votes = [_is_utf8(raw) or -1 for raw in lines if not raw.isascii()]
+    return "gbk" if sum(votes) < 0 else "utf-8"
 
 
-def _objects(texts: Iterable[str], skipped: int, columns: Columns) -> Iterator[Record]:
-    for number, text in enumerate(texts, skipped + 1):
+def _objects(texts: Iterable[str], start: int, columns: Columns) -> Iterator[Record]:
+    for number, text in enumerate(texts, start):
         if not text.strip():
             continue
         try:
@@ -235,33 +221,20 @@ def _objects(texts: Iterable[str], skipped: int, columns: Columns) -> Iterator[R
 
 
 def _cells(
-    texts: Iterable[str], skipped: int, delimiter: str
+    texts: Iterable[str], start: int, delimiter: str
 ) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(texts, delimiter=delimiter, strict=True)
-    begins = 0
+    line = start
     try:
         for cells in reader:
-            begins, line = reader.line_num, begins + 1
-            if reader.line_num > line:
-                _check_breaks(cells, delimiter, line + skipped)
-            yield line + skipped, cells
+            # Two stray quotation marks may swallow the rows between them.
+            inner = [text for cell in cells for text in cell.splitlines()[1:]]
+            if any(text.count(delimiter) >= max(len(cells) - 1, 1) for text in inner):
+                raise csv.Error("rows within a cell")
+            yield line, cells
+            line = start + reader.line_num
     except csv.Error as error:
-        raise _quotes(begins + 1 + skipped, str(error)) from None
-
-
-def _check_breaks(cells: Sequence[str], delimiter: str, line: int) -> None:
-    """
-    Check that no cell of several lines has swallowed a row, for its quotation mark is
-    closed by that of another.
-    """
-    for cell in cells:
-        inner = cell.splitlines()[1:]
-        if any(text.count(delimiter) >= max(len(cells) - 1, 1) for text in inner):
-            raise _quotes(line, "rows within a cell")
-
-
-def _quotes(line: int, reason: str) -> Problem:
-    return Problem("[not CSV]", line=line, reason=reason)
+        raise Problem("[not CSV]", line=line, reason=error) from None
 
 
 def with_headings(
@@ -272,31 +245,23 @@ def with_headings(
 
     A single column of waybill_tokens needs no heading.
     """
-    heads: Sequence[str] | None = None
+    heads: Sequence[str] = ()
     for line, row in cells:
         if not any(cell.strip() for cell in row):
             continue
-        if heads is None:
-            heads = row
+        if not heads:
             first = row[0].strip()
-            is_token = _TOKEN.fullmatch(first) and not any(
-                field_of(first, each) for each in (QUERY, TRACE)
-            )
-            if columns is not QUERY or len(row) > 1 or not is_token:
-                yield line, heads, None
-                continue
-            heads = ["waybill_token"]
+            known_one = [field_of(first, each) for each in (QUERY, TRACE)]
+            is_token = len(row) == 1 and _TOKEN.fullmatch(first) and not any(known_one)
+            heads = ["waybill_token"] if is_token and columns is QUERY else row
             yield line, heads, None
-        problem: list[Any] = []
+            if heads is row:
+                continue
+        values: list[Any] = [*row]
         if any(row[len(heads) :]):
-            problem = [
-                Problem(
-                    "{count} values, but {width} headings",
-                    count=len(row),
-                    width=len(heads),
-                )
-            ]
-        yield line, heads, problem or row
+            numbers = {"count": len(row), "width": len(heads)}
+            values = [Problem("{count} values, but {width} headings", **numbers)]
+        yield line, heads, values
 
 
 def workbook(data: bytes) -> Iterator[tuple[int, list[str]]]:
@@ -313,8 +278,8 @@ def workbook(data: bytes) -> Iterator[tuple[int, list[str]]]:
     try:
         book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(data))
         sheets = [
-            book.get_sheet_by_index(index).to_python(skip_empty_area=False)
-            for index in range(len(book.sheet_names))
+            book.get_sheet_by_name(name).to_python(skip_empty_area=False)
+            for name in book.sheet_names
         ]
     except (python_calamine.CalamineError, OSError, ValueError) as error:
         raise Problem("not an Excel workbook: {reason}", reason=error) from None
@@ -387,6 +352,7 @@ class Reader:
     def _rows(self, found: Iterable[Record]) -> Iterator[Row]:
         table: Sequence[str] | None = None
         fields: list[str] = []
+        is_ours = False
         for line, headings, values in found:
             problem: Problem | None = None
             if headings is not table:
@@ -407,13 +373,11 @@ class Reader:
                 continue
             if values and isinstance(values[0], Problem):
                 problem, values = values[0], []
-            # An earlier result without a waybill_token has nothing to query.
-            cells = dict(zip(headings, values))
-            if {"outcome", "digest"} <= {*headings} and self._columns is QUERY:
-                if not cells.get("waybill_token"):
-                    continue
-            self.rows_read += 1
             cells = _by_field(headings, fields, values)
+            # An earlier result without a waybill_token has nothing to query.
+            if is_ours and self._columns is QUERY and not cells.get("waybill_token"):
+                continue
+            self.rows_read += 1
             yield self._row(self.rows_read, line, cells, problem)
 
     def _row(
@@ -462,8 +426,10 @@ def _parcel(rows: Sequence[Row]) -> Task:
     details: list[Any] = []
     problem: Problem | None = None
     for row in rows:
-        if row.problem:
-            problem = problem or _because(row, len(rows))
+        if row.problem and not problem:
+            fields_ = {"line": row.line, "problem": row.problem.format_message()}
+            problem = Problem("[parcel has problem]", **fields_)
+            problem = row.problem if len(rows) == 1 else problem
         for name, value in row.fields.items():
             if name == "goods":
                 details += [each for each in value.detail_list if each not in details]
@@ -477,14 +443,6 @@ def _parcel(rows: Sequence[Row]) -> Task:
     goods = GoodsInfo(details) if details else None
     fields.pop("id", None)
     return Task(tuple(rows), fields, goods, problem)
-
-
-def _because(row: Row, count: int) -> Problem:
-    assert row.problem
-    if count == 1:
-        return row.problem
-    reason = row.problem.format_message()
-    return Problem("[parcel has problem]", line=row.line, problem=reason)
 
 
 def _goods_of(content: Mapping[str, Any]) -> GoodsInfo:
@@ -530,8 +488,7 @@ def text_of(name: str, value: object) -> str:
     """
     if value is None:
         return ""
-    if type(value) is int:
-        value = str(value)
+    value = str(value) if type(value) is int else value
     if not isinstance(value, str):
         raise Problem("{name} is not a text", name=name)
     value = value.strip()
@@ -552,10 +509,7 @@ _PATTERNS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "waybill_id": (_WAYBILL, "{name} '{value}' is not one waybill number"),
     "receiver_phone": (_PHONE, _NOT_A_PHONE),
     "sender_phone": (_PHONE, _NOT_A_PHONE),
-    "trans_id": (
-        re.compile("[!-~]+"),
-        "{name} '{value}' is not one transaction's number",
-    ),
+    "trans_id": (_TOKEN, "{name} '{value}' is not one transaction's number"),
     "waybill_token": (_TOKEN, "{name} '{value}' is not a waybill_token"),
 }
 
