@@ -7,6 +7,7 @@ from typing import Callable, Iterator
 
 import pytest
 import responses
+from clients import make_client
 
 from wxlogistics import Client
 
@@ -68,5 +69,5 @@ def client(pauses: list[float]) -> Iterator[Client]:
     """
     A client that never waits; every pause it would make is the longest possible.
     """
-    with Client("ACCESS_TOKEN", sleep=pauses.append, random=lambda: 1.0) as client:
+    with make_client("ACCESS_TOKEN", sleep=pauses.append) as client:
         yield client

@@ -12,6 +12,7 @@ from ._wire import (
     SHANGHAI_URL,
     SHENZHEN_URL,
     WECHAT_URLS,
+    Post,
 )
 from .client import Client
 from .errors import (
@@ -21,7 +22,6 @@ from .errors import (
     CallLimitError,
     CredentialError,
     DailyQuotaError,
-    GatewayError,
     GoodsImageError,
     InvalidArgumentError,
     IpNotAllowedError,
@@ -61,7 +61,6 @@ __all__ = [
     "CredentialError",
     "DailyQuotaError",
     "DeliveryInfo",
-    "GatewayError",
     "GoodsDetail",
     "GoodsImageError",
     "GoodsInfo",
@@ -74,6 +73,7 @@ __all__ = [
     "OpenidError",
     "OpenidMismatchError",
     "PathAction",
+    "Post",
     "QuotaError",
     "RateLimitError",
     "SECOND_URL",

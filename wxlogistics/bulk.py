@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from queue import Empty, SimpleQueue
-from typing import Any, Callable, Generator, Iterable, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from queue import SimpleQueue
+from typing import Callable, Generator, Iterable, Iterator, TypeVar
 
 import attrs
 
@@ -26,15 +27,22 @@ class QueryResult:
     Attributes:
         token: The waybill_token that was asked about.
 
-        trace: WeChat's answer.
-
-        error: Why there is none: a `WxLogisticsError`, or whatever else the client's
-            token provider or session raised.
+        error: Why there is no trace: a `WxLogisticsError`, or whatever else the
+            client's token provider or session raised; None where there is one.
     """
 
     token: str
-    trace: Trace | None = None
+    _trace: Trace | None = attrs.field(default=None, alias="trace")
     error: Exception | None = None
+
+    @property
+    def trace(self) -> Trace:
+        """
+        The answer; raises the *error* where there is one.
+        """
+        if self._trace is None:
+            raise self.error or LookupError("this result holds no trace")
+        return self._trace
 
 
 def query_many(
@@ -45,8 +53,8 @@ def query_many(
 
     The results come in the order in which WeChat answers. A single failure raises
     nothing; it is a result. When the caller stops early, by ``close()``, by an
-    exception or by letting the generator go, the calls under way are waited for, and
-    no other is made.
+    exception or by dropping the generator, the calls under way are waited for, and no
+    other is made.
 
     Args:
         client: Makes the calls.
@@ -57,8 +65,8 @@ def query_many(
         workers: How many calls are under way at the same time.
 
     Raises:
-        InvalidArgumentError: *tokens* is a str or no iterable, or *workers* is not a
-            whole number from 1.
+        InvalidArgumentError: *tokens* is a str or not an iterable, or *workers* is not
+            a whole number from 1.
     """
     if isinstance(tokens, str) or not isinstance(tokens, Iterable):
         raise wrong_type("tokens", tokens, "an iterable of waybill_tokens")
@@ -78,7 +86,7 @@ def run_many(
     """
     Call *function* with each item, in threads, and yield what it returns.
 
-    As `query_many`, but that an exception of *function* is raised here, and ends all.
+    As `query_many`, but an exception of *function* is raised here, and ends all.
     """
     if type(workers) is not int or workers < 1:
         raise InvalidArgumentError("workers", "is not a whole number from 1")
@@ -88,69 +96,42 @@ def run_many(
 def _run(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Generator[Result, None, None]:
-    # The items go to the threads by one queue, and what came of them back by another.
-    todo: SimpleQueue[Any] = SimpleQueue()
-    done: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
-    dismissed = threading.Event()
-    threads: list[threading.Thread] = []
-    under_way = 0
+    under_way: set[Future[Result]] = set()
+    done: SimpleQueue[Future[Result]] = SimpleQueue()
     failure: Exception | None = None
+    threads: set[threading.Thread] = set()
+    pool = ThreadPoolExecutor(
+        workers,
+        "wxlogistics-bulk",
+        initializer=lambda: threads.add(threading.current_thread()),
+    )
 
-    def work() -> None:
-        while True:
-            item = todo.get()
-            if dismissed.is_set():
-                return
-            try:
-                done.put((function(item), None))
-            except BaseException as error:
-                done.put((None, error))
-
-    def read() -> Generator[Item, None, None]:
+    def read() -> Iterator[Item]:
         nonlocal failure
         try:
-            for item in items:
-                yield item
+            yield from items
         except Exception as error:
             # Raised in the end: what is under way is still the caller's.
             failure = error
 
-    def finished(most: int) -> Generator[Result, None, None]:
-        """
-        Yield what is there, and wait while more than *most* calls are under way.
-        """
-        nonlocal under_way
-        while under_way:
-            try:
-                result, error = done.get(block=under_way > most)
-            except Empty:
-                return
-            if error is not None:
-                raise error
-            under_way -= 1
-            yield result
+    def next_result() -> Result:
+        future = done.get()
+        under_way.remove(future)
+        return future.result()
 
     try:
         for item in read():
-            todo.put(item)
-            under_way += 1
-            if len(threads) < workers:
-                # A daemon, so that a generator left half-way never holds up the exit.
-                thread = threading.Thread(
-                    target=work, name="wxlogistics-bulk", daemon=True
-                )
-                thread.start()
-                threads.append(thread)
-            yield from finished(2 * workers - 1)
-        yield from finished(0)
+            future = pool.submit(function, item)
+            under_way.add(future)
+            future.add_done_callback(done.put)
+            while not done.empty() or len(under_way) == 2 * workers:
+                yield next_result()
+        while under_way:
+            yield next_result()
     finally:
-        # Each stops after the call that it makes.
-        dismissed.set()
-        for _ in threads:
-            todo.put(None)
-        for thread in threads:
-            # The garbage collector may run this in any thread, one of these too.
-            if thread is not threading.current_thread():
-                thread.join()
+        pool.shutdown(wait=False, cancel_futures=True)
+        # The garbage collector may run this in any thread, one of the pool's as well.
+        if threading.current_thread() not in threads:
+            wait(under_way)
     if failure is not None:
         raise failure

@@ -7,13 +7,11 @@ and, for the message component, express_open_msg.html beside it.
 from __future__ import annotations
 
 import os
-import random as _random
 import re
-import time
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 
-from ._wire import MAIN_URL, TokenProvider, Wire, lacking
+from ._http import Request
+from ._wire import MAIN_URL, Wire, encode, lacking
 from .errors import InvalidArgumentError
 from .models import (
     DeliveryInfo,
@@ -21,16 +19,15 @@ from .models import (
     Trace,
     delivery_list,
     goods_payload,
-    require_text,
+    has_status,
+    require_bare_text,
     text,
     wrong_type,
 )
-from .tokens import StableToken, token_provider
+from .tokens import StableToken, TokenProvider, token_provider
 
 if TYPE_CHECKING:
     import requests
-
-__all__ = ["Client"]
 
 # pytest then shows the line of the test, and none of this module's variables.
 __tracebackhide__ = True
@@ -42,11 +39,15 @@ _OPEN_MSG = "/cgi-bin/express/delivery/open_msg/"
 _PATH = re.compile(r"(/[\w.~%-]*)+", re.ASCII)
 
 
+_REQUIRED = ("openid", "waybill_id", "receiver_phone", "goods_info")
+_OPTIONAL = ("sender_phone", "trans_id", "delivery_id", "order_detail_path")
+
+
 class Client:
     """
     Calls WeChat's logistics plugin API (物流查询插件) for one mini-program.
 
-    It may be shared by threads, and used on both sides of a fork.
+    It may be shared by threads. After a fork, each process opens its own connections.
 
     Args:
         token: The access_token as a str; a callable that returns the one to use now;
@@ -60,21 +61,14 @@ class Client:
             takes it. trace_waybill may be slow: WeChat fetches the goods' images
             meanwhile.
 
-        deadline: Seconds for one call, all its attempts together. (With a *session* of
-            yours, each read may take its timeout beyond it.)
+        deadline: Seconds for one call, all its attempts and its token together. One
+            read may take its timeout beyond it.
 
         retries: How many times at most a failed call is repeated. Only what cannot do
-            harm is: see "Resilience" in the documentation.
+            harm is: see "Errors and retries" in the documentation.
 
-        session: A `requests.Session` of yours, for proxies, TLS and headers. What it
-            and the environment say of them is read once for each host. It is yours to
-            close.
-
-        clock: Seconds that only go forward.
-
-        sleep: Called with the seconds to wait before a repeat.
-
-        random: A number from 0 to 1, for the length of that wait.
+        session: A `requests.Session` of yours, for proxies, TLS and headers. It is
+            driven by its own ``post()``, and yours to close.
 
     Raises:
         InvalidArgumentError: An argument cannot be right.
@@ -89,21 +83,9 @@ class Client:
         deadline: float = 60,
         retries: int = 2,
         session: requests.Session | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], object] = time.sleep,
-        random: Callable[[], float] = _random.random,
     ) -> None:
         self._tokens = token_provider(token)
-        self._wire = Wire(
-            base_url,
-            timeout=timeout,
-            deadline=deadline,
-            retries=retries,
-            session=session,
-            clock=clock,
-            sleep=sleep,
-            random=random,
-        )
+        self._wire = Wire(base_url, timeout, deadline, retries, session)
 
     @classmethod
     def from_env(cls, **options: Any) -> Client:
@@ -115,7 +97,7 @@ class Client:
         ``WXLOGISTICS_BASE_URL`` is the base_url; several are separated by commas.
 
         Args:
-            options: More arguments of `Client`; they go before the environment.
+            options: More arguments of `Client`; they override the environment.
 
         Raises:
             InvalidArgumentError: A variable is missing, which the error names; or an
@@ -132,9 +114,7 @@ class Client:
         if token:
             return cls(token, **options)
         if appid and secret:
-            # Its clock is another one.
-            shared = {name: options[name] for name in options if name != "clock"}
-            return cls(StableToken(appid, secret, **shared), **options)
+            return cls(StableToken(appid, secret), **options)
         missing = "SECRET" if appid else "APPID" if secret else "ACCESS_TOKEN"
         raise InvalidArgumentError(
             f"WXLOGISTICS_{missing}",
@@ -148,19 +128,25 @@ class Client:
     def __enter__(self) -> Client:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def close(self) -> None:
         """
-        Close the idle connections.
+        Close the idle connections. A later call opens new ones.
         """
-        self._wire.close()
+        self._wire.http.close()
+
+    def access_token(self) -> str:
+        """
+        Return the token in use now, for other calls of WeChat's API.
+
+        Raises:
+            WxLogisticsError: It could not be fetched.
+        """
+        token = self._tokens.get(self._wire.post())
+        require_bare_text("token", token)
+        return token
 
     def trace_waybill(
         self,
@@ -214,18 +200,9 @@ class Client:
 
             UnexpectedResponseError: The answer was not WeChat's.
         """
-        return self._register(
-            "trace_waybill",
-            openid=openid,
-            waybill_id=waybill_id,
-            receiver_phone=receiver_phone,
-            goods_info=goods_info,
-            sender_phone=sender_phone,
-            trans_id=trans_id,
-            delivery_id=delivery_id,
-            order_detail_path=order_detail_path,
-            extra=extra,
-        )
+        required = openid, waybill_id, receiver_phone, goods_info
+        optional = sender_phone, trans_id, delivery_id, order_detail_path
+        return self._register("trace_waybill", required, optional, extra)
 
     def query_trace(
         self,
@@ -324,18 +301,9 @@ class Client:
         waybill_token is good for query_follow_trace and update_follow_waybill_goods
         only. At most 100 open waybills are followed for one customer.
         """
-        return self._register(
-            "follow_waybill",
-            openid=openid,
-            waybill_id=waybill_id,
-            receiver_phone=receiver_phone,
-            goods_info=goods_info,
-            sender_phone=sender_phone,
-            trans_id=trans_id,
-            delivery_id=delivery_id,
-            order_detail_path=order_detail_path,
-            extra=extra,
-        )
+        required = openid, waybill_id, receiver_phone, goods_info
+        optional = sender_phone, trans_id, delivery_id, order_detail_path
+        return self._register("follow_waybill", required, optional, extra)
 
     def query_follow_trace(
         self,
@@ -370,7 +338,7 @@ class Client:
 
     def request(self, path: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """
-        Make any other POST of WeChat's API, with the same errors and token care.
+        Make any other POST of the WeChat API, with the same errors and token care.
 
         It is never sent twice when the first may have arrived.
 
@@ -381,7 +349,7 @@ class Client:
             payload: The JSON body.
 
         Returns:
-            WeChat's reply.
+            The reply.
 
         Raises:
             InvalidArgumentError: An argument cannot be right; nothing was sent.
@@ -398,15 +366,17 @@ class Client:
             )
         if not isinstance(payload, Mapping):
             raise wrong_type("payload", payload, "a dict")
-        return self._wire.post(
-            path, path, payload, tokens=self._tokens, repeatable=False
-        )
+        return self._post(path, path, payload, repeatable=False)
 
     def _register(
-        self, endpoint: str, *, extra: Mapping[str, Any] | None, **fields: Any
+        self,
+        endpoint: str,
+        required: tuple[object, ...],
+        optional: tuple[object, ...],
+        extra: Mapping[str, Any] | None,
     ) -> str:
-        required = ("openid", "waybill_id", "receiver_phone", "goods_info")
-        reply = self._call(endpoint, fields, extra, required)
+        fields = dict(zip((*_REQUIRED, *_OPTIONAL), (*required, *optional)))
+        reply = self._call(endpoint, fields, extra, _REQUIRED)
         waybill_token = text(reply.get("waybill_token"))
         if not waybill_token:
             raise lacking(endpoint, reply, "waybill_token")
@@ -420,7 +390,10 @@ class Client:
         extra: Mapping[str, Any] | None,
     ) -> Trace:
         fields = {"waybill_token": waybill_token, "openid": openid}
-        return Trace.from_reply(self._call(endpoint, fields, extra, ("waybill_token",)))
+        reply = self._call(endpoint, fields, extra, ("waybill_token",))
+        if not has_status(reply):
+            raise lacking(endpoint, reply, "waybill_info.status")
+        return Trace.from_reply(reply)
 
     def _update(
         self,
@@ -430,13 +403,9 @@ class Client:
         openid: str | None,
         extra: Mapping[str, Any] | None,
     ) -> None:
-        fields = {
-            "waybill_token": waybill_token,
-            "goods_info": goods_info,
-            "openid": openid,
-        }
-        required = ("waybill_token", "goods_info")
-        self._call(endpoint, fields, extra, required, repeatable=False)
+        required = {"waybill_token": waybill_token, "goods_info": goods_info}
+        fields = required | {"openid": openid}
+        self._call(endpoint, fields, extra, tuple(required), repeatable=False)
 
     def _call(
         self,
@@ -456,16 +425,19 @@ class Client:
             if field == "goods_info":
                 value = goods_payload(value)
             else:
-                require_text(field, value, optional=field not in required)
+                require_bare_text(field, value, optional=field not in required)
             payload[field] = value
         if extra is not None:
             if not isinstance(extra, Mapping):
                 raise wrong_type("extra", extra, "a dict")
             payload.update(extra)
-        return self._wire.post(
-            endpoint,
-            _OPEN_MSG + endpoint,
-            payload,
-            tokens=self._tokens,
-            repeatable=repeatable,
-        )
+        return self._post(endpoint, _OPEN_MSG + endpoint, payload, repeatable)
+
+    def _post(
+        self, endpoint: str, path: str, payload: Mapping[str, Any], repeatable: bool
+    ) -> dict[str, Any]:
+        request = Request(endpoint, path, encode(payload))
+        # Keep it out of the variables of a traceback.
+        del payload
+        post = self._wire.post()
+        return self._wire.call(request, self._tokens, post, repeatable=repeatable)

@@ -1,7 +1,7 @@
 """The words for WeChat's errcodes, in Chinese and in English.
 
 What raises what is decided in `wxlogistics.errors`; what the sandbox answers, in the
-in the sandbox. Where the WeChat document has words for an errcode, the Chinese meaning
+sandbox. Where the WeChat document has words for an errcode, the Chinese meaning
 is quoted from it.
 """
 

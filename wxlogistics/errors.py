@@ -1,7 +1,7 @@
 """What can go wrong, as a tree of exceptions and one table of WeChat's errcodes.
 
 A caller chooses the level to catch at: `WxLogisticsError` for everything, `ApiError`
-for every refusal of WeChat's, or one leaf.
+for every refusal, or one leaf.
 """
 
 from __future__ import annotations
@@ -10,31 +10,7 @@ import re
 from types import MappingProxyType
 from typing import Mapping, NamedTuple
 
-__all__ = [
-    "AccessTokenError",
-    "AccessTokenExpiredError",
-    "ApiError",
-    "CallLimitError",
-    "CredentialError",
-    "DailyQuotaError",
-    "GatewayError",
-    "GoodsImageError",
-    "InvalidArgumentError",
-    "IpNotAllowedError",
-    "MalformedRequestError",
-    "NotAuthorizedError",
-    "OpenidError",
-    "OpenidMismatchError",
-    "QuotaError",
-    "RateLimitError",
-    "SystemBusyError",
-    "TransportError",
-    "UnexpectedResponseError",
-    "UpdateLimitError",
-    "WaybillNotFoundError",
-    "WaybillTokenError",
-    "WxLogisticsError",
-]
+from .errcodes import SLOW_DOWN, UNKNOWN, WORDS
 
 
 class WxLogisticsError(Exception):
@@ -76,7 +52,7 @@ class InvalidArgumentError(WxLogisticsError, ValueError):
 
 class TransportError(WxLogisticsError):
     """
-    No answer of WeChat's came back.
+    No answer came back from WeChat.
 
     Attributes:
         endpoint: The endpoint's name, or its path where it was called by path.
@@ -126,22 +102,6 @@ class UnexpectedResponseError(WxLogisticsError):
         )
 
 
-class GatewayError(TransportError, UnexpectedResponseError):
-    """
-    HTTP 502, 503 or 504: something on the way answered in WeChat's place.
-
-    That is no answer of WeChat's, which may have had the request all the same, and it
-    is a strange answer; so it can be caught as either.
-    """
-
-    def __init__(self, endpoint: str, status: int, excerpt: str) -> None:
-        reason = f"HTTP {status} from a gateway"
-        UnexpectedResponseError.__init__(self, endpoint, status, excerpt, reason)
-        self.maybe_applied = True
-        # Without the reason: these are for this __init__, when it is unpickled.
-        self.args = endpoint, status, excerpt
-
-
 class ApiError(WxLogisticsError):
     """
     WeChat refused the call.
@@ -189,15 +149,15 @@ class ApiError(WxLogisticsError):
         One sentence on what to do about it.
         """
         if self.errcode == 45009 and isinstance(self, RateLimitError):
-            return _SLOW_DOWN
-        return ERRCODES.get(self.errcode, _UNKNOWN).advice
+            return SLOW_DOWN[0]
+        return WORDS.get(self.errcode, UNKNOWN).advice
 
 
 # "rid: 66557522-735e87a4-648726cc" at the end, even right behind another word; before
-# 2020 "hint: [xxxx]".
+# 2022 "hint: [xxxx]", "hints: [xxxx!]" and "hints: [ req_id: xxxx ]".
 _RID = re.compile(
     r"(?:\brid|rid(?=: *[0-9a-f]{8}-)): *([0-9A-Za-z-]+)\s*$"
-    r"|\bhint: *\[([^\]]{0,200})\]\s*$"
+    r"|\bhints?: *\[ *(?:req_id: *)?([^\]\s]{0,200}) *\]\s*$"
 )
 _DETAIL = re.compile(r"detail: *\[([^\]]{0,500})\]")
 
@@ -332,112 +292,61 @@ class Errcode(NamedTuple):
     advice: str
 
 
-_RENEW = "Fetch a new access_token; only one place may keep and renew it."
-_SLOW_DOWN = "Wait for the next second or minute, then call at a slower pace."
-_TOMORROW = "Go on after midnight, China time; the quota is per day."
-_NO_ROUTE = (
-    "Check waybill_id and delivery_id; a waybill that has no route yet counts as not "
-    "existing, so try again after some hours, up to a day."
-)
-_REPORT = "This looks like a fault of the request; report it with the rid."
-_WHITELIST = "Put the address in .ip on the IP whitelist in WeChat's console."
-_RESTRICTED = "See the mini-program's notices in WeChat's console: it is restricted."
-_GRANT = "Let the account authorize the service provider, with permission set 45."
+#: errcode -> its exception; any other raises `ApiError` itself.
+_ERRORS: dict[int, type[ApiError]] = {
+    -1: SystemBusyError,
+    40001: AccessTokenError,
+    40002: MalformedRequestError,
+    40003: OpenidError,
+    40013: CredentialError,
+    40014: AccessTokenError,
+    40029: CredentialError,
+    40066: MalformedRequestError,
+    40125: CredentialError,
+    40163: CredentialError,
+    40164: IpNotAllowedError,
+    40234: NotAuthorizedError,
+    40243: CredentialError,
+    41001: AccessTokenError,
+    41002: CredentialError,
+    41004: CredentialError,
+    42001: AccessTokenExpiredError,
+    43002: MalformedRequestError,
+    44002: MalformedRequestError,
+    45009: DailyQuotaError,
+    45011: RateLimitError,
+    47001: MalformedRequestError,
+    48001: NotAuthorizedError,
+    48017: NotAuthorizedError,
+    50002: NotAuthorizedError,
+    50004: NotAuthorizedError,
+    61003: NotAuthorizedError,
+    61004: IpNotAllowedError,
+    61006: CredentialError,
+    61007: NotAuthorizedError,
+    61023: CredentialError,
+    76001: MalformedRequestError,
+    76021: MalformedRequestError,
+    76022: QuotaError,
+    931023: WaybillNotFoundError,
+    933000: NotAuthorizedError,
+    933001: NotAuthorizedError,
+    933002: NotAuthorizedError,
+    933003: NotAuthorizedError,
+    933004: NotAuthorizedError,
+    9300507: WaybillTokenError,
+    9300513: CallLimitError,
+    9300534: OpenidMismatchError,
+    9300559: WaybillNotFoundError,
+    9300560: UpdateLimitError,
+    9300561: GoodsImageError,
+}
 
-_UNKNOWN = Errcode(
-    ApiError,
-    "",
-    "Look the errcode up in WeChat's document, or quote the rid to its staff.",
-)
-
-#: Every errcode with a meaning of its own here; any other raises `ApiError` itself.
+#: Every errcode with a meaning of its own here.
 ERRCODES: Mapping[int, Errcode] = MappingProxyType(
     {
-        -1: Errcode(
-            SystemBusyError,
-            "系统错误",
-            "Try again a little later; if it stays, check that there are at most 10 "
-            "goods and that WeChat can load each goods_img_url.",
-        ),
-        40001: Errcode(AccessTokenError, "access_token 无效或不是最新", _RENEW),
-        40002: Errcode(MalformedRequestError, "grant_type 错误", _REPORT),
-        40003: Errcode(
-            OpenidError,
-            "openid参数错误",
-            "Use the customer's openid as wx.login gave it for this mini-program.",
-        ),
-        40013: Errcode(
-            CredentialError, "appid 错误", "Check the appid: wx and 16 more characters."
-        ),
-        40014: Errcode(AccessTokenError, "access_token 不合法", _RENEW),
-        40066: Errcode(MalformedRequestError, "请求路径错误", _REPORT),
-        40125: Errcode(
-            CredentialError,
-            "AppSecret 错误",
-            "Check the AppSecret; it changes when somebody resets it in the console.",
-        ),
-        40164: Errcode(IpNotAllowedError, "调用方 IP 不在白名单", _WHITELIST),
-        40243: Errcode(
-            CredentialError,
-            "AppSecret 已被冻结",
-            "Unfreeze the AppSecret in WeChat's console.",
-        ),
-        41001: Errcode(AccessTokenError, "缺少 access_token", _RENEW),
-        41002: Errcode(CredentialError, "缺少 appid", "Give the appid."),
-        41004: Errcode(CredentialError, "缺少 AppSecret", "Give the AppSecret."),
-        42001: Errcode(AccessTokenExpiredError, "access_token 已过期", _RENEW),
-        43002: Errcode(MalformedRequestError, "需要 POST 请求", _REPORT),
-        44002: Errcode(MalformedRequestError, "POST 的数据为空", _REPORT),
-        45009: Errcode(DailyQuotaError, "当日调用次数达到上限", _TOMORROW),
-        45011: Errcode(RateLimitError, "调用太频繁", _SLOW_DOWN),
-        47001: Errcode(MalformedRequestError, "数据格式错误", _REPORT),
-        48001: Errcode(
-            NotAuthorizedError,
-            "接口未授权",
-            "Open the logistics service (物流服务) for this mini-program in WeChat's "
-            "console.",
-        ),
-        50002: Errcode(NotAuthorizedError, "用户受限", _RESTRICTED),
-        50004: Errcode(NotAuthorizedError, "禁止使用 token 接口", _RESTRICTED),
-        61003: Errcode(NotAuthorizedError, "该账号未授权给第三方平台", _GRANT),
-        61004: Errcode(
-            IpNotAllowedError,
-            "第三方平台的 IP 未登记",
-            "Put the address in .ip on the service provider's IP whitelist, on "
-            "WeChat's open platform.",
-        ),
-        61007: Errcode(NotAuthorizedError, "第三方平台无此接口权限", _GRANT),
-        61023: Errcode(
-            CredentialError,
-            "refresh_token 无效",
-            "Use the newest authorizer_refresh_token, or let the account authorize "
-            "the service provider again.",
-        ),
-        931023: Errcode(WaybillNotFoundError, "运单不存在", _NO_ROUTE),
-        9300507: Errcode(
-            WaybillTokenError,
-            "waybill_token参数错误",
-            "Use the whole waybill_token of this mini-program; those of trace_waybill "
-            "and follow_waybill belong to their own endpoints.",
-        ),
-        9300513: Errcode(CallLimitError, "调用次数达到上限", _TOMORROW),
-        9300534: Errcode(
-            OpenidMismatchError,
-            "access_token与openid参数不匹配",
-            "Use the openid and the access_token of one and the same mini-program.",
-        ),
-        9300559: Errcode(WaybillNotFoundError, "运单不存在", _NO_ROUTE),
-        9300560: Errcode(
-            UpdateLimitError,
-            "达到修改次数上限",
-            "Leave the goods as they are: this waybill takes no further change.",
-        ),
-        9300561: Errcode(
-            GoodsImageError,
-            "图片url错误",
-            "Check goods_img_url: percent-encode what is not ASCII, and let it lead "
-            "to a public image.",
-        ),
+        errcode: Errcode(error, WORDS[errcode].meaning_zh, WORDS[errcode].advice)
+        for errcode, error in _ERRORS.items()
     }
 )
 
@@ -446,7 +355,7 @@ def api_error(endpoint: str, errcode: int, errmsg: str) -> ApiError:
     """
     Return the exception for *errcode* as *endpoint* answered it.
     """
-    error = ERRCODES.get(errcode, _UNKNOWN).error
+    error = _ERRORS.get(errcode, ApiError)
     # One errcode, two meanings: the day's quota, or the pace.
     if errcode == 45009 and ("second" in errmsg or "minute" in errmsg):
         error = RateLimitError

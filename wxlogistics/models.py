@@ -1,7 +1,8 @@
 """The shapes WeChat sends and takes: field names are WeChat's JSON keys.
 
-From the wire everything is read leniently: what WeChat left out, or sent in a shape
-that makes no sense, is None or an empty tuple. To the wire everything is checked.
+From the wire everything is read leniently: a text that WeChat left out, or sent in a
+shape that makes no sense, is "", a number 0, a list (). To the wire everything is
+checked.
 
 Source: https://developers.weixin.qq.com/miniprogram/dev/platform-capabilities/industry/express/business/express_search.html
 """  # noqa: E501
@@ -15,17 +16,6 @@ from typing import Any, Iterable, Mapping
 import attrs
 
 from .errors import InvalidArgumentError
-
-__all__ = [
-    "DeliveryInfo",
-    "GoodsDetail",
-    "GoodsInfo",
-    "PathAction",
-    "ShopInfo",
-    "Trace",
-    "WaybillInfo",
-    "WaybillStatus",
-]
 
 # pytest then shows the line of the test, and none of this module's variables.
 __tracebackhide__ = True
@@ -59,6 +49,11 @@ class WaybillStatus(enum.IntEnum):
         member._name_ = f"UNKNOWN_{value}"
         member._value_ = value
         return member
+
+    def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
+        # By value: some versions of Python pickle an IntEnum by name, and an unknown
+        # status has none in the class.
+        return WaybillStatus, (self.value,)
 
     # As Python 3.11 and newer print an IntEnum; 3.10 would print the member's name, and
     # with __str__ alone would refuse f"{status:d}".
@@ -97,8 +92,8 @@ _LABELS: dict[int, str] = {
 _DIGITS = re.compile(r"\d(?:[\W_]{0,2}\d){6,}")
 
 
-def _repr_without_phones(text: str | None) -> str:
-    return repr(text and _DIGITS.sub("***", text))
+def _repr_without_phones(text: str) -> str:
+    return repr(_DIGITS.sub("***", text))
 
 
 def _goods_tuple(value: Iterable[GoodsDetail]) -> tuple[GoodsDetail, ...]:
@@ -119,12 +114,13 @@ class GoodsDetail:
         goods_img_url: An image WeChat can load; percent-encoded where not ASCII. The
             empty string passes.
 
-        goods_desc: A description; WeChat's document allows 40 characters.
+        goods_desc: A description; WeChat's document allows 40 characters. It is not
+            sent when it is empty.
     """
 
-    goods_name: str | None
-    goods_img_url: str | None
-    goods_desc: str | None = None
+    goods_name: str
+    goods_img_url: str
+    goods_desc: str = ""
 
 
 @attrs.frozen
@@ -154,9 +150,9 @@ class PathAction:
             repr leaves out.
     """
 
-    action_time: int | None = None
-    action_type: int | None = None
-    action_msg: str | None = attrs.field(default=None, repr=_repr_without_phones)
+    action_time: int = 0
+    action_type: int = 0
+    action_msg: str = attrs.field(default="", repr=_repr_without_phones)
 
 
 @attrs.frozen
@@ -172,10 +168,10 @@ class WaybillInfo:
         path: The steps so far, newest first; empty where WeChat sends none.
     """
 
-    status: WaybillStatus | None = attrs.field(
-        default=None, converter=attrs.converters.optional(WaybillStatus)
+    status: WaybillStatus = attrs.field(
+        default=WaybillStatus.NOT_COLLECTED, converter=WaybillStatus
     )
-    waybill_id: str | None = None
+    waybill_id: str = ""
     path: tuple[PathAction, ...] = ()
 
 
@@ -188,7 +184,7 @@ class ShopInfo:
         goods_info: The goods as first registered, or as last updated.
     """
 
-    goods_info: GoodsInfo | None = None
+    goods_info: GoodsInfo = GoodsInfo(())
 
 
 @attrs.frozen
@@ -202,8 +198,8 @@ class DeliveryInfo:
         delivery_name: Its name.
     """
 
-    delivery_id: str | None = None
-    delivery_name: str | None = None
+    delivery_id: str = ""
+    delivery_name: str = ""
 
 
 @attrs.frozen
@@ -216,13 +212,13 @@ class Trace:
 
         shop_info: What the shop registered.
 
-        delivery_info: The carrier.
+        delivery_info: The carrier; None where WeChat does not name it.
 
         raw: WeChat's whole reply; treat it as read-only.
     """
 
-    waybill_info: WaybillInfo | None = None
-    shop_info: ShopInfo | None = None
+    waybill_info: WaybillInfo = WaybillInfo()
+    shop_info: ShopInfo = ShopInfo()
     delivery_info: DeliveryInfo | None = None
     # Equal replies are equal Traces; a dict has no hash and says everything twice.
     raw: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
@@ -232,106 +228,98 @@ class Trace:
         """
         Return the Trace that *reply*, a decoded JSON object, stands for.
         """
+        carrier = reply.get("delivery_info")
         return cls(
-            _waybill_info(reply.get("waybill_info")),
-            _shop_info(reply.get("shop_info")),
-            _delivery_info(reply.get("delivery_info")),
+            _waybill_info(_dict(reply.get("waybill_info"))),
+            _shop_info(_dict(reply.get("shop_info"))),
+            _delivery_info(carrier) if isinstance(carrier, dict) else None,
             reply,
         )
 
     @property
-    def status(self) -> WaybillStatus | None:
+    def status(self) -> WaybillStatus:
         """
-        Where the parcel is; None where WeChat does not say.
+        Where the parcel is.
         """
-        return self.waybill_info.status if self.waybill_info else None
+        return self.waybill_info.status
 
     @property
-    def waybill_id(self) -> str | None:
+    def waybill_id(self) -> str:
         """
-        The carrier's number; None where WeChat does not say.
+        The carrier's number; empty where WeChat does not name it.
         """
-        return self.waybill_info.waybill_id if self.waybill_info else None
+        return self.waybill_info.waybill_id
 
     @property
     def goods(self) -> tuple[GoodsDetail, ...]:
         """
         The goods; empty where WeChat names none.
         """
-        if self.shop_info and self.shop_info.goods_info:
-            return self.shop_info.goods_info.detail_list
-        return ()
+        return self.shop_info.goods_info.detail_list
+
+
+def has_status(reply: Mapping[str, Any]) -> bool:
+    """
+    Whether the *reply* of a query says where the parcel is.
+    """
+    return integer(_dict(reply.get("waybill_info")).get("status")) is not None
 
 
 def delivery_list(reply: Mapping[str, Any]) -> tuple[DeliveryInfo, ...]:
     """
     Return the carriers of a get_delivery_list reply.
     """
-    return tuple(
-        [
-            DeliveryInfo(
-                text(carrier.get("delivery_id")), text(carrier.get("delivery_name"))
-            )
-            for carrier in _list(reply.get("delivery_list"))
-            if isinstance(carrier, dict)
-        ]
-    )
+    return tuple(map(_delivery_info, _dicts(reply.get("delivery_list"))))
 
 
-def _waybill_info(value: object) -> WaybillInfo | None:
-    if not isinstance(value, dict):
-        return None
-    path = value.get("path")
-    actions = _list(path.get("path_action")) if isinstance(path, dict) else ()
+def _waybill_info(value: dict[str, Any]) -> WaybillInfo:
     return WaybillInfo(
-        integer(value.get("status")),
-        text(value.get("waybill_id")),
+        integer(value.get("status")) or 0,
+        text(value.get("waybill_id")) or "",
         tuple(
             PathAction(
-                integer(action.get("action_time")),
-                integer(action.get("action_type")),
-                text(action.get("action_msg")),
+                integer(action.get("action_time")) or 0,
+                integer(action.get("action_type")) or 0,
+                text(action.get("action_msg")) or "",
             )
-            for action in actions
-            if isinstance(action, dict)
+            for action in _dicts(_dict(value.get("path")).get("path_action"))
         ),
     )
 
 
-def _shop_info(value: object) -> ShopInfo | None:
-    if not isinstance(value, dict):
-        return None
-    goods_info = value.get("goods_info")
-    if not isinstance(goods_info, dict):
-        return ShopInfo(None)
+def _shop_info(value: dict[str, Any]) -> ShopInfo:
+    details = _dicts(_dict(value.get("goods_info")).get("detail_list"))
     return ShopInfo(
         GoodsInfo(
             GoodsDetail(
-                text(detail.get("goods_name")),
-                text(detail.get("goods_img_url")),
-                text(detail.get("goods_desc")),
+                text(detail.get("goods_name")) or "",
+                text(detail.get("goods_img_url")) or "",
+                text(detail.get("goods_desc")) or "",
             )
-            for detail in _list(goods_info.get("detail_list"))
-            if isinstance(detail, dict)
+            for detail in details
         )
     )
 
 
-def _delivery_info(value: object) -> DeliveryInfo | None:
-    if not isinstance(value, dict):
-        return None
+def _delivery_info(value: dict[str, Any]) -> DeliveryInfo:
     return DeliveryInfo(
-        text(value.get("delivery_id")), text(value.get("delivery_name"))
+        text(value.get("delivery_id")) or "", text(value.get("delivery_name")) or ""
     )
 
 
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _dicts(value: object) -> list[dict[str, Any]]:
+    if not isinstance(value, list):
+        return []
+    return [each for each in value if isinstance(each, dict)]
 
 
 def text(value: object) -> str | None:
     """
-    Return *value* of a reply as text: a number may stand where text is due.
+    Return *value* of a reply as text: WeChat may send an int for a documented string.
     """
     if isinstance(value, str):
         return value
@@ -379,18 +367,30 @@ def require_text(field: str, value: object, *, optional: bool = False) -> None:
         raise InvalidArgumentError(field, "holds half a character; give whole Unicode")
 
 
-def require_bare_text(field: str, value: object) -> None:
+def require_bare_text(field: str, value: object, *, optional: bool = False) -> None:
     """
     Check that *value* is text that says something, with no blank around it.
 
     Raises:
         InvalidArgumentError: It is not; the error names *field*, not the value.
     """
-    require_text(field, value)
+    require_text(field, value, optional=optional)
     if isinstance(value, str) and value != value.strip():
         raise InvalidArgumentError(
             field, "begins or ends with a blank or a line's end; strip() it"
         )
+
+
+def require_seconds(field: str, value: float) -> float:
+    """
+    Return *value* checked, and no longer than a socket can wait.
+
+    Raises:
+        InvalidArgumentError: It is not a number above 0; the error names *field*.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        raise InvalidArgumentError(field, "is not a number of seconds above 0")
+    return float(min(value, 86_400))
 
 
 def goods_payload(goods_info: GoodsInfo) -> dict[str, Any]:
@@ -422,12 +422,13 @@ def _detail_payload(field: str, detail: GoodsDetail) -> dict[str, Any]:
         raise wrong_type(field, detail, "a GoodsDetail")
     require_text(f"{field}.goods_name", detail.goods_name)
     payload = {"goods_name": detail.goods_name, "goods_img_url": detail.goods_img_url}
-    # Unlike every other text this one may be empty: WeChat takes "" for no image.
+    # Unlike every other text this one is sent when it is empty: WeChat takes "" for no
+    # image.
     if detail.goods_img_url is None:
         raise wrong_type(f"{field}.goods_img_url", None, 'a str, "" for no image')
     if detail.goods_img_url != "":
-        require_text(f"{field}.goods_img_url", detail.goods_img_url)
-    if detail.goods_desc is not None:
+        require_bare_text(f"{field}.goods_img_url", detail.goods_img_url)
+    if detail.goods_desc not in ("", None):
         require_text(f"{field}.goods_desc", detail.goods_desc, optional=True)
         payload["goods_desc"] = detail.goods_desc
     return payload

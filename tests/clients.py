@@ -1,0 +1,27 @@
+"""Clients whose pauses and time a test decides."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+from wxlogistics import Client
+
+
+def make_client(
+    token: Any,
+    *,
+    sleep: Callable[[float], object] = lambda seconds: None,
+    random: Callable[[], float] = lambda: 1.0,
+    clock: Callable[[], float] | None = None,
+    **options: Any,
+) -> Client:
+    """
+    Return a client that waits by *sleep*, and each time the longest it may.
+    """
+    client = Client(token, **options)
+    seams: Any = client._wire
+    seams.sleep = sleep
+    seams.random = random
+    if clock is not None:
+        seams.clock = clock
+    return client

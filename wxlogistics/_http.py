@@ -1,0 +1,474 @@
+"""One POST through requests: bytes out, the status and the body back.
+
+The only module that imports requests. What it raises may hold the URL and with it the
+access token: `wxlogistics._wire` replaces that before a caller sees it.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import re
+import ssl
+import threading
+import urllib.parse
+from typing import Any, Callable, Iterable
+
+import attrs
+import requests
+import urllib3.exceptions
+from requests.adapters import HTTPAdapter
+from requests.cookies import RequestsCookieJar
+from requests.structures import CaseInsensitiveDict
+
+from ._version import __version__
+from .errors import TransportError, UnexpectedResponseError
+from .models import require_seconds, wrong_type
+
+#: Reading stops behind this many bytes.
+MAX_REPLY = 5 * 1024 * 1024
+
+# Small, because a piece of gzip may unpack to a thousand times its size.
+_PIECE = 8 * 1024
+
+#: Connections idle for longer are not used again: a NAT may have dropped them.
+IDLE = 60.0
+
+# More than there are threads: urllib3 closes what exceeds it.
+_POOL_SIZE = 1000
+
+_HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+
+# pytest then shows the line of the test, and none of this module's variables.
+__tracebackhide__ = True
+
+
+class Unreached(TransportError):
+    """
+    No connection to the host; another host may do. Callers see a TransportError.
+    """
+
+
+@attrs.frozen
+class Deadline:
+    """
+    The end of a call.
+
+    Attributes:
+        seconds: How long the call may take.
+
+        ends_at: When it is over, by *clock*.
+
+        clock: Seconds that only go forward.
+    """
+
+    seconds: float
+    ends_at: float
+    clock: Callable[[], float]
+
+    def left(self) -> float:
+        """
+        Return the seconds that are left; negative when the deadline has passed.
+        """
+        return self.ends_at - self.clock()
+
+    def __str__(self) -> str:
+        return f"no answer within the deadline of {self.seconds:.3g} s"
+
+
+@attrs.define(eq=False)
+class Request:
+    """
+    What is sent, the same at each attempt but for the token.
+
+    Its repr shows neither the token nor the body.
+    """
+
+    endpoint: str
+    path: str
+    body: bytes = attrs.field(repr=False)
+    token_name: str = "access_token"
+    token: str = attrs.field(default="", repr=False)
+
+    def url(self, host: str) -> str:
+        query = f"?{self.token_name}={quote(self.token)}" if self.token else ""
+        return f"{host}{self.path}{query}"
+
+
+def quote(token: str) -> str:
+    """
+    Return *token* as it stands in a URL.
+    """
+    return urllib.parse.quote(token, safe="")
+
+
+class Http:
+    """
+    Sends requests over a session per process, or over the caller's.
+
+    Args:
+        timeout: Seconds to connect and seconds between bytes, as requests takes it.
+
+        session: The caller's session; None for sessions of its own.
+    """
+
+    def __init__(
+        self, timeout: float | tuple[float, float], session: requests.Session | None
+    ) -> None:
+        pair: Any = timeout
+        if not isinstance(timeout, tuple) or len(timeout) != 2:
+            pair = timeout, timeout
+        self._connect_timeout = require_seconds("timeout", pair[0])
+        self._read_timeout = require_seconds("timeout", pair[1])
+        if not isinstance(session, requests.Session | None):
+            raise wrong_type("session", session, "a requests.Session")
+        self._session = session
+        self._own: dict[int, _OwnSession] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy opens connections of its own.
+        return self.__dict__ | {"_own": {}}
+
+    def close(self) -> None:
+        """
+        Close the idle connections; a caller's session is the caller's to close.
+        """
+        own = self._own.pop(os.getpid(), None)
+        if own is not None:
+            own.close()
+
+    def post(
+        self, request: Request, host: str, deadline: Deadline
+    ) -> tuple[int, bytes]:
+        """
+        Send *request* to *host* and return the HTTP status and the body.
+
+        The body is unpacked, and longer than `MAX_REPLY` if it is too long.
+
+        Raises:
+            Unreached: There was no connection.
+
+            TransportError: There was no answer, or not the whole of it.
+
+            UnexpectedResponseError: The body's compression is unknown or broken.
+        """
+        left = deadline.left()
+        if left <= 0:
+            raise TransportError(request.endpoint, str(deadline), False)
+        timeout = min(self._connect_timeout, left), min(self._read_timeout, left)
+        status = 0
+        own = self._own_session(deadline.clock()) if self._session is None else None
+        try:
+            send = self._send if own is None else own.send
+            response = send(request, host, timeout)
+            status = response.status_code
+            if response.raw is None:
+                # Made by hand, for a test.
+                response.raw = io.BytesIO(response.content or b"")
+            with response:
+                # Behind an interim answer comes the real one: closed unread, the
+                # connection cannot hand it to the next request.
+                return status, b"" if status < 200 else _read(response, deadline)
+        except urllib3.exceptions.DecodeError:
+            reason = "the body's compression is unknown or broken"
+            failure: Exception = UnexpectedResponseError(
+                request.endpoint, status, "", reason
+            )
+        except (OSError, UnicodeError, urllib3.exceptions.HTTPError) as error:
+            failure = self._failure(error, request, host, status, deadline)
+            # What broke this connection may have broken the idle ones. Those in use
+            # stay open: their threads hold the session.
+            if not isinstance(failure, Unreached) and own in self._own.values():
+                self._own.pop(os.getpid(), None)
+        finally:
+            if own is not None:
+                own.used_at = deadline.clock()
+        try:
+            # Out here, where requests' errors cannot be chained to it.
+            raise failure
+        finally:
+            # It holds this frame, and so the connection.
+            del failure
+
+    def _own_session(self, now: float) -> _OwnSession:
+        """
+        Return this process's session; another process must not share its connections.
+        """
+        pid = os.getpid()
+        own = self._own.get(pid)
+        if own is None or abs(now - own.used_at) > IDLE:
+            # After a fork of any kind the parent's is dropped here.
+            for each in list(self._own):
+                self._own.pop(each, None)
+            # One for all the threads that come here at once.
+            own = self._own.setdefault(pid, _OwnSession(now))
+        return own
+
+    def _send(
+        self, request: Request, host: str, timeout: tuple[float, float]
+    ) -> requests.Response:
+        session: Any = self._session
+        hooks = session.hooks.get("response") or []
+        hooks = hooks if isinstance(hooks, Iterable) else [hooks]
+        response: requests.Response = session.post(
+            request.url(host),
+            data=request.body,
+            headers=_HEADERS,
+            timeout=timeout,
+            allow_redirects=False,
+            stream=True,
+            # A request's hooks replace the session's.
+            hooks={"response": [*hooks, _drop_location]},
+        )
+        return response
+
+    def _failure(
+        self,
+        error: Exception,
+        request: Request,
+        host: str,
+        status: int,
+        deadline: Deadline,
+    ) -> TransportError:
+        """
+        Return what to raise for *error*, which came up while sending or reading.
+        """
+        causes = _causes(error)
+
+        def caused_by(*kinds: type[BaseException]) -> bool:
+            return any(isinstance(cause, kinds) for cause in causes)
+
+        said = _said(causes[-1])
+        refused = caused_by(urllib3.exceptions.NewConnectionError)
+        # urllib3 counts a refused connection among its timeouts.
+        timed_out = not refused and caused_by(
+            TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError
+        )
+        unreached = not status and caused_by(
+            urllib3.exceptions.ConnectTimeoutError,
+            urllib3.exceptions.ClosedPoolError,
+            requests.ConnectTimeout,
+            # A hang-up in the handshake; reads pass over this error.
+            ssl.SSLEOFError,
+        )
+        # These come up before a connection, or refuse it.
+        impossible = isinstance(error, ValueError) or caused_by(
+            ssl.SSLCertVerificationError
+        )
+        impossible |= said.startswith(("Could not find ", "Tunnel connection failed"))
+        sent = bool(status) or not (unreached or impossible)
+        kind = Unreached if unreached else TransportError
+        name = urllib.parse.urlsplit(host).netloc + self._by_proxy(request, host)
+        if timed_out and deadline.left() <= 0:
+            reason = str(deadline)
+        elif timed_out and sent:
+            reason = f"no answer within {self._read_timeout:g} s"
+        elif timed_out:
+            reason = f"no connection to {name} within {self._connect_timeout:g} s"
+        elif len(causes) == 1 and isinstance(error, requests.RequestException):
+            # A mock's own words, or advice such as "Missing dependencies for SOCKS".
+            reason = said
+        elif sent:
+            reason = f"the connection broke before the whole answer had come: {said}"
+        else:
+            reason = f"no connection to {name}: {said}"
+        return kind(request.endpoint, reason, sent)
+
+    def _by_proxy(self, request: Request, host: str) -> str:
+        session = self._session or requests.Session()
+        found: Any = session.merge_environment_settings(host, {}, None, None, None)
+        proxy = requests.utils.select_proxy(host, found["proxies"])
+        if not proxy:
+            return ""
+        # Without the user and the password.
+        return f" through the proxy {proxy.rpartition('//')[2].rpartition('@')[2]}"
+
+
+class _OwnSession:
+    """
+    A session of this library's own, for one process.
+    """
+
+    def __init__(self, now: float) -> None:
+        self.used_at = now
+        self._lock = threading.Lock()
+        self._session: requests.Session | None = None
+        # For each host what the environment says of proxies and certificates.
+        self._settings: dict[str, Any] = {}
+
+    def close(self) -> None:
+        if self._session is not None:
+            self._session.close()
+
+    def send(
+        self, request: Request, host: str, timeout: tuple[float, float]
+    ) -> requests.Response:
+        with self._lock:
+            if self._session is None:
+                self._session = _new_session()
+            session = self._session
+        settings = self._settings.get(host)
+        if settings is None:
+            settings = session.merge_environment_settings(host, {}, True, None, None)
+            self._settings[host] = settings
+        # As Session.post() would prepare it, at a third of its cost.
+        prepared = requests.PreparedRequest()
+        prepared.method = "POST"
+        prepared.url = request.url(host)
+        prepared.headers = CaseInsensitiveDict(session.headers)
+        prepared.headers["Content-Length"] = str(len(request.body))
+        prepared.body = request.body
+        options = {"timeout": timeout, "allow_redirects": False, **settings}
+        return session.send(prepared, **options)
+
+
+class _Adapter(HTTPAdapter):
+    """
+    requests' adapter without what is the same for every call to a host.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(pool_maxsize=_POOL_SIZE)
+        self._pools: dict[str, Any] = {}
+
+    def get_connection_with_tls_context(
+        self, request: Any, *args: Any, **kw: Any
+    ) -> Any:
+        host = _host(request.url)
+        pool = self._pools.get(host)
+        if pool is None:
+            pool = super().get_connection_with_tls_context(request, *args, **kw)
+            self._pools[host] = pool
+        return pool
+
+    def close(self) -> None:
+        self._pools.clear()
+        super().close()
+
+    def request_url(self, request: Any, proxies: Any) -> str:
+        if proxies:
+            return super().request_url(request, proxies)
+        return str(request.url[len(_host(request.url)) :])
+
+    def build_response(self, req: Any, resp: Any) -> requests.Response:
+        # Without cookies, and without a guess at the encoding.
+        response: Any = requests.Response()
+        response.status_code = resp.status
+        response.headers = CaseInsensitiveDict(resp.headers)
+        response.raw = resp
+        response.reason = resp.reason
+        response.url = req.url
+        response.request = req
+        response.connection = self
+        _drop_location(response)
+        return response
+
+
+class _NoCookies(RequestsCookieJar):
+    """
+    A jar that stays empty.
+    """
+
+    def extract_cookies(self, *args: Any) -> None:
+        pass
+
+
+def _new_session() -> requests.Session:
+    session = requests.Session()
+    agent = {"User-Agent": f"wxlogistics/{__version__}"}
+    session.headers = CaseInsensitiveDict(_HEADERS | agent)
+    session.cookies = _NoCookies()
+    adapter = _Adapter()
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+def _host(url: str) -> str:
+    """
+    Return what stands before the path: scheme, host and port.
+    """
+    return url[: url.index("/", len("https://"))]
+
+
+def _drop_location(response: requests.Response, **kwargs: Any) -> None:
+    # requests reads the whole body of a redirect, even when told not to follow it.
+    response.headers.pop("Location", None)
+
+
+def _read(response: requests.Response, deadline: Deadline) -> bytes:
+    raw = response.raw
+    coding = response.headers.get("Content-Encoding", "").lower()
+    if coding not in ("", "identity", "gzip", "deflate"):
+        # urllib3 would unpack gzip in gzip without bound.
+        raise urllib3.exceptions.DecodeError
+    if hasattr(raw, "read1") and hasattr(raw, "release_conn"):
+        # It returns what has arrived; every other way to read waits for a whole piece,
+        # however slowly it trickles in.
+        pieces = iter(lambda: raw.read1(_PIECE, decode_content=True), b"")
+    else:
+        pieces = response.iter_content(_PIECE)
+    body = bytearray()
+    for piece in pieces:
+        body += piece
+        if len(body) > MAX_REPLY:
+            break
+        if deadline.left() <= 0:
+            raise TimeoutError
+    # Empty if a hook or a cache of the session has read it.
+    return bytes(body) or response.content
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """
+    Return *error* and what requests and urllib3 wrapped in it, the innermost last.
+    """
+    causes = [error]
+    for cause in causes:
+        # Not __context__: that leads to what the caller was handling.
+        for each in (getattr(cause, "reason", None), *cause.args, cause.__cause__):
+            if isinstance(each, BaseException) and each not in causes:
+                causes.append(each)
+    return causes
+
+
+def _said(error: BaseException) -> str:
+    """
+    Return the words of *error*; its class where it has none.
+    """
+    if isinstance(error, ssl.SSLCertVerificationError):
+        message = getattr(error, "verify_message", "") or str(error)
+        return f"certificate verify failed: {message}"
+    words = error.strerror if isinstance(error, OSError) else None
+    return words or str(error) or type(error).__name__
+
+
+def is_url(value: str) -> bool:
+    """
+    Whether requests can send to *value*.
+    """
+    try:
+        requests.Request("POST", value).prepare()
+    except requests.RequestException:
+        return False
+    return True
+
+
+_TOKEN = re.compile(r"(access_token=)[^&\s'\")]+")
+
+
+def _mask_tokens(record: logging.LogRecord) -> bool:
+    """
+    Keep access tokens out of urllib3's log lines, which hold the URL.
+    """
+    message = record.getMessage()
+    if _TOKEN.search(message):
+        record.msg, record.args = _TOKEN.sub(r"\1***", message), ()
+        # The traceback of "Failed to parse headers" repeats what the server sent.
+        record.exc_info = record.exc_text = None
+    return True
+
+
+for _name in ("connection", "connectionpool", "util.retry"):
+    logging.getLogger(f"urllib3.{_name}").addFilter(_mask_tokens)
