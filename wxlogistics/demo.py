@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any
-
 import click
 import requests
 
@@ -69,9 +67,8 @@ class Demo:
         with sandbox.serve() as server, requests.Session() as session:
             # A proxy of the environment does not lead to this machine.
             session.trust_env = False
-            options: Any = {"base_url": server.url, "session": session}
-            tokens = StableToken(sandbox.appid, sandbox.secret, **options)
-            with Client(tokens, **options) as client:
+            token = StableToken(sandbox.appid, sandbox.secret)
+            with Client(token, base_url=server.url, session=session) as client:
                 title = click.style("wxlogistics demo", bold=True)
                 self._show(f"{title}  {say('a sandbox at {url}', url=server.url)}")
                 waybill_token = self.register(client)

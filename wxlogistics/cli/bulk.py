@@ -171,9 +171,10 @@ class _Run:
 
     def _out_path(self) -> Path:
         out, source = self._options.out, self._source.path
-        if out == "-" or not (out or source):
+        beside = source.with_suffix(".results.jsonl") if source else None
+        if out == "-" or not (out or beside):
             raise Problem("--out FILE is missing")
-        path = Path(out) if out else source.with_suffix(".results.jsonl")
+        path = Path(out or beside or "")
         if source and path.exists() and path.samefile(source):
             raise Problem("{path} is the input", path=path)
         return path
@@ -190,7 +191,7 @@ class _Run:
         rows = self._rows()
         good = [task for task in tasks if not task.problem]
         first = [_payload(task) for task in good[:_SHOWN]]
-        problems = [
+        problems: list[dict[str, Any]] = [
             {"row": row.number, "line": row.line, "message": task.why}
             for task in tasks
             for row in task.rows
@@ -230,8 +231,8 @@ class _Run:
         if stop and stop.reason == "quota":
             resume_at = next_day(datetime.datetime.now(output.CHINA_TIME))
         done, now = len(ledger.rows), sum(job.counts.values())
-        summary = {"rows": total, "done": done, "done_now": now}
-        summary["seconds"] = round(time.monotonic() - self._began, 3)
+        seconds = round(time.monotonic() - self._began, 3)
+        summary = {"rows": total, "done": done, "done_now": now, "seconds": seconds}
         if self._terminal.as_json:
             output.answer(
                 {

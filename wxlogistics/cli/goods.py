@@ -76,4 +76,4 @@ def _detail(detail: object) -> GoodsDetail:
     if not name or not name.strip():
         raise Problem("goods without a goods_name")
     # WeChat takes "" for no image.
-    return GoodsDetail(name, url or "", text or None)
+    return GoodsDetail(name, url or "", text or "")
