@@ -190,7 +190,8 @@ def play(sandbox: Sandbox | None = None, *, quiet: bool = False) -> list[str]:
 
         quiet: Show nothing.
     """
-    demo = Demo(sandbox or Sandbox(), quiet=quiet)
+    # One token serves for the days that pass within seconds.
+    demo = Demo(sandbox or Sandbox(token_lifetime=30 * 86_400), quiet=quiet)
     demo.run()
     demo.verdict()
     return demo.failures

@@ -25,8 +25,6 @@ from wxlogistics import Client, GoodsDetail, GoodsInfo, demo
 from wxlogistics.__main__ import main
 from wxlogistics.cli import commands
 from wxlogistics.cli.command import usage_problem
-from wxlogistics.cli.messages import Say
-from wxlogistics.cli.terminal import Terminal
 from wxlogistics.sandbox import Sandbox
 
 TIMELINE = [
@@ -351,7 +349,7 @@ class TestMain:
         assert (2, "") == (code, out)
         assert f"  See: {see} --help" == lines[-1]
         if problem:
-            assert [f"✗ Wrong use: {problem}"] == lines[:-1]
+            assert [f"✗ {problem}"] == lines[:-1]
 
     @pytest.mark.parametrize(
         "argv, problem",
@@ -370,7 +368,7 @@ class TestMain:
         code, _, err = run(*argv, "--lang", "zh")
 
         assert 2 == code
-        assert err.startswith(f"✗ 用法不对\uff1a{problem}")
+        assert err.startswith(f"✗ {problem}")
 
     def test_usage_problem__unknown(self) -> None:
         """
@@ -400,7 +398,7 @@ class TestMain:
                 "ip": None,
                 "retryable": False,
                 "maybe_applied": False,
-                "advice": "See: wxlogistics query --help",
+                "advice": "Try 'wxlogistics query --help' for help.",
             },
         } == ran.json
 
@@ -509,8 +507,8 @@ class TestMain:
 
         assert 2 == code
         assert capsys.readouterr().err.splitlines()[0] in (
-            "✗ Wrong use: stdout: No space left on device",
-            "✗ Wrong use: WAYBILL_TOKEN is missing",
+            "✗ stdout: No space left on device",
+            "✗ WAYBILL_TOKEN is missing",
         )
 
     def test_main__file_is_broken(self, run: Run, monkeypatch: Any) -> None:
@@ -558,7 +556,7 @@ class TestMain:
         out = capsys.readouterr().out
 
         assert (2, (0, 2)) == (without_stdout, without_stderr)
-        assert "✗ Wrong use: stdout: Bad file descriptor" == err.splitlines()[0]
+        assert "✗ stdout: Bad file descriptor" == err.splitlines()[0]
         assert "40013    CredentialError" in out
 
     def test_main__closed_by_the_shell(self) -> None:

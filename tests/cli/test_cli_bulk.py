@@ -22,7 +22,6 @@ from clitools import OPENID, Run, check_snapshot, process, ran
 from wxlogistics.__main__ import main
 from wxlogistics.cli import bulk, job
 from wxlogistics.cli.ledger import Ledger, Tally
-from wxlogistics.cli.messages import Say
 from wxlogistics.cli.terminal import CHINA_TIME
 from wxlogistics.cli.views import Bar
 from wxlogistics.sandbox import Sandbox
@@ -199,7 +198,7 @@ class TestQuery:
 
         code, _, err = run("bulk", "query", "-", "--out", "out.jsonl")
 
-        assert (2, "✗ Wrong use: stdin: Bad file descriptor") == (
+        assert (2, "✗ stdin: Bad file descriptor") == (
             code,
             err.splitlines()[0],
         )
@@ -692,7 +691,7 @@ class TestFiles:
         code, out, err = run("bulk", "query", *argv)
 
         assert (2, "") == (code, out)
-        assert err.startswith(f"✗ Wrong use: {problem}")
+        assert err.startswith(f"✗ {problem}")
         assert "mine\n" == Path("other.txt").read_text()
         assert "A\n" == Path("t.csv.journal").read_text()
         assert [] == wechat.calls
@@ -717,7 +716,7 @@ class TestFiles:
 
         code, _, err = run("bulk", "trace", "orders.csv", "--out", "out.jsonl")
 
-        assert (2, "✗ Wrong use: out.jsonl.journal: Is a directory") == (
+        assert (2, "✗ out.jsonl.journal: Is a directory") == (
             code,
             err.splitlines()[0],
         )

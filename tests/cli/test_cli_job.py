@@ -13,7 +13,7 @@ import attrs
 import pytest
 
 from wxlogistics import (
-    GatewayError,
+    TransportError,
     InvalidArgumentError,
     TransportError,
     UnexpectedResponseError,
@@ -154,7 +154,7 @@ class TestOutcomes:
         "error, kind",
         [
             (TransportError("trace_waybill", "no answer", True), "TransportError"),
-            (GatewayError("follow_waybill", 502, ""), "GatewayError"),
+            (TransportError("follow_waybill", 502, ""), "TransportError"),
             (
                 UnexpectedResponseError("trace_waybill", 200, "<", "no JSON"),
                 "UnexpectedResponseError",

@@ -89,7 +89,8 @@ def search(carriers: Sequence[DeliveryInfo], text: str) -> list[DeliveryInfo]:
         id_ = (carrier.delivery_id or "").casefold()
         if wanted in id_ or wanted in (carrier.delivery_name or "").casefold():
             found.append((id_ != wanted, carrier))
-    found.sort(key=lambda pair: pair[0])
+    if wanted:
+        found.sort(key=lambda pair: pair[0])
     return [carrier for _, carrier in found]
 
 
@@ -149,5 +150,8 @@ def save(path: Path, carriers: Sequence[DeliveryInfo]) -> None:
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         written = path.with_suffix(f".{os.getpid()}")
-        written.write_text(json.dumps(kept, ensure_ascii=False), encoding="utf-8")
-        os.replace(written, path)
+        try:
+            written.write_text(json.dumps(kept, ensure_ascii=False), encoding="utf-8")
+            os.replace(written, path)
+        finally:
+            written.unlink(missing_ok=True)

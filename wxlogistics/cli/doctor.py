@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import email.utils
 import os
 import re
 import time
 import urllib.parse
-from typing import Iterator, NamedTuple
+from typing import Any, Iterator, NamedTuple
 
 import click
+import requests
 import requests.utils
 
 from .. import MAIN_URL, errors
@@ -18,7 +20,7 @@ from .command import Command
 from .language import listed, plural, say
 
 #: In the order in which they are checked.
-STEPS = ("variables", "host", "TLS", "token", "permission", "clock")
+STEPS = ("variables", "host", "tls", "token", "permission", "clock")
 
 #: Seconds for the check of one host.
 _TIMEOUT = 5
@@ -31,9 +33,10 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 #: Patterns of the reason why a host cannot be reached, and what is said instead.
 _REASONS = {
-    "resolve|getaddrinfo|DNS": "the host name cannot be resolved (DNS)",
+    "resolve|not known|nodename|getaddrinfo": "the host name cannot be resolved (DNS)",
     "refused": "connection refused",
     "timed out|no answer|deadline": "no answer in time",
+    "broke": "the connection broke",
 }
 
 
@@ -103,14 +106,18 @@ def _fields(step: Step) -> dict[str, object]:
 def _show(step: Step) -> None:
     signs = {True: ("✓", "green"), False: ("✗", "red"), None: ("–", "yellow")}
     sign, colour = signs[step.is_good]
-    left = max(output.cells(say(name)) for name in STEPS)
+    left = max(output.cells(_label(name)) for name in STEPS)
     head = click.style(sign, fg=colour, bold=True) + " "
-    head += output.pad(say(step.name), left) + "  "
+    head += output.pad(_label(step.name), left) + "  "
     columns = max(output.width() - left - 4, 20)
     for text, mark in ((step.found, ""), (step.advice, "→ ")):
         for line in output.fold(mark + text, columns) if text else []:
             output.echo(head + (click.style(line, fg="yellow") if mark else line))
             head = " " * (left + 4)
+
+
+def _label(name: str) -> str:
+    return say("TLS" if name == "tls" else name)
 
 
 def masked(text: str) -> str:
@@ -135,7 +142,7 @@ def examine(terminal: output.Terminal) -> Iterator[Step]:
         if hosts[-1].is_wechat:
             break
     host = hosts[-1]
-    tls = next((each.tls for each in reversed(hosts) if each.tls), Step("TLS"))
+    tls = next((each.tls for each in reversed(hosts) if each.tls), Step("tls"))
     good = host.is_wechat or tls.is_good is False
     found = "\n".join(each.found for each in hosts)
     yield Step("host", good, found, "" if good else host.advice, output.NO_ANSWER)
@@ -241,36 +248,42 @@ def _reach(url: str) -> Host:
     """
     Make a call with a token that cannot be, which WeChat refuses.
     """
+    session = requests.Session()
+    # Not what ~/.netrc has for this host.
+    session.auth = lambda request: request
+    dates: list[str] = []
+    hooks: list[Any] = session.hooks["response"]
+    hooks.append(lambda got, **_: dates.append(got.headers.get("Date", "")))
+    options: Any = {"timeout": _TIMEOUT, "deadline": _TIMEOUT, "retries": 0}
     try:
-        client = Client(
-            "none", base_url=url, timeout=_TIMEOUT, deadline=_TIMEOUT, retries=0
-        )
+        client = Client("none", base_url=url, session=session, **options)
     except errors.InvalidArgumentError:
         return Host(url, say("not a base URL (not shown)"), say("[like a base URL]"))
     parts = urllib.parse.urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     proxy = _proxy(url)
-    tls = Step("TLS", None, say("not used: for a sandbox only"))
+    tls = Step("tls", None, say("not used: for a sandbox only"))
     if parts.scheme == "https":
         text = say("the certificate of {host} is trusted", host=host)
-        tls = Step("TLS", True, text)
+        tls = Step("tls", True, text)
     began = time.monotonic()
     clock_off: float | None = None
     try:
-        with client:
+        with session:
             client.get_delivery_list()
+        # WeChat refuses this token.
+        text = say("[not like WeChat]", host=host, status=200)
+        return Host(url, text, say("[not WeChat]"), tls)
     except errors.ApiError as error:
-        if error.rid:
-            # The first part of a rid is the time.
-            clock_off = time.time() - int(error.rid[:8], 16)
+        clock_off = _clock_off(dates[0], error.rid)
     except errors.UnexpectedResponseError as error:
         text = say("[not like WeChat]", host=host, status=error.status)
         return Host(url, text, say("[not WeChat]"), tls)
     except errors.TransportError as error:
-        if "certificate" in error.reason:
+        if re.search("certificate|SSL", error.reason):
             reason = output.clean(error.reason)
             text = say("[bad certificate]", host=host, reason=reason)
-            tls = Step("TLS", False, text, say("[check TLS]"), output.NO_ANSWER)
+            tls = Step("tls", False, text, say("[check TLS]"), output.NO_ANSWER)
             return Host(url, _answered(host, began), tls=tls)
         reason = output.clean(error.reason)
         for pattern, text in _REASONS.items():
@@ -282,6 +295,18 @@ def _reach(url: str) -> Host:
             url, say("{host}: {reason}", host=host, reason=reason + proxy), advice
         )
     return Host(url, _answered(host, began) + proxy, "", tls, True, clock_off)
+
+
+def _clock_off(date: str, rid: str | None) -> float | None:
+    """
+    Return by how many seconds this machine's clock is ahead of the server's.
+    """
+    try:
+        return time.time() - email.utils.parsedate_to_datetime(date).timestamp()
+    except (ValueError, TypeError):
+        # The first part of a rid is the time.
+        found = re.match("[0-9a-f]{8}-", rid or "")
+        return time.time() - int(found[0][:8], 16) if found else None
 
 
 def _answered(host: str, began: float) -> str:

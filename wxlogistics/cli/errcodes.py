@@ -46,7 +46,7 @@ def _row(error: ApiError, text: str) -> tuple[int, str, str, str]:
 
 
 def _show(errcode: int, error: str, text: str, advice: str) -> None:
-    columns = max(output.width() - 9, 20)
+    columns = max(output.width(data=True) - 9, 20)
     head = click.style(f"{errcode:<9}", fg="cyan", bold=True)
     first, *others = output.fold(f"{error}  {text}", columns)
     output.echo(head + click.style(first, bold=True))

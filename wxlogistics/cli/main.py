@@ -47,6 +47,10 @@ def run(argv: Sequence[str]) -> int:
         return terminal.fail(error, context.command_path if context else "wxlogistics")
     except WxLogisticsError as error:
         return terminal.fail(error)
+    except ImportError as error:
+        if "wxlogistics[" not in str(error):
+            raise
+        return terminal.fail(output.Problem("[extra sandbox]"))
     except Enough:
         # Python must not complain when it exits.
         output.silence(sys.stdout)

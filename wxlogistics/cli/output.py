@@ -419,10 +419,15 @@ _PIECES = re.compile(
 )
 
 
-def width() -> int:
+def width(*, data: bool = False) -> int:
     """
     Return the columns that a line may take.
+
+    Args:
+        data: Lines that nobody looks at stay whole: grep wants them so.
     """
+    if data and not (sys.stdout.isatty() or os.environ.get("COLUMNS")):
+        return 10_000
     return min(shutil.get_terminal_size().columns, WIDEST)
 
 

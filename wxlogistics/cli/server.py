@@ -35,10 +35,9 @@ def command(terminal: Terminal) -> click.Command:
 
         try:
             return run(on_ready=on_ready, on_notice=on_notice, **options)
-        except ImportError as error:
-            raise Problem("{reason}", reason=say(str(error))) from None
         except (OSError, ValueError) as error:
-            raise Problem("{reason}", reason=error) from None
+            reason = getattr(error, "strerror", None) or error
+            raise Problem("{reason}", reason=reason) from None
 
     examples = ["wxlogistics sandbox", "wxlogistics sandbox --port 0 --seed demo"]
     params = map(_option, OPTIONS)
