@@ -302,10 +302,7 @@ class TestNetwork:
         ran = run("doctor", "--json", "--base-url", f"http://127.0.0.1:{port}")
 
         assert 3 == ran.code
-        assert (
-            f"127.0.0.1:{port}: connection refused"
-            == step(ran, "host")["found"]
-        )
+        assert f"127.0.0.1:{port}: connection refused" == step(ran, "host")["found"]
         assert step(ran, "host")["advice"].startswith("Check the network")
         assert {
             "variables": True,
@@ -347,7 +344,8 @@ class TestNetwork:
         ran = run("doctor", "--json", "--base-url", "https://api.weixin.example")
 
         assert (
-            "api.weixin.example: the host name cannot be resolved (DNS)" == step(ran, "host")["found"]
+            "api.weixin.example: the host name cannot be resolved (DNS)"
+            == step(ran, "host")["found"]
         )
 
     def test_host__silent(self, run: Run, wechat: Sandbox, monkeypatch: Any) -> None:
@@ -469,7 +467,9 @@ class TestNetwork:
             monkeypatch.setenv("HTTP_PROXY", proxy)
             ran = run("doctor", "--json", "--base-url", "http://api.weixin.example")
 
-        assert step(ran, "host")["found"].endswith(" ms, through the proxy 127.0.0.1 (HTTP_PROXY)")
+        assert step(ran, "host")["found"].endswith(
+            " ms, through the proxy 127.0.0.1 (HTTP_PROXY)"
+        )
 
     def test_tls__good(
         self, run: Run, wechat: Sandbox, monkeypatch: Any, tmp_path: Path

@@ -212,7 +212,10 @@ class TestRegister:
         argv = ["trace", " ", *REGISTER, "--goods", TEA]
         english, chinese = run(*argv), run(*argv, "--lang", "zh")
 
-        assert (2, "✗ waybill_id: is empty; give its value\n") == (english.code, english.err)
+        assert (2, "✗ waybill_id: is empty; give its value\n") == (
+            english.code,
+            english.err,
+        )
         assert "✗ waybill_id\uff1a不能为空\n" == chinese.err
 
     def test_trace__bad_base_url(self, run: Run, wechat: Sandbox) -> None:

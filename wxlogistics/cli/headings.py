@@ -161,7 +161,10 @@ def check_given(given: Sequence[str], columns: Columns) -> dict[str, str]:
     found = {}
     for item in given:
         heading, _, field = item.rpartition("=")
-        if not heading or re.sub("_([2-9]|10)$", "", field) not in columns.fields:
+        if (
+            not heading
+            or re.sub(r"^(goods_\w+?)_([2-9]|10)$", r"\1", field) not in columns.fields
+        ):
             raise Problem(
                 "--map {value!r} is not HEADING=FIELD; the fields are {fields}",
                 value=item,

@@ -42,10 +42,12 @@ _NUMBERS = ("waybill_id", "trans_id", "receiver_phone", "sender_phone")
 # JD's have a hyphen, behind it a piece's number.
 _WAYBILL = re.compile(r"(?=.*\d)[0-9A-Za-z]{2,40}(-[0-9A-Za-z]{0,6}){0,3}")
 
-# A number of 4 digits is a phone's tail; a hyphen precedes an extension.
-_PHONE = re.compile(r"(?=(\D*\d){3,17}\D*$)\+?[0-9(][0-9() -]*")
+# A customer's number may be hidden behind another one and an extension.
+_PHONE = re.compile(
+    r"(?=(\D*\d){3,17}\D*$)\+?[0-9(][0-9() -]*((转|分机|ext\.?|#)[0-9 -]+)?"
+)
 
-# Headings that are no waybill_token, though no name of ours.
+# Without blanks, and nothing but ASCII.
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
@@ -143,7 +145,7 @@ def records(
     Args:
         form: csv, tsv or jsonl; None: as the first line looks.
 
-        encoding: utf-8 or gbk; None: as the lines look.
+        encoding: None: as the first line that is not ASCII looks.
 
     Raises:
         Problem: The file as a whole cannot be read.
@@ -180,7 +182,7 @@ def _decoded(lines: Iterable[bytes], encoding: str | None) -> Iterator[str]:
         # Python 3.10 reads no CSV with a NUL in it.
         text = raw.decode(codec or "ascii", "replace").replace("\0", "\ufffd")
         # Nearly all UTF-8 can be read as GBK, and is nonsense then.
-        if codec == "gb18030" and encoding is None and _is_utf8(raw):
+        if codec == "gb18030" and encoding != "gbk" and _is_utf8(raw):
             text = raw.decode("ascii", "replace")
         yield text
 
@@ -198,10 +200,10 @@ def _is_utf8(raw: bytes) -> bool:
 
 def likely_encoding(lines: Iterable[bytes]) -> str:
     """
-    Return the encoding of most lines: utf-8 or gbk.
+    Return the encoding of most lines.
     """
     votes = [_is_utf8(raw) or -1 for raw in lines if not raw.isascii()]
-    return "gbk" if sum(votes) < 0 else "utf-8"
+    return "gb18030" if sum(votes) < 0 else "utf-8"
 
 
 def _objects(texts: Iterable[str], start: int, columns: Columns) -> Iterator[Record]:

@@ -25,13 +25,17 @@ def show_trace(trace: Trace) -> None:
         echo(click.style(say("WeChat returned no steps of the route."), dim=True))
     for index, action in enumerate(path):
         head, dot = f"{when(action.action_time):16}", "│" if index else "●"
-        for line in fold(clean(action.action_msg or ""), max(width(data=True) - 19, 16)):
+        for line in fold(
+            clean(action.action_msg or ""), max(width(data=True) - 19, 16)
+        ):
             text = click.style(line, bold=not index, dim=bool(index))
             echo(f"{head} {click.style(dot, fg=colour)} {text}".rstrip())
             head, dot = " " * 16, "│"
     if trace.goods:
         echo()
-        for line in fold(labelled(say("Goods"), goods_names(trace.goods)), width(data=True)):
+        for line in fold(
+            labelled(say("Goods"), goods_names(trace.goods)), width(data=True)
+        ):
             echo(line)
 
 
