@@ -171,7 +171,7 @@ class _Run:
 
     def _out_path(self) -> Path:
         out, source = self._options.out, self._source.path
-        beside = source.with_suffix(".results.jsonl") if source else None
+        beside = source and source.parent / f"{source.stem}.results.jsonl"
         if out == "-" or not (out or beside):
             raise Problem("--out FILE is missing")
         path = Path(out or beside or "")

@@ -77,12 +77,12 @@ class Ledger:
         try:
             _lock(self._file, path)
             self._size = self._load()
-            if not self._size:
-                self._append(
-                    self._head.encode("utf-8-sig" if self._as_csv else "utf-8")
-                )
-        except BaseException:
+            if self._as_csv and not self._size:
+                self._append(self._head.encode("utf-8-sig"))
+        except BaseException as error:
             os.close(self._file)
+            if isinstance(error, OSError):
+                raise unusable(path, error.errno) from None
             raise
 
     def counts(self) -> Counter[Tally]:
