@@ -127,7 +127,7 @@ def show_summary(
     left = max((output.cells(label) for _, label, _ in found), default=0)
     left = min(left, max(output.width() - 18, 20))
     for outcome, label, count in sorted(
-        found, key=lambda each: (kinds.index(each[0]), -each[2])
+        found, key=lambda each: (kinds.index(each[0]), -each[2], each[1])
     ):
         sign, colour = _SIGNS[outcome]
         head, *rest = output.fold(label, left)
