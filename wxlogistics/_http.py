@@ -12,14 +12,15 @@ import os
 import re
 import ssl
 import threading
-import urllib.parse
-from typing import Any, Callable, Iterable
+from collections.abc import Callable, Iterable
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+from urllib.parse import quote, urlsplit
 
 import attrs
 import requests
-import urllib3.exceptions
+import urllib3.exceptions as urllib3
 from requests.adapters import HTTPAdapter
-from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
 from ._version import __version__
@@ -39,6 +40,8 @@ IDLE = 60.0
 _POOL_SIZE = 1000
 
 _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+
+Timeout = float | tuple[float, float]
 
 # pytest then shows the line of the test, and none of this module's variables.
 __tracebackhide__ = True
@@ -80,7 +83,7 @@ class Deadline:
 @attrs.define(eq=False)
 class Request:
     """
-    What is sent, the same at each attempt but for the token.
+    What is sent, the same at each attempt but for the host and the token.
 
     Its repr shows neither the token nor the body.
     """
@@ -90,17 +93,15 @@ class Request:
     body: bytes = attrs.field(repr=False)
     token_name: str = "access_token"
     token: str = attrs.field(default="", repr=False)
+    host: str = ""
 
-    def url(self, host: str) -> str:
-        query = f"?{self.token_name}={quote(self.token)}" if self.token else ""
-        return f"{host}{self.path}{query}"
-
-
-def quote(token: str) -> str:
-    """
-    Return *token* as it stands in a URL.
-    """
-    return urllib.parse.quote(token, safe="")
+    @property
+    def url(self) -> str:
+        """
+        The whole URL.
+        """
+        query = f"?{self.token_name}={quote(self.token, safe='')}" if self.token else ""
+        return f"{self.host}{self.path}{query}"
 
 
 class Http:
@@ -113,36 +114,33 @@ class Http:
         session: The caller's session; None for sessions of its own.
     """
 
-    def __init__(
-        self, timeout: float | tuple[float, float], session: requests.Session | None
-    ) -> None:
-        pair: Any = timeout
-        if not isinstance(timeout, tuple) or len(timeout) != 2:
-            pair = timeout, timeout
+    def __init__(self, timeout: Timeout, session: requests.Session | None) -> None:
+        is_pair = isinstance(timeout, tuple) and len(timeout) == 2
+        pair: Any = timeout if is_pair else (timeout, timeout)
         self._connect_timeout = require_seconds("timeout", pair[0])
         self._read_timeout = require_seconds("timeout", pair[1])
         if not isinstance(session, requests.Session | None):
             raise wrong_type("session", session, "a requests.Session")
         self._session = session
+        # By process, since a fork may copy a lock that is held.
         self._own: dict[int, _OwnSession] = {}
+        self._locks: dict[int, threading.Lock] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy opens connections of its own.
-        return self.__dict__ | {"_own": {}}
+        return self.__dict__ | {"_own": {}, "_locks": {}}
 
     def close(self) -> None:
         """
         Close the idle connections; a caller's session is the caller's to close.
         """
         own = self._own.pop(os.getpid(), None)
-        if own is not None:
+        if own:
             own.close()
 
-    def post(
-        self, request: Request, host: str, deadline: Deadline
-    ) -> tuple[int, bytes]:
+    def post(self, request: Request, deadline: Deadline) -> tuple[int, bytes]:
         """
-        Send *request* to *host* and return the HTTP status and the body.
+        Send *request* and return the HTTP status and the body.
 
         The body is unpacked, and longer than `MAX_REPLY` if it is too long.
 
@@ -158,10 +156,9 @@ class Http:
             raise TransportError(request.endpoint, str(deadline), False)
         timeout = min(self._connect_timeout, left), min(self._read_timeout, left)
         status = 0
-        own = self._own_session(deadline.clock()) if self._session is None else None
+        own = None if self._session else self._own_session(deadline.clock())
         try:
-            send = self._send if own is None else own.send
-            response = send(request, host, timeout)
+            response = (own.send_json if own else self._send)(request, timeout)
             status = response.status_code
             if response.raw is None:
                 # Made by hand, for a test.
@@ -170,20 +167,15 @@ class Http:
                 # Behind an interim answer comes the real one: closed unread, the
                 # connection cannot hand it to the next request.
                 return status, b"" if status < 200 else _read(response, deadline)
-        except urllib3.exceptions.DecodeError:
+        except urllib3.DecodeError:
             reason = "the body's compression is unknown or broken"
-            failure: Exception = UnexpectedResponseError(
-                request.endpoint, status, "", reason
-            )
-        except (OSError, UnicodeError, urllib3.exceptions.HTTPError) as error:
-            failure = self._failure(error, request, host, status, deadline)
-            # What broke this connection may have broken the idle ones. Those in use
-            # stay open: their threads hold the session.
-            if not isinstance(failure, Unreached) and own in self._own.values():
+            failure: Any = UnexpectedResponseError(request.endpoint, status, "", reason)
+        except (OSError, UnicodeError, urllib3.HTTPError) as error:
+            failure = self._failure(error, request, bool(status), deadline)
+            if own and not isinstance(failure, Unreached):
+                # What broke this connection may have broken the idle ones. Those in use
+                # stay open: their threads hold the session.
                 self._own.pop(os.getpid(), None)
-        finally:
-            if own is not None:
-                own.used_at = deadline.clock()
         try:
             # Out here, where requests' errors cannot be chained to it.
             raise failure
@@ -196,23 +188,21 @@ class Http:
         Return this process's session; another process must not share its connections.
         """
         pid = os.getpid()
-        own = self._own.get(pid)
-        if own is None or abs(now - own.used_at) > IDLE:
-            # After a fork of any kind the parent's is dropped here.
-            for each in list(self._own):
-                self._own.pop(each, None)
-            # One for all the threads that come here at once.
-            own = self._own.setdefault(pid, _OwnSession(now))
-        return own
+        with self._locks.setdefault(pid, threading.Lock()):
+            own = self._own.get(pid)
+            if own is None or abs(now - own.used_at) > IDLE:
+                # After a fork of any kind the parent's is dropped here.
+                own = _OwnSession()
+                self._own = {pid: own}
+            own.used_at = now
+            return own
 
-    def _send(
-        self, request: Request, host: str, timeout: tuple[float, float]
-    ) -> requests.Response:
+    def _send(self, request: Request, timeout: Timeout) -> requests.Response:
         session: Any = self._session
         hooks = session.hooks.get("response") or []
         hooks = hooks if isinstance(hooks, Iterable) else [hooks]
         response: requests.Response = session.post(
-            request.url(host),
+            request.url,
             data=request.body,
             headers=_HEADERS,
             timeout=timeout,
@@ -224,12 +214,7 @@ class Http:
         return response
 
     def _failure(
-        self,
-        error: Exception,
-        request: Request,
-        host: str,
-        status: int,
-        deadline: Deadline,
+        self, error: Exception, request: Request, answered: bool, deadline: Deadline
     ) -> TransportError:
         """
         Return what to raise for *error*, which came up while sending or reading.
@@ -240,14 +225,14 @@ class Http:
             return any(isinstance(cause, kinds) for cause in causes)
 
         said = _said(causes[-1])
-        refused = caused_by(urllib3.exceptions.NewConnectionError)
+        refused = caused_by(urllib3.NewConnectionError)
         # urllib3 counts a refused connection among its timeouts.
         timed_out = not refused and caused_by(
-            TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError
+            TimeoutError, requests.Timeout, urllib3.TimeoutError
         )
-        unreached = not status and caused_by(
-            urllib3.exceptions.ConnectTimeoutError,
-            urllib3.exceptions.ClosedPoolError,
+        unreached = not answered and caused_by(
+            urllib3.ConnectTimeoutError,
+            urllib3.ClosedPoolError,
             requests.ConnectTimeout,
             # A hang-up in the handshake; reads pass over this error.
             ssl.SSLEOFError,
@@ -257,9 +242,8 @@ class Http:
             ssl.SSLCertVerificationError
         )
         impossible |= said.startswith(("Could not find ", "Tunnel connection failed"))
-        sent = bool(status) or not (unreached or impossible)
-        kind = Unreached if unreached else TransportError
-        name = urllib.parse.urlsplit(host).netloc + self._by_proxy(request, host)
+        sent = answered or not (unreached or impossible)
+        name = urlsplit(request.host).netloc + self._by_proxy(request.host)
         if timed_out and deadline.left() <= 0:
             reason = str(deadline)
         elif timed_out and sent:
@@ -273,54 +257,50 @@ class Http:
             reason = f"the connection broke before the whole answer had come: {said}"
         else:
             reason = f"no connection to {name}: {said}"
+        kind = Unreached if unreached else TransportError
         return kind(request.endpoint, reason, sent)
 
-    def _by_proxy(self, request: Request, host: str) -> str:
+    def _by_proxy(self, host: str) -> str:
         session = self._session or requests.Session()
         found: Any = session.merge_environment_settings(host, {}, None, None, None)
-        proxy = requests.utils.select_proxy(host, found["proxies"])
-        if not proxy:
-            return ""
+        proxy = requests.utils.select_proxy(host, found["proxies"]) or ""
         # Without the user and the password.
-        return f" through the proxy {proxy.rpartition('//')[2].rpartition('@')[2]}"
+        address = proxy.rpartition("//")[2].rpartition("@")[2]
+        return f" through the proxy {address}" if address else ""
 
 
-class _OwnSession:
+class _OwnSession(requests.Session):
     """
     A session of this library's own, for one process.
     """
 
-    def __init__(self, now: float) -> None:
-        self.used_at = now
-        self._lock = threading.Lock()
-        self._session: requests.Session | None = None
+    used_at = 0.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        agent = {"User-Agent": f"wxlogistics/{__version__}"}
+        self.headers = CaseInsensitiveDict(_HEADERS | agent)
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        adapter = _Adapter()
+        self.mount("https://", adapter)
+        self.mount("http://", adapter)
         # For each host what the environment says of proxies and certificates.
         self._settings: dict[str, Any] = {}
 
-    def close(self) -> None:
-        if self._session is not None:
-            self._session.close()
-
-    def send(
-        self, request: Request, host: str, timeout: tuple[float, float]
-    ) -> requests.Response:
-        with self._lock:
-            if self._session is None:
-                self._session = _new_session()
-            session = self._session
-        settings = self._settings.get(host)
-        if settings is None:
-            settings = session.merge_environment_settings(host, {}, True, None, None)
-            self._settings[host] = settings
+    def send_json(self, request: Request, timeout: Timeout) -> requests.Response:
+        host = request.host
+        if host not in self._settings:
+            found = self.merge_environment_settings(host, {}, True, None, None)
+            self._settings[host] = found
         # As Session.post() would prepare it, at a third of its cost.
         prepared = requests.PreparedRequest()
         prepared.method = "POST"
-        prepared.url = request.url(host)
-        prepared.headers = CaseInsensitiveDict(session.headers)
+        prepared.url = request.url
+        prepared.headers = CaseInsensitiveDict(self.headers)
         prepared.headers["Content-Length"] = str(len(request.body))
         prepared.body = request.body
-        options = {"timeout": timeout, "allow_redirects": False, **settings}
-        return session.send(prepared, **options)
+        options = self._settings[host] | {"timeout": timeout}
+        return self.send(prepared, allow_redirects=False, **options)
 
 
 class _Adapter(HTTPAdapter):
@@ -332,19 +312,12 @@ class _Adapter(HTTPAdapter):
         super().__init__(pool_maxsize=_POOL_SIZE)
         self._pools: dict[str, Any] = {}
 
-    def get_connection_with_tls_context(
-        self, request: Any, *args: Any, **kw: Any
-    ) -> Any:
+    def get_connection_with_tls_context(self, request: Any, *a: Any, **kw: Any) -> Any:
         host = _host(request.url)
-        pool = self._pools.get(host)
-        if pool is None:
-            pool = super().get_connection_with_tls_context(request, *args, **kw)
+        if host not in self._pools:
+            pool = super().get_connection_with_tls_context(request, *a, **kw)
             self._pools[host] = pool
-        return pool
-
-    def close(self) -> None:
-        self._pools.clear()
-        super().close()
+        return self._pools[host]
 
     def request_url(self, request: Any, proxies: Any) -> str:
         if proxies:
@@ -365,26 +338,6 @@ class _Adapter(HTTPAdapter):
         return response
 
 
-class _NoCookies(RequestsCookieJar):
-    """
-    A jar that stays empty.
-    """
-
-    def extract_cookies(self, *args: Any) -> None:
-        pass
-
-
-def _new_session() -> requests.Session:
-    session = requests.Session()
-    agent = {"User-Agent": f"wxlogistics/{__version__}"}
-    session.headers = CaseInsensitiveDict(_HEADERS | agent)
-    session.cookies = _NoCookies()
-    adapter = _Adapter()
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return session
-
-
 def _host(url: str) -> str:
     """
     Return what stands before the path: scheme, host and port.
@@ -402,10 +355,10 @@ def _read(response: requests.Response, deadline: Deadline) -> bytes:
     coding = response.headers.get("Content-Encoding", "").lower()
     if coding not in ("", "identity", "gzip", "deflate"):
         # urllib3 would unpack gzip in gzip without bound.
-        raise urllib3.exceptions.DecodeError
-    if hasattr(raw, "read1") and hasattr(raw, "release_conn"):
-        # It returns what has arrived; every other way to read waits for a whole piece,
-        # however slowly it trickles in.
+        raise urllib3.DecodeError
+    if hasattr(raw, "read1") and hasattr(raw, "supports_chunked_reads"):
+        # urllib3 returns what has arrived; every other way to read waits for a whole
+        # piece, however slowly it trickles in.
         pieces = iter(lambda: raw.read1(_PIECE, decode_content=True), b"")
     else:
         pieces = response.iter_content(_PIECE)
@@ -437,22 +390,8 @@ def _said(error: BaseException) -> str:
     """
     Return the words of *error*; its class where it has none.
     """
-    if isinstance(error, ssl.SSLCertVerificationError):
-        message = getattr(error, "verify_message", "") or str(error)
-        return f"certificate verify failed: {message}"
     words = error.strerror if isinstance(error, OSError) else None
     return words or str(error) or type(error).__name__
-
-
-def is_url(value: str) -> bool:
-    """
-    Whether requests can send to *value*.
-    """
-    try:
-        requests.Request("POST", value).prepare()
-    except requests.RequestException:
-        return False
-    return True
 
 
 _TOKEN = re.compile(r"(access_token=)[^&\s'\")]+")

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import random
 import re
 import time
-from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import quote
 
 import attrs
 
-from ._http import MAX_REPLY, Deadline, Http, Request, Unreached, is_url, quote
-from .errors import (
-    AccessTokenError,
-    ApiError,
-    InvalidArgumentError,
-    RateLimitError,
-    SystemBusyError,
-    TransportError,
-    UnexpectedResponseError,
-    api_error,
-)
-from .models import integer, require_bare_text, require_seconds, text, wrong_type
+from . import errors
+from ._http import MAX_REPLY, Deadline, Http, Request, Timeout, Unreached
+from .errors import InvalidArgumentError, TransportError, UnexpectedResponseError
+from .models import Json, integer, require_bare_text, require_seconds, text
 
 if TYPE_CHECKING:
     import requests
 
     from .tokens import TokenProvider
+
+    _Tokens: TypeAlias = TokenProvider | None
 
 #: WeChat's hosts, each good for every call.
 MAIN_URL = "https://api.weixin.qq.com"
@@ -73,7 +70,7 @@ class Wire:
     def __init__(
         self,
         base_url: str | Sequence[str],
-        timeout: float | tuple[float, float],
+        timeout: Timeout,
         deadline: float,
         retries: int,
         session: requests.Session | None,
@@ -89,31 +86,20 @@ class Wire:
 
     # Seams for tests. The functions are looked up at each call, so that freezegun and
     # time-machine move them.
-
-    def clock(self) -> float:
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
-
-    def random(self) -> float:
-        return random.random()
+    clock = staticmethod(lambda: time.monotonic())
+    sleep = staticmethod(lambda seconds: time.sleep(seconds))
+    random = staticmethod(lambda: random.random())
 
     def post(self) -> Post:
         """
         Return the means to ask WeChat, with a deadline that begins now.
         """
-        end = self.clock() + self._deadline
-        return Post(self, Deadline(self._deadline, end, self.clock))
+        seconds = self._deadline
+        return Post(self, Deadline(seconds, self.clock() + seconds, self.clock))
 
     def call(
-        self,
-        request: Request,
-        tokens: TokenProvider | None,
-        post: Post,
-        *,
-        repeatable: bool,
-    ) -> dict[str, Any]:
+        self, request: Request, tokens: _Tokens, post: Post, repeatable: bool
+    ) -> Json:
         """
         Send *request*, repeat it where that can do no harm, and return the reply.
 
@@ -134,75 +120,77 @@ class Wire:
         unreached: set[int] = set()
         maybe_applied = renewed = False
         repeats = 0
-        _take_token(request, tokens, post, maybe_applied)
-        while True:
-            host = self._host
-            pause = self.random() * _PAUSES[min(repeats, len(_PAUSES) - 1)]
-            again = repeats < self._retries
-            try:
-                return self._attempt(request, self.hosts[host], deadline)
-            except Unreached as error:
-                unreached.add(host)
-                self._host = (host + 1) % len(self.hosts)
-                if len(unreached) < len(self.hosts):
-                    pause = 0
-                if not again or deadline.left() <= pause:
-                    raise _same(error, maybe_applied) from None
-            except TransportError as error:
-                repeat = again and repeatable and error.maybe_applied
-                maybe_applied = maybe_applied or error.maybe_applied
-                if not repeat or deadline.left() <= pause:
-                    raise _same(error, maybe_applied) from None
-            except AccessTokenError as error:
-                if renewed or error.errcode not in _RENEWABLE:
-                    raise
-                renewed = True
-                if not _take_token(request, tokens, post, maybe_applied, renew=True):
-                    raise
-                continue
-            except RateLimitError as error:
-                # WeChat counts by the second, so less than one is in vain.
-                pause += 1
-                by_second = error.errcode == 45009 and "second" in error.errmsg
-                if not (again and by_second) or deadline.left() <= pause:
-                    raise
-            except SystemBusyError:
-                if not again or deadline.left() <= pause:
-                    raise
-            repeats += 1
-            if pause:
-                self.sleep(pause)
-            # Another thread may have renewed it meanwhile.
-            _take_token(request, tokens, post, maybe_applied)
 
-    def _attempt(
-        self, request: Request, host: str, deadline: Deadline
-    ) -> dict[str, Any]:
+        def is_over(pause: float) -> bool:
+            return repeats == self._retries or deadline.left() <= pause
+
+        try:
+            if tokens:
+                _fill_in(request, tokens.get(post))
+            while True:
+                host = self._host
+                pause = self.random() * _PAUSES[min(repeats, len(_PAUSES) - 1)]
+                try:
+                    request.host = self.hosts[host]
+                    return self._attempt(request, deadline)
+                except Unreached:
+                    unreached.add(host)
+                    self._host = (host + 1) % len(self.hosts)
+                    # Another host need not be waited for.
+                    pause *= len(unreached) == len(self.hosts)
+                    if is_over(pause):
+                        raise
+                except TransportError as error:
+                    maybe_applied = maybe_applied or error.maybe_applied
+                    if not (repeatable and error.maybe_applied) or is_over(pause):
+                        raise
+                except errors.AccessTokenError as error:
+                    if renewed or not tokens or error.errcode not in _RENEWABLE:
+                        raise
+                    renewed = True
+                    if not _fill_in(request, tokens.renew(request.token, post)):
+                        raise
+                    continue
+                except errors.RateLimitError as error:
+                    # WeChat counts by the second, so less than one is in vain.
+                    pause += 1
+                    by_second = error.errcode == 45009 and "second" in error.errmsg
+                    if not by_second or is_over(pause):
+                        raise
+                except errors.SystemBusyError:
+                    if is_over(pause):
+                        raise
+                repeats += 1
+                if pause:
+                    self.sleep(pause)
+        except TransportError as error:
+            # Of all the attempts; what became of a token's POST does not count.
+            raise TransportError(error.endpoint, error.reason, maybe_applied) from None
+
+    def _attempt(self, request: Request, deadline: Deadline) -> Json:
         """
         Send *request* once, and leave one line in the log.
         """
         started = self.clock()
         outcome, rid = "interrupted", None
         try:
-            status, body = self.http.post(request, host, deadline)
+            status, body = self.http.post(request, deadline)
             reply = _decode(request, status, body)
             outcome = "ok"
             return reply
         except TransportError as error:
             error.reason = outcome = _mask(request, error.reason, _LONGEST_REASON)
-            error.args = error.endpoint, error.reason, error.maybe_applied
+            error.args = error.endpoint, outcome, error.maybe_applied
             raise
         except UnexpectedResponseError as error:
             outcome = error.reason
             raise
-        except ApiError as error:
+        except errors.ApiError as error:
             outcome, rid = f"errcode {error.errcode}", error.rid
             raise
         finally:
-            took = (self.clock() - started) * 1000
-            logger.debug(
-                "%s: %s, rid %s, %.0f ms", request.endpoint, outcome, rid, took
-            )
+            took, name = (self.clock() - started) * 1000, request.endpoint
+            logger.debug("%s: %s, rid %s, %.0f ms", name, outcome, rid, took)
 
 
 @attrs.frozen
@@ -228,10 +216,10 @@ class Post:
         path: str,
         payload: Mapping[str, Any],
         *,
-        tokens: TokenProvider | None = None,
+        tokens: _Tokens = None,
         token_name: str = "access_token",
         repeatable: bool = True,
-    ) -> dict[str, Any]:
+    ) -> Json:
         """
         Post *payload* as JSON to *path* and return the reply.
 
@@ -256,34 +244,17 @@ class Post:
         request = Request(endpoint, path, encode(payload), token_name)
         # Keep the AppSecret out of the variables of a traceback.
         del payload
-        return self._wire.call(request, tokens, self, repeatable=repeatable)
+        return self._wire.call(request, tokens, self, repeatable)
 
 
-def _take_token(
-    request: Request,
-    tokens: TokenProvider | None,
-    post: Post,
-    maybe_applied: bool,
-    *,
-    renew: bool = False,
-) -> bool:
+def _fill_in(request: Request, token: str) -> bool:
     """
-    Fill in the provider's token; return whether it is another than before.
+    Give *request* the *token*; return whether it is another than before.
     """
-    if tokens is None:
-        return False
-    before = request.token
-    try:
-        request.token = tokens.renew(before, post) if renew else tokens.get(post)
-    except TransportError as error:
-        # Whether WeChat had the provider's request says nothing about this one.
-        raise _same(error, maybe_applied) from None
-    require_bare_text("token", request.token)
-    return request.token != before
-
-
-def _same(error: TransportError, maybe_applied: bool) -> TransportError:
-    return TransportError(error.endpoint, error.reason, maybe_applied)
+    require_bare_text("token", token)
+    is_new = token != request.token
+    request.token = token
+    return is_new
 
 
 def encode(payload: Mapping[str, Any]) -> bytes:
@@ -314,7 +285,7 @@ def _dump(value: object) -> bytes | None:
         return None
 
 
-def _decode(request: Request, status: int, body: bytes) -> dict[str, Any]:
+def _decode(request: Request, status: int, body: bytes) -> Json:
     """
     Return the reply, or raise what it says.
     """
@@ -332,7 +303,7 @@ def _decode(request: Request, status: int, body: bytes) -> dict[str, Any]:
             return reply
         if errcode is not None:
             errmsg = _mask(request, text(reply.get("errmsg")) or "", _LONGEST_ERRMSG)
-            raise api_error(request.endpoint, errcode, errmsg)
+            raise errors.api_error(request.endpoint, errcode, errmsg)
         reason = "an errcode that is not a number"
     said = body[: 64 * 1024].decode("utf-8", "replace")
     excerpt = _mask(request, said, _LONGEST_EXCERPT)
@@ -353,9 +324,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(","
 _DECODER = json.JSONDecoder(strict=False)
 
 
-def lacking(
-    endpoint: str, reply: Mapping[str, Any], field: str
-) -> UnexpectedResponseError:
+def lacking(endpoint: str, reply: Json, field: str) -> UnexpectedResponseError:
     """
     Return the error for a *reply* without the *field* that it is all about.
     """
@@ -375,8 +344,16 @@ def _mask(request: Request, said: str, longest: int) -> str:
     """
     Return the first *longest* characters of *said*, with *** for private values.
     """
-    private = {request.token, quote(request.token)}
-    private.update(_private_values(_json(request.body)))
+    private = {request.token, quote(request.token, safe="")}
+
+    def collect(pairs: list[tuple[str, Any]]) -> None:
+        for key, value in pairs:
+            if _PRIVATE_KEY.search(key):
+                values = value if isinstance(value, list) else [value]
+                private.update(str(each) for each in values if each)
+
+    with contextlib.suppress(RecursionError):
+        json.loads(request.body, object_pairs_hook=collect)
     values = sorted((each for each in private if len(each) > 3), key=len, reverse=True)
     # A value must not be cut in two: half of it would stay.
     margin = len(values[0]) if values else 0
@@ -388,44 +365,23 @@ def _mask(request: Request, said: str, longest: int) -> str:
     return masked[:longest]
 
 
-def _private_values(payload: object) -> Iterator[str]:
-    """
-    Yield the texts in a payload that stand under a private key.
-    """
-    # Not recursive: json may write what is nested deeper than Python can call.
-    left = [(payload, False)]
-    while left:
-        value, private = left.pop()
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                left.append((inner, private or bool(_PRIVATE_KEY.search(key))))
-        elif isinstance(value, list):
-            left.extend((inner, private) for inner in value)
-        elif private and value is not None:
-            yield str(value)
-
-
 def _hosts(base_url: str | Sequence[str]) -> tuple[str, ...]:
     """
     Return the hosts that *base_url* names, checked, without a slash at the end.
     """
-    urls = [base_url] if isinstance(base_url, str) else base_url
-    if not isinstance(urls, Iterable):
-        raise wrong_type("base_url", base_url, "a URL or several")
-    hosts = tuple(urls)
-    if not hosts:
-        raise InvalidArgumentError("base_url", "names no host")
-    for url in hosts:
-        if not (isinstance(url, str) and _BASE_URL.fullmatch(url) and is_url(url)):
-            raise InvalidArgumentError(
-                "base_url",
-                "is not like https://api.weixin.qq.com: a scheme (https or http), a "
-                "host, perhaps a port and a path, and no user, query or fragment",
-            )
-    return tuple(url.rstrip("/") for url in hosts)
+    urls: Any = base_url
+    if isinstance(base_url, str) or not isinstance(base_url, Iterable):
+        urls = (base_url,)
+    urls = tuple(urls)
+    if urls and all(isinstance(url, str) and _BASE_URL.fullmatch(url) for url in urls):
+        return tuple(url.rstrip("/") for url in urls)
+    raise InvalidArgumentError(
+        "base_url",
+        "is not like https://api.weixin.qq.com, or several of that: a scheme (https or "
+        "http), a host, perhaps a port and a path, and no user, query or fragment",
+    )
 
 
 _BASE_URL = re.compile(
-    r"https?://([\w.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?(/[\w.~%-]*)*",
-    re.ASCII | re.IGNORECASE,
+    r"(?ai)https?://([\w.-]+|\[[0-9a-f:.]+])(:\d{1,5})?(/[\w.~%-]*)*"
 )

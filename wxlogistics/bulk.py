@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import Callable, Generator, Iterable, Iterator, TypeVar
+from typing import TypeVar
 
 import attrs
 
@@ -13,10 +14,10 @@ from .client import Client
 from .errors import InvalidArgumentError
 from .models import Trace, wrong_type
 
-__all__ = ["QueryResult", "query_many", "run_many"]
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+_THREADS = "wxlogistics-bulk"
 
 
 @attrs.frozen
@@ -99,12 +100,7 @@ def _run(
     under_way: set[Future[Result]] = set()
     done: SimpleQueue[Future[Result]] = SimpleQueue()
     failure: Exception | None = None
-    threads: set[threading.Thread] = set()
-    pool = ThreadPoolExecutor(
-        workers,
-        "wxlogistics-bulk",
-        initializer=lambda: threads.add(threading.current_thread()),
-    )
+    pool = ThreadPoolExecutor(workers, _THREADS)
 
     def read() -> Iterator[Item]:
         nonlocal failure
@@ -129,9 +125,8 @@ def _run(
         while under_way:
             yield next_result()
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
         # The garbage collector may run this in any thread, one of the pool's as well.
-        if threading.current_thread() not in threads:
-            wait(under_way)
+        inside = threading.current_thread().name.startswith(_THREADS)
+        pool.shutdown(wait=not inside, cancel_futures=True)
     if failure is not None:
         raise failure

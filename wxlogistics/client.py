@@ -8,22 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from . import models
 from ._http import Request
 from ._wire import MAIN_URL, Wire, encode, lacking
 from .errors import InvalidArgumentError
-from .models import (
-    DeliveryInfo,
-    GoodsInfo,
-    Trace,
-    delivery_list,
-    goods_payload,
-    has_status,
-    require_bare_text,
-    text,
-    wrong_type,
-)
+from .models import DeliveryInfo, GoodsInfo, Json, Trace, wrong_type
 from .tokens import StableToken, TokenProvider, token_provider
 
 if TYPE_CHECKING:
@@ -31,6 +23,8 @@ if TYPE_CHECKING:
 
 # pytest then shows the line of the test, and none of this module's variables.
 __tracebackhide__ = True
+
+_Extra = Mapping[str, Any] | None
 
 _OPEN_MSG = "/cgi-bin/express/delivery/open_msg/"
 
@@ -145,7 +139,7 @@ class Client:
             WxLogisticsError: It could not be fetched.
         """
         token = self._tokens.get(self._wire.post())
-        require_bare_text("token", token)
+        models.require_bare_text("token", token)
         return token
 
     def trace_waybill(
@@ -159,7 +153,7 @@ class Client:
         trans_id: str | None = None,
         delivery_id: str | None = None,
         order_detail_path: str | None = None,
-        extra: Mapping[str, Any] | None = None,
+        extra: _Extra = None,
     ) -> str:
         """
         Register a waybill with the query component (传运单接口).
@@ -202,14 +196,14 @@ class Client:
         """
         required = openid, waybill_id, receiver_phone, goods_info
         optional = sender_phone, trans_id, delivery_id, order_detail_path
-        return self._register("trace_waybill", required, optional, extra)
+        return self._register("trace_waybill", (*required, *optional), extra)
 
     def query_trace(
         self,
         waybill_token: str,
         *,
         openid: str | None = None,
-        extra: Mapping[str, Any] | None = None,
+        extra: _Extra = None,
     ) -> Trace:
         """
         Ask where a parcel is (查询运单接口).
@@ -230,7 +224,8 @@ class Client:
 
             UnexpectedResponseError: The answer was not WeChat's.
         """
-        return self._query("query_trace", waybill_token, openid, extra)
+        fields = {"waybill_token": waybill_token, "openid": openid}
+        return self._query("query_trace", fields, extra)
 
     def update_waybill_goods(
         self,
@@ -238,7 +233,7 @@ class Client:
         goods_info: GoodsInfo,
         *,
         openid: str | None = None,
-        extra: Mapping[str, Any] | None = None,
+        extra: _Extra = None,
     ) -> None:
         """
         Replace the goods of a waybill (更新物流信息接口).
@@ -264,7 +259,8 @@ class Client:
 
             UnexpectedResponseError: The answer was not WeChat's.
         """
-        self._update("update_waybill_goods", waybill_token, goods_info, openid, extra)
+        fields = {"waybill_token": waybill_token, "goods_info": goods_info}
+        self._update("update_waybill_goods", fields | {"openid": openid}, extra)
 
     def get_delivery_list(self) -> tuple[DeliveryInfo, ...]:
         """
@@ -279,7 +275,7 @@ class Client:
 
             UnexpectedResponseError: The answer was not WeChat's.
         """
-        return delivery_list(self._call("get_delivery_list", {}, None, ()))
+        return models.delivery_list(self._call("get_delivery_list", {}, None, ()))
 
     def follow_waybill(
         self,
@@ -292,7 +288,7 @@ class Client:
         trans_id: str | None = None,
         delivery_id: str | None = None,
         order_detail_path: str | None = None,
-        extra: Mapping[str, Any] | None = None,
+        extra: _Extra = None,
     ) -> str:
         """
         Register a waybill with the message component (传运单接口 of 物流消息).
@@ -303,21 +299,22 @@ class Client:
         """
         required = openid, waybill_id, receiver_phone, goods_info
         optional = sender_phone, trans_id, delivery_id, order_detail_path
-        return self._register("follow_waybill", required, optional, extra)
+        return self._register("follow_waybill", (*required, *optional), extra)
 
     def query_follow_trace(
         self,
         waybill_token: str,
         *,
         openid: str | None = None,
-        extra: Mapping[str, Any] | None = None,
+        extra: _Extra = None,
     ) -> Trace:
         """
         Ask where a followed parcel is (查运单接口).
 
         As query_trace, with a waybill_token of follow_waybill.
         """
-        return self._query("query_follow_trace", waybill_token, openid, extra)
+        fields = {"waybill_token": waybill_token, "openid": openid}
+        return self._query("query_follow_trace", fields, extra)
 
     def update_follow_waybill_goods(
         self,
@@ -325,16 +322,15 @@ class Client:
         goods_info: GoodsInfo,
         *,
         openid: str | None = None,
-        extra: Mapping[str, Any] | None = None,
+        extra: _Extra = None,
     ) -> None:
         """
         Replace the goods of a followed waybill (更新物品信息接口).
 
         As update_waybill_goods, with a waybill_token of follow_waybill.
         """
-        self._update(
-            "update_follow_waybill_goods", waybill_token, goods_info, openid, extra
-        )
+        fields = {"waybill_token": waybill_token, "goods_info": goods_info}
+        self._update("update_follow_waybill_goods", fields | {"openid": openid}, extra)
 
     def request(self, path: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """
@@ -361,83 +357,55 @@ class Client:
             UnexpectedResponseError: The answer was not WeChat's.
         """
         if not isinstance(path, str) or not _PATH.fullmatch(path):
-            raise InvalidArgumentError(
-                "path", "is not like /cgi-bin/…: a path alone, without host or query"
-            )
+            problem = "is not like /cgi-bin/…: a path alone, without host or query"
+            raise InvalidArgumentError("path", problem)
         if not isinstance(payload, Mapping):
             raise wrong_type("payload", payload, "a dict")
-        return self._post(path, path, payload, repeatable=False)
+        return self._post(path, path, dict(payload), repeatable=False)
 
-    def _register(
-        self,
-        endpoint: str,
-        required: tuple[object, ...],
-        optional: tuple[object, ...],
-        extra: Mapping[str, Any] | None,
-    ) -> str:
-        fields = dict(zip((*_REQUIRED, *_OPTIONAL), (*required, *optional)))
+    def _register(self, endpoint: str, values: tuple[Any, ...], extra: _Extra) -> str:
+        fields = dict(zip(_REQUIRED + _OPTIONAL, values))
         reply = self._call(endpoint, fields, extra, _REQUIRED)
-        waybill_token = text(reply.get("waybill_token"))
+        waybill_token = models.text(reply.get("waybill_token"))
         if not waybill_token:
             raise lacking(endpoint, reply, "waybill_token")
         return waybill_token
 
-    def _query(
-        self,
-        endpoint: str,
-        waybill_token: str,
-        openid: str | None,
-        extra: Mapping[str, Any] | None,
-    ) -> Trace:
-        fields = {"waybill_token": waybill_token, "openid": openid}
+    def _query(self, endpoint: str, fields: Json, extra: _Extra) -> Trace:
         reply = self._call(endpoint, fields, extra, ("waybill_token",))
-        if not has_status(reply):
+        if not models.has_status(reply):
             raise lacking(endpoint, reply, "waybill_info.status")
         return Trace.from_reply(reply)
 
-    def _update(
-        self,
-        endpoint: str,
-        waybill_token: str,
-        goods_info: GoodsInfo,
-        openid: str | None,
-        extra: Mapping[str, Any] | None,
-    ) -> None:
-        required = {"waybill_token": waybill_token, "goods_info": goods_info}
-        fields = required | {"openid": openid}
-        self._call(endpoint, fields, extra, tuple(required), repeatable=False)
+    def _update(self, endpoint: str, fields: Json, extra: _Extra) -> None:
+        required = "waybill_token", "goods_info"
+        self._call(endpoint, fields, extra, required, repeatable=False)
 
     def _call(
         self,
         endpoint: str,
-        fields: Mapping[str, Any],
-        extra: Mapping[str, Any] | None,
+        fields: Json,
+        extra: _Extra,
         required: Sequence[str],
         repeatable: bool = True,
-    ) -> dict[str, Any]:
+    ) -> Json:
         """
         Send what is *required* of the *fields*, and of the rest what is given.
         """
-        payload: dict[str, Any] = {}
+        payload: Json = {}
         for field, value in fields.items():
-            if value is None and field not in required:
-                continue
             if field == "goods_info":
-                value = goods_payload(value)
-            else:
-                require_bare_text(field, value, optional=field not in required)
-            payload[field] = value
-        if extra is not None:
-            if not isinstance(extra, Mapping):
-                raise wrong_type("extra", extra, "a dict")
-            payload.update(extra)
+                payload[field] = models.goods_payload(value)
+            elif value is not None or field in required:
+                models.require_bare_text(field, value, optional=field not in required)
+                payload[field] = value
+        if not isinstance(extra, Mapping | None):
+            raise wrong_type("extra", extra, "a dict")
+        payload.update(extra or {})
         return self._post(endpoint, _OPEN_MSG + endpoint, payload, repeatable)
 
-    def _post(
-        self, endpoint: str, path: str, payload: Mapping[str, Any], repeatable: bool
-    ) -> dict[str, Any]:
+    def _post(self, endpoint: str, path: str, payload: Json, repeatable: bool) -> Json:
         request = Request(endpoint, path, encode(payload))
         # Keep it out of the variables of a traceback.
         del payload
-        post = self._wire.post()
-        return self._wire.call(request, self._tokens, post, repeatable=repeatable)
+        return self._wire.call(request, self._tokens, self._wire.post(), repeatable)

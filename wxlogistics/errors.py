@@ -96,10 +96,8 @@ class UnexpectedResponseError(WxLogisticsError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return (
-            f"{self.endpoint}: {self.reason} (HTTP {self.status}, "
-            f"body begins {self.excerpt!r})"
-        )
+        found = f"HTTP {self.status}, body begins {self.excerpt!r}"
+        return f"{self.endpoint}: {self.reason} ({found})"
 
 
 class ApiError(WxLogisticsError):
@@ -300,12 +298,9 @@ _ERRORS: dict[int, type[ApiError]] = {
     40003: OpenidError,
     40013: CredentialError,
     40014: AccessTokenError,
-    40029: CredentialError,
     40066: MalformedRequestError,
     40125: CredentialError,
-    40163: CredentialError,
     40164: IpNotAllowedError,
-    40234: NotAuthorizedError,
     40243: CredentialError,
     41001: AccessTokenError,
     41002: CredentialError,
@@ -317,23 +312,13 @@ _ERRORS: dict[int, type[ApiError]] = {
     45011: RateLimitError,
     47001: MalformedRequestError,
     48001: NotAuthorizedError,
-    48017: NotAuthorizedError,
     50002: NotAuthorizedError,
     50004: NotAuthorizedError,
     61003: NotAuthorizedError,
     61004: IpNotAllowedError,
-    61006: CredentialError,
     61007: NotAuthorizedError,
     61023: CredentialError,
-    76001: MalformedRequestError,
-    76021: MalformedRequestError,
-    76022: QuotaError,
     931023: WaybillNotFoundError,
-    933000: NotAuthorizedError,
-    933001: NotAuthorizedError,
-    933002: NotAuthorizedError,
-    933003: NotAuthorizedError,
-    933004: NotAuthorizedError,
     9300507: WaybillTokenError,
     9300513: CallLimitError,
     9300534: OpenidMismatchError,
@@ -342,11 +327,11 @@ _ERRORS: dict[int, type[ApiError]] = {
     9300561: GoodsImageError,
 }
 
-#: Every errcode with a meaning of its own here.
+#: Every errcode that has words of its own here.
 ERRCODES: Mapping[int, Errcode] = MappingProxyType(
     {
-        errcode: Errcode(error, WORDS[errcode].meaning_zh, WORDS[errcode].advice)
-        for errcode, error in _ERRORS.items()
+        errcode: Errcode(_ERRORS.get(errcode, ApiError), words.meaning_zh, words.advice)
+        for errcode, words in WORDS.items()
     }
 )
 

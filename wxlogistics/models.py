@@ -9,13 +9,17 @@ Source: https://developers.weixin.qq.com/miniprogram/dev/platform-capabilities/i
 
 from __future__ import annotations
 
+import contextlib
 import enum
-import re
-from typing import Any, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import attrs
 
 from .errors import InvalidArgumentError
+
+#: A JSON object.
+Json = dict[str, Any]
 
 # pytest then shows the line of the test, and none of this module's variables.
 __tracebackhide__ = True
@@ -67,7 +71,7 @@ class WaybillStatus(enum.IntEnum):
         """
         The status in the words of WeChat's document.
         """
-        return _LABELS.get(self, f"未知状态 {self.value}")
+        return _LABELS[self] if 0 <= self < len(_LABELS) else f"未知状态 {self:d}"
 
     @property
     def is_final(self) -> bool:
@@ -77,23 +81,15 @@ class WaybillStatus(enum.IntEnum):
         return self in (WaybillStatus.SIGNED, WaybillStatus.SIGNED_BY_PROXY)
 
 
-_LABELS: dict[int, str] = {
-    WaybillStatus.NOT_COLLECTED: "运单不存在或者未揽收",
-    WaybillStatus.COLLECTED: "已揽件",
-    WaybillStatus.IN_TRANSIT: "运输中",
-    WaybillStatus.OUT_FOR_DELIVERY: "派件中",
-    WaybillStatus.SIGNED: "已签收",
-    WaybillStatus.EXCEPTION: "异常",
-    WaybillStatus.SIGNED_BY_PROXY: "代签收",
-}
-
-
-# A run of digits as long as a phone number. action_msg may hold a courier's.
-_DIGITS = re.compile(r"\d(?:[\W_]{0,2}\d){6,}")
-
-
-def _repr_without_phones(text: str) -> str:
-    return repr(_DIGITS.sub("***", text))
+_LABELS = (
+    "运单不存在或者未揽收",
+    "已揽件",
+    "运输中",
+    "派件中",
+    "已签收",
+    "异常",
+    "代签收",
+)
 
 
 def _goods_tuple(value: Iterable[GoodsDetail]) -> tuple[GoodsDetail, ...]:
@@ -146,13 +142,12 @@ class PathAction:
         action_type: WeChat's number for the kind of step, 500001 for example; in no
             document.
 
-        action_msg: The carrier's text; may hold a courier's phone number, which the
-            repr leaves out.
+        action_msg: The carrier's text; may hold a courier's phone number.
     """
 
     action_time: int = 0
     action_type: int = 0
-    action_msg: str = attrs.field(default="", repr=_repr_without_phones)
+    action_msg: str = ""
 
 
 @attrs.frozen
@@ -221,10 +216,10 @@ class Trace:
     shop_info: ShopInfo = ShopInfo()
     delivery_info: DeliveryInfo | None = None
     # Equal replies are equal Traces; a dict has no hash and says everything twice.
-    raw: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
+    raw: Json = attrs.field(factory=dict, repr=False, hash=False)
 
     @classmethod
-    def from_reply(cls, reply: dict[str, Any]) -> Trace:
+    def from_reply(cls, reply: Json) -> Trace:
         """
         Return the Trace that *reply*, a decoded JSON object, stands for.
         """
@@ -272,49 +267,40 @@ def delivery_list(reply: Mapping[str, Any]) -> tuple[DeliveryInfo, ...]:
     return tuple(map(_delivery_info, _dicts(reply.get("delivery_list"))))
 
 
-def _waybill_info(value: dict[str, Any]) -> WaybillInfo:
-    return WaybillInfo(
-        integer(value.get("status")) or 0,
-        text(value.get("waybill_id")) or "",
-        tuple(
-            PathAction(
-                integer(action.get("action_time")) or 0,
-                integer(action.get("action_type")) or 0,
-                text(action.get("action_msg")) or "",
-            )
-            for action in _dicts(_dict(value.get("path")).get("path_action"))
-        ),
-    )
-
-
-def _shop_info(value: dict[str, Any]) -> ShopInfo:
-    details = _dicts(_dict(value.get("goods_info")).get("detail_list"))
-    return ShopInfo(
-        GoodsInfo(
-            GoodsDetail(
-                text(detail.get("goods_name")) or "",
-                text(detail.get("goods_img_url")) or "",
-                text(detail.get("goods_desc")) or "",
-            )
-            for detail in details
+def _waybill_info(value: Json) -> WaybillInfo:
+    path = tuple(
+        PathAction(
+            integer(action.get("action_time")) or 0,
+            integer(action.get("action_type")) or 0,
+            text(action.get("action_msg")) or "",
         )
+        for action in _dicts(_dict(value.get("path")).get("path_action"))
     )
+    status = integer(value.get("status")) or 0
+    return WaybillInfo(status, text(value.get("waybill_id")) or "", path)
 
 
-def _delivery_info(value: dict[str, Any]) -> DeliveryInfo:
-    return DeliveryInfo(
-        text(value.get("delivery_id")) or "", text(value.get("delivery_name")) or ""
-    )
+def _shop_info(value: Json) -> ShopInfo:
+    details = _dicts(_dict(value.get("goods_info")).get("detail_list"))
+    names = "goods_name", "goods_img_url", "goods_desc"
+    return ShopInfo(GoodsInfo(GoodsDetail(*_texts(each, *names)) for each in details))
 
 
-def _dict(value: object) -> dict[str, Any]:
+def _delivery_info(value: Json) -> DeliveryInfo:
+    return DeliveryInfo(*_texts(value, "delivery_id", "delivery_name"))
+
+
+def _texts(value: Json, *names: str) -> list[str]:
+    return [text(value.get(name)) or "" for name in names]
+
+
+def _dict(value: object) -> Json:
     return value if isinstance(value, dict) else {}
 
 
-def _dicts(value: object) -> list[dict[str, Any]]:
-    if not isinstance(value, list):
-        return []
-    return [each for each in value if isinstance(each, dict)]
+def _dicts(value: object) -> list[Json]:
+    found = value if isinstance(value, list) else []
+    return [each for each in found if isinstance(each, dict)]
 
 
 def text(value: object) -> str | None:
@@ -330,15 +316,11 @@ def integer(value: object) -> int | None:
     """
     Return *value* of a reply as a number: it may come as a string.
     """
-    if type(value) is int:
-        return value
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else None
-    if isinstance(value, str):
-        try:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, (int, str)) and not isinstance(value, bool):
+        with contextlib.suppress(ValueError):
             return int(value)
-        except ValueError:
-            return None
     return None
 
 
@@ -376,9 +358,8 @@ def require_bare_text(field: str, value: object, *, optional: bool = False) -> N
     """
     require_text(field, value, optional=optional)
     if isinstance(value, str) and value != value.strip():
-        raise InvalidArgumentError(
-            field, "begins or ends with a blank or a line's end; strip() it"
-        )
+        problem = "begins or ends with a blank or a line's end; strip() it"
+        raise InvalidArgumentError(field, problem)
 
 
 def require_seconds(field: str, value: float) -> float:
@@ -393,7 +374,7 @@ def require_seconds(field: str, value: float) -> float:
     return float(min(value, 86_400))
 
 
-def goods_payload(goods_info: GoodsInfo) -> dict[str, Any]:
+def goods_payload(goods_info: GoodsInfo) -> Json:
     """
     Return *goods_info* as JSON, checked.
 
@@ -405,27 +386,22 @@ def goods_payload(goods_info: GoodsInfo) -> dict[str, Any]:
         raise wrong_type("goods_info", goods_info, "a GoodsInfo")
     details = goods_info.detail_list
     if not 1 <= len(details) <= MAX_GOODS:
-        raise InvalidArgumentError(
-            "goods_info.detail_list",
-            f"holds {len(details)} entries; WeChat takes 1 to {MAX_GOODS}",
-        )
-    return {
-        "detail_list": [
-            _detail_payload(f"goods_info.detail_list[{index}]", detail)
-            for index, detail in enumerate(details)
-        ]
-    }
+        problem = f"holds {len(details)} entries; WeChat takes 1 to {MAX_GOODS}"
+        raise InvalidArgumentError("goods_info.detail_list", problem)
+    entries = [
+        _detail_payload(f"goods_info.detail_list[{index}]", detail)
+        for index, detail in enumerate(details)
+    ]
+    return {"detail_list": entries}
 
 
-def _detail_payload(field: str, detail: GoodsDetail) -> dict[str, Any]:
+def _detail_payload(field: str, detail: GoodsDetail) -> Json:
     if not isinstance(detail, GoodsDetail):
         raise wrong_type(field, detail, "a GoodsDetail")
     require_text(f"{field}.goods_name", detail.goods_name)
     payload = {"goods_name": detail.goods_name, "goods_img_url": detail.goods_img_url}
     # Unlike every other text this one is sent when it is empty: WeChat takes "" for no
     # image.
-    if detail.goods_img_url is None:
-        raise wrong_type(f"{field}.goods_img_url", None, 'a str, "" for no image')
     if detail.goods_img_url != "":
         require_bare_text(f"{field}.goods_img_url", detail.goods_img_url)
     if detail.goods_desc not in ("", None):

@@ -12,20 +12,21 @@ from __future__ import annotations
 import abc
 import concurrent.futures
 import copy
-import hashlib
 import inspect
 import json
 import logging
 import os
 import re
 import time
-from typing import Any, Callable, Protocol
+import urllib.parse
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import attrs
 
 from ._wire import Post, lacking
 from .errors import InvalidArgumentError, TransportError, WxLogisticsError
-from .models import integer, require_bare_text, wrong_type
+from .models import Json, integer, require_bare_text, wrong_type
 
 #: A token is replaced so many seconds before its end. WeChat hands out tokens with as
 #: little as 300 s left, so this must be well below.
@@ -39,7 +40,7 @@ ASSUMED_LIFE = 300
 RENEWAL_PAUSE = 10
 
 # Task queues raise their time limits inside whatever runs, a cache's call for example.
-_TASK_QUEUES = ("billiard", "celery", "rq")
+_TASK_QUEUES = {"billiard", "celery", "rq"}
 
 logger = logging.getLogger("wxlogistics")
 
@@ -61,7 +62,6 @@ class TokenProvider(Protocol):
         """
         Return the token to use now.
         """
-        ...
 
     def renew(self, rejected: str, post: Post) -> str:
         """
@@ -70,7 +70,6 @@ class TokenProvider(Protocol):
         A provider that has no other may return *rejected* again: the caller then sees
         WeChat's refusal, and nothing is sent a second time.
         """
-        ...
 
 
 class Cache(Protocol):
@@ -82,13 +81,11 @@ class Cache(Protocol):
         """
         Return what was set under *key*, or None.
         """
-        ...
 
     def set(self, key: str, value: Any, timeout: int) -> Any:
         """
         Keep *value* under *key* for *timeout* seconds.
         """
-        ...
 
 
 @attrs.frozen
@@ -115,16 +112,14 @@ def token_provider(
     Raises:
         InvalidArgumentError: It is none; the error names *field*.
     """
-    is_class = isinstance(token, type)
-    if hasattr(token, "get") and hasattr(token, "renew") and not is_class:
-        return token
     if isinstance(token, str):
         require_bare_text(field, token)
-    elif is_class or not callable(token):
-        raise wrong_type(
-            field, token, "a str, a callable that returns one, or a TokenProvider"
-        )
-    return _GivenToken(token)
+        return _GivenToken(token)
+    is_provider = hasattr(token, "get") and hasattr(token, "renew")
+    if isinstance(token, type) or not (is_provider or callable(token)):
+        wanted = "a str, a callable that returns one, or a TokenProvider"
+        raise wrong_type(field, token, wanted)
+    return token if is_provider else _GivenToken(token)  # type: ignore
 
 
 @attrs.frozen
@@ -137,12 +132,12 @@ class _Kept:
 
         good_until: The Unix time until which it is used.
 
-        renewed_at: When a renewal brought it; None for any other.
+        renewed_at: When a renewal brought it; 0 for any other.
     """
 
     token: str = attrs.field(repr=False)
     good_until: float
-    renewed_at: float | None = None
+    renewed_at: float = 0
 
     def is_good(self) -> bool:
         # A longer life than WeChat gives means that the clock was put back.
@@ -152,8 +147,6 @@ class _Kept:
         """
         Whether a renewal brought it just now, so that another would help no more.
         """
-        if self.renewed_at is None:
-            return False
         return abs(time.time() - self.renewed_at) < RENEWAL_PAUSE
 
 
@@ -166,19 +159,19 @@ def _check_appid(field: str, appid: str) -> None:
 
 
 def _check_cache(cache: Any) -> None:
-    if isinstance(cache, type):
-        problem = f"is the class {cache.__name__}; give an object of it"
-        raise InvalidArgumentError("cache", problem)
-    if not (hasattr(cache, "get") and hasattr(cache, "set")):
-        raise wrong_type("cache", cache, "a cache with get and set, or None")
+    if cache is None:
+        return
     try:
         inspect.signature(cache.set).bind("key", "value", timeout=1)
-    except TypeError:
-        wanted = "a cache whose set() takes a timeout: one of Django or cachelib"
-        raise wrong_type("cache", cache, wanted) from None
+        usable = callable(cache.get) and not isinstance(cache, type)
+    except (AttributeError, TypeError):
+        usable = False
     except ValueError:
         # A function written in C that does not tell its parameters.
-        pass
+        usable = True
+    if not usable:
+        wanted = "an object with get(key) and set(key, value, timeout=seconds)"
+        raise wrong_type("cache", cache, wanted + ", such as a Django cache")
 
 
 # How a fetch failed, for the threads that wait for it; None if they should look again.
@@ -193,8 +186,7 @@ class _FetchedToken(abc.ABC):
     _endpoint: str
 
     def __init__(self, cache: Cache | None, *appids: str) -> None:
-        if cache is not None:
-            _check_cache(cache)
+        _check_cache(cache)
         self._cache = cache
         # Whose token it is, and for whom it is fetched.
         self._appids = appids
@@ -211,9 +203,9 @@ class _FetchedToken(abc.ABC):
         return f"<{type(self).__name__} of {' for '.join(self._appids)}>"
 
     @abc.abstractmethod
-    def _fetch(self, rejected: _Kept | None, post: Post) -> _Kept:
+    def _fetch(self, unwanted: str | None, post: Post) -> _Kept:
         """
-        Ask WeChat for a token, other than *rejected* if that can be.
+        Ask WeChat for a token, by force if it hands out the *unwanted* one.
         """
 
     def get(self, post: Post) -> str:
@@ -246,9 +238,21 @@ class _FetchedToken(abc.ABC):
             if kept and kept.is_good() and (kept.token != rejected or kept.is_vain()):
                 return kept.token
             mine: _Future = concurrent.futures.Future()
-            running = self._under_way.setdefault(os.getpid(), mine)
-            if running is mine:
-                return self._lead(mine, rejected, post)
+            failure = None
+            try:
+                running = self._under_way.setdefault(os.getpid(), mine)
+                # Another thread may have fetched one since the look above.
+                if running is mine and self._kept is kept:
+                    return self._fetch_and_keep(rejected, post).token
+            except WxLogisticsError as error:
+                # Those who wait may have longer deadlines than this call: then they
+                # try again.
+                failure = copy.copy(error) if post.left() > 0 else None
+                raise
+            finally:
+                if self._under_way.get(os.getpid()) is mine:
+                    del self._under_way[os.getpid()]
+                    mine.set_result(failure)
             try:
                 failure = running.result(max(0, post.left()))
             except concurrent.futures.TimeoutError:
@@ -258,58 +262,46 @@ class _FetchedToken(abc.ABC):
                 # A copy, since each thread adds its own traceback.
                 raise copy.copy(failure)
 
-    def _lead(self, mine: _Future, rejected: str | None, post: Post) -> str:
-        """
-        Fetch a token, keep it, and let the threads that wait for *mine* go on.
-        """
-        failure = None
+    def _fetch_and_keep(self, rejected: str | None, post: Post) -> _Kept:
+        refused = self._kept if self._kept and self._kept.token == rejected else None
+        # Until there is another, no thread should use it.
+        self._kept = None
         try:
-            refused = self._kept
-            # Until there is another, no thread should use the refused one.
-            self._kept = None
             if rejected is None:
                 found = self._look_up() or self._fetch(None, post)
             else:
-                if refused is None or refused.token != rejected:
-                    refused = _Kept(rejected, 0)
-                found = self._fetch(refused, post)
+                # Where a renewal brought it, another by force would help no more.
+                in_vain = refused and refused.renewed_at
+                found = self._fetch(None if in_vain else rejected, post)
                 found = attrs.evolve(found, renewed_at=time.time())
-            self._kept = found
-            self._store(found)
-            return found.token
-        except WxLogisticsError as error:
-            # Those who wait may have longer deadlines than this call: they try again.
-            if post.left() > 0:
-                failure = copy.copy(error)
+        except WxLogisticsError:
+            if refused:
+                # Neither is a failed renewal tried again at once.
+                self._kept = attrs.evolve(refused, renewed_at=time.time())
             raise
-        finally:
-            self._under_way.pop(os.getpid(), None)
-            mine.set_result(failure)
+        self._kept = found
+        entry = json.dumps([found.token, found.good_until])
+        left = max(1, int(found.good_until - time.time()))
+        self._ask_cache("set", self._key(), entry, timeout=left)
+        return found
 
-    def _kept_from(self, reply: dict[str, Any], field: str) -> _Kept:
+    def _kept_from(self, reply: Json, field: str, asked_at: float) -> _Kept:
         """
         Return the token under *field* of a reply, with its life.
         """
         token = reply.get(field)
-        if not isinstance(token, str) or not token:
+        if not isinstance(token, str) or not token or token != token.strip():
             raise lacking(self._endpoint, reply, field)
         life = integer(reply.get("expires_in"))
         # A token without life left would be refused, and renewed for that; to believe
         # it would be a fetch for every call.
         life = min(life, LONGEST_LIFE) if life and life > 0 else ASSUMED_LIFE
-        return _Kept(token, time.time() + life - min(MARGIN, life / 2))
+        return _Kept(token, asked_at + life - min(MARGIN, life / 2))
 
     def _key(self) -> str:
-        # memcached takes no blanks, and 250 characters at most.
-        parts = [
-            (
-                appid
-                if re.fullmatch(r"[\w.-]{1,64}", appid, re.ASCII)
-                else hashlib.sha256(appid.encode()).hexdigest()
-            )
-            for appid in self._appids
-        ]
-        return ":".join(["wxlogistics", self._endpoint, *parts, "token"])
+        # memcached takes no blanks.
+        appids = (urllib.parse.quote(appid, safe="") for appid in self._appids)
+        return ":".join(["wxlogistics", self._endpoint, *appids, "token"])
 
     def _look_up(self) -> _Kept | None:
         """
@@ -319,19 +311,16 @@ class _FetchedToken(abc.ABC):
         if entry is None:
             return None
         try:
-            token, good_until = json.loads(entry)
-            require_bare_text("token", token)
-            kept = _Kept(token, float(good_until))
-            return kept if kept.is_good() else None
-        except (ValueError, TypeError, RecursionError):
-            # Not what went wrong: that could show a token.
-            logger.warning("the cache holds no token under %s: ignored", self._key())
-            return None
-
-    def _store(self, kept: _Kept) -> None:
-        left = int(kept.good_until - time.time())
-        entry = json.dumps([kept.token, kept.good_until])
-        self._ask_cache("set", self._key(), entry, timeout=max(1, left))
+            match json.loads(entry):
+                case [str(token), int(good_until) | float(good_until)]:
+                    require_bare_text("token", token)
+                    kept = _Kept(token, good_until)
+                    return kept if kept.is_good() else None
+        except (ValueError, TypeError, RecursionError, OverflowError):
+            pass
+        # Not what it holds instead: that could show a token.
+        logger.warning("the cache holds no token under %s: ignored", self._key())
+        return None
 
     def _ask_cache(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """
@@ -342,8 +331,8 @@ class _FetchedToken(abc.ABC):
         try:
             return getattr(self._cache, method)(*args, **kwargs)
         except Exception as error:
-            modules = [kind.__module__ for kind in type(error).__mro__]
-            if any(module.partition(".")[0] in _TASK_QUEUES for module in modules):
+            origins = {kind.__module__.partition(".")[0] for kind in type(error).mro()}
+            if origins & _TASK_QUEUES:
                 raise
             # The kind of error only: its text may hold the cache's own password.
             name = type(error).__name__
@@ -380,25 +369,21 @@ class StableToken(_FetchedToken):
         super().__init__(cache, appid)
         self._secret = secret
 
-    def _fetch(self, rejected: _Kept | None, post: Post) -> _Kept:
+    def _fetch(self, unwanted: str | None, post: Post) -> _Kept:
         kept = self._ask(post)
-        if rejected is None or kept.token != rejected.token or rejected.renewed_at:
-            return kept
-        return self._ask(post, force_refresh=True)
+        return kept if kept.token != unwanted else self._ask(post, force_refresh=True)
 
     def _ask(self, post: Post, **force_refresh: bool) -> _Kept:
+        asked_at = time.time()
+        payload = {"grant_type": "client_credential", "appid": self._appids[0]}
         reply = post(
             "/cgi-bin/stable_token",
-            {
-                "grant_type": "client_credential",
-                "appid": self._appids[0],
-                "secret": self._secret,
-                **force_refresh,
-            },
+            # Not in a variable: tracebacks show those.
+            payload | {"secret": self._secret, **force_refresh},
             # WeChat allows few forced renewals a day.
             repeatable=not force_refresh,
         )
-        return self._kept_from(reply, "access_token")
+        return self._kept_from(reply, "access_token", asked_at)
 
 
 class AuthorizerToken(_FetchedToken):
@@ -455,18 +440,19 @@ class AuthorizerToken(_FetchedToken):
         # A changed one that the callback has not taken yet.
         self._changed: str | None = None
 
-    def _fetch(self, rejected: _Kept | None, post: Post) -> _Kept:
+    def _fetch(self, unwanted: str | None, post: Post) -> _Kept:
         self._hand_over()
         known = self.refresh_token
         sent = known if isinstance(known, str) else known()
         require_bare_text("refresh_token", sent)
+        payload = {
+            "authorizer_appid": self._appids[0],
+            "authorizer_refresh_token": sent,
+        }
+        asked_at = time.time()
         reply = post(
             "/cgi-bin/component/api_authorizer_token",
-            {
-                "component_appid": self._appids[1],
-                "authorizer_appid": self._appids[0],
-                "authorizer_refresh_token": sent,
-            },
+            payload | {"component_appid": self._appids[1]},
             tokens=self._component,
             token_name="component_access_token",
         )
@@ -476,7 +462,7 @@ class AuthorizerToken(_FetchedToken):
             if isinstance(known, str):
                 self.refresh_token = changed
             self._hand_over()
-        return self._kept_from(reply, "authorizer_access_token")
+        return self._kept_from(reply, "authorizer_access_token", asked_at)
 
     def _hand_over(self) -> None:
         if self._changed is not None and self._on_refresh_token is not None:

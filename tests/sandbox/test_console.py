@@ -491,6 +491,76 @@ class TestWaybills:
         assert browser.url + "/console/calls" == response.url
         assert "48001" in response.text
 
+    @pytest.mark.parametrize(
+        ("component", "endpoint"),
+        [("query", "trace_waybill"), ("message", "follow_waybill")],
+    )
+    def test_register(
+        self, sandbox: Sandbox, browser: Browser, component: str, endpoint: str
+    ) -> None:
+        """
+        A form registers any waybill, as a program would.
+        """
+        assert 'action="/console/register"' in browser.read("/console/new")
+        fields = {
+            "waybill_id": " SF123 ",
+            "goods_name": "茶",
+            "component": component,
+            "delivery_id": "YTO",
+            "receiver_phone": "",
+            "openid": OPENID,
+        }
+
+        response = browser.press("register", fields)
+
+        assert browser.url + "/console/waybill?id=SF123" == response.url
+        assert endpoint == sandbox.calls[-1].endpoint
+        assert {
+            "openid": OPENID,
+            "waybill_id": "SF123",
+            "delivery_id": "YTO",
+            "goods_info": {"detail_list": [{"goods_name": "茶", "goods_img_url": ""}]},
+        } == sandbox.calls[-1].payload
+        listed = browser.read("/")
+        assert ["SF123"] == rows(listed)
+        assert f">{component}</span>" in listed
+
+    def test_register__refused(self, sandbox: Sandbox, browser: Browser) -> None:
+        """
+        A refusal is shown above the form, with what was typed in.
+        """
+        fields = {"waybill_id": "W", "openid": "x", "goods_name": "tea"}
+        sandbox.fail("trace_waybill", status=502, waybill_id="V")
+
+        refused = browser.press("register", {**fields, "back": "/console/new"})
+        gateway = browser.press("register", {"waybill_id": "V", "goods_name": "tea"})
+
+        assert 400 == refused.status_code == gateway.status_code
+        assert "refused: 40003 openid wrong" in refused.text
+        assert 'value="tea"' in refused.text
+        assert "refused: HTTP 502" in gateway.text
+        assert OPENID not in sandbox.world.users
+
+    def test_pictures__none_to_load(self, sandbox: Sandbox, browser: Browser) -> None:
+        """
+        Without a picture none is offered.
+        """
+        goods = {"detail_list": [{"goods_name": "x", "goods_img_url": ""}]}
+        register(sandbox, goods_info=goods)
+
+        page = browser.read(f"/console/waybill?id={WAYBILL_ID}")
+
+        assert "Load the pictures" not in page
+
+    @pytest.mark.parametrize("back", ["http://[", "//evil.example", "/nowhere"])
+    def test_back__nonsense(self, browser: Browser, back: str) -> None:
+        """
+        A page that is none of the console's leads to its first one.
+        """
+        response = browser.press("language", {"to": "en", "back": back})
+
+        assert browser.url + "/" == response.url
+
     def test_row(self, sandbox: Sandbox, browser: Browser) -> None:
         """
         A row tells id, carrier, status, user, goods, and both times.
@@ -896,6 +966,42 @@ class TestCalls:
 
         assert found == rows(page)
 
+    def test_list__waybill(self, sandbox: Sandbox, browser: Browser) -> None:
+        """
+        The waybill that a call is about leads to its page; escapes are flagged.
+        """
+        with sandbox.mock():
+            requests.post(
+                "https://api.weixin.qq.com" + pages.REGISTER[False],
+                params={"access_token": sandbox.access_token()},
+                json=EXAMPLE,
+                timeout=10,
+            )
+
+        listed = browser.read("/console/calls")
+        shown = browser.read("/console/call?number=1")
+
+        link = f'<a href="/console/waybill?id={WAYBILL_ID}"><bdi class="cut">'
+        assert link in listed and link in shown
+        assert ">\\u</span>" in listed
+        assert "escapes non-ASCII characters" in shown
+
+    def test_again__beside(self, sandbox: Sandbox, browser: Browser) -> None:
+        """
+        A call beside the plugin's can be made again with a token.
+        """
+        with sandbox.mock():
+            requests.post(
+                "https://api.weixin.qq.com/cgi-bin/openapi/rid/get",
+                params={"access_token": sandbox.access_token()},
+                json={"rid": "x"},
+                timeout=10,
+            )
+
+        page = html.unescape(browser.read("/console/call?number=1"))
+
+        assert f"/openapi/rid/get?access_token={sandbox.access_token()}" in page
+
     def test_list__none(self, browser: Browser) -> None:
         """
         Before the first call it says so.
@@ -1247,7 +1353,7 @@ class TestTokens:
         One is revoked, and the client fetches another by itself.
         """
         other = sandbox.access_token(sandbox.add_app().appid)
-        token = StableToken(sandbox.appid, sandbox.secret, base_url=browser.url)
+        token = StableToken(sandbox.appid, sandbox.secret)
         with Client(token, base_url=browser.url) as client:
             client.get_delivery_list()
             before = sandbox.access_token()
