@@ -24,7 +24,8 @@ def sandbox(settings: dict[str, Any]) -> Sandbox:
     """
     A sandbox whose time stands still.
     """
-    return Sandbox(seed=7, clock=Clock(NOON, speed=0), **settings)
+    given = {"first_use": False, **settings}
+    return Sandbox(seed=7, clock=Clock(NOON, speed=0), **given)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import os
 import re
 import subprocess
 import sys
@@ -166,3 +167,16 @@ def served_process() -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
     finally:
         child.kill()
         child.communicate()
+
+
+def need(found: object, missing: str) -> None:
+    """
+    Skip a test if what it needs is not *found*, with a sentence on what is *missing*.
+
+    With WXLOGISTICS_REQUIRE_SERVERS=1 it fails instead.
+    """
+    if found:
+        return
+    if os.environ.get("WXLOGISTICS_REQUIRE_SERVERS") == "1":
+        pytest.fail(missing)
+    pytest.skip(missing)

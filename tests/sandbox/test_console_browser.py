@@ -241,7 +241,7 @@ class TestParcel:
             page.wait_for_timeout(100)
             assert "next" == page.evaluate(held)
         page.keyboard.press("Enter")
-        page.get_by_label("What the carrier says").press("Enter")
+        page.get_by_label("The carrier's text").press("Enter")
         page.wait_for_timeout(300)
 
         assert page.locator("#next").is_disabled()
@@ -257,11 +257,11 @@ class TestParcel:
 
         page.get_by_role("button", name="+6 h").click()
         page.locator("#status", has_text="In transit").wait_for()
-        page.get_by_label("What the carrier says").fill("地址不详")
+        page.get_by_label("The carrier's text").fill("地址不详")
         page.get_by_role("button", name="Raise an exception").click()
         page.locator("#track li", has_text="地址不详").wait_for()
         assert WaybillStatus.EXCEPTION is desk.client.query_trace(token).status
-        assert "" == page.get_by_label("What the carrier says").input_value()
+        assert "" == page.get_by_label("The carrier's text").input_value()
 
         page.get_by_label("Another status").select_option("6")
         page.get_by_role("button", name="Set").click()
@@ -308,7 +308,7 @@ class TestParcel:
         """
         page = desk.open(language="zh-CN")
 
-        page.get_by_role("button", name="登记文档示例").click()
+        page.get_by_role("button", name="传文档示例的运单").click()
 
         page.locator("#waybill-id", has_text=WAYBILL_ID).wait_for()
         assert page.url.endswith(f"/console/waybill?id={WAYBILL_ID}")
@@ -443,14 +443,14 @@ class TestFaults:
         page.get_by_label("Endpoint").select_option("query_trace")
         page.get_by_label("errcode", exact=True).fill("931023")
         page.locator("#meaning", has_text="no such waybill, or no route yet").wait_for()
-        page.get_by_role("button", name="Put in force").click()
+        page.get_by_role("button", name="Add fault").click()
         page.locator("#faults li", has_text="931023").wait_for()
         assert "" == page.get_by_label("errcode", exact=True).input_value()
 
         with pytest.raises(WaybillNotFoundError):
             desk.client.query_trace(token)
 
-        page.get_by_text("No fault is in force.").wait_for()
+        page.get_by_text("No fault is active.").wait_for()
         assert WAYBILL_ID == desk.client.query_trace(token).waybill_id
         assert stayed(page)
 
@@ -462,15 +462,15 @@ class TestFaults:
         page = desk.open("/console/faults")
         page.get_by_label("errcode", exact=True).fill("40014")
         page.get_by_label("Times").fill("")
-        page.get_by_role("button", name="Put in force").click()
-        page.locator("#faults li", has_text="until taken back").wait_for()
+        page.get_by_role("button", name="Add fault").click()
+        page.locator("#faults li", has_text="until removed").wait_for()
         with Client("a token", base_url=desk.url) as client:
             with pytest.raises(AccessTokenError):
                 client.query_trace(token)
 
-        page.get_by_role("button", name="Take back").click()
+        page.get_by_role("button", name="Remove").click()
 
-        page.get_by_text("No fault is in force.").wait_for()
+        page.get_by_text("No fault is active.").wait_for()
         assert WAYBILL_ID == desk.client.query_trace(token).waybill_id
 
     def test_problem(self, desk: Desk) -> None:
@@ -838,7 +838,7 @@ class TestLooks:
         """
         axe-core finds nothing, and nothing is wider than the window.
         """
-        monkeypatch.setattr("wxlogistics.sandbox.pages._ROWS", 12)
+        monkeypatch.setattr("wxlogistics.sandbox.console.pages._ROWS", 12)
         page = desk.open(language=language, theme=theme, width=width)
         suffix = f"{language[:2]}-{theme}" + ("-phone" if width < 500 else "")
         problems = self.check(page, axe, f"first-visit-{suffix}")

@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 import pytest
 import requests
+import test_sandbox_beside
 import test_sandbox_contract
 import test_sandbox_faults
 import test_sandbox_tokens
@@ -127,7 +128,7 @@ class TestCurl:
             for line in block.splitlines()
             if line.startswith("$ curl ")
         ]
-        assert 18 == len(lines)
+        assert 20 == len(lines)
         seen = set()
         with Sandbox().serve() as server, requests.Session() as session:
             session.trust_env = False
@@ -191,11 +192,12 @@ class TestTables:
             r"^\| .+ \| .+ \| `(Test\w+)\.(test_\w+)` \|$", read(page), re.M
         )
 
-        assert 59 == len(rows)
+        assert 69 == len(rows)
         for name, test in rows:
             found = [
                 getattr(module, name)
                 for module in (
+                    test_sandbox_beside,
                     test_sandbox_contract,
                     test_sandbox_faults,
                     test_sandbox_tokens,
@@ -203,6 +205,20 @@ class TestTables:
                 if hasattr(module, name)
             ]
             assert "door" in inspect.signature(getattr(found[0], test)).parameters
+
+    def test_behaviours__guesses_are_settings(self, page: str) -> None:
+        """
+        A guess names the setting that changes it.
+        """
+        sources = re.findall(
+            r"^\| .+ \| (.+) \| `Test\w+\.test_\w+` \|$", read(page), re.M
+        )
+        guesses = [each for each in sources if re.search("guess|推测", each)]
+
+        assert 15 == len(guesses)
+        names = attrs.fields_dict(Settings)
+        for each in guesses:
+            assert re.findall("`([a-z_]+)`", each)[0] in names, each
 
     def test_behaviours__alike(self, page: str) -> None:
         """

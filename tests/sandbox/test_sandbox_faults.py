@@ -195,7 +195,7 @@ class TestFail:
         ("endpoint", "options", "problem"),
         [
             ("query_traces", {"errcode": -1}, "no endpoint 'query_traces'"),
-            ("query_trace", {}, "say what goes wrong"),
+            ("query_trace", {}, "name what goes wrong"),
             ("query_trace", {"errcode": 0}, "errcode is"),
             ("query_trace", {"errmsg": "x", "drop": True}, "errmsg goes with"),
             ("query_trace", {"status": 99}, "status is"),
@@ -222,7 +222,6 @@ class TestFail:
             ({"status": "502"}, "status is of type int | None, not '502'"),
             ({"status": 502, "body": {"a": 1}}, "body is of type str | None, not"),
             ({"delay": "1"}, "delay is of type float, not '1'"),
-            ({"delay": 10**400}, "delay is of type float, not 1000"),
             ({"drop": "no"}, "drop is of type bool, not 'no'"),
             ({"errcode": -1, "times": 1.5}, "times is of type int | None, not 1.5"),
             ({"errcode": -1, "openid": 1}, "openid is of type str | None, not 1"),

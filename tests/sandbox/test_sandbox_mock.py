@@ -411,7 +411,7 @@ class TestImports:
         ("library", "door", "module", "extra"),
         [
             ("responses", "mock", "mock", "wxlogistics[testing]"),
-            ("aiohttp", "serve", "server", "wxlogistics[sandbox]"),
+            ("h11", "serve", "server", "wxlogistics[sandbox]"),
         ],
     )
     def test_import__missing(

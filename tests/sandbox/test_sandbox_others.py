@@ -1,113 +1,187 @@
-"""The served sandbox and a client of another house: wechatpy."""
+"""The served sandbox and clients of other houses."""
 
 from __future__ import annotations
 
-from typing import Any, Iterator
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Callable
 
 import pytest
-from sandboxtools import EXAMPLE, GOODS, OPEN_MSG, WAYBILL_ID, Door
-from wechatpy import WeChatClient, WeChatComponent
-from wechatpy.exceptions import WeChatClientException
+from sandboxtools import EXAMPLE, NOON, OPEN_MSG, WAYBILL_ID, Door, need
+from wechatpy import WeChatComponent
 
-JSON = {"Content-Type": "application/json"}
+from wxlogistics.sandbox import Clock, Sandbox
+
+FOREIGN = Path(__file__).with_name("foreign")
+
+#: node-easywechat breaks with later versions of node-socialite.
+NODE_PACKAGES = ["node-easywechat@3", "node-socialite@1.4.1", "co-wechat-api@3"]
+
+#: What each of them makes the sandbox see, its calls for tokens aside.
+STORY = [
+    ("trace_waybill", 0),
+    ("query_trace", 0),
+    ("update_waybill_goods", 0),
+    ("get_delivery_list", 0),
+    ("trace_waybill", 40003),
+    ("trace_waybill", 931023),
+    ("get_delivery_list", 42001),
+    ("get_delivery_list", 0),
+]
 
 
-class LocalClient(WeChatClient):
+def run(argv: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
     """
-    wechatpy's client with the sandbox for WeChat.
+    Run a program; a proxy of the environment does not count.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.lower().endswith("_proxy")
+    }
+    return subprocess.run(
+        argv,
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def installed(argv: list[str], **environment: str) -> None:
+    """
+    Run an installer; a test needs what it installs.
+    """
+    done = run(argv, **environment)
+    last = (done.stderr or done.stdout).strip().rpartition("\n")[2]
+    need(done.returncode == 0, f"{argv[-1]} cannot be installed: {last:.200}")
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str]]:
+    """
+    The two clients from npm, in a folder of their own.
+    """
+    npm = shutil.which("npm")
+    need(npm and shutil.which("node"), "there is no node and npm; on Debian: npm")
+    folder = tmp_path_factory.mktemp("node")
+    shutil.copy(FOREIGN / "story.js", folder)
+    options = ["--no-audit", "--no-fund", "--prefix", str(folder)]
+    installed([str(npm), "install", *options, *NODE_PACKAGES])
+    return lambda client: ["node", str(folder / "story.js"), client]
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str]]:
+    """
+    This Python, with packages in a folder of their own.
     """
 
-    def __init__(self, door: Door) -> None:
-        super().__init__(door.sandbox.appid, door.sandbox.secret, timeout=10)
-        self.API_BASE_URL = door.base_url + OPEN_MSG
-        self._http.trust_env = False
-        self._token_url = door.base_url + "/cgi-bin/token"
+    def story(package: str) -> list[str]:
+        client = "wechatpy"
+        code = "import sys, runpy; sys.path[:0] = {!r}; runpy.run_path({!r}, run_name={!r})"
+        paths: list[str] = []
+        if package != "wechatpy":
+            folder = tmp_path_factory.mktemp("python")
+            pip = [sys.executable, "-m", "pip", "install", "-q", "--target"]
+            installed([*pip, str(folder), package])
+            paths = [str(folder)]
+        if package.startswith("openapi-python-client"):
+            client = "generated"
+            description = folder / "openapi.json"
+            shutil.copy(FOREIGN.parents[2] / "wxlogistics/sandbox/openapi.json", folder)
+            done = run(
+                [sys.executable, "-m", "openapi_python_client", "generate"]
+                + ["--meta", "none", "--path", str(description)]
+                + ["--output-path", str(folder / "generated_client")],
+                PYTHONPATH=str(folder),
+            )
+            assert 0 == done.returncode, done.stdout + done.stderr
+        story = code.format(paths, str(FOREIGN / "story.py"), "__main__")
+        return [sys.executable, "-W", "ignore", "-c", story, client]
 
-    def fetch_access_token(self) -> Any:
-        # wechatpy has WeChat's address in the middle of its own method.
-        query = {
-            "grant_type": "client_credential",
-            "appid": self.appid,
-            "secret": self.secret,
-        }
-        return self._fetch_access_token(self._token_url, query)
+    return story
+
+
+class TestStory:
+    """
+    Register, query, update, list, a wrong openid, an unknown waybill, a token that ends.
+    """
+
+    def tell(self, argv: list[str]) -> Sandbox:
+        sandbox = Sandbox(seed=7, clock=Clock(NOON, speed=0), unknown_waybill=931023)
+        sandbox.add_waybill(WAYBILL_ID)
+        with sandbox.serve() as server:
+            text = json.dumps(EXAMPLE)
+            done = run([*argv, server.url, sandbox.appid, sandbox.secret, text])
+
+        assert 0 == done.returncode, done.stderr
+        assert [WAYBILL_ID, "测试名字", True] == json.loads(done.stdout)
+        seen = [(call.endpoint, call.errcode) for call in sandbox.calls]
+        assert STORY == [each for each in seen if "token" not in each[0]]
+        return sandbox
+
+    @pytest.mark.once
+    @pytest.mark.parametrize("client", ["node-easywechat", "co-wechat-api"])
+    def test_node(self, node: Callable[[str], list[str]], client: str) -> None:
+        """
+        Two clients from npm.
+        """
+        sandbox = self.tell(node(client))
+
+        assert 2 == sandbox.token_fetches.total
+
+    @pytest.mark.once
+    @pytest.mark.parametrize(
+        "package",
+        ["wechatpy", "wechatpy==2.0.0a26", "openapi-python-client==0.29.1"],
+    )
+    def test_python(self, python: Callable[[str], list[str]], package: str) -> None:
+        """
+        wechatpy's two lines, and a client generated from the OpenAPI.
+        """
+        sandbox = self.tell(python(package))
+
+        assert 2 == sandbox.token_fetches.total
+
+    def test_curl(self) -> None:
+        """
+        Plain curl.
+        """
+        need(shutil.which("curl"), "there is no curl; on Debian: curl")
+
+        sandbox = self.tell([sys.executable, str(FOREIGN / "story.py"), "curl"])
+
+        assert 2 == sandbox.token_fetches.total
 
 
 class TestWechatpy:
     """
-    wechatpy through its generic client.
+    wechatpy as it comes.
     """
 
-    @pytest.fixture
-    def client(self, served_door: Door) -> Iterator[LocalClient]:
-        client = LocalClient(served_door)
-        yield client
-        client._http.close()
-
-    @pytest.mark.parametrize(
-        "endpoint",
-        [
-            "trace_waybill",
-            "query_trace",
-            "update_waybill_goods",
-            "get_delivery_list",
-            "follow_waybill",
-            "query_follow_trace",
-            "update_follow_waybill_goods",
-        ],
-    )
-    def test_post__as_it_comes(self, client: LocalClient, endpoint: str) -> None:
+    def test_post__no_content_type(self, served_door: Door) -> None:
         """
         It sends no Content-Type, and so gets 40003, as from WeChat.
         """
+        from wechatpy import WeChatClient
+        from wechatpy.exceptions import WeChatClientException
+
+        client = WeChatClient(
+            "wx", "s", access_token=served_door.sandbox.access_token()
+        )
+        client.API_BASE_URL = served_door.base_url + OPEN_MSG
+        client._http.trust_env = False
+
         with pytest.raises(WeChatClientException) as caught:
-            client.post(endpoint, data=EXAMPLE)
+            client.post("trace_waybill", data=EXAMPLE)
+        client._http.close()
 
         assert 40003 == caught.value.errcode
-
-    @pytest.mark.parametrize(
-        ("register", "query", "update"),
-        [
-            ("trace_waybill", "query_trace", "update_waybill_goods"),
-            ("follow_waybill", "query_follow_trace", "update_follow_waybill_goods"),
-        ],
-    )
-    def test_post__told_to(
-        self, client: LocalClient, register: str, query: str, update: str
-    ) -> None:
-        """
-        When told to send one, it calls every endpoint.
-        """
-
-        def post(endpoint: str, payload: Any) -> Any:
-            return client.post(endpoint, data=payload, headers=JSON)
-
-        token = post(register, EXAMPLE)["waybill_token"]
-        trace = post(query, {"waybill_token": token})
-        updated = post(update, {"waybill_token": token, "goods_info": GOODS})
-        # An empty dict is JSON to wechatpy as well.
-        carriers = post("get_delivery_list", {})
-
-        assert WAYBILL_ID == trace["waybill_info"]["waybill_id"]
-        assert GOODS == trace["shop_info"]["goods_info"]
-        assert {"errcode": 0, "errmsg": "ok"} == updated
-        assert carriers["count"] == len(carriers["delivery_list"])
-
-    def test_post__token_replaced(self, client: LocalClient, served_door: Door) -> None:
-        """
-        When its token is revoked it fetches another and goes on.
-        """
-        client.post("get_delivery_list", data={}, headers=JSON)
-        served_door.sandbox.revoke_tokens()
-        client.post("get_delivery_list", data={}, headers=JSON)
-
-        assert [
-            ("token", 0),
-            ("get_delivery_list", 0),
-            ("get_delivery_list", 40001),
-            ("token", 0),
-            ("get_delivery_list", 0),
-        ] == [(call.endpoint, call.errcode) for call in served_door.sandbox.calls]
 
     def test_component(self, served_door: Door) -> None:
         """
@@ -120,12 +194,16 @@ class TestWechatpy:
         component.API_BASE_URL = served_door.base_url + "/cgi-bin"
         component.session.set("component_verify_ticket", account.ticket)
 
+        pre_auth = component.create_preauthcode()
+        code = sandbox.authorization_code(account.appid)
+        info: Any = component.query_auth(code)["authorization_info"]
         reply = component.refresh_authorizer_token(
-            sandbox.appid, sandbox.authorize(account.appid)
+            sandbox.appid, info["authorizer_refresh_token"]
         )
+        about = component.get_authorizer_info(sandbox.appid)
         component._http.close()
 
+        assert pre_auth["pre_auth_code"]
         assert "authorizer_access_token" in reply
-        assert [("api_component_token", 0), ("api_authorizer_token", 0)] == [
-            (call.endpoint, call.errcode) for call in sandbox.calls
-        ]
+        assert sandbox.appid == about["authorization_info"]["authorizer_appid"]
+        assert {0} == {call.errcode for call in sandbox.calls}

@@ -101,9 +101,9 @@ class TestClock:
         for now in (float("nan"), float("inf")):
             with pytest.raises(ValueError, match="now is a finite number"):
                 clock.set(now, 1)
-        with pytest.raises(TypeError, match="now is of type float, not '1'"):
+        with pytest.raises(TypeError):
             clock.set("1", 1)  # type: ignore[arg-type]
-        with pytest.raises(TypeError, match="hours is of type float, not '1'"):
+        with pytest.raises(TypeError):
             clock.tick(hours="1")  # type: ignore[arg-type]
 
         assert (NOON, 0) == (clock.now(), clock.speed)
@@ -245,8 +245,6 @@ class TestSandbox:
 
         with pytest.raises(TypeError, match="message is of type str | None, not 5"):
             sandbox.move("W", 1, message=5)  # type: ignore[arg-type]
-        with pytest.raises(TypeError, match="waybill_id is of type str, not 5"):
-            sandbox.move(5, 1)  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("kind", ["app", "component"])
     def test_add__appid_taken(self, kind: str) -> None:

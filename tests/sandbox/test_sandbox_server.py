@@ -19,11 +19,11 @@ import pytest
 import requests
 from sandboxtools import EXAMPLE, NOON, OPEN_MSG, WAYBILL_ID, served_process
 
-import wxlogistics.__main__
 import wxlogistics.sandbox
 from wxlogistics import Client, GoodsDetail, GoodsInfo, WaybillStatus
 from wxlogistics.sandbox import Clock, Sandbox
-from wxlogistics.sandbox.server import Server, main
+from wxlogistics.sandbox.command import main
+from wxlogistics.sandbox.server import Server
 
 
 def ask(url: str, path: str, **options: Any) -> requests.Response:
@@ -142,15 +142,21 @@ class TestServe:
 
         assert 2 == len(sandbox.calls)
 
-    def test_serve__body_too_large(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize("path", ["/cgi-bin/token", "/", "/console/tick"])
+    def test_serve__body_too_large(self, path: str) -> None:
         """
-        A body beyond all reason is refused.
+        A body beyond the limit is refused, whether its length is told or not.
         """
-        monkeypatch.setattr("wxlogistics.sandbox.server._LARGEST_BODY", 1000)
-        with Sandbox().serve() as server:
-            response = ask(server.url, "/cgi-bin/token", data=b"x" * 1001)
+        sandbox = Sandbox(largest_body=1000)
+        with sandbox.serve() as server:
+            told = ask(server.url, path, data=b"x" * 1001)
+            chunked = ask(server.url, path, data=iter([b"x" * 999, b"x" * 2]))
+            allowed = ask(server.url, path, data=b"x" * 1000)
 
-        assert 413 == response.status_code
+        assert (413, 413) == (told.status_code, chunked.status_code)
+        assert 413 != allowed.status_code
+        recorded = [call.status for call in sandbox.calls]
+        assert ([] if "console" in path else [413, 413, 200]) == recorded
 
     def test_serve__no_http(self) -> None:
         """
@@ -163,7 +169,7 @@ class TestServe:
                 reply = connection.recv(100)
             alive = ask(server.url, "/").status_code
 
-        assert reply.startswith(b"HTTP/1.0 400")
+        assert reply.startswith(b"HTTP/1.1 400")
         assert 200 == alive
 
     def test_serve__hung_up(self, caplog: pytest.LogCaptureFixture) -> None:
@@ -268,7 +274,7 @@ class TestMain:
         def watch() -> None:
             output = ""
             try:
-                while output.count("\n") < 4:
+                while "console: " not in output:
                     time.sleep(0.01)
                     captured = capsys.readouterr()
                     output += captured.out
@@ -326,8 +332,9 @@ class TestMain:
 
         assert 0 == code
         assert "" == errors
-        assert ["url", "appid", "secret", "access_token"] == list(seen)
+        assert ["url", "appid", "secret", "access_token", "console"] == list(seen)
         assert seen["url"].startswith("http://127.0.0.1:")
+        assert seen["url"] + "/ (open it in a browser)" == seen["console"]
 
     def test_main__options(self, capsys: pytest.CaptureFixture[str]) -> None:
         """
@@ -412,7 +419,8 @@ class TestMain:
         """
         The state file is written now and then, not only at the end.
         """
-        monkeypatch.setattr("wxlogistics.sandbox.server._SAVE_EVERY", 0.01)
+        monkeypatch.setattr("wxlogistics.sandbox.command._SAVE_EVERY", 0.01)
+        monkeypatch.setattr("wxlogistics.sandbox.command._LOOK_EVERY", 0.01)
         path = tmp_path / "state.json"
 
         def during(told: dict[str, str]) -> None:
@@ -435,7 +443,8 @@ class TestMain:
         A state file that can be written no more is told, and stops nothing; at the end
         the exit code tells it.
         """
-        monkeypatch.setattr("wxlogistics.sandbox.server._SAVE_EVERY", 0.3)
+        monkeypatch.setattr("wxlogistics.sandbox.command._SAVE_EVERY", 0.3)
+        monkeypatch.setattr("wxlogistics.sandbox.command._LOOK_EVERY", 0.1)
         folder = tmp_path / "gone"
         folder.mkdir()
         path = folder / "state.json"
@@ -472,7 +481,7 @@ class TestMain:
 
         assert "" == first
         assert (
-            f"wxlogistics sandbox: --seed and --set ignored: {path} is there already, "
+            f"wxlogistics sandbox: --seed and --set ignored: {path} exists already, "
             "and goes on as it was\n"
         ) == both
         assert settings.startswith("wxlogistics sandbox: --set ignored: ")
@@ -514,7 +523,10 @@ class TestMain:
         ("argv", "problem"),
         [
             (["--set", "no_such=1"], "argument --set: no setting 'no_such'; there are"),
-            (["--set", "refused_image=["], "argument --set: refused_image is no reg"),
+            (
+                ["--set", "refused_image=["],
+                "argument --set: refused_image is not a reg",
+            ),
             (["--set", "keep_calls=" + "9" * 23], "argument --set: keep_calls is from"),
             (["--set", "token_lifetime=-1"], "argument --set: token_lifetime is from"),
             (["--set", "edit_limit=-5"], "argument --set: edit_limit is from 0"),
@@ -535,11 +547,13 @@ class TestMain:
         """
         An option that makes no sense ends it, with its name and one line.
         """
-        with pytest.raises(SystemExit) as caught:
-            main(["--port", "0", *argv])
+        try:
+            code: object = main(["--port", "0", *argv])
+        except SystemExit as ended:
+            code = ended.code
 
         error = capsys.readouterr().err
-        assert 2 == caught.value.code
+        assert 2 == code
         assert error.startswith(f"wxlogistics sandbox: {problem}")
         assert 1 == error.count("\n")
 
@@ -603,7 +617,9 @@ class TestMain:
         code, errors = self.run(["--port", "0", "--host", host], capsys, seen.update)
 
         assert 0 == code
-        assert errors.startswith(f"Listening on {host}: whoever reaches this machine")
+        assert errors.startswith(
+            f"wxlogistics sandbox: Listening on {host}: every machine that reaches"
+        )
         expected = "127.0.0.1" if host == "0.0.0.0" else host
         assert seen["url"].startswith(f"http://{expected}:")
 
@@ -629,7 +645,7 @@ class TestMain:
         """
         Without its libraries it says in one line what to install, as the command does.
         """
-        monkeypatch.setitem(sys.modules, "aiohttp", None)
+        monkeypatch.setitem(sys.modules, "h11", None)
         monkeypatch.delitem(sys.modules, "wxlogistics.sandbox.server", False)
         monkeypatch.setattr(sys, "argv", ["sandbox"])
 
@@ -637,26 +653,24 @@ class TestMain:
             runpy.run_path(
                 wxlogistics.sandbox.__path__[0] + "/__main__.py", run_name="__main__"
             )
-        code = wxlogistics.__main__.main(["sandbox"])
 
-        line = (
-            "wxlogistics: the sandbox's server needs aiohttp and jinja2: "
-            "pip install 'wxlogistics[sandbox]'\n"
-        )
-        assert (2, 2) == (caught.value.code, code)
-        assert line + line == capsys.readouterr().err
+        assert 2 == caught.value.code
+        assert (
+            "wxlogistics sandbox: the sandbox's server needs h11, jinja2 and "
+            "jsonschema: pip install 'wxlogistics[sandbox]'\n"
+        ) == capsys.readouterr().err
 
     def test_main__as_a_module(self) -> None:
         """
         ``python -m wxlogistics.sandbox`` is the same; SIGTERM gives exit code 0.
         """
         with served_process() as (child, said):
-            lines = [said.readline() for _ in range(4)]
+            lines = [said.readline() for _ in range(5)]
             child.send_signal(signal.SIGTERM)
             code = child.wait(10)
 
         assert 0 == code
-        assert ["url", "appid", "secret", "access_token"] == [
+        assert ["url", "appid", "secret", "access_token", "console"] == [
             line.partition(": ")[0] for line in lines
         ]
 

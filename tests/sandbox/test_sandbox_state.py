@@ -12,7 +12,7 @@ from sandboxtools import EXAMPLE, GOODS, NOON, OPENID, WAYBILL_ID
 
 from wxlogistics import WaybillStatus
 from wxlogistics.sandbox import Clock, Sandbox, wire
-from wxlogistics.sandbox.state import dump
+from wxlogistics.sandbox.world.state import dump
 
 
 def call(sandbox: Sandbox, endpoint: str, payload: dict[str, Any]) -> dict[str, Any]:
@@ -121,7 +121,7 @@ class TestSave:
 
         assert "测试名字" in text
         data = json.loads(text)
-        assert ("wxlogistics-sandbox", 1) == (data["format"], data["version"])
+        assert ("wxlogistics-sandbox", 2) == (data["format"], data["version"])
         assert OPENID in data["users"]
         assert [WAYBILL_ID, "W2"] == [one["waybill_id"] for one in data["parcels"]]
 
@@ -193,20 +193,20 @@ class TestSave:
         ("text", "problem"),
         [
             ("", "Expecting value"),
-            ('{"format": NaN}', "NaN is no number of JSON's"),
+            ('{"format": NaN}', "state.json: NaN is not a JSON number"),
             ("[]", "this is not the state of a sandbox"),
             ('{"format": "other"}', "this is not the state of a sandbox"),
             (
-                '{"format": "wxlogistics-sandbox", "version": 2}',
-                "state of version 2, not 1",
+                '{"format": "wxlogistics-sandbox", "version": 1}',
+                "state of version 1, not 2",
             ),
             (
-                '{"format": "wxlogistics-sandbox", "version": 1, "settings": {}}',
-                "damaged: KeyError\\('mint'\\)",
+                '{"format": "wxlogistics-sandbox", "version": 2, "settings": {}}',
+                "damaged: KeyError: clock",
             ),
             (
-                '{"format": "wxlogistics-sandbox", "version": 1, "settings": {"x": 1}}',
-                "damaged: TypeError",
+                '{"format": "wxlogistics-sandbox", "version": 2, "clock": 5}',
+                "damaged: KeyError: mint",
             ),
         ],
     )

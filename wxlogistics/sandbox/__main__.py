@@ -2,11 +2,7 @@
 
 import sys
 
+from wxlogistics.sandbox.command import main
+
 if __name__ == "__main__":  # pragma: no branch
-    try:
-        from wxlogistics.sandbox.server import main
-    except ImportError as error:
-        # It says what to install, as it does through `wxlogistics sandbox`.
-        print(f"wxlogistics: {error}", file=sys.stderr)
-        sys.exit(2)
     sys.exit(main())

@@ -4,17 +4,61 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ipaddress
+import os
+import re
 import select
 import signal
 import socket
-from typing import Any, Callable, NamedTuple
+import sys
+import time
+from typing import Any, Callable, NamedTuple, NoReturn, Sequence
 
-from .clock import Clock
+import attrs
+
+from .controls import Controls
+from .world.clock import FASTEST, Clock
+from .world.plain_json import read_json
+from .world.settings import Settings
+
+#: Seconds between two writes of the state file.
+_SAVE_EVERY = 30.0
+
+#: Seconds between two looks whether a signal came, where none interrupts a wait.
+_LOOK_EVERY = 1.0
+
+_CA_FILE = "wxlogistics-sandbox-ca.pem"
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 65535:
+        raise ValueError(f"give a number from 0 to 65535, not {text!r}")
+    return int(text)
+
+
+def _speed(text: str) -> float:
+    try:
+        return Clock(speed=float(text)).speed
+    except ValueError:
+        raise ValueError(f"give a number from 0 to {FASTEST}, not {text!r}") from None
 
 
 class Option(NamedTuple):
     """
     An option of the command.
+
+    Attributes:
+        flag: As ``--port``; in `run()` it is called ``port``.
+
+        help: One sentence in English.
+
+        metavar: What stands for its value; empty: it takes none.
+
+        parse: Makes the value of a text, or raises a ValueError.
+
+        many: Whether it may be repeated.
+
+        default: The value if it is not given.
     """
 
     flag: str
@@ -25,27 +69,69 @@ class Option(NamedTuple):
     default: Any = None
 
 
-def _port(text: str) -> int:
-    if not text.isdigit() or int(text) > 65535:
-        raise ValueError(f"give a number from 0 to 65535, not {text!r}")
-    return int(text)
-
-
 OPTIONS: tuple[Option, ...] = (
     Option("--host", "default: 127.0.0.1", "ADDRESS", default="127.0.0.1"),
     Option("--port", "default: 8790; 0: any free one", "PORT", _port, default=8790),
-    Option("--seed", "the same seed gives the same ids and tokens", "SEED"),
+    Option(
+        "--seed",
+        "the same seed gives the same ids and tokens; not with a state file that exists "
+        "already",
+        "SEED",
+    ),
     Option("--state", "go on from this file, and keep it written", "FILE"),
-    Option("--speed", "seconds that pass in a real one; default: 1", "NUMBER", float),
-    Option("--set", "a setting of the sandbox", "NAME=VALUE", many=True),
-    Option("--allow-host", "a host name", "NAME", many=True),
+    Option("--speed", "seconds that pass in a real one; default: 1", "NUMBER", _speed),
+    Option(
+        "--set",
+        "a setting of the sandbox, as edit_limit=3; may be repeated; not with a state "
+        "file that exists already",
+        "NAME=VALUE",
+        many=True,
+    ),
+    Option(
+        "--allow-host",
+        "a host name by which the console and the control API may be called; may be "
+        "repeated",
+        "NAME",
+        many=True,
+    ),
+    Option("--tls", "serve HTTPS, with a certificate for WeChat's names"),
+    Option(
+        "--ca-file",
+        "with --tls: where to write the certificate that programs are to trust; "
+        f"default: {_CA_FILE}",
+        "FILE",
+    ),
+    Option("--certfile", "serve HTTPS with this certificate", "FILE"),
+    Option("--keyfile", "its key, if it is in another file", "FILE"),
 )
-NOTICES: tuple[str, ...] = ()
+
+_WIDE = (
+    "Listening on {}: every machine that reaches this port can call, read and control "
+    "this sandbox. Use made-up data only."
+)
+_IGNORED = "{} ignored: {} exists already, and goes on as it was"
+_NOT_WRITTEN = "{} cannot be written: {}"
+
+#: The texts that `run()` gives to *on_notice*.
+NOTICES = (_WIDE, _IGNORED, _NOT_WRITTEN)
 
 
 class Ready(NamedTuple):
     """
     What a program needs to call a served sandbox.
+
+    Attributes:
+        url: Where it is.
+
+        console_url: What to open in a browser.
+
+        appid: The default app.
+
+        secret: Its AppSecret.
+
+        access_token: A token of it.
+
+        ca_file: The certificate to trust; empty without ``--tls``.
     """
 
     url: str
@@ -62,40 +148,238 @@ def run(
     on_notice: Callable[..., None],
     host: str = "127.0.0.1",
     port: int = 8790,
-    set: tuple[str, ...] = (),
-    **options: Any,
+    seed: str | None = None,
+    state: str | None = None,
+    speed: float | None = None,
+    set: Sequence[str] = (),
+    allow_host: Sequence[str] = (),
+    tls: bool = False,
+    ca_file: str | None = None,
+    certfile: str | None = None,
+    keyfile: str | None = None,
 ) -> int:
     """
     Serve a sandbox until Ctrl-C or SIGTERM.
-    """
-    from .server import Server, _open, _save, _settings
 
-    given = argparse.Namespace(**options)
-    sandbox = _open(given, _settings(set))
-    if not _save(sandbox, given):
-        return 1
-    server = Server(sandbox, host, port, allowed_hosts=given.allow_host)
+    Args:
+        on_ready: Called once it can be called.
+
+        on_notice: Called with one of `NOTICES` and the values for its braces.
+
+    Returns:
+        The exit code: 0, or 1 if the state file could not be written at the end.
+
+    Raises:
+        ImportError: The extra ``sandbox`` is not installed.
+        OSError, ValueError: It cannot start; the text is one line.
+    """
+    from .server import Server
+
+    keeper = _Keeper(state, on_notice)
+    controls = keeper.open(_settings(set), seed, speed)
+    # Now, for a file that cannot be written should not come out at the end.
+    if not keeper.save(controls):
+        return 2
+    context = None
+    if certfile:
+        from .tls import given_context
+
+        context = given_context(certfile, keyfile)
+    elif tls:
+        from .tls import own_context
+
+        ca_file = os.path.abspath(ca_file or _CA_FILE)
+        context = own_context(ca_file, allow_host)
+    hosts = [*allow_host, *(_wechat_hosts() if context else ())]
+    server = Server(controls, host, port, allowed_hosts=hosts, tls=context)
+    # Not an Event: its lock is held by the very thread that the signal interrupts.
     stopped, stop = socket.socketpair()
 
     def interrupt(*_: object) -> None:
+        # Once more at the very end, it does no harm.
         with contextlib.suppress(OSError):
             stop.send(b".")
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
+    if not _is_loopback(host):
+        on_notice(_WIDE, host)
     on_ready(
         Ready(
             server.url,
-            f"{server.url}/",
-            sandbox.appid,
-            sandbox.secret,
-            sandbox.access_token(),
+            server.url + "/",
+            controls.appid,
+            controls.secret,
+            controls.access_token(),
+            (ca_file or "") if tls and not certfile else "",
         )
     )
     with stopped, stop:
-        select.select([stopped], [], [])
+        saved = time.monotonic()
+        while not select.select([stopped], [], [], _LOOK_EVERY)[0]:
+            if time.monotonic() - saved >= _SAVE_EVERY:
+                # If it fails, the next one may go well.
+                keeper.save(controls)
+                saved = time.monotonic()
         server.close()
-        return 0 if _save(sandbox, given) else 1
+        return 0 if keeper.save(controls) else 1
 
 
-_ = Clock
+def _wechat_hosts() -> tuple[str, ...]:
+    from .wire import HOSTS
+
+    return HOSTS
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _settings(items: Sequence[str]) -> dict[str, Any]:
+    """
+    Return the settings that were given as NAME=VALUE.
+
+    Raises:
+        ValueError: Something is wrong with one.
+    """
+    fields = attrs.fields_dict(Settings)
+    settings: dict[str, Any] = {}
+    for item in items:
+        name, _, text = item.partition("=")
+        if name not in fields:
+            known = ", ".join(fields)
+            raise ValueError(f"argument --set: no setting {name!r}; there are: {known}")
+        try:
+            value = read_json(text)
+        except ValueError:
+            value = text
+        # A text may look like a number: an AppSecret of digits alone, say.
+        if str(fields[name].type) == "str" and not isinstance(value, str):
+            value = text
+        settings[name] = value
+    try:
+        Settings(**settings)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"argument --set: {error.args[0]}") from None
+    return settings
+
+
+class _Keeper:
+    """
+    Opens a sandbox from its state file and keeps that written.
+    """
+
+    def __init__(self, path: str | None, on_notice: Callable[..., None]) -> None:
+        self._path = path
+        self._on_notice = on_notice
+
+    def open(
+        self, settings: dict[str, Any], seed: str | None, speed: float | None
+    ) -> Controls:
+        """
+        Return the sandbox that the command line asks for.
+        """
+        clock = Clock(speed=1.0 if speed is None else speed)
+        if not self._path or not os.path.exists(self._path):
+            return Controls(seed=seed, clock=clock, **settings)
+        controls = Controls.load(self._path, clock=clock)
+        if speed is not None:
+            clock.set(clock.now(), speed)
+        given = {"--seed": seed is not None, "--set": bool(settings)}
+        ignored = " and ".join(name for name, is_there in given.items() if is_there)
+        if ignored:
+            self._on_notice(_IGNORED, ignored, self._path)
+        return controls
+
+    def save(self, controls: Controls) -> bool:
+        """
+        Write the state file, if there is to be one; return False if that fails.
+        """
+        if self._path:
+            try:
+                controls.save(self._path)
+            # The second is of a state that JSON cannot hold.
+            except (OSError, ValueError) as error:
+                why = getattr(error, "strerror", None) or error
+                self._on_notice(_NOT_WRITTEN, self._path, why)
+                return False
+        return True
+
+
+def reason(error: Exception) -> str:
+    """
+    Return why something failed, in one line.
+    """
+    text = str(getattr(error, "strerror", None) or error)
+    name = getattr(error, "filename", None)
+    return f"{name}: {text}" if name else text
+
+
+class _Parser(argparse.ArgumentParser):
+    """
+    Prints what is wrong in one line, as everything here does.
+    """
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="wxlogistics sandbox",
+        description="Serve a local imitation of WeChat's logistics plugin over HTTP.",
+    )
+    for option in OPTIONS:
+        fields: dict[str, Any] = {"help": option.help, "default": option.default}
+        if not option.metavar:
+            fields.update(action="store_true", default=False)
+        else:
+            fields.update(metavar=option.metavar, type=_typed(option.parse))
+        if option.many:
+            fields.update(action="append", default=[])
+        parser.add_argument(option.flag, **fields)
+    return parser
+
+
+def _typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    def convert(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return convert
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Serve a sandbox as the command line asks.
+
+    Returns:
+        The exit code.
+    """
+    options = _parser().parse_args(argv)
+    try:
+        return run(on_ready=_announce, on_notice=_notice, **vars(options))
+    except (ImportError, OSError, ValueError) as error:
+        _notice("{}", reason(error))
+        return 2
+
+
+def _announce(ready: Ready) -> None:
+    print(f"url: {ready.url}")
+    print(f"appid: {ready.appid}")
+    print(f"secret: {ready.secret}")
+    print(f"access_token: {ready.access_token}")
+    if ready.ca_file:
+        print(f"ca_file: {ready.ca_file}")
+    print(f"console: {ready.console_url} (open it in a browser)", flush=True)
+
+
+def _notice(text: str, *values: object) -> None:
+    print(f"wxlogistics sandbox: {text.format(*values)}", file=sys.stderr)

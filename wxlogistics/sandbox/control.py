@@ -1,30 +1,37 @@
-"""The control API: what `Sandbox` does in Python, for programs in any language.
+"""The control API: what `Controls` does in Python, for programs in any language.
 
-It lives under a path that WeChat does not have. It is not for web pages: a page that
-somebody opens in a browser on this machine must not be able to use it.
+It lives under a path that WeChat does not have. It is not for web pages: a page that is
+open in a browser on this machine must not be able to use it.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from importlib import resources
 from typing import Any, Callable, Collection, Mapping
 from urllib.parse import parse_qs, urlsplit
 
 import attrs
+import jsonschema
 
-from . import state
-from ._sandbox import Sandbox
-from .checks import check, read_json, write_json
+from .controls import Controls
 from .wire import Answer
+from .world import state
+from .world.calls import Call
+from .world.plain_json import read_json, read_resource, write_json
 
 #: Every path of the control API begins with this.
 PREFIX = "/_sandbox/"
 
+#: The OpenAPI description of all calls, of these too.
+OPENAPI: dict[str, Any] = read_resource(__package__, "openapi.json")
+
+#: Of a body; the state that is put back may be large.
+LARGEST_BODY = 256 * 1024 * 1024
+
 
 def answer(
-    sandbox: Sandbox,
+    controls: Controls,
     method: str,
     path: str,
     query: str,
@@ -37,7 +44,7 @@ def answer(
     Answer one request to the control API.
 
     Args:
-        sandbox: What is controlled.
+        controls: What is controlled.
 
         method: The HTTP method.
 
@@ -60,30 +67,28 @@ def answer(
     if command is None:
         known = [f"{verb} {PREFIX}{word}" for verb, word in _COMMANDS]
         return _json(404, {"error": f"no {method} {path}", "known": known})
+    schema = _SCHEMAS[method, name]
     try:
-        fields = {key: values[0] for key, values in parse_qs(query).items()}
-        if body:
-            fields = read_json(body)
-        if not isinstance(fields, dict):
-            raise ValueError("the body is a JSON object")
-        return _json(200, command(sandbox, fields))
-    except (TypeError, ValueError, LookupError, RecursionError) as error:
-        return _json(400, {"error": str(error)})
+        fields = read_json(body) if body else _from_query(query, schema)
+        _check(schema, fields)
+        return _json(200, command(controls, fields))
+    except (TypeError, ValueError, LookupError) as error:
+        return _json(400, {"error": str(error.args[0] if error.args else error)})
 
 
 def is_welcome(headers: Mapping[str, str], allowed_hosts: Collection[str]) -> bool:
     """
-    Whether the Host is no foreign name (DNS rebinding) and the Origin no other page.
+    Return whether the Host is not foreign (DNS rebinding) and the Origin this server.
     """
-    host = headers.get("host", "")
+    host = headers.get("host", "").lower()
     origin = headers.get("origin")
-    if origin is not None and origin.lower() != f"http://{host.lower()}":
-        return False
+    if origin is not None:
+        if origin.lower() not in (f"http://{host}", f"https://{host}"):
+            return False
     try:
         name = urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return False
-    # The name came out in small letters.
     if name == "localhost" or name in map(str.lower, allowed_hosts):
         return True
     try:
@@ -99,46 +104,81 @@ def _json(status: int, reply: object) -> Answer:
     return Answer(status, headers, body)
 
 
-def _about(sandbox: Sandbox) -> dict[str, Any]:
+def _schema(operation: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return the schema of an operation's fields: its body's, or one of its parameters.
+    """
+    body = operation.get("requestBody")
+    if body:
+        found: dict[str, Any] = body["content"]["application/json"]["schema"]
+        return found
+    parameters = operation.get("parameters", ())
     return {
-        "appid": sandbox.appid,
-        "secret": sandbox.secret,
-        "access_token": sandbox.access_token(),
-        "now": sandbox.clock.now(),
-        "speed": sandbox.clock.speed,
+        "type": "object",
+        "properties": {each["name"]: each["schema"] for each in parameters},
+        "additionalProperties": False,
+    }
+
+
+_SCHEMAS = {
+    (method.upper(), path.removeprefix(PREFIX)): _schema(operation)
+    for path, operations in OPENAPI["paths"].items()
+    if path.startswith(PREFIX)
+    for method, operation in operations.items()
+    if method != "servers"
+}
+
+
+def _from_query(query: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return the fields of a query, with numbers for numbers.
+    """
+    fields: dict[str, Any] = {k: v[0] for k, v in parse_qs(query).items()}
+    for name, value in fields.items():
+        kind = schema.get("properties", {}).get(name, {}).get("type")
+        if kind == "integer" and re.fullmatch("[0-9]{1,18}", value):
+            fields[name] = int(value)
+    return fields
+
+
+def _check(schema: Mapping[str, Any], fields: object) -> None:
+    validator = jsonschema.Draft202012Validator(schema)
+    error = jsonschema.exceptions.best_match(validator.iter_errors(fields))
+    if error is not None:
+        where = error.json_path.removeprefix("$").removeprefix(".")
+        raise ValueError(f"{where or 'the body'}: {error.message:.300}")
+
+
+def _about(controls: Controls) -> dict[str, Any]:
+    return {
+        "appid": controls.appid,
+        "secret": controls.secret,
+        "access_token": controls.access_token(),
+        "now": controls.clock.now(),
+        "speed": controls.clock.speed,
     }
 
 
 def _calls(
-    sandbox: Sandbox,
-    *,
-    endpoint: str | None = None,
-    after: int | str = 0,
-    last: int | str = 100,
+    controls: Controls, *, endpoint: str = "", after: int = 0, last: int = 100
 ) -> list[dict[str, Any]]:
-    check("endpoint", endpoint, str | None)
-    first, most = _amount("after", after), _amount("last", last)
     calls = [
         call
-        for call in sandbox.calls
-        if call.number > first and endpoint in (None, call.endpoint)
+        for call in controls.calls
+        if call.number > after and endpoint in ("", call.endpoint)
     ]
-    # Not calls[-most:], which for 0 is all of them.
-    kept = calls[max(0, len(calls) - most) :]
-    return [attrs.asdict(call, recurse=False) for call in kept]
+    # Not calls[-last:], which for 0 is all of them.
+    return [_call(call) for call in calls[max(0, len(calls) - last) :]]
 
 
-def _amount(name: str, value: object) -> int:
-    """
-    The number in *value*, which in a query is a text.
-    """
-    if not re.fullmatch("[0-9]{1,18}", str(value)):
-        raise ValueError(f"{name} is a whole number from 0, not {value!r:.200}")
-    return int(str(value))
+def _call(call: Call) -> dict[str, Any]:
+    names = ("number", "time", "endpoint", "payload", "reply", "status")
+    more = ("milliseconds", "errcode", "ip", "waybill_id", "escaped")
+    return {name: getattr(call, name) for name in names + more}
 
 
-def _tokens(sandbox: Sandbox) -> dict[str, Any]:
-    fetches = sandbox.token_fetches
+def _tokens(controls: Controls) -> dict[str, Any]:
+    fetches = controls.token_fetches
     return {
         "total": fetches.total,
         "refused": fetches.refused,
@@ -147,45 +187,35 @@ def _tokens(sandbox: Sandbox) -> dict[str, Any]:
     }
 
 
-def _replace(sandbox: Sandbox, data: Any) -> None:
-    sandbox.world.become(state.restore(data, sandbox.clock))
+def _replace(controls: Controls, data: Any) -> None:
+    controls.world.become(state.restore(data, controls.clock))
 
 
-def _openapi() -> Any:
-    return read_json(
-        resources.files(__package__).joinpath("openapi.json").read_text("utf-8")
-    )
-
-
-_Command = Callable[[Sandbox, Any], Any]
+_Command = Callable[[Controls, Any], Any]
 
 #: (method, the path below `PREFIX`) -> what to do with the fields.
 _COMMANDS: dict[tuple[str, str], _Command] = {
-    ("GET", ""): lambda sandbox, fields: _about(sandbox),
-    ("POST", "reset"): lambda sandbox, fields: sandbox.reset(),
-    ("POST", "tick"): lambda sandbox, fields: {"now": sandbox.clock.tick(**fields)},
-    ("POST", "move"): lambda sandbox, fields: sandbox.move(**fields),
-    ("POST", "waybills"): lambda sandbox, fields: sandbox.add_waybill(**fields),
-    ("POST", "users"): lambda sandbox, fields: {"openid": sandbox.add_user(**fields)},
-    ("POST", "apps"): lambda sandbox, fields: attrs.asdict(sandbox.add_app(**fields)),
-    ("POST", "components"): lambda sandbox, fields: attrs.asdict(
-        sandbox.add_component(**fields)
-    ),
-    ("POST", "authorize"): lambda sandbox, fields: {
-        "authorizer_refresh_token": sandbox.authorize(**fields)
+    ("GET", ""): lambda c, f: _about(c),
+    ("POST", "reset"): lambda c, f: c.reset(),
+    ("POST", "tick"): lambda c, f: {"now": c.clock.tick(**f)},
+    ("POST", "move"): lambda c, f: c.move(**f),
+    ("POST", "waybills"): lambda c, f: c.add_waybill(**f),
+    ("POST", "users"): lambda c, f: {"openid": c.add_user(**f)},
+    ("POST", "js_codes"): lambda c, f: {"js_code": c.js_code(**f)},
+    ("POST", "apps"): lambda c, f: attrs.asdict(c.add_app(**f)),
+    ("POST", "components"): lambda c, f: attrs.asdict(c.add_component(**f)),
+    ("POST", "authorize"): lambda c, f: {"authorizer_refresh_token": c.authorize(**f)},
+    ("POST", "authorization_codes"): lambda c, f: {
+        "authorization_code": c.authorization_code(**f)
     },
-    ("GET", "tokens"): lambda sandbox, fields: _tokens(sandbox),
-    ("POST", "tokens/revoke"): lambda sandbox, fields: {
-        "revoked": sandbox.revoke_tokens(**fields)
-    },
-    ("POST", "fail"): lambda sandbox, fields: attrs.asdict(sandbox.fail(**fields)),
-    ("GET", "faults"): lambda sandbox, fields: [
-        attrs.asdict(fault) for fault in sandbox.faults
-    ],
-    ("POST", "mend"): lambda sandbox, fields: sandbox.mend(**fields),
-    ("GET", "calls"): lambda sandbox, fields: _calls(sandbox, **fields),
-    ("GET", "counters"): lambda sandbox, fields: sandbox.counters,
-    ("GET", "state"): lambda sandbox, fields: state.dump(sandbox.world),
+    ("GET", "tokens"): lambda c, f: _tokens(c),
+    ("POST", "tokens/revoke"): lambda c, f: {"revoked": c.revoke_tokens(**f)},
+    ("POST", "fail"): lambda c, f: attrs.asdict(c.fail(**f)),
+    ("GET", "faults"): lambda c, f: [attrs.asdict(fault) for fault in c.faults],
+    ("POST", "mend"): lambda c, f: c.mend(**f),
+    ("GET", "calls"): lambda c, f: _calls(c, **f),
+    ("GET", "counters"): lambda c, f: c.counters,
+    ("GET", "state"): lambda c, f: state.dump(c.world),
     ("PUT", "state"): _replace,
-    ("GET", "openapi.json"): lambda sandbox, fields: _openapi(),
+    ("GET", "openapi.json"): lambda c, f: OPENAPI,
 }

@@ -10,7 +10,9 @@ import requests
 from urllib3.exceptions import ProtocolError
 
 from . import wire
-from ._sandbox import Sandbox
+from .controls import Controls
+from .wire import HOSTS
+from .world.endpoints import PATHS
 
 try:
     import responses
@@ -22,17 +24,8 @@ except ImportError as error:
 if TYPE_CHECKING:
     from .. import Client
 
-#: WeChat's hosts: the main one and those to fall back on.
-HOSTS = (
-    "api.weixin.qq.com",
-    "api2.weixin.qq.com",
-    "sh.api.weixin.qq.com",
-    "sz.api.weixin.qq.com",
-    "hk.api.weixin.qq.com",
-)
 
-
-class MockedSandbox(Sandbox):
+class MockedSandbox(Controls):
     """
     A sandbox that answers what `requests` sends to WeChat, while its block runs.
 
@@ -40,14 +33,14 @@ class MockedSandbox(Sandbox):
     """
 
     def __init__(
-        self, sandbox: Sandbox, rsps: responses.RequestsMock | None, *, strict: bool
+        self, sandbox: Controls, rsps: responses.RequestsMock | None, *, strict: bool
     ) -> None:
         self.world = sandbox.world
         self._rsps = responses.mock if rsps is None else rsps
         self._rule = _Rule(self, self._rsps, strict)
 
     def __enter__(self) -> MockedSandbox:
-        # Whether somebody else, as @responses.activate, has it in force already: there
+        # Whether something else, as @responses.activate, has started it already: there
         # is no public way to ask.
         self._rule.ends = self._rsps._patcher is None
         self._rsps.start()
@@ -58,7 +51,7 @@ class MockedSandbox(Sandbox):
         self._rsps.remove(self._rule)
         for rule in self._rsps.registered():
             if isinstance(rule, _Rule):
-                # The last to leave ends it, whoever began it.
+                # The last to leave ends it.
                 rule.ends = rule.ends or self._rule.ends
                 return
         if self._rule.ends:
@@ -79,17 +72,17 @@ class MockedSandbox(Sandbox):
 
 class _Rule(responses.BaseResponse):
     """
-    Matches every request to WeChat's hosts that no rule of the user's matches.
+    Matches every request to WeChat's hosts that no rule of the user matches.
     """
 
     def __init__(
-        self, sandbox: Sandbox, rsps: responses.RequestsMock, strict: bool
+        self, sandbox: Controls, rsps: responses.RequestsMock, strict: bool
     ) -> None:
         super().__init__("GET or POST", f"https://{HOSTS[0]}/")
         self._sandbox = sandbox
         self._rsps = rsps
         self._strict = strict
-        #: Whether `responses` is put out of force with this rule.
+        #: Whether `responses` is stopped with this rule.
         self.ends = False
 
     # Two rules of this kind look the same to BaseResponse.
@@ -105,7 +98,7 @@ class _Rule(responses.BaseResponse):
 
     def matches(self, request: requests.PreparedRequest) -> tuple[bool, str]:
         if urlsplit(str(request.url)).hostname not in HOSTS:
-            return False, "not one of WeChat's hosts"
+            return False, "not a host of WeChat"
         newest = self
         for rule in self._rsps.registered():
             if isinstance(rule, _Rule):
@@ -116,8 +109,10 @@ class _Rule(responses.BaseResponse):
 
     def get_response(self, request: requests.PreparedRequest) -> Any:
         url = urlsplit(str(request.url))
-        if self._strict and url.path not in wire.PATHS:
-            known = "\n".join(f"- {path}" for path in wire.PATHS)
+        # Several slashes at the beginning are the world's to judge.
+        path = "/" + url.path.lstrip("/")
+        if self._strict and path not in PATHS:
+            known = "\n".join(f"- {path}" for path in PATHS)
             raise AssertionError(
                 f"the sandbox does not know {url.hostname}{url.path}; "
                 f"it knows:\n{known}"
@@ -133,6 +128,7 @@ class _Rule(responses.BaseResponse):
             {name: str(value) for name, value in request.headers.items()},
             # An iterator's body goes out chunked, and is not read for that.
             body if isinstance(body, bytes) else b"",
+            in_process=True,
         )
         # Nothing sleeps in here: time is the sandbox's.
         options: dict[str, Any] = getattr(request, "req_kwargs")

@@ -2,56 +2,58 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import errno
-import ipaddress
+import functools
+import http.client
 import os
-import re
-import select
-import signal
 import socket
-import sys
 import threading
 import weakref
-from typing import Any, Collection, NoReturn, Sequence
+from typing import TYPE_CHECKING, Any, Collection
+from urllib.parse import urlsplit
 
-import attrs
-
-from . import control, wire
-from ._sandbox import Sandbox
-from .checks import read_json
-from .clock import FASTEST, Clock
-from .settings import Settings
+from . import wire
+from .controls import Controls
+from .wire import Answer
 
 try:
-    from aiohttp import web
+    import h11
 
-    from . import console
+    from . import console, control
 except ImportError as error:
     raise ImportError(
-        "the sandbox's server needs aiohttp and jinja2: "
+        "the sandbox's server needs h11, jinja2 and jsonschema: "
         "pip install 'wxlogistics[sandbox]'"
     ) from error
+
+if TYPE_CHECKING:
+    import ssl
 
 #: Seconds that open requests get to finish when the server stops.
 _PATIENCE = 0.5
 
-#: A larger body gets HTTP 413; a state that is put back may be large.
-_LARGEST_BODY = 256 * 1024 * 1024
+#: Bytes of a request's head.
+_LONGEST_HEAD = 64 * 1024
 
-#: Seconds between two writes of the state file.
-_SAVE_EVERY = 30.0
+#: Seconds in which a whole request has to arrive, and an idle connection is kept.
+_LONGEST_WAIT = 60.0
+
+#: More connections than these are closed at once, so that files do not run out.
+_MOST_CONNECTIONS = 256
+
+#: Seconds in which a caller that is refused may still send, so that it reads why.
+_LINGER = 1.0
 
 #: Seconds between two looks whether something changed, while a page is open. All that
 #: is compared then is one short text.
 _LOOK_EVERY = 0.25
 
-#: A page that nothing happens to is told so after this many looks.
+#: After this many looks without a change a page gets a sign of life.
 _LONGEST_SILENCE = 60
 
-#: Seconds until a browser that takes nothing more is given up; it may come again.
+#: Seconds until a browser that reads no more is given up; it may come again.
 _HANGS = 10.0
 
 
@@ -69,20 +71,25 @@ class Server:
 
     def __init__(
         self,
-        sandbox: Sandbox,
+        sandbox: Controls,
         host: str,
         port: int,
         *,
         allowed_hosts: Collection[str] = (),
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.sandbox = sandbox
         self._allowed_hosts = allowed_hosts
+        self._tls = tls
         self._socket = _listen(host, port)
-        self.url = f"http://{_reachable(host)}:{self._socket.getsockname()[1]}"
+        scheme = "https" if tls else "http"
+        port = self._socket.getsockname()[1]
+        self.url = f"{scheme}://{_reachable(host)}:{port}"
         self._pid = os.getpid()
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
+        self._connections: set[_Connection] = set()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._run()),
             name="wxlogistics-sandbox",
@@ -110,108 +117,283 @@ class Server:
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        application = web.Application(client_max_size=_LARGEST_BODY)
-        application.router.add_route("GET", console.EVENTS, self._tell)
-        application.router.add_route("*", "/{path:.*}", self._handle)
-        runner = web.AppRunner(
-            application,
-            access_log=None,
-            shutdown_timeout=_PATIENCE,
-            # What is packed is no JSON, as behind door 1.
-            auto_decompress=False,
+        server = await asyncio.start_server(
+            self._connected, sock=self._socket, ssl=self._tls
         )
-        await runner.setup()
-        await web.SockSite(runner, self._socket).start()
         self._ready.set()
         await self._stop.wait()
-        await runner.cleanup()
+        server.close()
+        busy = [each.task for each in self._connections if each.busy]
+        if busy:
+            await asyncio.wait(busy, timeout=_PATIENCE)
+        tasks = [each.task for each in self._connections]
+        for each in list(self._connections):
+            each.hang_up()
+            each.task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
-        path = request.rel_url.raw_path
-        query = request.rel_url.raw_query_string
+    async def _connected(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        connection = _Connection(reader, writer)
+        if len(self._connections) >= _MOST_CONNECTIONS:
+            connection.hang_up()
+            return
+        self._connections.add(connection)
         try:
-            body = await request.read()
-        except ConnectionError:
-            # Whoever hung up in the middle of it waits for no answer.
-            return web.Response(status=400)
+            while await self._exchange(connection):
+                pass
+        # Also of a caller that hung up, or that is too slow.
+        except (OSError, asyncio.TimeoutError, asyncio.CancelledError):
+            pass
+        finally:
+            self._connections.discard(connection)
+            connection.close()
+
+    async def _exchange(self, connection: _Connection) -> bool:
+        """
+        Answer one request; return whether another can follow.
+        """
+        received = connection.receive(self._largest_body)
+        request = await asyncio.wait_for(received, _LONGEST_WAIT)
+        if request is None:
+            return False
+        connection.busy = True
+        try:
+            if (request.method, request.path) == ("GET", console.EVENTS):
+                await self._tell(connection, request)
+                return False
+            answer = await self._answer(connection, request)
+            if answer.delay:
+                await asyncio.sleep(answer.delay)
+            if answer.drop:
+                connection.hang_up()
+                return False
+            return await connection.send(request, answer)
+        finally:
+            connection.busy = False
+
+    def _largest_body(self, path: str) -> int:
         if path.startswith(control.PREFIX):
-            answer = control.answer(
-                self.sandbox,
-                request.method,
-                path,
-                query,
-                request.headers,
-                body,
-                allowed_hosts=self._allowed_hosts,
-            )
-        elif console.is_path(request.method, path):
+            return control.LARGEST_BODY
+        return self.sandbox.settings.largest_body
+
+    async def _answer(self, connection: _Connection, request: _Request) -> Answer:
+        method, path, headers = request.method, request.path, request.headers
+        is_control = path.startswith(control.PREFIX)
+        if is_control or console.is_path(method, path):
+            if request.problem:
+                return Answer(request.problem, {}, b"")
+            scheme = "https" if self._tls else "http"
+            shown = functools.partial(console.answer, scheme=scheme)
             # In another thread, for a search may take its time.
-            answer = await asyncio.to_thread(
-                console.answer,
+            return await asyncio.to_thread(
+                control.answer if is_control else shown,
                 self.sandbox,
-                request.method,
+                method,
                 path,
-                query,
-                request.headers,
-                body,
+                request.query,
+                headers,
+                request.body,
                 allowed_hosts=self._allowed_hosts,
             )
-        else:
-            answer = wire.answer(
-                self.sandbox.world,
-                request.method,
-                path,
-                query,
-                request.headers,
-                body,
-                ip=request.remote or "",
-            )
-        if answer.delay:
-            await asyncio.sleep(answer.delay)
-        if answer.drop:
-            _hang_up_on(request)
-        return web.Response(
-            status=answer.status, headers=answer.headers, body=answer.body
+        return wire.answer(
+            self.sandbox.world,
+            method,
+            path,
+            request.query,
+            headers,
+            request.body,
+            ip=connection.ip,
+            problem=request.problem,
         )
 
-    async def _tell(self, request: web.Request) -> web.StreamResponse:
+    async def _tell(self, connection: _Connection, request: _Request) -> None:
         """
-        Tell an open page of the console whenever something has changed.
+        Send an event to an open page of the console whenever something has changed.
 
-        What has changed it asks for itself, as fast as it can show it: so a slow one
-        holds up nobody, and nothing waits here for one that has gone.
+        The page asks for what has changed itself, as fast as it can show it: so a slow
+        one holds up nothing, and nothing waits here for one that has gone.
         """
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        if not control.is_welcome(headers, self._allowed_hosts):
-            return web.Response(status=403)
-        response = web.StreamResponse(headers=console.EVENT_HEADERS)
-        await response.prepare(request)
+        if not control.is_welcome(request.headers, self._allowed_hosts):
+            await connection.send(request, Answer(403, {}, b""))
+            return
+        # Milliseconds until a browser whose stream broke asks for another.
+        retry = h11.Data(data=b"retry: 1000\n\n")
+        await connection.write(_head(200, console.EVENT_HEADERS), retry)
         told, silence = "", 0
+        while not self._stop.is_set() and not connection.is_gone:
+            version = console.version(self.sandbox)
+            if version != told:
+                await connection.write(h11.Data(data=f"data: {version}\n\n".encode()))
+                told, silence = version, 0
+            elif silence == _LONGEST_SILENCE:
+                await connection.write(h11.Data(data=b":\n\n"))
+                silence = 0
+            silence += 1
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), _LOOK_EVERY)
+        await connection.write(h11.EndOfMessage())
+
+
+class _Request:
+    """
+    What was received.
+
+    Attributes:
+        problem: The HTTP status of what could not be read; 0 if all could.
+    """
+
+    def __init__(self) -> None:
+        self.method = self.path = self.query = ""
+        self.headers: dict[str, str] = {}
+        self.body = b""
+        self.problem = 0
+
+    def set_target(self, target: str) -> None:
+        """
+        Take path and query from the target of a request line.
+        """
+        if not target.startswith("/"):
+            # As it is sent to a proxy.
+            with contextlib.suppress(ValueError):
+                parts = urlsplit(target)
+                target = f"{parts.path or '/'}?{parts.query}"
+        self.path, _, self.query = target.partition("?")
+
+
+class _Connection:
+    """
+    One connection of a caller, through h11.
+    """
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=_LONGEST_HEAD)
+        self.task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment]
+        #: Whether a request is being answered.
+        self.busy = False
+
+    @property
+    def ip(self) -> str:
+        """
+        The caller's address.
+        """
+        peer = self._writer.get_extra_info("peername")
+        return str(peer[0]) if peer else ""
+
+    @property
+    def is_gone(self) -> bool:
+        """
+        Whether the caller hung up.
+        """
+        return self._reader.at_eof() or self._writer.is_closing()
+
+    def close(self) -> None:
+        """
+        Close the connection once all is sent.
+        """
+        self._writer.close()
+
+    def hang_up(self) -> None:
+        """
+        Break the connection.
+        """
+        self._writer.transport.abort()
+
+    async def receive(self, largest_body: Any) -> _Request | None:
+        """
+        Return the next request; None if the caller hung up.
+        """
+        request = _Request()
+        head, parts = self._h11.trailing_data[0], list[bytes]()
+        size, limit = 0, 0
         try:
-            # Milliseconds until a browser whose stream broke asks for another.
-            await self._write(response, "retry: 1000\n\n")
-            while request.transport is not None and not self._stop.is_set():
-                version = console.version(self.sandbox)
-                if version != told:
-                    await self._write(response, f"data: {version}\n\n")
-                    told, silence = version, 0
-                elif silence == _LONGEST_SILENCE:
-                    await self._write(response, ":\n\n")
-                    silence = 0
-                silence += 1
-                with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._stop.wait(), _LOOK_EVERY)
-        except (ConnectionError, asyncio.TimeoutError):
-            _hang_up_on(request)
-        return response
+            while True:
+                event = self._h11.next_event()
+                if event is h11.NEED_DATA:
+                    if self._h11.they_are_waiting_for_100_continue:
+                        go_on = h11.InformationalResponse(status_code=100, headers=[])
+                        self._writer.write(self._h11.send(go_on) or b"")
+                    data = await self._reader.read(64 * 1024)
+                    if not data:
+                        return None
+                    self._h11.receive_data(data)
+                    head = head or data
+                elif isinstance(event, h11.Request):
+                    request.method = event.method.decode()
+                    request.set_target(event.target.decode())
+                    request.headers = {
+                        name.decode(): value.decode("latin-1")
+                        for name, value in event.headers
+                    }
+                    limit = largest_body(request.path)
+                    if int(request.headers.get("content-length", 0)) > limit:
+                        request.problem = 413
+                        return request
+                elif isinstance(event, h11.Data):
+                    size += len(event.data)
+                    if size > limit:
+                        request.problem = 413
+                        return request
+                    parts.append(bytes(event.data))
+                elif isinstance(event, h11.EndOfMessage):
+                    request.body = b"".join(parts)
+                    return request
+                else:
+                    return None
+        except h11.RemoteProtocolError as error:
+            request.problem = error.error_status_hint
+            if not request.path:
+                line = head.partition(b"\r\n")[0].decode("latin-1").split(" ")
+                request.method = line[0][:100]
+                if len(line) > 1:
+                    request.set_target(line[1])
+            return request
 
-    async def _write(self, response: web.StreamResponse, text: str) -> None:
-        await asyncio.wait_for(response.write(text.encode()), _HANGS)
+    async def send(self, request: _Request, answer: Answer) -> bool:
+        """
+        Send a whole answer; return whether another request can follow.
+        """
+        headers = {**answer.headers, "Content-Length": str(len(answer.body))}
+        if request.problem:
+            headers["Connection"] = "close"
+        bare = request.method == "HEAD" or answer.status in (204, 304)
+        await self.write(
+            _head(answer.status, headers),
+            *([] if bare else [h11.Data(data=answer.body)]),
+            h11.EndOfMessage(),
+        )
+        if self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE:
+            self._h11.start_next_cycle()
+            return True
+        # A caller that is still sending would lose the answer if its data were refused.
+        if self._writer.can_write_eof():
+            self._writer.write_eof()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._drop_input(), _LINGER)
+        return False
+
+    async def _drop_input(self) -> None:
+        while await self._reader.read(64 * 1024):
+            pass
+
+    async def write(self, *events: Any) -> None:
+        """
+        Send events of h11.
+        """
+        self._writer.write(b"".join(self._h11.send(event) or b"" for event in events))
+        await asyncio.wait_for(self._writer.drain(), _HANGS)
 
 
-def _hang_up_on(request: web.Request) -> None:
-    if request.transport is not None:  # pragma: no branch - it may have gone itself
-        request.transport.abort()
+def _head(status: int, headers: dict[str, str]) -> Any:
+    reason = http.client.responses.get(status, "")
+    return h11.Response(
+        status_code=status, headers=list(headers.items()), reason=reason.encode()
+    )
 
 
 #: For `_hang_up`.
@@ -220,7 +402,7 @@ _servers: weakref.WeakSet[Server] = weakref.WeakSet()
 
 def _hang_up() -> None:
     """
-    Let a forked child not keep the port open after its parent has closed it.
+    Close the port in a forked child, so that it is free when its parent closes it.
     """
     for server in _servers:  # pragma: no cover - runs in a forked child
         server._socket.close()
@@ -245,199 +427,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _reachable(host: str) -> str:
     """
-    *host* as it stands in a URL; for "all addresses" that is the loopback.
+    Return *host* as it stands in a URL; for "all addresses" that is the loopback.
     """
     host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"[{host}]" if ":" in host else host
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """
-    Serve a sandbox until Ctrl-C or SIGTERM.
-
-    Returns:
-        The exit code.
-    """
-    parser = _parser()
-    options = parser.parse_args(argv)
-    try:
-        settings = _settings(options.set)
-    except (TypeError, ValueError) as error:
-        parser.error(f"argument --set: {error}")
-    try:
-        sandbox = _open(options, settings)
-        # Now, for a file that cannot be written should not come out at the end.
-        if not _save(sandbox, options):
-            return 2
-        server = Server(
-            sandbox, options.host, options.port, allowed_hosts=options.allow_host
-        )
-    except (OSError, ValueError) as error:
-        _complain(_reason(error))
-        return 2
-    # Not an Event: its lock is held by the very thread that the signal interrupts.
-    stopped, stop = socket.socketpair()
-
-    def interrupt(*_: object) -> None:
-        # Once more at the very end, it does no harm.
-        with contextlib.suppress(OSError):
-            stop.send(b".")
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupt)
-    if not _is_loopback(options.host):
-        print(
-            f"Listening on {options.host}: whoever reaches this machine's port can "
-            "call, read and control this sandbox. Use made-up data only.",
-            file=sys.stderr,
-        )
-    print(f"url: {server.url}")
-    print(f"appid: {sandbox.appid}")
-    print(f"secret: {sandbox.secret}")
-    print(f"access_token: {sandbox.access_token()}", flush=True)
-    with stopped, stop:
-        while not select.select([stopped], [], [], _SAVE_EVERY)[0]:
-            # Another time it may go well.
-            _save(sandbox, options)
-        server.close()
-        return 0 if _save(sandbox, options) else 1
-
-
-class _Parser(argparse.ArgumentParser):
-    """
-    Tells what is wrong in one line, as everything here does.
-    """
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
-def _complain(reason: object) -> None:
-    print(f"wxlogistics sandbox: {reason}", file=sys.stderr)
-
-
-def _reason(error: Exception) -> object:
-    return getattr(error, "strerror", None) or error
-
-
-def _port(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"give a number from 0 to 65535, not {text!r}")
-    return int(text)
-
-
-def _speed(text: str) -> float:
-    try:
-        return Clock(speed=float(text)).speed
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"give a number from 0 to {FASTEST}, not {text!r}"
-        ) from None
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="wxlogistics sandbox",
-        description="Serve a local imitation of WeChat's logistics plugin over HTTP.",
-    )
-    parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
-    parser.add_argument(
-        "--port", type=_port, default=8790, help="default: 8790; 0: any free one"
-    )
-    parser.add_argument(
-        "--seed",
-        help="the same seed gives the same ids and tokens; not with a state file "
-        "that is there already",
-    )
-    parser.add_argument(
-        "--state", metavar="FILE", help="go on from this file, and keep it written"
-    )
-    parser.add_argument(
-        "--speed", type=_speed, help="seconds that pass in a real one; default: 1"
-    )
-    parser.add_argument(
-        "--set",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="a setting of the sandbox, as edit_limit=3; may be repeated; not with "
-        "a state file that is there already",
-    )
-    parser.add_argument(
-        "--allow-host",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="a host name by which the control API may be called; may be repeated",
-    )
-    return parser
-
-
-def _settings(items: Sequence[str]) -> dict[str, Any]:
-    """
-    The settings that were given as NAME=VALUE.
-
-    Raises:
-        TypeError, ValueError: Something is wrong with one.
-    """
-    fields = attrs.fields_dict(Settings)
-    settings: dict[str, Any] = {}
-    for item in items:
-        name, _, text = item.partition("=")
-        if name not in fields:
-            known = ", ".join(fields)
-            raise ValueError(f"no setting {name!r}; there are: {known}")
-        try:
-            value = read_json(text)
-        except ValueError:
-            value = text
-        # A text may look like a number: an AppSecret of digits alone, say.
-        if str(fields[name].type) == "str" and not isinstance(value, str):
-            value = text
-        settings[name] = value
-    # What is wrong with one, it says itself.
-    Settings(**settings)
-    return settings
-
-
-def _open(options: argparse.Namespace, settings: dict[str, Any]) -> Sandbox:
-    """
-    The sandbox that the command line asks for.
-    """
-    clock = Clock(speed=1.0 if options.speed is None else options.speed)
-    if options.state and os.path.exists(options.state):
-        sandbox = Sandbox.load(options.state, clock=clock)
-        if options.speed is not None:
-            clock.set(clock.now(), options.speed)
-        given = {"--seed": options.seed is not None, "--set": bool(settings)}
-        ignored = " and ".join(name for name, is_there in given.items() if is_there)
-        if ignored:
-            _complain(
-                f"{ignored} ignored: {options.state} is there already, and goes on as "
-                "it was"
-            )
-        return sandbox
-    return Sandbox(seed=options.seed, clock=clock, **settings)
-
-
-def _save(sandbox: Sandbox, options: argparse.Namespace) -> bool:
-    """
-    Write the state file, if there is to be one; False, and told, if that fails.
-    """
-    if options.state:
-        try:
-            sandbox.save(options.state)
-        # The last two are of a state that JSON cannot hold.
-        except (OSError, ValueError, RecursionError) as error:
-            _complain(f"{options.state} cannot be written: {_reason(error)}")
-            return False
-    return True

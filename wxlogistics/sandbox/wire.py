@@ -11,34 +11,36 @@ import time
 from typing import Any, Mapping, NamedTuple
 from urllib.parse import parse_qs
 
-from .calls import Call
-from .checks import read_json
-from .errcodes import Refusal
-from .world import ENDPOINTS, World
+from .world import platform, plugin
+from .world.calls import Call
+from .world.endpoints import GETS, PATHS, PLUGIN, TOKENS, Request
+from .world.errcodes import Refusal
+from .world.faults import Fault
+from .world.plain_json import read_json
+from .world.world import World
+
+#: WeChat's hosts: the main one and those to fall back on.
+HOSTS = (
+    "api.weixin.qq.com",
+    "api2.weixin.qq.com",
+    "sh.api.weixin.qq.com",
+    "sz.api.weixin.qq.com",
+    "hk.api.weixin.qq.com",
+)
 
 #: The header of every reply: "encoding" where the standard says "charset".
 CONTENT_TYPE = "application/json; encoding=utf-8"
 
-#: A body that nests deeper than this is none that WeChat knows; what is let in must
-#: also get out again, into the state file.
+#: A body that nests deeper than this is refused; what is let in must also get out
+#: again, into the state file.
 _DEEPEST = 20
 
-_OPEN_MSG = "/cgi-bin/express/delivery/open_msg/"
+#: Characters of a path or a query that are remembered of a call.
+_LONGEST = 1024
 
-#: A \uXXXX escape, and not the end of an escaped backslash with a u behind it.
-_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u")
-
-#: path -> the name of the endpoint.
-PATHS: dict[str, str] = {
-    **{_OPEN_MSG + endpoint: endpoint for endpoint in ENDPOINTS},
-    "/cgi-bin/stable_token": "stable_token",
-    "/cgi-bin/token": "token",
-    "/cgi-bin/component/api_component_token": "api_component_token",
-    "/cgi-bin/component/api_authorizer_token": "api_authorizer_token",
-}
-
-#: Those for service providers.
-_COMPONENT = ("api_component_token", "api_authorizer_token")
+#: A \uXXXX escape that JSON does not require, and not the end of an escaped backslash
+#: with a u behind it.
+_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u(?!00[01])")
 
 
 class Answer(NamedTuple):
@@ -73,12 +75,14 @@ def answer(
     body: bytes,
     *,
     ip: str = "127.0.0.1",
+    in_process: bool = False,
+    problem: int = 0,
 ) -> Answer:
     """
     Answer one HTTP request as WeChat would.
 
     Args:
-        world: Who answers.
+        world: Its state.
 
         method: The HTTP method.
 
@@ -91,17 +95,61 @@ def answer(
         body: The body.
 
         ip: The caller's address.
+
+        in_process: Whether the call came through `Sandbox.mock()`.
+
+        problem: The HTTP status of a request that could not be read; 0 if it could.
     """
     began = time.perf_counter()
-    request = _Request(method, path, query, headers, body, ip)
+    headers = {name.lower(): value for name, value in headers.items()}
+    if world.settings.leading_slashes and path.startswith("//"):
+        path = "/" + path.lstrip("/")
+    endpoint = PATHS.get(path, "")
+    fields = parse_qs(query, keep_blank_values=True)
+    parameters = {name: values[0] for name, values in fields.items()}
+    if len(body) > world.settings.largest_body:
+        problem = 413
+    if "chunked" in headers.get("transfer-encoding", "").lower() and not problem:
+        problem = 412
+    payload: dict[str, Any] | None = None
+    refusal: Refusal | None = None
+    try:
+        if endpoint in GETS:
+            payload = dict(parameters)
+        elif not problem:
+            payload = _read(world, endpoint, headers, body)
+    except Refusal as error:
+        refusal = error
     with world.lock:
         now = world.clock.now()
-        reply, result = _answer(world, request)
-        if request.endpoint and request.endpoint not in ENDPOINTS:
+        openid, waybill_id = world.subject(payload or {})
+        fault = None
+        if problem:
+            result = Answer(problem, {}, b"")
+        else:
+            if endpoint:
+                fault = world.faults.take(endpoint, openid, waybill_id)
+            first_use = world.settings.first_use
+            request = Request(
+                endpoint=endpoint,
+                payload=payload or {},
+                access_token=parameters.get("access_token", ""),
+                # The older document has the longer name, the current one the shorter.
+                component_access_token=parameters.get("component_access_token")
+                or parameters.get("access_token", ""),
+                ip=ip,
+                first_use=in_process if first_use is None else first_use,
+            )
+            escaped = bool(_ESCAPE.search(body))
+            result = _answer(world, method, request, refusal, fault, escaped)
+        said = (
+            result.body if result.headers.get("Content-Type") == CONTENT_TYPE else b""
+        )
+        if endpoint in TOKENS and not problem:
             world.tokens.fetches.count(
                 now,
-                forced=(request.payload or {}).get("force_refresh") is True,
-                refused=reply is None or "errcode" in reply,
+                forced=(payload or {}).get("force_refresh") is True,
+                refused=_errcode(said) != 0,
             )
         world.call_count += 1
         world.changes += 1
@@ -109,81 +157,66 @@ def answer(
             Call(
                 number=world.call_count,
                 time=now,
-                endpoint=PATHS.get(path, path),
-                payload=request.payload,
-                reply=reply,
+                endpoint=endpoint or path[:_LONGEST],
+                query=query[:_LONGEST],
+                request=_kept(world, b"" if payload is None else encode(payload)),
+                answer=_kept(world, said),
+                errcode=_errcode(said),
                 status=0 if result.drop else result.status,
                 milliseconds=(time.perf_counter() - began + result.delay) * 1000,
+                ip=ip,
+                waybill_id=waybill_id[:_LONGEST],
+                escaped=payload is not None and bool(_ESCAPE.search(body)),
             )
         )
     return result
 
 
-class _Request:
+def _errcode(reply: bytes) -> int | None:
+    found = re.match(rb'\{"errcode":(-?\d+)', reply)
+    return int(found[1]) if found else (0 if reply else None)
+
+
+def _kept(world: World, text: bytes) -> str:
     """
-    A request, read as WeChat reads it.
-
-    Attributes:
-        payload: The JSON body, or the query of the classic token endpoint; None
-            where there is none.
-
-        problem: Why there is none.
+    Return what a call remembers of *text*, so that memory stays flat.
     """
+    return text.decode() if len(text) <= world.settings.keep_body else ""
 
-    def __init__(
-        self,
-        method: str,
-        path: str,
-        query: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        ip: str,
-    ) -> None:
-        self.method = method
-        self.endpoint = PATHS.get(path, "")
-        self.query = {
-            name: values[0]
-            for name, values in parse_qs(query, keep_blank_values=True).items()
-        }
-        self.headers = {name.lower(): value for name, value in headers.items()}
-        self.body = body
-        self.ip = ip
-        self.payload: dict[str, Any] | None = None
-        self.problem: Refusal | None = None
-        try:
-            self.payload = self._read()
-        except Refusal as problem:
-            self.problem = problem
 
-    def _read(self) -> dict[str, Any]:
-        if self.endpoint == "token":
-            return dict(self.query)
-        media_type = self.headers.get("content-type", "").partition(";")[0]
-        # Nothing of the kind is known of the endpoints for service providers, and
-        # clients of other houses send none there: assumed to do no harm.
-        if (
-            self.endpoint not in _COMPONENT
-            and media_type.strip().lower() != "application/json"
-        ):
-            # The body counts as empty, and what is missed in it is the first field.
-            raise Refusal(40003 if self.endpoint in ENDPOINTS else 41002)
-        if not self.body:
-            raise Refusal(44002 if self.endpoint in ENDPOINTS else 41002)
-        try:
-            payload = read_json(self.body.decode())
-            if b"\\u" in self.body:
-                # Half of a surrogate pair cannot be written as UTF-8.
-                json.dumps(payload, ensure_ascii=False).encode()
-        except (ValueError, RecursionError):
-            raise Refusal(47001) from None
-        if not isinstance(payload, dict) or _is_deep(payload, _DEEPEST):
-            raise Refusal(47001)
-        return payload
+def _read(
+    world: World, endpoint: str, headers: Mapping[str, str], body: bytes
+) -> dict[str, Any]:
+    """
+    Return the JSON object in *body*.
+    """
+    if not body and endpoint in TOKENS:
+        raise Refusal(41002)
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    is_json = media_type == "application/json"
+    if endpoint not in PLUGIN and endpoint != "stable_token":
+        # Clients of other houses send no Content-Type there.
+        is_json = is_json or world.settings.any_content_type
+    if not body and (is_json or not media_type):
+        raise Refusal(44002)
+    if not is_json:
+        # The body counts as unread, and the first field is missed in it.
+        raise Refusal(40003 if endpoint in PLUGIN else 41002)
+    try:
+        payload = read_json(body.decode())
+        if b"\\u" in body:
+            # Half of a surrogate pair cannot be written as UTF-8.
+            json.dumps(payload, ensure_ascii=False).encode()
+    except ValueError:
+        raise Refusal(47001) from None
+    if not isinstance(payload, dict) or _is_deep(payload, _DEEPEST):
+        raise Refusal(47001)
+    return payload
 
 
 def _is_deep(value: Any, levels: int) -> bool:
     """
-    Whether *value* nests lists and objects deeper than *levels*.
+    Return whether *value* nests lists and objects deeper than *levels*.
     """
     if isinstance(value, dict):
         value = value.values()
@@ -192,66 +225,63 @@ def _is_deep(value: Any, levels: int) -> bool:
     return levels == 0 or any(_is_deep(item, levels - 1) for item in value)
 
 
-def _answer(world: World, request: _Request) -> tuple[dict[str, Any] | None, Answer]:
+def _answer(
+    world: World,
+    method: str,
+    request: Request,
+    refusal: Refusal | None,
+    fault: Fault | None,
+    escaped: bool,
+) -> Answer:
     """
-    The reply as JSON, if it is any, and as it goes out.
+    Return what goes out: a fault's page, a refusal or the reply.
     """
-    if "chunked" in request.headers.get("transfer-encoding", "").lower():
-        return None, Answer(412, {}, b"")
-    fault = None
-    if request.endpoint:
-        openid, waybill_id = world.subject(request.payload or {})
-        fault = world.faults.take(request.endpoint, openid, waybill_id)
     delay, drop = (fault.delay, fault.drop) if fault else (0.0, False)
     if fault and fault.status is not None:
         page = fault.body
         if page is None:
             page = f"<html><body><h1>{fault.status}</h1></body></html>\n"
         headers = {"Content-Type": "text/html"}
-        return None, Answer(
-            fault.status, headers, page.encode(errors="replace"), delay, drop
-        )
+        return Answer(fault.status, headers, page.encode(errors="replace"), delay, drop)
     try:
         if fault and fault.errcode is not None:
             raise Refusal(fault.errcode, ip=request.ip)
-        reply = _dispatch(world, request)
-    except Refusal as refusal:
-        rid = make_rid(world)
-        errmsg = refusal.errmsg(rid)
+        reply = _dispatch(world, method, request, refusal, escaped)
+    except Refusal as refused:
+        errmsg = refused.errmsg(make_rid(world))
         if fault and fault.errmsg is not None:
             errmsg = fault.errmsg
-        reply = {"errcode": refusal.errcode, "errmsg": errmsg}
-    return reply, Answer(
-        200, {"Content-Type": CONTENT_TYPE}, encode(reply), delay, drop
-    )
+        reply = {"errcode": refused.errcode, "errmsg": errmsg}
+    return Answer(200, {"Content-Type": CONTENT_TYPE}, encode(reply), delay, drop)
 
 
-def _dispatch(world: World, request: _Request) -> dict[str, Any]:
+def _dispatch(
+    world: World,
+    method: str,
+    request: Request,
+    refusal: Refusal | None,
+    escaped: bool,
+) -> dict[str, Any]:
     endpoint = request.endpoint
     if not endpoint:
         raise Refusal(40066)
-    if request.method != "POST" and not (
-        endpoint == "token" and request.method == "GET"
-    ):
+    if method != "POST" and not (method == "GET" and endpoint in GETS):
         raise Refusal(43002)
-    if endpoint not in ENDPOINTS:
-        if request.problem:
-            raise request.problem
-        assert request.payload is not None
-        token = request.query.get("component_access_token", "")
-        return world.tokens.fetch(endpoint, request.payload, request.ip, token)
-    caller = world.tokens.check(request.query.get("access_token", ""))
-    if request.problem:
-        raise request.problem
-    assert request.payload is not None
-    if world.settings.unicode_escapes and _ESCAPE.search(request.body):
+    if endpoint not in PLUGIN:
+        if refusal:
+            raise refusal
+        return platform.HANDLERS[endpoint](world, request)
+    caller = world.tokens.check(request.access_token)
+    if refusal:
+        raise refusal
+    if escaped and world.settings.unicode_escapes:
         raise Refusal(world.settings.unicode_escapes)
-    return world.call(endpoint, caller, request.payload)
+    return plugin.call(world, caller, request)
 
 
 def make_rid(world: World) -> str:
     """
-    A request id: three groups of eight hex digits, the first of them the time.
+    Return a request id: three groups of eight hex digits, the first of them the time.
     """
     now = int(world.clock.now()) & 0xFFFFFFFF
     tail = world.mint.hex(16)
@@ -260,7 +290,7 @@ def make_rid(world: World) -> str:
 
 def encode(reply: object) -> bytes:
     """
-    JSON as WeChat writes it: UTF-8, no blanks, no escapes.
+    Return JSON as WeChat writes it: UTF-8, no blanks, no escapes.
     """
     text = json.dumps(reply, ensure_ascii=False, separators=(",", ":"))
     # A text that the user of the sandbox gave may hold half a surrogate pair.

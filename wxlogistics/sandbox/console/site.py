@@ -1,8 +1,8 @@
-"""The console: pages that show a browser what happens in the sandbox.
+"""How the console answers a browser: which page, which action, which headers.
 
-They are for a person at this machine. A page of somebody else's, open in the same
-browser, must neither read them nor press their buttons: what `control` refuses is
-refused here too, and every action is a POST that tells its own page as its Origin.
+It is for a person at this machine. A foreign page that is open in the same browser must
+neither read it nor press its buttons: what `control` refuses is refused here too, and
+every action is a POST with its own page as its Origin.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import attrs
 import jinja2
 
-from . import control, pages, texts, wire
-from ._sandbox import Sandbox
+from .. import control, wire
+from ..controls import Controls
+from ..wire import Answer
+from . import pages, texts
 from .pages import Missing, Visit
-from .wire import Answer
 
 #: Every path of the console but ``/`` begins with this.
 PREFIX = "/console/"
 
-#: Where changes are told, as server-sent events.
+#: The stream of changes, as server-sent events.
 EVENTS = PREFIX + "events"
 
-#: Tells this run from an earlier one on the same port.
+#: Distinguishes this run from an earlier one on the same port.
 _RUN = secrets.token_hex(4)
 
 _COOKIE = "wxlogistics_console_language"
@@ -70,7 +71,7 @@ def is_path(method: str, path: str) -> bool:
     return path.startswith(PREFIX) or (path == "/" and method in ("GET", "HEAD"))
 
 
-def version(sandbox: Sandbox) -> str:
+def version(sandbox: Controls) -> str:
     """
     Another text whenever something in *sandbox* has changed.
     """
@@ -78,7 +79,7 @@ def version(sandbox: Sandbox) -> str:
 
 
 def answer(
-    sandbox: Sandbox,
+    sandbox: Controls,
     method: str,
     path: str,
     query: str,
@@ -86,6 +87,7 @@ def answer(
     body: bytes,
     *,
     allowed_hosts: Collection[str] = (),
+    scheme: str = "http",
 ) -> Answer:
     """
     Answer one request of a browser's.
@@ -104,18 +106,20 @@ def answer(
         body: A form, or nothing.
 
         allowed_hosts: As `control.answer()` takes them.
+
+        scheme: How the browser came here.
     """
     headers = {name.lower(): value for name, value in headers.items()}
     welcome = control.is_welcome(headers, allowed_hosts)
     if method == "POST":
-        # A browser tells it with every POST, and nobody else needs to come here.
+        # A browser sends it with every POST, and nothing else needs to come here.
         welcome = welcome and "origin" in headers
     visit = Visit(
         sandbox=sandbox,
         language=_language(headers),
         path=path,
         fields=_fields(query),
-        base_url=_base_url(headers) if welcome else "",
+        base_url=_base_url(scheme, headers) if welcome else "",
         version=version(sandbox),
         typed=_fields(body.decode(errors="replace")),
     )
@@ -133,7 +137,7 @@ def _fields(query: str) -> dict[str, str]:
     return dict(parse_qsl(query, keep_blank_values=True))
 
 
-def _base_url(headers: Mapping[str, str]) -> str:
+def _base_url(scheme: str, headers: Mapping[str, str]) -> str:
     """
     How the browser calls this server: by a Host that has been looked at.
     """
@@ -141,9 +145,9 @@ def _base_url(headers: Mapping[str, str]) -> str:
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
     try:
-        return f"http://{host}:{parts.port}" if parts.port else f"http://{host}"
+        return f"{scheme}://{host}:{parts.port}" if parts.port else f"{scheme}://{host}"
     except ValueError:
-        return f"http://{host}"
+        return f"{scheme}://{host}"
 
 
 def _language(headers: Mapping[str, str]) -> str:
@@ -162,6 +166,7 @@ _View = Callable[[Visit], dict[str, Any]]
 _VIEWS: dict[str, tuple[str, _View]] = {
     "/": ("waybills.html", pages.waybills),
     "waybill": ("waybill.html", pages.waybill),
+    "new": ("register.html", pages.register),
     "calls": ("calls.html", pages.calls),
     "call": ("call.html", pages.call),
     "faults": ("faults.html", pages.faults),
@@ -221,7 +226,7 @@ def _page(
 @functools.cache
 def _templates() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("wxlogistics.sandbox"),
+        loader=jinja2.PackageLoader("wxlogistics.sandbox.console"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -259,13 +264,13 @@ def _act(visit: Visit, name: str) -> Answer:
     except Missing as missing:
         return _missing(visit, str(missing))
     except (TypeError, ValueError, LookupError) as error:
-        # The form's own page again, with what was typed in.
+        # The page of the form again, with what was typed in.
         back = urlsplit(_back(visit))
         again = attrs.evolve(
             visit,
             path=back.path,
             fields=_fields(back.query),
-            problem=visit.say(str(error)),
+            problem=visit.say(str(error.args[0])),
         )
         return _look(again, back.path.removeprefix(PREFIX), status=400)
     headers = {**_HEADERS, "Location": target}
@@ -279,10 +284,12 @@ def _act(visit: Visit, name: str) -> Answer:
 
 def _back(visit: Visit) -> str:
     """
-    The page that a form was on; only pages of the console's.
+    Return the page that a form was on; only pages of the console.
     """
-    back = visit.typed.get("back", "/")
-    parts = urlsplit(back)
+    try:
+        parts = urlsplit(visit.typed.get("back", "/"))
+    except ValueError:
+        return "/"
     known = parts.path == "/" or parts.path.removeprefix(PREFIX) in _VIEWS
     if parts.scheme or parts.netloc or not known:
         return "/"
@@ -312,17 +319,51 @@ def _set_language(visit: Visit) -> str:
     return _back(visit)
 
 
+def _register(visit: Visit) -> str:
+    """
+    Register a waybill as a program would, so that it is in the list of calls.
+    """
+    typed = {name: value.strip() for name, value in visit.typed.items()}
+    message = typed.get("component") == "message"
+    payload = {
+        name: typed[name]
+        for name in (
+            "openid",
+            "waybill_id",
+            "receiver_phone",
+            "sender_phone",
+            "delivery_id",
+            "trans_id",
+            "order_detail_path",
+        )
+        if typed.get(name)
+    }
+    goods = {"goods_name": typed.get("goods_name", "")}
+    goods["goods_img_url"] = typed.get("goods_img_url", "")
+    payload.setdefault("openid", visit.sandbox.add_user())
+    return _send(visit, {**payload, "goods_info": {"detail_list": [goods]}}, message)
+
+
 def _register_example(visit: Visit) -> str:
+    return _send(visit, pages.EXAMPLE, False)
+
+
+def _send(visit: Visit, payload: dict[str, Any], message: bool) -> str:
     answer = wire.answer(
         visit.sandbox.world,
         "POST",
-        pages.EXAMPLE_PATH,
+        pages.REGISTER[message],
         urlencode({"access_token": visit.sandbox.access_token()}),
         {"Content-Type": "application/json"},
-        wire.encode(pages.EXAMPLE),
+        wire.encode(payload),
     )
-    registered = b'"waybill_token"' in answer.body
-    return _waybill(pages.EXAMPLE["waybill_id"]) if registered else PREFIX + "calls"
+    if b'"waybill_token"' in answer.body:
+        return _waybill(payload["waybill_id"])
+    errcode = visit.sandbox.calls[-1].errcode
+    refused = f"HTTP {answer.status}" if errcode is None else errcode
+    raise ValueError(
+        visit.say("refused: {} {}", refused, visit.meaning(errcode or 0)).strip()
+    )
 
 
 def _waybill(waybill_id: str) -> str:
@@ -378,6 +419,7 @@ def _revoke(visit: Visit) -> str:
 _ACTIONS: dict[str, Callable[[Visit], str]] = {
     "language": _set_language,
     "example": _register_example,
+    "register": _register,
     "move": _move,
     "tick": _tick,
     "fail": _fail,

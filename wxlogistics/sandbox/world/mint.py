@@ -10,7 +10,7 @@ import secrets
 
 class Mint:
     """
-    Everything unguessable in a sandbox comes from here.
+    The source of everything unguessable in a sandbox.
 
     Each value depends on the key and on how many were drawn before, so that key and
     serial are all that a state file needs to go on with the same values.
@@ -26,25 +26,33 @@ class Mint:
             self.key = hashlib.sha256(str(seed).encode()).digest()
         self.serial = 0
 
+    def restore(self, key: str, serial: int) -> None:
+        """
+        Go on from a *key* in hex digits and a *serial*.
+        """
+        # As it goes into each draw.
+        serial.to_bytes(8, "big")
+        self.key, self.serial = bytes.fromhex(key), serial
+
     def _draw(self, size: int) -> bytes:
         self.serial += 1
         return hashlib.shake_128(self.key + self.serial.to_bytes(8, "big")).digest(size)
 
     def hex(self, length: int) -> str:
         """
-        *length* hex digits.
+        Return *length* hex digits.
         """
         return self._draw((length + 1) // 2).hex()[:length]
 
     def text(self, length: int) -> str:
         """
-        *length* characters of the base64url alphabet.
+        Return *length* characters of the base64url alphabet.
         """
         return base64.urlsafe_b64encode(self._draw(length)).decode()[:length]
 
     def seal(self, *parts: str) -> str:
         """
-        64 characters of the base64url alphabet that stand for *parts*.
+        Return 64 characters of the base64url alphabet that stand for *parts*.
         """
         # SHA-384 gives 48 bytes, which are 64 characters without padding: the shape of
         # a waybill_token.

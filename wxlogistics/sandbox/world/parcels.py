@@ -8,8 +8,9 @@ from typing import Any
 
 import attrs
 
-from ..models import WaybillStatus
+from ...models import WaybillStatus
 from .carriers import CARRIERS
+from .settings import checked, several, typed
 
 #: status -> action_type and, for the first time and the next, action_msg. The numbers
 #: are those of WeChat's sibling API 物流助手, and 500001, the one seen in a reply of
@@ -49,18 +50,18 @@ class Move:
 
         status: The status from then on.
 
-        message: What the carrier says about it; None has the sandbox say it.
+        message: The carrier's text; None: the sandbox writes one.
     """
 
-    at: float
-    status: int
-    message: str | None = None
+    at: float = typed((int, float))
+    status: int = typed(int)
+    message: str | None = typed((str, type(None)), None)
 
 
 @attrs.define
 class Parcel:
     """
-    A parcel on its way, whoever registers it.
+    A parcel on its way, whether or not it is registered.
 
     Attributes:
         waybill_id: The carrier's number.
@@ -72,9 +73,9 @@ class Parcel:
         moves: What was done by hand. The first of them stops the clock's.
     """
 
-    waybill_id: str
-    delivery_id: str
-    route: tuple[Move, ...]
+    waybill_id: str = typed(str)
+    delivery_id: str = checked(attrs.validators.in_(CARRIERS))
+    route: tuple[Move, ...] = checked(converter=several)
     moves: list[Move] = attrs.field(factory=list)
 
     def history(self, now: float) -> list[Move]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 import math
+import pprint
 import re
 import shlex
 import time
@@ -13,17 +14,18 @@ from urllib.parse import urlencode
 
 import attrs
 
-from ..models import WaybillStatus
+from ...errcodes import WORDS
+from ...models import WaybillStatus
+from ..control import OPENAPI
+from ..controls import Controls
+from ..world.calls import Call
+from ..world.carriers import CARRIERS
+from ..world.endpoints import GETS, PATHS, PLUGIN
+from ..world.faults import Fault
+from ..world.parcels import Parcel
+from ..world.tokens import AccessToken
+from ..world.world import Registration
 from . import texts
-from ._sandbox import Sandbox
-from .calls import Call
-from .carriers import CARRIERS
-from .errcodes import MEANINGS
-from .faults import Fault
-from .parcels import Parcel
-from .tokens import AccessToken
-from .wire import PATHS
-from .world import ENDPOINTS, Registration
 
 #: Rows on one page of a list.
 _ROWS = 50
@@ -43,24 +45,16 @@ _SHORTEST_SECRET = 8
 #: Characters that turn the direction of a text or end its line, and lone surrogates.
 _TRICKY = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
-_RID = re.compile(r"rid:\s?([0-9a-f]{8}(?:-[0-9a-f]{8}){2})")
+#: Where a waybill is registered: with the query component, with the message component.
+REGISTER = [
+    next(path for path, name in PATHS.items() if name == endpoint)
+    for endpoint in ("trace_waybill", "follow_waybill")
+]
 
 #: The request of the document's example.
-EXAMPLE: dict[str, Any] = {
-    "openid": "ovtZW4yB7DIj3CxOb6ii-nk4HhFo",
-    "waybill_id": "WXTESTEXPRESS0000014",
-    "sender_phone": "12345678901",
-    "receiver_phone": "123456566",
-    "goods_info": {
-        "detail_list": [
-            {"goods_name": "测试名字", "goods_img_url": "www.qq.com"},
-            {"goods_name": "测试名字2", "goods_img_url": "www.qq.com"},
-        ]
-    },
-}
-
-#: Where the example goes.
-EXAMPLE_PATH = next(path for path, name in PATHS.items() if name == "trace_waybill")
+EXAMPLE: dict[str, Any] = OPENAPI["paths"][REGISTER[False]]["post"]["requestBody"][
+    "content"
+]["application/json"]["examples"]["document"]["value"]
 
 #: What a parcel's next step is.
 _NEXT = {0: 1, 1: 2, 2: 3, 3: 4, 5: 3}
@@ -75,7 +69,7 @@ class Missing(LookupError):
 @attrs.frozen(kw_only=True)
 class Visit:
     """
-    Somebody looks at a page.
+    A visit to a page.
 
     Attributes:
         sandbox: What is looked at.
@@ -95,7 +89,7 @@ class Visit:
         problem: What was wrong with it.
     """
 
-    sandbox: Sandbox
+    sandbox: Controls
     language: str
     path: str
     fields: dict[str, str]
@@ -127,10 +121,12 @@ class Visit:
 
     def meaning(self, errcode: int) -> str:
         """
-        What the table says of *errcode*; empty if nothing.
+        Return what *errcode* means; empty if that is not known.
         """
-        both = MEANINGS.get(errcode)
-        return "" if both is None else both[self.language == "en"]
+        words = WORDS.get(errcode)
+        if words is None:
+            return ""
+        return words.meaning if self.language == "en" else words.meaning_zh
 
 
 @attrs.frozen
@@ -234,11 +230,11 @@ def start(visit: Visit) -> dict[str, Any]:
     secret = sandbox.secret if visit.shows_secret else _MASK
     python = (
         "from wxlogistics import Client, StableToken\n"
-        f"token = StableToken({sandbox.appid!r}, {secret!r}, base_url={base_url!r})\n"
+        f"token = StableToken({sandbox.appid!r}, {secret!r})\n"
         f"client = Client(token, base_url={base_url!r})"
     )
     curl = _curl(
-        f"{base_url}{EXAMPLE_PATH}?access_token={sandbox.access_token()}",
+        f"{base_url}{REGISTER[False]}?access_token={sandbox.access_token()}",
         json.dumps(EXAMPLE, ensure_ascii=False),
     )
     return {"python": python, "curl": curl, "secret": secret}
@@ -319,6 +315,7 @@ def _row(visit: Visit, parcel: Parcel, now: float) -> dict[str, Any]:
         "goods": latest.goods if latest else [],
         "registered_at": latest.registered_at if latest else 0,
         "moved_at": history[-1].at if history else 0,
+        "components": sorted({one.component for one in registered}, reverse=True),
     }
 
 
@@ -353,7 +350,16 @@ def waybill(visit: Visit) -> dict[str, Any]:
             "statuses": [WaybillStatus(number) for number in range(7)],
             "due": parcel.due(now),
             "pictures": visit.fields.get("pictures") == "1",
+            "has_pictures": shown is not None
+            and any(picture_url(goods["goods_img_url"]) for goods in shown.goods),
         }
+
+
+def register(visit: Visit) -> dict[str, Any]:
+    """
+    Return what the form for a waybill offers.
+    """
+    return {"carriers": CARRIERS}
 
 
 def following(visit: Visit, waybill_id: str) -> int | None:
@@ -388,7 +394,11 @@ def calls(visit: Visit) -> dict[str, Any]:
     pager = Pager.of(visit, len(found))
     return {
         "rows": [
-            {"call": call, "rid": rid(call)}
+            {
+                "call": call,
+                "rid": call.rid,
+                "known": call.waybill_id in visit.sandbox.world.parcels,
+            }
             for call in found[(pager.number - 1) * _ROWS :][:_ROWS]
         ],
         "pager": pager,
@@ -400,24 +410,10 @@ def calls(visit: Visit) -> dict[str, Any]:
 
 
 def _haystack(call: Call) -> str:
-    reply = call.reply or {}
+    answer = call.answer if call.errcode or "waybill_token" in call.answer else ""
     return "\n".join(
-        (
-            call.endpoint,
-            str(call.errcode),
-            str(reply.get("errmsg", "")),
-            str(reply.get("waybill_token", "")),
-            json.dumps(call.payload, ensure_ascii=False),
-        )
+        (call.endpoint, str(call.errcode), call.waybill_id, call.request, answer)
     ).casefold()
-
-
-def rid(call: Call) -> str:
-    """
-    The rid of a refusal; empty where there is none.
-    """
-    found = _RID.search(str((call.reply or {}).get("errmsg", "")))
-    return found[1] if found else ""
 
 
 def call(visit: Visit) -> dict[str, Any]:
@@ -436,7 +432,8 @@ def call(visit: Visit) -> dict[str, Any]:
     reply = _without_secret(visit, one.reply)
     return {
         "call": one,
-        "rid": rid(one),
+        "rid": one.rid,
+        "known": one.waybill_id in visit.sandbox.world.parcels,
         "request": None if payload is None else formatted(payload),
         "reply": None if reply is None else formatted(reply),
         "before": one.number - 1 if str(one.number - 1) in kept else None,
@@ -454,7 +451,7 @@ def _again(visit: Visit, one: Call, payload: dict[str, Any] | None) -> dict[str,
     if payload is None or not path:
         return {"curl": "", "python": ""}
     url = visit.base_url + path
-    if one.endpoint == "token":
+    if one.endpoint in GETS:
         query = urlencode({key: str(value) for key, value in payload.items()})
         return {
             "curl": "curl " + shlex.quote(f"{url}?{query}"),
@@ -463,8 +460,8 @@ def _again(visit: Visit, one: Call, payload: dict[str, Any] | None) -> dict[str,
                 f"print(requests.get({f'{url}?{query}'!r}, timeout=20).json())"
             ),
         }
-    body = _literal(payload)
-    if one.endpoint in ENDPOINTS:
+    body = pprint.pformat(payload, width=79, sort_dicts=False)
+    if one.endpoint in PLUGIN:
         token = visit.sandbox.access_token()
         return {
             "curl": _curl(f"{url}?access_token={token}", formatted(payload)),
@@ -475,8 +472,10 @@ def _again(visit: Visit, one: Call, payload: dict[str, Any] | None) -> dict[str,
                 f"print(client.request({path!r}, payload))"
             ),
         }
-    if one.endpoint == "api_authorizer_token":
+    if one.endpoint.startswith("api_") and one.endpoint != "api_component_token":
         url += "?component_access_token=COMPONENT_ACCESS_TOKEN"
+    elif one.endpoint != "stable_token" and not one.endpoint.startswith("api_"):
+        url += f"?access_token={visit.sandbox.access_token()}"
     return {
         "curl": _curl(url, formatted(payload)),
         "python": (
@@ -485,20 +484,6 @@ def _again(visit: Visit, one: Call, payload: dict[str, Any] | None) -> dict[str,
             f"print(requests.post({url!r}, json=payload, timeout=20).json())"
         ),
     }
-
-
-def _literal(value: Any, margin: str = "") -> str:
-    """
-    *value* as Python writes it, an item a line.
-    """
-    inner = margin + "    "
-    if isinstance(value, dict) and value:
-        items = [f"{k!r}: {_literal(item, inner)}" for k, item in value.items()]
-        return "{\n" + "".join(f"{inner}{item},\n" for item in items) + margin + "}"
-    if isinstance(value, list) and value:
-        items = [_literal(item, inner) for item in value]
-        return "[\n" + "".join(f"{inner}{item},\n" for item in items) + margin + "]"
-    return repr(value)
 
 
 def _curl(url: str, body: str) -> str:
@@ -522,7 +507,7 @@ def faults(visit: Visit) -> dict[str, Any]:
             for fault in visit.sandbox.faults
         ],
         "endpoints": PATHS.values(),
-        "errcodes": {number: visit.meaning(number) for number in sorted(MEANINGS)},
+        "errcodes": {number: visit.meaning(number) for number in sorted(WORDS)},
     }
 
 
@@ -571,23 +556,17 @@ def tokens(visit: Visit) -> dict[str, Any]:
         "rows": [
             {
                 "token": token,
-                "ends": _ends(token),
-                "left": max(0.0, _ends(token) - now),
+                "ends": token.ends,
+                "left": max(0.0, token.ends - now),
                 "state": _state(token, now),
             }
             for token in shown
         ],
         "lifetime": world.settings.token_lifetime,
         "pager": pager,
-        "due": _soonest(_ends(token) for token in shown if _ends(token) > now),
+        "due": _soonest(token.ends for token in shown if token.ends > now),
         **_quotas(visit, spent),
     }
-
-
-def _ends(token: AccessToken) -> float:
-    if token.revoked_at is None:
-        return token.expires_at
-    return min(token.expires_at, token.revoked_at)
 
 
 def _state(token: AccessToken, now: float) -> str:

@@ -1,0 +1,404 @@
+"""The server byte by byte, and over HTTPS."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Iterator
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from sandboxtools import OPEN_MSG, need
+
+from wxlogistics.sandbox import Sandbox
+from wxlogistics.sandbox.server import Server
+
+LIST = OPEN_MSG + "get_delivery_list"
+
+
+def connected(server: Server) -> socket.socket:
+    """
+    Return a connection to a server.
+    """
+    parts = urlsplit(server.url)
+    return socket.create_connection((parts.hostname, parts.port), 10)
+
+
+def answered(server: Server, sent: bytes) -> bytes:
+    """
+    Send bytes and no more; return all that comes back.
+    """
+    with connected(server) as connection:
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@pytest.fixture
+def server(sandbox: Sandbox) -> Iterator[Server]:
+    with sandbox.serve() as server:
+        yield server
+
+
+class TestBytes:
+    """
+    Requests that an HTTP library does not send, or only one.
+    """
+
+    def test_java(self, server: Server) -> None:
+        """
+        Java's HttpClient asks for HTTP/2 with its first request, and keeps its body.
+        """
+        token = server.sandbox.access_token()
+        head = (
+            f"POST {LIST}?access_token={token} HTTP/1.1\r\n"
+            "Connection: Upgrade, HTTP2-Settings\r\n"
+            "Content-Length: 2\r\n"
+            "Host: 127.0.0.1\r\n"
+            "HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n"
+            "Upgrade: h2c\r\n"
+            "User-Agent: Java-http-client/17.0.9\r\n"
+            "Content-Type: application/json\r\n\r\n"
+        ).encode()
+
+        with connected(server) as connection:
+            connection.sendall(head)
+            time.sleep(0.05)
+            connection.sendall(b"{}")
+            first = connection.recv(65536)
+            # The connection can be used again.
+            connection.sendall(b"GET /cgi-bin/token HTTP/1.1\r\nHost: x\r\n\r\n")
+            second = connection.recv(65536)
+
+        assert first.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b'{"errcode":0,"delivery_list":' in first
+        assert b'{"errcode":41002' in second
+
+    @pytest.mark.parametrize(
+        ("sent", "status", "seen"),
+        [
+            (
+                b"POST /cgi-bin/token HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
+                b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+                412,
+                ("token", 412, None),
+            ),
+            (
+                b"get /cgi-bin/token HTTP/1.1\r\nHost: x\r\n\r\n",
+                200,
+                ("token", 200, 43002),
+            ),
+            (
+                b"GET /cgi-bin/token HTTP/1.1\r\nHost: x\r\nX: %s\r\n\r\n"
+                % (b"x" * 32000),
+                200,
+                ("token", 200, 41002),
+            ),
+            (
+                b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n" % (b"x" * 20000),
+                200,
+                ("/" + "x" * 1023, 200, 40066),
+            ),
+            (
+                b"GET /cgi-bin/token HTTP/1.1\r\nHost: x\r\nX: %s\r\n\r\n"
+                % (b"x" * 200000),
+                431,
+                ("token", 431, None),
+            ),
+            (b"GET /cgi-bin/token HTTP/1.1\r\n\r\n", 400, ("token", 400, None)),
+            (
+                b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n",
+                400,
+                ("/x", 400, None),
+            ),
+            (
+                b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
+                501,
+                ("/x", 501, None),
+            ),
+            (
+                b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nz\r\n",
+                400,
+                ("/x", 400, None),
+            ),
+            (b"\x16\x03\x01\x02\x00\r\n\r\n", 400, ("", 400, None)),
+            (
+                b"GET http://x/cgi-bin/token?a=1 HTTP/1.1\r\nHost: x\r\n\r\n",
+                200,
+                ("token", 200, 41002),
+            ),
+            (
+                b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n",
+                200,
+                ("http://[", 200, 40066),
+            ),
+            (b"GET /cgi-bin/token HTTP/1.0\r\n\r\n", 200, ("token", 200, 41002)),
+        ],
+    )
+    def test_request__unusual(
+        self, server: Server, sent: bytes, status: int, seen: tuple[Any, ...]
+    ) -> None:
+        """
+        Whatever is refused on the way is in the list of calls as well.
+        """
+        reply = answered(server, sent)
+
+        assert f"HTTP/1.1 {status} ".encode() == reply[:13]
+        [call] = server.sandbox.calls
+        assert seen == (call.endpoint, call.status, call.errcode)
+
+    def test_request__unreadable_console(self, server: Server) -> None:
+        """
+        For a page of the console that is all: it is not a call.
+        """
+        reply = answered(server, b"POST /console/tick HTTP/1.1\r\n\r\n")
+
+        assert reply.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        assert [] == server.sandbox.calls
+
+    def test_request__expects(self, server: Server) -> None:
+        """
+        A caller that waits for a 100 gets one.
+        """
+        with connected(server) as connection:
+            connection.sendall(
+                b"POST /cgi-bin/stable_token HTTP/1.1\r\nHost: x\r\n"
+                b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+            )
+            go_on = connection.recv(100)
+            connection.sendall(b"{}")
+            reply = connection.recv(65536)
+
+        assert go_on.startswith(b"HTTP/1.1 100 ")
+        assert b'{"errcode":41002' in reply
+
+    @pytest.mark.parametrize("status", [204, 304])
+    def test_fault__without_a_body(self, server: Server, status: int) -> None:
+        """
+        Some statuses have no body; the connection goes on.
+        """
+        server.sandbox.fail("token", status=status)
+        ask = b"GET /cgi-bin/token HTTP/1.1\r\nHost: x\r\n\r\n"
+
+        reply = answered(server, ask + ask)
+
+        assert f"HTTP/1.1 {status} ".encode() == reply[:13]
+        assert b'{"errcode":41002' in reply
+
+    @pytest.mark.parametrize(
+        "sent",
+        [
+            b"",
+            b"POST /x HT",
+            b"POST /cgi-bin/stable_token HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{",
+        ],
+    )
+    def test_request__unfinished(
+        self,
+        server: Server,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+        sent: bytes,
+    ) -> None:
+        """
+        What does not arrive in time is hung up on.
+        """
+        monkeypatch.setattr("wxlogistics.sandbox.server._LONGEST_WAIT", 0.05)
+
+        with connected(server) as connection:
+            connection.sendall(sent)
+            rest = connection.recv(100)
+
+        assert b"" == rest
+        assert [] == caplog.records
+        assert [] == server.sandbox.calls
+
+    def test_connections__too_many(
+        self, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        More connections than files allow are closed at once; then it goes on.
+        """
+        monkeypatch.setattr("wxlogistics.sandbox.server._MOST_CONNECTIONS", 3)
+
+        with contextlib.ExitStack() as stack:
+            kept = [stack.enter_context(connected(server)) for _ in range(3)]
+            for connection in kept:
+                connection.sendall(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert connection.recv(65536)
+            one_more = stack.enter_context(connected(server))
+            with pytest.raises(OSError):
+                one_more.sendall(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+                if not one_more.recv(100):
+                    raise ConnectionResetError
+
+        assert b"40066" in answered(server, b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+
+
+class TestTLS:
+    """
+    ``--tls`` and ``--certfile``: WeChat's own name, which leads to this machine.
+    """
+
+    @pytest.fixture
+    def served(self, tmp_path: Path) -> Iterator[tuple[dict[str, str], Path]]:
+        """
+        What a sandbox with --tls says, and its authority's certificate.
+        """
+        ca_file = tmp_path / "ca.pem"
+        with command("--tls", "--ca-file", str(ca_file)) as said:
+            assert str(ca_file) == said["ca_file"]
+            yield said, ca_file
+
+    def test_curl(self, served: tuple[dict[str, str], Path]) -> None:
+        """
+        curl trusts it with --cacert.
+        """
+        need(shutil.which("curl"), "there is no curl; on Debian: curl")
+        said, ca_file = served
+        port = said["url"].rpartition(":")[2]
+
+        done = subprocess.run(
+            ["curl", "-sS", "--noproxy", "*", "--cacert", str(ca_file)]
+            + ["--resolve", f"api.weixin.qq.com:{port}:127.0.0.1"]
+            + ["-H", "Content-Type: application/json", "-d", "{}"]
+            + [url_of(said, "api.weixin.qq.com")],
+            capture_output=True,
+            timeout=30,
+        )
+
+        assert done.stdout.startswith(b'{"errcode":0,"delivery_list":'), done.stderr
+
+    def test_node(self, served: tuple[dict[str, str], Path]) -> None:
+        """
+        Node trusts it with NODE_EXTRA_CA_CERTS.
+        """
+        need(shutil.which("node"), "there is no node; on Debian: nodejs")
+        said, ca_file = served
+        code = """
+        const lookup = (name, options, done) => done(null, options.all
+          ? [{ address: '127.0.0.1', family: 4 }] : '127.0.0.1', 4);
+        const options = { lookup, method: 'POST',
+          headers: { 'Content-Type': 'application/json' } };
+        require('https').request(process.argv[1], options,
+          reply => reply.pipe(process.stdout)).end('{}');
+        """
+
+        done = subprocess.run(
+            ["node", "-e", code, url_of(said, "sh.api.weixin.qq.com")],
+            env={"NODE_EXTRA_CA_CERTS": str(ca_file), "PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            timeout=30,
+        )
+
+        assert done.stdout.startswith(b'{"errcode":0,"delivery_list":'), done.stderr
+
+    def test_requests(
+        self, served: tuple[dict[str, str], Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        requests trusts it with verify=, and without does not.
+        """
+        said, ca_file = served
+        real = socket.getaddrinfo
+        monkeypatch.setattr(
+            socket, "getaddrinfo", lambda host, *args: real("127.0.0.1", *args)
+        )
+        with requests.Session() as session:
+            session.trust_env = False
+            url = url_of(said, "api.weixin.qq.com")
+            reply = session.post(url, json={}, verify=str(ca_file), timeout=10).json()
+            with pytest.raises(requests.exceptions.SSLError):
+                session.post(url, json={}, timeout=10)
+            about = session.get(
+                url.partition("/cgi-bin")[0] + "/_sandbox/",
+                verify=str(ca_file),
+                timeout=10,
+            ).json()
+
+        assert 0 == reply["errcode"]
+        # WeChat's names are welcome: they lead here alone.
+        assert said["appid"] == about["appid"]
+
+    def test_page(self, served: tuple[dict[str, str], Path]) -> None:
+        """
+        The console's own forms are welcome over HTTPS.
+        """
+        said, ca_file = served
+        with requests.Session() as session:
+            session.trust_env = False
+            session.verify = str(ca_file)
+            page = session.get(said["url"] + "/", timeout=10).text
+            answer = session.post(
+                said["url"] + "/console/tick",
+                data={"hours": "1"},
+                headers={"Origin": said["url"]},
+                allow_redirects=False,
+                timeout=10,
+            )
+
+        assert said["url"] in page
+        assert 303 == answer.status_code
+
+    def test_certfile(self, tmp_path: Path) -> None:
+        """
+        A certificate of one's own is served.
+        """
+        import trustme
+
+        authority = trustme.CA()
+        certificate = authority.issue_cert("127.0.0.1")
+        authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        certificate.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+        certificate.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
+        files = ["--certfile", str(tmp_path / "cert.pem")]
+        files += ["--keyfile", str(tmp_path / "key.pem")]
+
+        with command(*files) as said, requests.Session() as session:
+            session.trust_env = False
+            reply = session.get(
+                said["url"] + "/cgi-bin/token",
+                verify=str(tmp_path / "ca.pem"),
+                timeout=10,
+            )
+
+        assert "ca_file" not in said
+        assert 41002 == reply.json()["errcode"]
+
+
+def url_of(said: dict[str, str], host: str) -> str:
+    """
+    Return where get_delivery_list is under a name of WeChat.
+    """
+    port = said["url"].rpartition(":")[2]
+    return f"https://{host}:{port}{LIST}?access_token={said['access_token']}"
+
+
+@contextlib.contextmanager
+def command(*options: str) -> Iterator[dict[str, str]]:
+    """
+    Run the command with options; yields what it prints.
+    """
+    child = subprocess.Popen(
+        [sys.executable, "-m", "wxlogistics.sandbox", "--port", "0", *options],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        said: dict[str, str] = {}
+        assert child.stdout is not None
+        while "console" not in said:
+            name, _, value = child.stdout.readline().rstrip("\n").partition(": ")
+            assert name, "it ended"
+            said[name] = value
+        assert said["url"].startswith("https://127.0.0.1:")
+        yield said
+    finally:
+        child.terminate()
+        child.communicate()

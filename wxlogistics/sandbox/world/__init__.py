@@ -1,0 +1,1 @@
+"""The rules and the state of the imitation, without HTTP."""

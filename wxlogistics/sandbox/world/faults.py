@@ -1,0 +1,112 @@
+"""Faults on demand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from .settings import typed
+
+#: Seconds; longer than any caller waits.
+LONGEST_DELAY = 3600
+
+
+@attrs.define(kw_only=True)
+class Fault:
+    """
+    What goes wrong with some calls; made by `Sandbox.fail()`.
+
+    Attributes:
+        number: Counts the faults of a sandbox.
+
+        endpoint: The endpoint it is for, or ``*`` for all.
+
+        openid: Only calls about this user.
+
+        waybill_id: Only calls about this waybill.
+
+        times: How many calls it is still for; None: all, until removed.
+
+        errcode: WeChat refuses with this; the call has no effect.
+
+        errmsg: The whole errmsg, instead of WeChat's text and a rid.
+
+        status: A server in front of WeChat answers with this HTTP status and no JSON;
+            the call has no effect.
+
+        body: The body of its answer.
+
+        delay: Seconds until the answer goes out.
+
+        drop: The call has its effect, but the connection breaks before the answer.
+    """
+
+    number: int = typed(int)
+    endpoint: str = typed(str)
+    openid: str | None = typed((str, type(None)), None)
+    waybill_id: str | None = typed((str, type(None)), None)
+    times: int | None = typed((int, type(None)), 1)
+    errcode: int | None = typed((int, type(None)), None)
+    errmsg: str | None = typed((str, type(None)), None)
+    status: int | None = typed((int, type(None)), None)
+    body: str | None = typed((str, type(None)), None)
+    delay: float = typed((int, float), 0.0)
+    drop: bool = typed(bool, False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.errcode == 0:
+            raise ValueError("errcode is a whole number other than 0")
+        if self.status is not None and not 200 <= self.status < 600:
+            raise ValueError("status is a whole number from 200 to 599")
+        if not 0 <= self.delay <= LONGEST_DELAY:
+            raise ValueError(f"delay is from 0 to {LONGEST_DELAY} seconds")
+        if self.errcode is None and self.status is None and not self.delay:
+            if not self.drop:
+                raise ValueError("name what goes wrong: errcode, status, delay or drop")
+        if self.errmsg is not None and self.errcode is None:
+            raise ValueError("errmsg goes with an errcode")
+        if self.times is not None and self.times < 1:
+            raise ValueError("times is a whole number from 1, or None for always")
+
+
+class Faults:
+    """
+    The active faults, oldest first.
+    """
+
+    def __init__(self) -> None:
+        self.active: list[Fault] = []
+        self.count = 0
+
+    def add(self, **fields: Any) -> Fault:
+        """
+        Add a fault.
+        """
+        fault = Fault(number=self.count + 1, **fields)
+        self.count += 1
+        self.active.append(fault)
+        return fault
+
+    def remove(self, number: int | None) -> None:
+        """
+        Remove the fault *number*, or all.
+        """
+        self.active = [f for f in self.active if number not in (None, f.number)]
+
+    def take(self, endpoint: str, openid: str, waybill_id: str) -> Fault | None:
+        """
+        Return the fault for this call, if there is one, and spend one of its times.
+        """
+        for fault in self.active:
+            if (
+                fault.endpoint in ("*", endpoint)
+                and fault.openid in (None, openid)
+                and fault.waybill_id in (None, waybill_id)
+            ):
+                if fault.times is not None:
+                    fault.times -= 1
+                    if fault.times == 0:
+                        self.active.remove(fault)
+                return fault
+        return None
