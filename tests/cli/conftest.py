@@ -9,8 +9,7 @@ import pytest
 from clitools import APPID, SECRET, Ran, Run
 
 from wxlogistics.__main__ import main
-from wxlogistics.sandbox import Sandbox
-from wxlogistics.sandbox.clock import Clock
+from wxlogistics.sandbox import Clock, Sandbox
 
 #: 2026-11-24 10:00:00 in China.
 MORNING = 1795485600.0

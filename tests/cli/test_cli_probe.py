@@ -95,7 +95,7 @@ class TestProbe:
         """
         What differs is shown, in both languages; the report is English.
         """
-        wechat.fail("trace_waybill", errcode=9300534, detail="")
+        wechat.fail("trace_waybill", errcode=9300534)
 
         code, out, _ = run("probe", "--yes", "--lang", lang)
         report = Path("wxlogistics-probe.md").read_text(encoding="utf-8")

@@ -202,7 +202,7 @@ def table(rows: Rows, widest: int = 40) -> Iterable[str]:
         if cells(label) > left:
             yield f"  {label}"
             head = blank
-        for line in fold(value, max(width() - len(blank), 20)):
+        for line in fold(value, max(width() - len(blank), 12)):
             yield f"{head}{line}".rstrip()
             head = blank
 
