@@ -33,7 +33,7 @@ class TestProbe:
         asked = {call.endpoint for call in wechat.calls}
 
         assert (0, "") == (code, err)
-        assert len(probe.CALLS) == out.count(": same\n") == 9
+        assert len(probe.CALLS) == out.count("✓ same  ") == 9
         assert len(wechat.calls) <= 10
         assert {"get_delivery_list", "query_trace", "update_waybill_goods"} <= asked
         assert {"trace_waybill", "stable_token"} <= asked
@@ -87,8 +87,8 @@ class TestProbe:
             code, out, _ = run("probe", "--yes")
 
         assert 1 == code
-        assert "✗ get_delivery_list, the carriers: different" in out
-        assert "  errcode: 48001\n  errcode (sandbox): 0\n" in out
+        assert "✗ different  get_delivery_list: the carriers" in out
+        assert "  errcode: 48001\n  errcode, sandbox: 0\n" in out
 
     @pytest.mark.parametrize("lang", ["en", "zh"])
     def test_probe__look(self, lang: str, run: Run, wechat: Sandbox) -> None:

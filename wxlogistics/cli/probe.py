@@ -16,7 +16,7 @@ from .. import WECHAT_URLS, __version__
 from . import output
 from .command import FILE, Command, option
 from .doctor import base_urls
-from .language import labelled, say, speak
+from .language import labelled, listed, say, speak
 
 _FOLDER = "/cgi-bin/express/delivery/open_msg/"
 _JSON = "application/json"
@@ -97,7 +97,8 @@ def command(terminal: output.Terminal) -> click.Command:
         with speak("en"):
             server_name = "WeChat" if url in WECHAT_URLS else "a test server"
             head = f"## wxlogistics {__version__} probe of {server_name}\n\n"
-            text = "".join(f"- {line}\n" for line in compared(found, known))
+            lines = compared(found, known)
+            text = "".join(re.sub("^( *)", r"\1- ", line) + "\n" for line in lines)
             Path(report).write_text(head + text, encoding="utf-8")
         same = found == known
         if terminal.as_json:
@@ -200,11 +201,10 @@ def compared(found: Sequence[Answer], known: Sequence[Answer]) -> Iterator[str]:
     """
     for call, real, ours in zip(CALLS, found, known):
         sign, verdict = ("✓", "same") if real == ours else ("✗", "different")
-        yield labelled(f"{sign} {call.endpoint}, {say(call.what)}", say(verdict))
-        for name in dict.fromkeys([*real, *ours]):
-            texts = [
-                json.dumps(each.get(name), ensure_ascii=False) for each in (real, ours)
-            ]
-            if texts[0] != texts[1]:
-                yield f"  {labelled(name, texts[0])}"
-                yield f"  {labelled(name + ' (' + say('sandbox') + ')', texts[1])}"
+        name = labelled(call.endpoint, say(call.what))
+        yield f"{sign} {say(verdict)}  {name}"
+        for key in dict.fromkeys([*real, *ours]):
+            if real.get(key) != ours.get(key):
+                for label, each in ((key, real), (listed([key, say("sandbox")]), ours)):
+                    value = json.dumps(each.get(key), ensure_ascii=False)
+                    yield f"  {labelled(label, value)}"
