@@ -72,7 +72,8 @@ class TestMetadata:
             "sandbox",
             "testing",
         ]
-        assert {"click", "rich"} == extras["cli"]
+        assert {"click"} == extras["cli"]
+        assert {"python-calamine"} == extras["excel"]
         assert {"pytest", "responses"} == extras["testing"]
         assert extras["sandbox"]
         assert extras["cli"] | extras["sandbox"] | extras["testing"] == extras["all"]
