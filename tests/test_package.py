@@ -68,6 +68,7 @@ class TestMetadata:
             "cli",
             "dev",
             "docs",
+            "excel",
             "once",
             "sandbox",
             "testing",
@@ -76,7 +77,8 @@ class TestMetadata:
         assert {"python-calamine"} == extras["excel"]
         assert {"pytest", "responses"} == extras["testing"]
         assert extras["sandbox"]
-        assert extras["cli"] | extras["sandbox"] | extras["testing"] == extras["all"]
+        parts = ("cli", "excel", "sandbox", "testing")
+        assert extras["all"] == {each for name in parts for each in extras[name]}
 
     def test_entry_points(self) -> None:
         """
