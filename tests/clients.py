@@ -20,8 +20,8 @@ def make_client(
     """
     client = Client(token, **options)
     seams: Any = client._wire
-    seams.sleep = sleep
-    seams.random = random
+    seams._sleep = sleep
+    seams._random = random
     if clock is not None:
-        seams.clock = clock
+        seams._clock = clock
     return client

@@ -157,7 +157,7 @@ class TestTexts:
         assert 0 == len(rsps.calls)
 
     @pytest.mark.parametrize(
-        "value", ["a", " a ", Text("a"), "📦", "a\x00b", "x" * 9999]
+        "value", ["a", "a b", Text("a"), "📦", "a\x00b", "x" * 9999]
     )
     def test_required__any_text(
         self, client: Client, rsps: responses.RequestsMock, value: str
@@ -167,10 +167,26 @@ class TestTexts:
         """
         rsps.post(
             "https://api.weixin.qq.com/cgi-bin/express/delivery/open_msg/query_trace",
-            json={},
+            json={"waybill_info": {"status": 4}},
         )
 
-        assert client.query_trace(value).status is None
+        assert client.query_trace(value).status == 4
+
+    @pytest.mark.parametrize("value", ["SF1\n", " SF2 ", "\tSF3", "SF4\u3000", "SF5\r"])
+    @pytest.mark.parametrize("method, field", REQUIRED_TEXTS + OPTIONAL_TEXTS)
+    def test_text__blank_around_it(
+        self, refused: Any, method: str, field: str, value: str
+    ) -> None:
+        """
+        A blank or a line's end around a value is refused: WeChat would not find it.
+        """
+        arguments = {**REQUIRED[method], field: value}
+        error = refused(method, **arguments)
+
+        assert field == error.field
+        assert (
+            "begins or ends with a blank or a line's end; strip() it" == error.problem
+        )
 
 
 @pytest.mark.parametrize("method", WITH_GOODS)
@@ -268,7 +284,6 @@ class TestGoods:
                 "is of type bytes; give a str",
             ),
             (GoodsDetail("围巾", " "), "goods_img_url", EMPTY),
-            (GoodsDetail("围巾", "", ""), "goods_desc", EMPTY_OPTION),
             (
                 GoodsDetail("围巾", "", 7),  # type: ignore[arg-type]
                 "goods_desc",

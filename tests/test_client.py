@@ -10,6 +10,7 @@ from typing import Any, Callable, NamedTuple
 import pytest
 import requests
 import responses
+from clients import make_client
 
 from wxlogistics import (
     ApiError,
@@ -17,7 +18,9 @@ from wxlogistics import (
     DeliveryInfo,
     GoodsDetail,
     GoodsInfo,
+    InvalidArgumentError,
     PathAction,
+    Post,
     ShopInfo,
     SystemBusyError,
     Trace,
@@ -65,6 +68,14 @@ LEAST: dict[str, Any] = {
     "waybill_id": "SF1234567890123",
     "receiver_phone": "13800138000",
     "goods_info": UPDATED_GOODS,
+}
+
+
+#: A reply that is good for every endpoint.
+OK: dict[str, Any] = {
+    "errcode": 0,
+    "waybill_token": "x",
+    "waybill_info": {"status": 4},
 }
 
 
@@ -241,7 +252,7 @@ class TestEndpoints:
         """
         The request, answered with success.
         """
-        rsps.post(HOST + exchange.path, body=b'{"errcode":0,"waybill_token":"x"}')
+        rsps.post(HOST + exchange.path, json=OK)
         exchange.call(client)
         (call,) = rsps.calls
         return call.request
@@ -271,7 +282,7 @@ class TestEndpoints:
         """
         assert isinstance(sent.body, bytes)
         assert {
-            "Accept-Encoding": "gzip, deflate",
+            "Accept-Encoding": "identity",
             "Content-Length": str(len(sent.body)),
             "Content-Type": "application/json",
             "User-Agent": f"wxlogistics/{__version__}",
@@ -422,7 +433,7 @@ class TestSamples:
         return {
             name
             for name, method in inspect.getmembers(Client, inspect.isfunction)
-            if not name.startswith("_") and name != "close"
+            if not name.startswith("_") and name not in ("close", "access_token")
         }
 
     def test_methods__each_has_samples(self) -> None:
@@ -546,7 +557,7 @@ class TestParameters:
             rsps.post(
                 "https://api.weixin.qq.com/cgi-bin/express/delivery/open_msg/"
                 "trace_waybill",
-                json={"errcode": 0, "waybill_token": "x"},
+                json=OK,
             )
             call(client)
             return json.loads(rsps.calls[0].request.body)
@@ -670,7 +681,7 @@ class TestParameters:
         """
         Every method that takes parameters takes more of them.
         """
-        rsps.post(HOST + OPEN_MSG + name, json={"errcode": 0, "waybill_token": "x"})
+        rsps.post(HOST + OPEN_MSG + name, json=OK)
         call(client)
 
         assert "新" == json.loads(rsps.calls[0].request.body)["new"]
@@ -875,20 +886,51 @@ class TestClient:
         assert f"{url}?access_token=ACCESS_TOKEN" == rsps.calls[0].request.url
 
     def test_close__closes_its_own_session(
-        self, monkeypatch: pytest.MonkeyPatch
+        self, rsps: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """
-        A client closes what it opened, at the end of its block too.
+        A client closes the session that it has opened, at the end of its block as well.
         """
         closed: list[requests.Session] = []
         monkeypatch.setattr(requests.Session, "close", lambda own: closed.append(own))
+        rsps.post(HOST + OPEN_MSG + "get_delivery_list", json=OK)
 
-        Client("ACCESS_TOKEN").close()
+        client = Client("ACCESS_TOKEN")
+        client.close()
+        assert 0 == len(closed)
+
+        client.get_delivery_list()
+        client.close()
         assert 1 == len(closed)
 
-        with Client("ACCESS_TOKEN"):
-            assert 1 == len(closed)
+        with Client("ACCESS_TOKEN") as client:
+            client.get_delivery_list()
         assert 2 == len(closed)
+
+    def test_access_token__of_each_kind(self) -> None:
+        """
+        The token in use now is returned, whatever provides it, and nothing is sent.
+        """
+
+        class Provider:
+            def get(self, post: Post) -> str:
+                return "THIRD"
+
+            def renew(self, rejected: str, post: Post) -> str:
+                return "FOURTH"
+
+        assert "FIRST" == Client("FIRST").access_token()
+        assert "SECOND" == Client(lambda: "SECOND").access_token()
+        assert "THIRD" == Client(Provider()).access_token()
+
+    def test_access_token__not_one(self) -> None:
+        """
+        A provider's value that cannot be a token is refused.
+        """
+        with pytest.raises(InvalidArgumentError) as caught:
+            Client(lambda: "TOKEN\n").access_token()
+
+        assert "token" == caught.value.field
 
     def test_close__leaves_a_callers_session(self) -> None:
         """
@@ -938,7 +980,7 @@ class TestClient:
         No attempt may wait longer than the whole call.
         """
         rsps.post(HOST + OPEN_MSG + "get_delivery_list", json={"errcode": 0})
-        Client("ACCESS_TOKEN", deadline=2, clock=lambda: 0.0).get_delivery_list()
+        make_client("ACCESS_TOKEN", deadline=2, clock=lambda: 0.0).get_delivery_list()
 
         assert (2.0, 2.0) == rsps.calls[0].request.req_kwargs["timeout"]
 

@@ -16,8 +16,10 @@ PACKAGE = Path(wxlogistics.__file__).parent
 
 #: From the bottom up; what stands in one line knows nothing of its neighbours.
 LAYERS = [
-    ["_version", "_pool", "errors"],
+    ["_version", "errcodes"],
+    ["errors"],
     ["models"],
+    ["_http"],
     ["_wire"],
     ["tokens"],
     ["client"],
@@ -34,10 +36,11 @@ HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
 #: What a module may ask for that is in no standard library.
 THIRD_PARTIES = {
     "_version": set(),
-    "_pool": {"urllib3"},
+    "errcodes": set(),
     "errors": set(),
     "models": {"attrs"},
-    "_wire": {"attrs", "requests", "urllib3"},
+    "_http": {"attrs", "requests", "urllib3"},
+    "_wire": {"attrs"},
     "tokens": {"attrs"},
     "client": {"attrs"},
     "bulk": {"attrs"},
@@ -164,13 +167,13 @@ class TestCore:
         found = {path.stem for path in PACKAGE.glob("*.py")}
         found |= {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
 
-        assert {"errors", "models", "_wire", "_pool", "tokens", "client"} <= found
+        assert {"errors", "models", "_http", "_wire", "tokens", "client"} <= found
         assert found <= {*HEIGHT, "__main__", "sandbox"}
 
     @pytest.mark.parametrize("name", existing([*CORE, "__init__", *COMMAND]))
     def test_imports__downwards_only(self, name: str) -> None:
         """
-        errors <- models <- _wire <- tokens <- client <- bulk <- cli.
+        errors <- models <- _http <- _wire <- tokens <- client <- bulk <- cli.
         """
         found = siblings(name)
         if name in COMMAND:
@@ -178,19 +181,10 @@ class TestCore:
 
         assert {each for each in found if HEIGHT.get(each, 99) >= HEIGHT[name]} == set()
 
-    def test_imports__pool(self) -> None:
-        """
-        The connections know nothing of the package, and only those who send know them.
-        """
-        users = {name for name in [*HEIGHT, "sandbox"] if "_pool" in siblings(name)}
-
-        assert set() == siblings("_pool")
-        assert {"_wire", "tokens"} == users
-
     @pytest.mark.parametrize("name", existing(CORE))
     def test_imports__third_parties(self, name: str) -> None:
         """
-        Only _wire knows requests; nobody knows more than requests and attrs bring.
+        Only _http knows requests; no module knows more than requests and attrs bring.
         """
         assert (
             third_parties(PACKAGE / f"{name}.py", "wxlogistics") <= THIRD_PARTIES[name]
@@ -211,7 +205,11 @@ class TestSandbox:
         """
         An imitation that reuses the code it is to test would repeat its mistakes.
         """
-        allowed = {Import("wxlogistics.models", "WaybillStatus")}
+        allowed = {
+            Import("wxlogistics.models", "WaybillStatus"),
+            Import("wxlogistics.errcodes", "WORDS"),
+            Import("wxlogistics.errcodes", "UNKNOWN"),
+        }
         if path.stem in WITH_CLIENT:
             allowed.add(Import("wxlogistics", "Client"))
         found = {

@@ -28,7 +28,6 @@ PROMISED = {
     "CredentialError",
     "DailyQuotaError",
     "DeliveryInfo",
-    "GatewayError",
     "GoodsDetail",
     "GoodsImageError",
     "GoodsInfo",
@@ -41,6 +40,7 @@ PROMISED = {
     "OpenidError",
     "OpenidMismatchError",
     "PathAction",
+    "Post",
     "QuotaError",
     "RateLimitError",
     "SECOND_URL",
@@ -85,7 +85,11 @@ def public_things() -> Iterator[tuple[str, Any]]:
 
 
 THINGS = dict(public_things())
-MODELS = [name for name in models.__all__ if attrs.has(getattr(models, name))]
+MODELS = [
+    name
+    for name, one in vars(models).items()
+    if isinstance(one, type) and attrs.has(one)
+]
 
 
 class TestNames:
@@ -112,15 +116,11 @@ class TestNames:
         assert shown - set(wxlogistics.__all__) <= modules | {"logging"}
 
     @pytest.mark.parametrize("name", MODULES)
-    def test_all__of_each_module(self, name: str) -> None:
+    def test_doc__of_each_module(self, name: str) -> None:
         """
-        Each module says what it is for, and names sorted what others may use.
+        Each module says what it is for.
         """
-        module = importlib.import_module(f"wxlogistics.{name}")
-
-        assert module.__doc__
-        assert sorted(module.__all__) == module.__all__
-        assert all(hasattr(module, each) for each in module.__all__)
+        assert importlib.import_module(f"wxlogistics.{name}").__doc__
 
     def test_urls__as_documented(self) -> None:
         """

@@ -16,6 +16,7 @@ import pytest
 import requests
 import responses
 import vcr
+from clients import make_client
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.auth import HTTPDigestAuth
 from responses import matchers
@@ -33,6 +34,7 @@ from wxlogistics import (
 
 OPEN_MSG = "https://api.weixin.qq.com/cgi-bin/express/delivery/open_msg/"
 
+TRACE = {"errcode": 0, "waybill_info": {"status": 4}}
 GOODS = GoodsInfo([GoodsDetail("羊毛围巾", "https://img.example.com/1.jpg")])
 
 
@@ -100,11 +102,9 @@ class TestResponses:
         """
         The token may stand in the mock's URL as well.
         """
-        responses.post(
-            OPEN_MSG + "query_trace?access_token=ACCESS_TOKEN", json={"errcode": 0}
-        )
+        responses.post(OPEN_MSG + "query_trace?access_token=ACCESS_TOKEN", json=TRACE)
 
-        assert Client("ACCESS_TOKEN").query_trace("the-token").status is None
+        assert Client("ACCESS_TOKEN").query_trace("the-token").status == 4
 
     @responses.activate
     def test_query_trace__header_matcher(self) -> None:
@@ -113,11 +113,11 @@ class TestResponses:
         """
         responses.post(
             OPEN_MSG + "query_trace",
-            json={"errcode": 0},
+            json=TRACE,
             match=[matchers.header_matcher({"Content-Type": "application/json"})],
         )
 
-        assert Client("ACCESS_TOKEN").query_trace("the-token").status is None
+        assert Client("ACCESS_TOKEN").query_trace("the-token").status == 4
 
     @responses.activate
     def test_query_trace__a_callback(self) -> None:
@@ -127,7 +127,11 @@ class TestResponses:
 
         def answer(request: Any) -> tuple[int, dict[str, str], str]:
             token = json.loads(request.body)["waybill_token"]
-            return 200, {}, json.dumps({"waybill_info": {"waybill_id": token}})
+            return (
+                200,
+                {},
+                json.dumps({"waybill_info": {"status": 4, "waybill_id": token}}),
+            )
 
         responses.add_callback(responses.POST, OPEN_MSG + "query_trace", answer)
 
@@ -200,8 +204,8 @@ class TestResponses:
         responses.post(
             OPEN_MSG + "update_waybill_goods", body=requests.ConnectTimeout()
         )
-        responses.post(OPEN_MSG + "update_waybill_goods", json={"errcode": 0})
-        client = Client("ACCESS_TOKEN", sleep=lambda seconds: None)
+        responses.post(OPEN_MSG + "update_waybill_goods", json=TRACE)
+        client = make_client("ACCESS_TOKEN", sleep=lambda seconds: None)
 
         assert client.update_waybill_goods("the-token", GOODS) is None
 
@@ -212,11 +216,11 @@ class TestResponses:
         """
         responses.post(OPEN_MSG + "query_trace", body=requests.ReadTimeout())
         responses.post(OPEN_MSG + "query_trace", body=ConnectionError())
-        responses.post(OPEN_MSG + "query_trace", json={"errcode": 0})
+        responses.post(OPEN_MSG + "query_trace", json=TRACE)
         pauses: list[float] = []
-        client = Client("ACCESS_TOKEN", sleep=pauses.append, random=lambda: 0.5)
+        client = make_client("ACCESS_TOKEN", sleep=pauses.append, random=lambda: 0.5)
 
-        assert client.query_trace("the-token").status is None
+        assert client.query_trace("the-token").status == 4
         assert [0.25, 0.5] == pauses
 
     @responses.activate
@@ -237,7 +241,7 @@ class TestResponses:
         """
         responses.post(
             OPEN_MSG + "query_trace",
-            json={"errcode": 0},
+            json=TRACE,
             match=[matchers.json_params_matcher({"waybill_token": "another"})],
         )
 
@@ -263,7 +267,7 @@ class TestResponses:
         A RequestsMock in a block asserts that its rules were used.
         """
         with responses.RequestsMock(assert_all_requests_are_fired=True) as rsps:
-            rule = rsps.post(OPEN_MSG + "query_trace", json={"errcode": 0})
+            rule = rsps.post(OPEN_MSG + "query_trace", json=TRACE)
             Client("ACCESS_TOKEN").query_trace("the-token")
 
             assert 1 == rule.call_count
@@ -273,11 +277,11 @@ class TestResponses:
         """
         Mocks answer a session of the caller's too.
         """
-        responses.post(OPEN_MSG + "query_trace", json={"errcode": 0})
+        responses.post(OPEN_MSG + "query_trace", json=TRACE)
         with requests.Session() as session:
             client = Client("ACCESS_TOKEN", session=session)
 
-            assert client.query_trace("the-token").status is None
+            assert client.query_trace("the-token").status == 4
 
 
 class TestOtherMocks:
@@ -492,9 +496,10 @@ class TestSession:
                 if not said:
                     challenge = 'Digest realm="shop", nonce="1", qop="auth"'
                     self.send_header("WWW-Authenticate", challenge)
-                self.send_header("Content-Length", "2")
+                body = json.dumps(TRACE).encode()
+                self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(b"{}")
+                self.wfile.write(body)
 
             def log_message(self, *args: Any) -> None:
                 pass
@@ -633,9 +638,9 @@ class TestSession:
         """
         urllib3's Retry on the user's own adapter does no harm.
         """
-        responses.post(OPEN_MSG + "query_trace", json={"errcode": 0})
+        responses.post(OPEN_MSG + "query_trace", json=TRACE)
         with requests.Session() as session:
             session.mount("https://", HTTPAdapter(max_retries=3))
             client = Client("ACCESS_TOKEN", session=session)
 
-            assert client.query_trace("the-token").status is None
+            assert client.query_trace("the-token").status == 4

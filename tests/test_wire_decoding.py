@@ -15,7 +15,6 @@ import responses
 from wxlogistics import (
     ApiError,
     Client,
-    GatewayError,
     GoodsDetail,
     GoodsInfo,
     RateLimitError,
@@ -509,11 +508,10 @@ class TestStatus:
         """
         A gateway's answer leaves open whether WeChat had the call.
         """
-        with pytest.raises(GatewayError) as caught:
+        with pytest.raises(TransportError) as caught:
             answered(b"<html>Bad Gateway</html>", status=status)
 
-        assert status == caught.value.status
-        assert "<html>Bad Gateway</html>" == caught.value.excerpt
+        assert f"HTTP {status} from a gateway" == caught.value.reason
         assert caught.value.maybe_applied is True
         assert [] == pauses
 

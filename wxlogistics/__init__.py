@@ -4,6 +4,7 @@ Python client of WeChat's mini-program logistics plugin (微信物流查询插�
 
 import logging
 
+from ._logs import mask_tokens as _mask_tokens
 from ._version import __version__
 from ._wire import (
     HONG_KONG_URL,
@@ -97,3 +98,6 @@ __all__ = [
 ]
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
+# The one side effect of the import: urllib3's log lines hold the URL.
+for _name in ("connection", "connectionpool", "util.retry"):
+    logging.getLogger(f"urllib3.{_name}").addFilter(_mask_tokens)

@@ -7,7 +7,6 @@ access token: `wxlogistics._wire` replaces that before a caller sees it.
 from __future__ import annotations
 
 import io
-import logging
 import os
 import re
 import ssl
@@ -166,9 +165,11 @@ class Http:
             with response:
                 # Behind an interim answer comes the real one: closed unread, the
                 # connection cannot hand it to the next request.
-                return status, b"" if status < 200 else _read(response, deadline)
+                return status, (
+                    b"" if status < 200 else _read(request, response, deadline)
+                )
         except urllib3.DecodeError:
-            reason = "the body's compression is unknown or broken"
+            reason = "the body's compression is broken"
             failure: Any = UnexpectedResponseError(request.endpoint, status, "", reason)
         except (OSError, UnicodeError, urllib3.HTTPError) as error:
             failure = self._failure(error, request, bool(status), deadline)
@@ -224,18 +225,17 @@ class Http:
         def caused_by(*kinds: type[BaseException]) -> bool:
             return any(isinstance(cause, kinds) for cause in causes)
 
-        said = _said(causes[-1])
-        refused = caused_by(urllib3.NewConnectionError)
+        said = next(filter(None, map(_said, reversed(causes))), "")
+        timed_out = caused_by(TimeoutError, requests.Timeout, urllib3.TimeoutError)
         # urllib3 counts a refused connection among its timeouts.
-        timed_out = not refused and caused_by(
-            TimeoutError, requests.Timeout, urllib3.TimeoutError
-        )
+        timed_out &= not caused_by(urllib3.NewConnectionError)
         unreached = not answered and caused_by(
             urllib3.ConnectTimeoutError,
             urllib3.ClosedPoolError,
             requests.ConnectTimeout,
-            # A hang-up in the handshake; reads pass over this error.
+            # A hang-up in the handshake; reads pass over these errors.
             ssl.SSLEOFError,
+            ssl.SSLZeroReturnError,
         )
         # These come up before a connection, or refuse it.
         impossible = isinstance(error, ValueError) or caused_by(
@@ -250,13 +250,11 @@ class Http:
             reason = f"no answer within {self._read_timeout:g} s"
         elif timed_out:
             reason = f"no connection to {name} within {self._connect_timeout:g} s"
-        elif len(causes) == 1 and isinstance(error, requests.RequestException):
-            # A mock's own words, or advice such as "Missing dependencies for SOCKS".
-            reason = said
         elif sent:
-            reason = f"the connection broke before the whole answer had come: {said}"
+            reason = "the connection broke before the whole answer had come"
+            reason += f": {said}" if said else ""
         else:
-            reason = f"no connection to {name}: {said}"
+            reason = f"no connection to {name}: {said or type(causes[-1]).__name__}"
         kind = Unreached if unreached else TransportError
         return kind(request.endpoint, reason, sent)
 
@@ -287,7 +285,7 @@ class _OwnSession(requests.Session):
         # For each host what the environment says of proxies and certificates.
         self._settings: dict[str, Any] = {}
 
-    def send_json(self, request: Request, timeout: Timeout) -> requests.Response:
+    def send_json(self, request: Request, timeout: Timeout) -> Any:
         host = request.host
         if host not in self._settings:
             found = self.merge_environment_settings(host, {}, True, None, None)
@@ -350,12 +348,16 @@ def _drop_location(response: requests.Response, **kwargs: Any) -> None:
     response.headers.pop("Location", None)
 
 
-def _read(response: requests.Response, deadline: Deadline) -> bytes:
+def _read(request: Request, response: requests.Response, deadline: Deadline) -> bytes:
     raw = response.raw
     coding = response.headers.get("Content-Encoding", "").lower()
     if coding not in ("", "identity", "gzip", "deflate"):
         # urllib3 would unpack gzip in gzip without bound.
-        raise urllib3.DecodeError
+        reason, status = (
+            "a Content-Encoding that was not asked for",
+            response.status_code,
+        )
+        raise UnexpectedResponseError(request.endpoint, status, "", reason)
     if hasattr(raw, "read1") and hasattr(raw, "supports_chunked_reads"):
         # urllib3 returns what has arrived; every other way to read waits for a whole
         # piece, however slowly it trickles in.
@@ -386,28 +388,29 @@ def _causes(error: BaseException) -> list[BaseException]:
     return causes
 
 
-def _said(error: BaseException) -> str:
+def _said(error: BaseException) -> str | None:
     """
-    Return the words of *error*; its class where it has none.
+    Return the words of the system, of a certificate's check, or of a mock.
     """
-    words = error.strerror if isinstance(error, OSError) else None
-    return words or str(error) or type(error).__name__
+    if isinstance(error, ssl.SSLCertVerificationError):
+        message = getattr(error, "verify_message", "") or str(error)
+        return f"certificate verify failed: {message}"
+    if type(error) is OSError or isinstance(error, requests.RequestException):
+        return next((each for each in error.args if isinstance(each, str)), None)
+    return error.strerror if isinstance(error, OSError) else None
 
 
-_TOKEN = re.compile(r"(access_token=)[^&\s'\")]+")
+_BASE_URL = re.compile(
+    r"(?ai)https?://([\w.-]+|\[[0-9a-f:.]+])(:\d{1,5})?(/[\w.~%-]*)*"
+)
 
 
-def _mask_tokens(record: logging.LogRecord) -> bool:
+def is_base_url(value: Any) -> bool:
     """
-    Keep access tokens out of urllib3's log lines, which hold the URL.
+    Whether *value* is a scheme, a host and perhaps a port and a path, and no more.
     """
-    message = record.getMessage()
-    if _TOKEN.search(message):
-        record.msg, record.args = _TOKEN.sub(r"\1***", message), ()
-        # The traceback of "Failed to parse headers" repeats what the server sent.
-        record.exc_info = record.exc_text = None
-    return True
-
-
-for _name in ("connection", "connectionpool", "util.retry"):
-    logging.getLogger(f"urllib3.{_name}").addFilter(_mask_tokens)
+    try:
+        requests.Request("POST", value).prepare()
+        return bool(_BASE_URL.fullmatch(value))
+    except (requests.RequestException, TypeError):
+        return False

@@ -15,13 +15,11 @@ from urllib.parse import quote
 import attrs
 
 from . import errors
-from ._http import MAX_REPLY, Deadline, Http, Request, Timeout, Unreached
+from ._http import MAX_REPLY, Deadline, Http, Request, Unreached, is_base_url
 from .errors import InvalidArgumentError, TransportError, UnexpectedResponseError
 from .models import Json, integer, require_bare_text, require_seconds, text
 
 if TYPE_CHECKING:
-    import requests
-
     from .tokens import TokenProvider
 
     _Tokens: TypeAlias = TokenProvider | None
@@ -60,7 +58,7 @@ class Wire:
     Args:
         base_url: A host as a URL, or several, to be tried in this order.
 
-        timeout, session: As for `Http`.
+        http: Sends the requests.
 
         deadline: Seconds for one call, all its attempts and its token together.
 
@@ -68,15 +66,10 @@ class Wire:
     """
 
     def __init__(
-        self,
-        base_url: str | Sequence[str],
-        timeout: Timeout,
-        deadline: float,
-        retries: int,
-        session: requests.Session | None,
+        self, base_url: str | Sequence[str], http: Http, deadline: float, retries: int
     ) -> None:
         self.hosts = _hosts(base_url)
-        self.http = Http(timeout, session)
+        self.http = http
         self._deadline = require_seconds("deadline", deadline)
         if type(retries) is not int or retries < 0:
             raise InvalidArgumentError("retries", "is not a whole number from 0")
@@ -86,16 +79,16 @@ class Wire:
 
     # Seams for tests. The functions are looked up at each call, so that freezegun and
     # time-machine move them.
-    clock = staticmethod(lambda: time.monotonic())
-    sleep = staticmethod(lambda seconds: time.sleep(seconds))
-    random = staticmethod(lambda: random.random())
+    _clock = staticmethod(lambda: time.monotonic())
+    _sleep = staticmethod(lambda seconds: time.sleep(seconds))
+    _random = staticmethod(lambda: random.random())
 
     def post(self) -> Post:
         """
         Return the means to ask WeChat, with a deadline that begins now.
         """
         seconds = self._deadline
-        return Post(self, Deadline(seconds, self.clock() + seconds, self.clock))
+        return Post(self, Deadline(seconds, self._clock() + seconds, self._clock))
 
     def call(
         self, request: Request, tokens: _Tokens, post: Post, repeatable: bool
@@ -129,7 +122,7 @@ class Wire:
                 _fill_in(request, tokens.get(post))
             while True:
                 host = self._host
-                pause = self.random() * _PAUSES[min(repeats, len(_PAUSES) - 1)]
+                pause = self._random() * _PAUSES[min(repeats, len(_PAUSES) - 1)]
                 try:
                     request.host = self.hosts[host]
                     return self._attempt(request, deadline)
@@ -162,7 +155,7 @@ class Wire:
                         raise
                 repeats += 1
                 if pause:
-                    self.sleep(pause)
+                    self._sleep(pause)
         except TransportError as error:
             # Of all the attempts; what became of a token's POST does not count.
             raise TransportError(error.endpoint, error.reason, maybe_applied) from None
@@ -171,7 +164,7 @@ class Wire:
         """
         Send *request* once, and leave one line in the log.
         """
-        started = self.clock()
+        started = self._clock()
         outcome, rid = "interrupted", None
         try:
             status, body = self.http.post(request, deadline)
@@ -189,7 +182,7 @@ class Wire:
             outcome, rid = f"errcode {error.errcode}", error.rid
             raise
         finally:
-            took, name = (self.clock() - started) * 1000, request.endpoint
+            took, name = (self._clock() - started) * 1000, request.endpoint
             logger.debug("%s: %s, rid %s, %.0f ms", name, outcome, rid, took)
 
 
@@ -199,7 +192,7 @@ class Post:
     Makes one POST for a `TokenProvider`, within the call that needs the token.
 
     It goes to the hosts of the `Client` that makes the call, with its session and its
-    timeouts, and ends by the deadline of that call.
+    timeouts, and ends by that call's *deadline*; *wire* sends it.
     """
 
     _wire: Wire
@@ -297,14 +290,14 @@ def _decode(request: Request, status: int, body: bytes) -> Json:
     elif len(body) > MAX_REPLY:
         reason = "a body of more than 5 MiB"
     elif isinstance(reply := _json(body), dict):
-        # It may come as a string; success of some endpoints has none.
-        errcode = integer(reply.get("errcode") or 0)
+        # Success of some endpoints has none, and it may come as a string.
+        errcode = 0 if reply.get("errcode") is None else integer(reply["errcode"])
         if errcode == 0:
             return reply
         if errcode is not None:
             errmsg = _mask(request, text(reply.get("errmsg")) or "", _LONGEST_ERRMSG)
             raise errors.api_error(request.endpoint, errcode, errmsg)
-        reason = "an errcode that is not a number"
+        reason = "an errcode that is no number"
     said = body[: 64 * 1024].decode("utf-8", "replace")
     excerpt = _mask(request, said, _LONGEST_EXCERPT)
     raise UnexpectedResponseError(request.endpoint, status, excerpt, reason)
@@ -355,14 +348,9 @@ def _mask(request: Request, said: str, longest: int) -> str:
     with contextlib.suppress(RecursionError):
         json.loads(request.body, object_pairs_hook=collect)
     values = sorted((each for each in private if len(each) > 3), key=len, reverse=True)
-    # A value must not be cut in two: half of it would stay.
-    margin = len(values[0]) if values else 0
-    masked = said[: longest + margin]
     for value in values:
-        masked = masked.replace(value, "***")
-    if len(said) > longest + margin:
-        masked = masked[: len(masked) - margin]
-    return masked[:longest]
+        said = said.replace(value, "***")
+    return said[:longest]
 
 
 def _hosts(base_url: str | Sequence[str]) -> tuple[str, ...]:
@@ -373,15 +361,10 @@ def _hosts(base_url: str | Sequence[str]) -> tuple[str, ...]:
     if isinstance(base_url, str) or not isinstance(base_url, Iterable):
         urls = (base_url,)
     urls = tuple(urls)
-    if urls and all(isinstance(url, str) and _BASE_URL.fullmatch(url) for url in urls):
+    if urls and all(map(is_base_url, urls)):
         return tuple(url.rstrip("/") for url in urls)
     raise InvalidArgumentError(
         "base_url",
         "is not like https://api.weixin.qq.com, or several of that: a scheme (https or "
         "http), a host, perhaps a port and a path, and no user, query or fragment",
     )
-
-
-_BASE_URL = re.compile(
-    r"(?ai)https?://([\w.-]+|\[[0-9a-f:.]+])(:\d{1,5})?(/[\w.~%-]*)*"
-)

@@ -1,7 +1,5 @@
 """Many calls over one client: concurrent, lazy, and in bounded memory."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,6 +25,8 @@ class QueryResult:
 
     Attributes:
         token: The waybill_token that was asked about.
+
+        trace: The answer; reading it raises the *error* where there is one.
 
         error: Why there is no trace: a `WxLogisticsError`, or whatever else the
             client's token provider or session raised; None where there is one.

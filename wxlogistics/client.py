@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import models
-from ._http import Request
+from ._http import Http, Request
 from ._wire import MAIN_URL, Wire, encode, lacking
 from .errors import InvalidArgumentError
 from .models import DeliveryInfo, GoodsInfo, Json, Trace, wrong_type
@@ -79,7 +79,7 @@ class Client:
         session: requests.Session | None = None,
     ) -> None:
         self._tokens = token_provider(token)
-        self._wire = Wire(base_url, timeout, deadline, retries, session)
+        self._wire = Wire(base_url, Http(timeout, session), deadline, retries)
 
     @classmethod
     def from_env(cls, **options: Any) -> Client:
@@ -153,7 +153,7 @@ class Client:
         trans_id: str | None = None,
         delivery_id: str | None = None,
         order_detail_path: str | None = None,
-        extra: _Extra = None,
+        extra: Mapping[str, Any] | None = None,
     ) -> str:
         """
         Register a waybill with the query component (传运单接口).
@@ -203,7 +203,7 @@ class Client:
         waybill_token: str,
         *,
         openid: str | None = None,
-        extra: _Extra = None,
+        extra: Mapping[str, Any] | None = None,
     ) -> Trace:
         """
         Ask where a parcel is (查询运单接口).
@@ -233,7 +233,7 @@ class Client:
         goods_info: GoodsInfo,
         *,
         openid: str | None = None,
-        extra: _Extra = None,
+        extra: Mapping[str, Any] | None = None,
     ) -> None:
         """
         Replace the goods of a waybill (更新物流信息接口).
@@ -288,7 +288,7 @@ class Client:
         trans_id: str | None = None,
         delivery_id: str | None = None,
         order_detail_path: str | None = None,
-        extra: _Extra = None,
+        extra: Mapping[str, Any] | None = None,
     ) -> str:
         """
         Register a waybill with the message component (传运单接口 of 物流消息).
@@ -306,7 +306,7 @@ class Client:
         waybill_token: str,
         *,
         openid: str | None = None,
-        extra: _Extra = None,
+        extra: Mapping[str, Any] | None = None,
     ) -> Trace:
         """
         Ask where a followed parcel is (查运单接口).
@@ -322,7 +322,7 @@ class Client:
         goods_info: GoodsInfo,
         *,
         openid: str | None = None,
-        extra: _Extra = None,
+        extra: Mapping[str, Any] | None = None,
     ) -> None:
         """
         Replace the goods of a followed waybill (更新物品信息接口).
@@ -378,16 +378,10 @@ class Client:
         return Trace.from_reply(reply)
 
     def _update(self, endpoint: str, fields: Json, extra: _Extra) -> None:
-        required = "waybill_token", "goods_info"
-        self._call(endpoint, fields, extra, required, repeatable=False)
+        self._call(endpoint, fields, extra, ("waybill_token", "goods_info"))
 
     def _call(
-        self,
-        endpoint: str,
-        fields: Json,
-        extra: _Extra,
-        required: Sequence[str],
-        repeatable: bool = True,
+        self, endpoint: str, fields: Json, extra: _Extra, required: Sequence[str]
     ) -> Json:
         """
         Send what is *required* of the *fields*, and of the rest what is given.
@@ -402,6 +396,8 @@ class Client:
         if not isinstance(extra, Mapping | None):
             raise wrong_type("extra", extra, "a dict")
         payload.update(extra or {})
+        # WeChat allows few changes of the goods; registering again does no harm.
+        repeatable = not endpoint.startswith("update_")
         return self._post(endpoint, _OPEN_MSG + endpoint, payload, repeatable)
 
     def _post(self, endpoint: str, path: str, payload: Json, repeatable: bool) -> Json:

@@ -38,11 +38,11 @@ _RENEW = (
     "请重新获取 access_token，并统一由一处获取和刷新。",
 )
 _REPORT = (
-    "The request is malformed; report it with the rid.",
-    "请求格式有问题，请带上 rid 反馈。",
+    "This looks like a fault of the request; report it with the rid.",
+    "看起来是请求本身有问题，请带上 rid 反馈。",
 )
 _TOMORROW = (
-    "Continue after midnight, China time; the quota is per day.",
+    "Go on after midnight, China time; the quota is per day.",
     "请在北京时间零点以后继续；调用额度按天计算。",
 )
 _NO_ROUTE = (

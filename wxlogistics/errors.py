@@ -4,8 +4,6 @@ A caller chooses the level to catch at: `WxLogisticsError` for everything, `ApiE
 for every refusal, or one leaf.
 """
 
-from __future__ import annotations
-
 import re
 from types import MappingProxyType
 from typing import Mapping, NamedTuple
@@ -148,7 +146,8 @@ class ApiError(WxLogisticsError):
         """
         if self.errcode == 45009 and isinstance(self, RateLimitError):
             return SLOW_DOWN[0]
-        return WORDS.get(self.errcode, UNKNOWN).advice
+        known = ERRCODES.get(self.errcode)
+        return known.advice if known else UNKNOWN.advice
 
 
 # "rid: 66557522-735e87a4-648726cc" at the end, even right behind another word; before
@@ -327,11 +326,11 @@ _ERRORS: dict[int, type[ApiError]] = {
     9300561: GoodsImageError,
 }
 
-#: Every errcode that has words of its own here.
+#: Every errcode with an exception of its own.
 ERRCODES: Mapping[int, Errcode] = MappingProxyType(
     {
-        errcode: Errcode(_ERRORS.get(errcode, ApiError), words.meaning_zh, words.advice)
-        for errcode, words in WORDS.items()
+        errcode: Errcode(error, WORDS[errcode].meaning_zh, WORDS[errcode].advice)
+        for errcode, error in _ERRORS.items()
     }
 )
 

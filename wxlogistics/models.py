@@ -402,6 +402,8 @@ def _detail_payload(field: str, detail: GoodsDetail) -> Json:
     payload = {"goods_name": detail.goods_name, "goods_img_url": detail.goods_img_url}
     # Unlike every other text this one is sent when it is empty: WeChat takes "" for no
     # image.
+    if detail.goods_img_url is None:
+        raise wrong_type(f"{field}.goods_img_url", None, 'a str, "" for no image')
     if detail.goods_img_url != "":
         require_bare_text(f"{field}.goods_img_url", detail.goods_img_url)
     if detail.goods_desc not in ("", None):

@@ -72,6 +72,10 @@ class TokenProvider(Protocol):
         """
 
 
+#: What `Client` takes for a token.
+Token = str | Callable[[], str] | TokenProvider
+
+
 class Cache(Protocol):
     """
     What a cache must have: Django's caches and all of cachelib's do.
@@ -103,9 +107,7 @@ class _GivenToken:
         return self.get(post)
 
 
-def token_provider(
-    token: str | Callable[[], str] | TokenProvider, field: str = "token"
-) -> TokenProvider:
+def token_provider(token: Token, field: str = "token") -> TokenProvider:
     """
     Return the provider that *token* is or stands for.
 
@@ -123,6 +125,15 @@ def token_provider(
 
 
 @attrs.frozen
+class _Secret:
+    """
+    What tracebacks must not show.
+    """
+
+    value: Any = attrs.field(repr=False)
+
+
+@attrs.frozen
 class _Kept:
     """
     A fetched token.
@@ -132,20 +143,26 @@ class _Kept:
 
         good_until: The Unix time until which it is used.
 
-        renewed_at: When a renewal brought it; 0 for any other.
+        renewed_at: When a renewal brought it, or failed to replace it; 0 for never.
+
+        by_renewal: Whether a renewal brought it.
     """
 
     token: str = attrs.field(repr=False)
     good_until: float
     renewed_at: float = 0
+    by_renewal: bool = False
 
     def is_good(self) -> bool:
         # A longer life than WeChat gives means that the clock was put back.
         return 0 < self.good_until - time.time() <= LONGEST_LIFE
 
+    def is_same(self, other: _Kept | None) -> bool:
+        return other is not None and self.token == other.token
+
     def is_vain(self) -> bool:
         """
-        Whether a renewal brought it just now, so that another would help no more.
+        Whether it was renewed just now, so that another renewal would help no more.
         """
         return abs(time.time() - self.renewed_at) < RENEWAL_PAUSE
 
@@ -203,7 +220,7 @@ class _FetchedToken(abc.ABC):
         return f"<{type(self).__name__} of {' for '.join(self._appids)}>"
 
     @abc.abstractmethod
-    def _fetch(self, unwanted: str | None, post: Post) -> _Kept:
+    def _fetch(self, unwanted: _Kept | None, post: Post) -> _Kept:
         """
         Ask WeChat for a token, by force if it hands out the *unwanted* one.
         """
@@ -227,15 +244,22 @@ class _FetchedToken(abc.ABC):
         Raises:
             WxLogisticsError: It could not be fetched.
         """
-        return self._obtain(rejected, post)
+        refused = _Kept(rejected, 0)
+        # Keep it out of the variables of a traceback.
+        del rejected
+        return self._obtain(refused, post)
 
-    def _obtain(self, rejected: str | None, post: Post) -> str:
+    def _obtain(self, refused: _Kept | None, post: Post) -> str:
         """
-        Return a token other than *rejected*; one thread fetches it for all that wait.
+        Return a token other than *refused*; one thread fetches it for all that wait.
         """
         while True:
             kept = self._kept
-            if kept and kept.is_good() and (kept.token != rejected or kept.is_vain()):
+            if (
+                kept
+                and kept.is_good()
+                and (not kept.is_same(refused) or kept.is_vain())
+            ):
                 return kept.token
             mine: _Future = concurrent.futures.Future()
             failure = None
@@ -243,7 +267,7 @@ class _FetchedToken(abc.ABC):
                 running = self._under_way.setdefault(os.getpid(), mine)
                 # Another thread may have fetched one since the look above.
                 if running is mine and self._kept is kept:
-                    return self._fetch_and_keep(rejected, post).token
+                    return self._fetch_and_keep(refused, post).token
             except WxLogisticsError as error:
                 # Those who wait may have longer deadlines than this call: then they
                 # try again.
@@ -262,22 +286,20 @@ class _FetchedToken(abc.ABC):
                 # A copy, since each thread adds its own traceback.
                 raise copy.copy(failure)
 
-    def _fetch_and_keep(self, rejected: str | None, post: Post) -> _Kept:
-        refused = self._kept if self._kept and self._kept.token == rejected else None
+    def _fetch_and_keep(self, refused: _Kept | None, post: Post) -> _Kept:
+        kept = self._kept if self._kept and self._kept.is_same(refused) else None
         # Until there is another, no thread should use it.
         self._kept = None
         try:
-            if rejected is None:
+            if refused is None:
                 found = self._look_up() or self._fetch(None, post)
             else:
                 # Where a renewal brought it, another by force would help no more.
-                in_vain = refused and refused.renewed_at
-                found = self._fetch(None if in_vain else rejected, post)
-                found = attrs.evolve(found, renewed_at=time.time())
+                found = self._fetch(None if kept and kept.by_renewal else refused, post)
+                found = attrs.evolve(found, renewed_at=time.time(), by_renewal=True)
         except WxLogisticsError:
-            if refused:
-                # Neither is a failed renewal tried again at once.
-                self._kept = attrs.evolve(refused, renewed_at=time.time())
+            # Neither is a failed renewal tried again at once.
+            self._kept = kept and attrs.evolve(kept, renewed_at=time.time())
             raise
         self._kept = found
         entry = json.dumps([found.token, found.good_until])
@@ -369,9 +391,9 @@ class StableToken(_FetchedToken):
         super().__init__(cache, appid)
         self._secret = secret
 
-    def _fetch(self, unwanted: str | None, post: Post) -> _Kept:
-        kept = self._ask(post)
-        return kept if kept.token != unwanted else self._ask(post, force_refresh=True)
+    def _fetch(self, unwanted: _Kept | None, post: Post) -> _Kept:
+        found = self._ask(post)
+        return self._ask(post, force_refresh=True) if found.is_same(unwanted) else found
 
     def _ask(self, post: Post, **force_refresh: bool) -> _Kept:
         asked_at = time.time()
@@ -440,29 +462,36 @@ class AuthorizerToken(_FetchedToken):
         # A changed one that the callback has not taken yet.
         self._changed: str | None = None
 
-    def _fetch(self, unwanted: str | None, post: Post) -> _Kept:
+    def _fetch(self, unwanted: _Kept | None, post: Post) -> _Kept:
         self._hand_over()
         known = self.refresh_token
-        sent = known if isinstance(known, str) else known()
-        require_bare_text("refresh_token", sent)
-        payload = {
+        sent = _Secret(known if isinstance(known, str) else known())
+        # Keep it out of the variables of a traceback.
+        del known
+        require_bare_text("refresh_token", sent.value)
+        appids = {
+            "component_appid": self._appids[1],
             "authorizer_appid": self._appids[0],
-            "authorizer_refresh_token": sent,
         }
         asked_at = time.time()
-        reply = post(
-            "/cgi-bin/component/api_authorizer_token",
-            payload | {"component_appid": self._appids[1]},
-            tokens=self._component,
-            token_name="component_access_token",
+        reply = _Secret(
+            post(
+                "/cgi-bin/component/api_authorizer_token",
+                appids | {"authorizer_refresh_token": sent.value},
+                tokens=self._component,
+                token_name="component_access_token",
+            )
         )
-        changed = reply.get("authorizer_refresh_token")
-        if isinstance(changed, str) and changed not in ("", sent):
+        self._note_change(sent, reply)
+        self._hand_over()
+        return self._kept_from(reply.value, "authorizer_access_token", asked_at)
+
+    def _note_change(self, sent: _Secret, reply: _Secret) -> None:
+        changed = reply.value.get("authorizer_refresh_token")
+        if isinstance(changed, str) and changed not in ("", sent.value):
             self._changed = changed
-            if isinstance(known, str):
+            if isinstance(self.refresh_token, str):
                 self.refresh_token = changed
-            self._hand_over()
-        return self._kept_from(reply, "authorizer_access_token", asked_at)
 
     def _hand_over(self) -> None:
         if self._changed is not None and self._on_refresh_token is not None:

@@ -1,0 +1,521 @@
+"""Connections that died, answers left in them, and sessions that change."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+import time
+import warnings
+from typing import Any, Callable
+
+import chaos
+import pytest
+import requests
+import trustme
+from chaos import ChaosServer, answer, head
+from requests.adapters import HTTPAdapter
+from toolbox import in_threads, outcome, query, tls_server, together, trickled
+
+from wxlogistics import (
+    Client,
+    GoodsDetail,
+    GoodsInfo,
+    TransportError,
+    UnexpectedResponseError,
+    WxLogisticsError,
+)
+
+GOODS = GoodsInfo([GoodsDetail("围巾", "")])
+THREADS = 16
+
+both = pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])
+
+
+def made(server: ChaosServer, own: bool = True, **settings: Any) -> Client:
+    """
+    Return a client of *server*, with its own session or with a caller's.
+    """
+    session = None if own else requests.Session()
+    if session:
+        session.mount("http://", HTTPAdapter(pool_maxsize=2 * THREADS))
+    return Client("TOKEN", base_url=server.url, session=session, **settings)
+
+
+def forgetful(fault: chaos.Fault) -> chaos.Fault:
+    """
+    Play a NAT that has forgotten the first connections: *fault* befalls those.
+    """
+
+    def nat(peer: chaos.Peer, request: chaos.Request) -> None:
+        (fault if peer.number <= THREADS else answer)(peer, request)
+
+    return nat
+
+
+class TestNAT:
+    @both
+    @pytest.mark.parametrize(
+        "fault", [chaos.reset_after_request, chaos.silence], ids=["RST", "silence"]
+    )
+    def test_query__second_attempt_by_a_new_connection(
+        self, fault: chaos.Fault, own: bool
+    ) -> None:
+        """
+        Idle connections that were forgotten cost one attempt, not one each.
+        """
+        with ChaosServer(then=together(THREADS)) as server:
+            client = made(server, own, timeout=(5, 1))
+            in_threads(THREADS, lambda number: query(client))
+            assert THREADS == server.connections
+            server.script(then=forgetful(fault))
+            found = [query(client, name) for name in "ABCDE"]
+            client.update_waybill_goods("F", GOODS)
+            used = [request.connection for request in server.requests[THREADS:]]
+            client.close()
+
+        new = [number for number in used if number > THREADS]
+        assert list("ABCDE") == found
+        assert 6 == len(new)
+        if own:
+            assert 1 == len(used) - len(new)
+            assert 1 == len(set(new))
+
+    def test_update__may_have_been_applied(self) -> None:
+        """
+        An update by a forgotten connection is not repeated; the next one works.
+        """
+        with ChaosServer(then=together(THREADS)) as server:
+            client = made(server)
+            in_threads(THREADS, lambda number: query(client))
+            server.script(then=forgetful(chaos.reset_after_request))
+            with pytest.raises(TransportError) as caught:
+                client.update_waybill_goods("A", GOODS)
+            client.update_waybill_goods("B", GOODS)
+            client.close()
+
+        assert caught.value.maybe_applied
+        assert THREADS + 2 == len(server.requests)
+
+    def test_idle__all_dropped(self) -> None:
+        """
+        After one broke, none of the idle ones is used, by other threads either.
+        """
+        with ChaosServer(then=together(THREADS)) as server:
+            client = made(server, retries=0)
+            in_threads(THREADS, lambda number: query(client))
+            server.script(then=forgetful(chaos.reset_after_request))
+            with pytest.raises(TransportError):
+                query(client)
+            server.then = together(THREADS)
+            names = list(map(str, range(THREADS)))
+            assert names == in_threads(THREADS, lambda number: query(client, number))
+            client.close()
+
+        assert 2 * THREADS == server.connections
+
+    def test_threads__none_fails(self) -> None:
+        """
+        Threads that find their connections dead at the same time all succeed.
+        """
+        with ChaosServer(then=together(THREADS)) as server:
+            client = made(server)
+            in_threads(THREADS, lambda number: query(client))
+            server.script(then=forgetful(chaos.reset_after_request))
+            names = list(map(str, range(THREADS)))
+            assert names == in_threads(THREADS, lambda number: query(client, number))
+            client.close()
+
+    @pytest.mark.parametrize("seconds, connections", [(50, [1, 1]), (61, [1, 2])])
+    def test_idle__for_a_minute(
+        self, seconds: float, connections: list[int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        A connection that was idle for a minute is not used again.
+        """
+        real = time.monotonic
+        with ChaosServer() as server, made(server) as client:
+            query(client)
+            monkeypatch.setattr(time, "monotonic", lambda: real() + seconds)
+            query(client)
+
+        assert connections == [request.connection for request in server.requests]
+
+
+class TestHandshakes:
+    def test_threads__one_connection_each(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        A client's first calls, made together, make as many handshakes as threads.
+        """
+        authority = trustme.CA()
+        with authority.cert_pem.tempfile() as pem:
+            monkeypatch.setenv("REQUESTS_CA_BUNDLE", pem)
+            with tls_server(authority, then=together(THREADS)) as server:
+                client = made(server)
+                for _ in range(5):
+                    in_threads(THREADS, lambda number: query(client))
+                client.close()
+
+        assert THREADS == server.connections
+        assert 5 * THREADS == len(server.requests)
+
+    def test_first_calls__one_session(self) -> None:
+        """
+        However the first calls interleave, no connection is lost with a session.
+        """
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            with ChaosServer() as server:
+                for _ in range(20):
+                    before = server.connections
+                    server.script(then=together(THREADS))
+                    client = made(server)
+                    barrier = threading.Barrier(THREADS)
+
+                    def work(number: int) -> None:
+                        barrier.wait()
+                        query(client)
+
+                    in_threads(THREADS, work)
+                    in_threads(THREADS, work)
+                    assert THREADS == server.connections - before
+                    client.close()
+        finally:
+            sys.setswitchinterval(interval)
+
+    @pytest.mark.parametrize(
+        "call",
+        [query, lambda client: client.update_waybill_goods("W", GOODS)],
+        ids=["query", "update"],
+    )
+    def test_hang_up__next_host(
+        self, call: Callable[[Client], Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        A server that hangs up in the TLS handshake is passed over.
+        """
+        authority = trustme.CA()
+        with authority.cert_pem.tempfile() as pem:
+            monkeypatch.setenv("REQUESTS_CA_BUNDLE", pem)
+            with ChaosServer(then=hang_up) as bad, tls_server(authority) as good:
+                hosts = [bad.url.replace("http", "https"), good.url]
+                with Client("TOKEN", base_url=hosts, retries=1) as client:
+                    assert call(client) in ("W", None)
+                    assert call(client) in ("W", None)
+
+        assert 1 == bad.connections
+        assert 2 == len(good.requests)
+
+    def test_hang_up__nothing_was_applied(self) -> None:
+        """
+        If all hosts do so, nothing was applied.
+        """
+        with ChaosServer(then=hang_up) as bad:
+            url = bad.url.replace("http", "https")
+            with Client("TOKEN", base_url=url, retries=1) as client:
+                with pytest.raises(TransportError) as caught:
+                    client.update_waybill_goods("W", GOODS)
+
+        assert not caught.value.maybe_applied
+        assert 2 == bad.connections
+
+
+@chaos.at_accept
+def hang_up(peer: chaos.Peer, request: chaos.Request) -> None:
+    """
+    Read the ClientHello, send FIN.
+    """
+    peer.receive()
+    peer.sock.shutdown(socket.SHUT_WR)
+    peer.wait_until_left()
+
+
+class TestInterim:
+    @both
+    @pytest.mark.parametrize("code", [100, 101, 102, 103, 199])
+    def test_next_call__own_answer(self, code: int, own: bool) -> None:
+        """
+        Whatever becomes of a call whose answer began with a 1xx, the next calls get
+        their own answers.
+        """
+
+        def interim(peer: chaos.Peer, request: chaos.Request) -> None:
+            peer.send(head(code, "Link: </style.css>"))
+            peer.wait(0.05)
+            answer(peer, request)
+
+        with ChaosServer(then=interim) as server:
+            client = made(server, own, retries=0)
+            got = []
+            for name in "ABCDE":
+                try:
+                    got.append(query(client, name) == name)
+                except WxLogisticsError:
+                    got.append(True)
+            server.then = answer
+            last = [query(client, name) for name in "FGH"]
+            client.close()
+
+        assert [True] * 5 == got
+        assert list("FGH") == last
+
+    @both
+    def test_next_call__after_one_answer_too_many(self, own: bool) -> None:
+        """
+        So it is after two answers to one request.
+        """
+        with ChaosServer(chaos.two_answers) as server:
+            client = made(server, own)
+            got = [query(client, name) for name in "ABC"]
+            client.close()
+
+        assert list("ABC") == got
+
+
+LONG = head(200, length=1_000_000)
+CHUNKED = head(200, "Transfer-Encoding: chunked")
+REDIRECT = head(302, "Location: /elsewhere", length=1_000_000)
+
+
+class TestBodies:
+    @both
+    @pytest.mark.parametrize("status", [302, 307, 308])
+    def test_redirect__endless(self, status: int, own: bool) -> None:
+        """
+        The body of a redirect is not read to its end, and nobody goes where it leads.
+        """
+        sent = []
+
+        def redirect(peer: chaos.Peer, request: chaos.Request) -> None:
+            peer.send(head(status, "Location: /elsewhere", length=64 << 20))
+            for _ in range(64):
+                peer.send(b" " * (1 << 20))
+                sent.append(1)
+
+        with ChaosServer(redirect) as server:
+            client = made(server, own)
+            with pytest.raises(UnexpectedResponseError) as caught:
+                client.update_waybill_goods("W", GOODS)
+            assert "W" == query(client)
+            client.close()
+
+        assert status == caught.value.status
+        assert 32 > len(sent)
+        assert 2 == len(server.requests)
+
+    @both
+    @pytest.mark.parametrize(
+        "start, piece",
+        [(LONG, b" "), (CHUNKED, b"1\r\n \r\n"), (REDIRECT, b" ")],
+        ids=["length", "chunks", "redirect"],
+    )
+    def test_trickling__ends_with_the_deadline(
+        self, start: bytes, piece: bytes, own: bool
+    ) -> None:
+        """
+        A body that comes byte by byte does not hold the call: it returns while the
+        server is still sending.
+        """
+        over = threading.Event()
+        with ChaosServer(trickled(start, piece, over)) as server:
+            client = made(server, own, deadline=1)
+            failure = outcome(lambda: client.update_waybill_goods("W", GOODS))
+            returned_first = not over.is_set()
+            client.close()
+
+        assert returned_first
+        if piece != b" " or start is LONG:
+            assert isinstance(failure, TransportError) and failure.maybe_applied
+
+
+#: What is done to a session after the first call, and what then is in the request.
+CHANGES: dict[str, tuple[Callable[[requests.Session], object], str, str]] = {
+    "headers": (lambda s: s.headers.update({"X-Shop": "two"}), "x-shop", "two"),
+    "another User-Agent": (
+        lambda s: s.headers.update({"User-Agent": "shop/2"}),
+        "user-agent",
+        "shop/2",
+    ),
+    "auth": (
+        lambda s: setattr(s, "auth", ("user", "password")),
+        "authorization",
+        "Basic dXNlcjpwYXNzd29yZA==",
+    ),
+    "cookies": (lambda s: s.cookies.set("shop", "two"), "cookie", "shop=two"),
+}
+
+
+class TestChangedSession:
+    """
+    A session of the caller's that is changed between two calls of the client.
+    """
+
+    @pytest.mark.parametrize("name", CHANGES)
+    def test_header__sent(self, name: str) -> None:
+        """
+        What a session adds to the head is what it adds now.
+        """
+        change, header, value = CHANGES[name]
+        with ChaosServer() as server, requests.Session() as session:
+            client = Client("TOKEN", base_url=server.url, session=session)
+            query(client)
+            change(session)
+            query(client)
+
+        first, second = (request.headers.get(header) for request in server.requests)
+        assert value != first
+        assert value == second
+
+    def test_header__removed(self) -> None:
+        """
+        A header that was taken away is gone.
+        """
+        with ChaosServer() as server, requests.Session() as session:
+            session.headers["X-Shop"] = "one"
+            client = Client("TOKEN", base_url=server.url, session=session)
+            query(client)
+            del session.headers["X-Shop"]
+            query(client)
+
+        sent = [request.headers.get("x-shop") for request in server.requests]
+        assert ["one", None] == sent
+
+    def test_params__sent(self) -> None:
+        """
+        The session's params stand beside the access_token.
+        """
+        with ChaosServer() as server, requests.Session() as session:
+            client = Client("TOKEN", base_url=server.url, session=session)
+            query(client)
+            session.params = {"shop": "two"}
+            query(client)
+
+        sent = [request.target.partition("?")[2] for request in server.requests]
+        assert "access_token=TOKEN" == sent[0]
+        assert {"access_token=TOKEN", "shop=two"} == set(sent[1].split("&"))
+
+    def test_hooks__called(self) -> None:
+        """
+        A hook for responses sees the answers from now on.
+        """
+        seen = []
+        with ChaosServer() as server, requests.Session() as session:
+            client = Client("TOKEN", base_url=server.url, session=session)
+            query(client)
+            session.hooks["response"].append(
+                lambda response, **_: seen.append(response.status_code)
+            )
+            query(client)
+
+        assert [200] == seen
+
+    def test_cookies__of_an_answer(self) -> None:
+        """
+        The session keeps the cookies of an answer, and sends them.
+        """
+        with ChaosServer(chaos.set_cookie) as server, requests.Session() as session:
+            client = Client("TOKEN", base_url=server.url, session=session)
+            query(client)
+            query(client)
+
+        sent = [request.headers.get("cookie") for request in server.requests]
+        assert [None, "track=me"] == sent
+
+    def test_proxies__used(self) -> None:
+        """
+        The second call goes to the proxy, the third again to the server.
+        """
+        with ChaosServer() as server, ChaosServer() as proxy:
+            with requests.Session() as session:
+                client = Client("TOKEN", base_url=server.url, session=session)
+                query(client, "A")
+                session.proxies = {"http": proxy.url}
+                query(client, "B")
+                session.proxies = {}
+                query(client, "C")
+
+        assert ["A", "C"] == [each.payload["waybill_token"] for each in server.requests]
+        assert ["B"] == [each.payload["waybill_token"] for each in proxy.requests]
+        assert proxy.requests[0].target.startswith(f"{server.url}/cgi-bin/")
+
+    def test_verify__obeyed(self) -> None:
+        """
+        A certificate that was not looked at is looked at from now on, and the reverse.
+        """
+        authority = trustme.CA()
+        with authority.cert_pem.tempfile() as pem, requests.Session() as session:
+            with tls_server(authority) as server, warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                client = Client("TOKEN", base_url=server.url, session=session)
+                got = []
+                for verify in (False, True, pem, True, False):
+                    session.verify = verify
+                    got.append(outcome(lambda: query(client)))
+
+        assert ["W", "W", "W"] == [got[0], got[2], got[4]]
+        for error in (got[1], got[3]):
+            assert isinstance(error, TransportError) and not error.maybe_applied
+
+    def test_mount__another_adapter(self) -> None:
+        """
+        An adapter that is mounted later carries the calls from then on.
+        """
+
+        class Counting(HTTPAdapter):
+            sent = 0
+
+            def send(self, *args: Any, **kwargs: Any) -> requests.Response:
+                self.sent += 1
+                return super().send(*args, **kwargs)
+
+        adapter = Counting()
+        with ChaosServer() as server, requests.Session() as session:
+            client = Client("TOKEN", base_url=server.url, session=session)
+            query(client)
+            session.mount("http://", adapter)
+            query(client)
+
+        assert 1 == adapter.sent
+        assert 2 == len(server.requests)
+
+    def test_session__is_as_it_was(self) -> None:
+        """
+        The client changes nothing of the session, whatever the answers were.
+        """
+        with ChaosServer(
+            chaos.redirect("/elsewhere"), chaos.gateway(502), chaos.set_cookie
+        ) as server:
+            with requests.Session() as session:
+                before = repr(sorted(session.__getstate__().items(), key=str))
+                adapters = list(session.adapters.items())
+                client = Client("TOKEN", base_url=server.url, session=session)
+                for _ in range(4):
+                    try:
+                        client.request("/x", {})
+                    except WxLogisticsError:
+                        pass
+                client.close()
+                session.cookies.clear()
+                assert adapters == list(session.adapters.items())
+                assert before == repr(sorted(session.__getstate__().items(), key=str))
+                assert 200 == session.post(server.url + "/x", data="{}").status_code
+
+    def test_environment__as_with_requests(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        A session with trust_env=False goes round the proxy of the environment.
+        """
+        with ChaosServer() as server, ChaosServer() as proxy:
+            monkeypatch.setenv("http_proxy", proxy.url)
+            with requests.Session() as session:
+                client = Client("TOKEN", base_url=server.url, session=session)
+                query(client, "A")
+                session.trust_env = False
+                query(client, "B")
+
+        assert ["A"] == [each.payload["waybill_token"] for each in proxy.requests]
+        assert ["B"] == [each.payload["waybill_token"] for each in server.requests]

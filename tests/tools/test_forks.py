@@ -1,0 +1,222 @@
+"""A client that was used before a fork of any kind, and copies of such a client.
+
+Every process puts its pid into the waybill_tokens that it asks for: the server knows
+whose request came in by which connection. The scenarios run in a process of their own,
+this file as a script.
+"""
+
+from __future__ import annotations
+
+import copy
+import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Callable
+
+import pytest
+import requests
+from chaos import ChaosServer
+from toolbox import ended, in_threads, logged, needed, pids_by_connection
+
+from wxlogistics import Client
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+
+#: What becomes of a client that has made a call.
+COPIES: dict[str, Callable[[Client], Client]] = {
+    "itself": lambda client: client,
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda client: pickle.loads(pickle.dumps(client)),
+}
+
+
+def ask(client: Client, first: int) -> None:
+    """
+    Make five calls; the answers are those of this process.
+    """
+    for number in range(first, first + 5):
+        name = f"{os.getpid()}-{number}"
+        assert name == client.query_trace(name).waybill_id
+
+
+def by_os_fork(client: Client) -> None:
+    pids = []
+    for number in range(3):
+        pids.append(os.fork())
+        if not pids[-1]:
+            ask(client, 10)
+            os._exit(0)
+    ask(client, 10)
+    assert not any(os.waitpid(pid, 0)[1] for pid in pids)
+
+
+def by_multiprocessing(method: str) -> Callable[[Client], None]:
+    def way(client: Client) -> None:
+        context = multiprocessing.get_context(method)
+        workers = [context.Process(target=ask, args=(client, 10)) for _ in range(3)]
+        for worker in workers:
+            worker.start()
+        ask(client, 10)
+        for worker in workers:
+            worker.join()
+        assert not any(worker.exitcode for worker in workers)
+
+    return way
+
+
+def by_process_pool(client: Client) -> None:
+    """
+    The bound method is pickled, and so are the Traces.
+    """
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(2, mp_context=context) as pool:
+        names = [f"{os.getpid()}_pool-{number}" for number in range(20)]
+        traces = list(pool.map(client.query_trace, names))
+    assert names == [trace.waybill_id for trace in traces]
+
+
+WAYS: dict[str, Callable[[Client], None]] = {
+    "os.fork": by_os_fork,
+    "multiprocessing, fork": by_multiprocessing("fork"),
+    "multiprocessing, spawn": by_multiprocessing("spawn"),
+    "ProcessPoolExecutor": by_process_pool,
+}
+
+CASES = [
+    *((kind, "os.fork") for kind in COPIES),
+    *(("itself", way) for way in WAYS if way != "os.fork"),
+    ("deepcopy", "multiprocessing, fork"),
+]
+
+
+class TestForks:
+    @pytest.mark.parametrize("kind, way", CASES)
+    def test_fork__children_open_their_own_connections(
+        self, kind: str, way: str
+    ) -> None:
+        """
+        No connection is used by two processes; the parent goes on with its own.
+        """
+        with ChaosServer() as server:
+            subprocess.run(
+                [sys.executable, __file__, kind, way, server.url],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                check=True,
+                timeout=120,
+            )
+            parent = server.requests[0].payload["waybill_token"].partition("-")[0]
+            pids = pids_by_connection(server)
+
+        if way == "ProcessPoolExecutor":
+            # The parent's names are the workers' calls.
+            assert {parent} not in list(pids.values())[2:]
+        else:
+            assert 4 == len(set().union(*pids.values()))
+        assert [1] * len(pids) == [len(each) for each in pids.values()]
+        assert 2 >= sum(parent in each for each in pids.values())
+
+    def test_copy__deep_of_a_client_in_use(self) -> None:
+        """
+        A copy is made while threads use the client; both then work.
+        """
+        with ChaosServer() as server, Client("TOKEN", base_url=server.url) as client:
+
+            def work(number: int) -> list[str]:
+                with copy.deepcopy(client) as other:
+                    names = [f"{number}-{count}" for count in range(20)]
+                    return [
+                        name
+                        for name in names
+                        if {name}
+                        != {
+                            each.query_trace(name).waybill_id
+                            for each in (client, other)
+                        }
+                    ]
+
+            assert [[]] * 8 == in_threads(8, work)
+
+
+APPLICATION = """
+import os, sys
+from test_forks import COPIES
+from wxlogistics import Client
+
+client = Client("TOKEN", base_url=os.environ["WECHAT"])
+client.get_delivery_list()
+client = COPIES[os.environ["KIND"]](client)
+client.get_delivery_list()
+
+
+def application(environ, start_response):
+    name = f"{os.getpid()}-{environ['QUERY_STRING']}"
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"{name} {client.query_trace(name).waybill_id}".encode()]
+"""
+
+
+@pytest.mark.once
+class TestUWSGI:
+    """
+    uWSGI forks without Python's at-fork hooks.
+    """
+
+    @pytest.mark.parametrize("kind", ["itself", "deepcopy", "pickle"])
+    def test_workers__open_their_own_connections(
+        self, kind: str, tmp_path: Path
+    ) -> None:
+        """
+        Three processes of four threads each get the answers to their own questions.
+        """
+        needed("pyuwsgi")
+        (tmp_path / "app.py").write_text(APPLICATION)
+        with ChaosServer() as server, open(tmp_path / "log", "wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-c", "import pyuwsgi; pyuwsgi.run()"]
+                + ["--http-socket", "127.0.0.1:0", "--master", "--die-on-term"]
+                + ["--processes", "3", "--threads", "4", "--wsgi-file", "app.py"],
+                cwd=tmp_path,
+                env={
+                    **os.environ,
+                    "WECHAT": server.url,
+                    "KIND": kind,
+                    "PYTHONPATH": os.pathsep.join(sys.path),
+                },
+                stdout=log,
+                stderr=log,
+            )
+            try:
+                bound = logged(process, tmp_path / "log", r"TCP address (\S+:\d+)")
+                got = self.answers(f"http://{bound}")
+            finally:
+                ended(process)
+            pids = pids_by_connection(server)
+
+        assert [name for name, _ in got] == [answer for _, answer in got]
+        assert 2 <= len(set().union(*pids.values()))
+        assert [1] * len(pids) == [len(each) for each in pids.values()]
+
+    def answers(self, url: str) -> list[list[str]]:
+        def work(number: int) -> list[list[str]]:
+            return [
+                requests.get(f"{url}/?{number}-{count}", timeout=60).text.split(" ")
+                for count in range(13)
+            ]
+
+        return [pair for pairs in in_threads(16, work) for pair in pairs]
+
+
+if __name__ == "__main__":
+    _, kind, way, url = sys.argv
+    client = Client("TOKEN", base_url=url)
+    ask(client, 0)
+    copied = COPIES[kind](client)
+    ask(copied, 5)
+    WAYS[way](copied)
+    ask(copied, 15)
+    ask(client, 20)

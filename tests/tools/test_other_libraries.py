@@ -1,0 +1,552 @@
+"""Libraries that stand in for parts of requests, of the clock or of the network.
+
+With each of them the client does what plain requests does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import json
+import logging
+import pickle
+import socket
+import ssl
+import threading
+import traceback
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import chaos
+import pytest
+import requests
+import responses
+import rich.console
+import rich.traceback
+import vcr
+from chaos import ChaosServer, answer, close_after_request, closed_port, raw
+from responses import matchers
+from toolbox import (
+    APPID,
+    OPENID,
+    PHONE,
+    SECRET,
+    TOKEN,
+    TokenWeChat,
+    installed,
+    needed,
+    query,
+    run_python,
+    texts,
+)
+from vcr.errors import CannotOverwriteExistingCassetteException
+
+from wxlogistics import (
+    ApiError,
+    AuthorizerToken,
+    Client,
+    InvalidArgumentError,
+    StableToken,
+    TransportError,
+    UnexpectedResponseError,
+    WxLogisticsError,
+)
+
+HOST = "https://api.weixin.qq.com"
+QUERY_TRACE = f"{HOST}/cgi-bin/express/delivery/open_msg/query_trace"
+
+
+class TestVCR:
+    def test_cassette__a_warm_connection(self, tmp_path: Path) -> None:
+        """
+        A client that has a connection does not go round a cassette.
+        """
+        recorder = vcr.VCR(record_mode=vcr.mode.NONE)
+        with ChaosServer() as server, Client("TOKEN", base_url=server.url) as client:
+            query(client)
+            with recorder.use_cassette(str(tmp_path / "empty.yaml")):
+                with pytest.raises(CannotOverwriteExistingCassetteException):
+                    query(client)
+
+        assert 1 == len(server.requests)
+
+    def test_cassette__recorded_and_played(self, tmp_path: Path) -> None:
+        """
+        What is recorded of a warm client is played back without the server.
+        """
+        cassette = str(tmp_path / "query.yaml")
+        with ChaosServer() as server, Client("TOKEN", base_url=server.url) as client:
+            query(client)
+            with vcr.VCR().use_cassette(cassette):
+                assert "A" == query(client, "A")
+            with vcr.VCR(record_mode=vcr.mode.NONE).use_cassette(cassette):
+                assert "A" == query(client, "A")
+            assert "B" == query(client, "B")
+
+        assert 3 == len(server.requests)
+
+
+class TestResponses:
+    @responses.activate
+    def test_no_match__reasons_come_through(self) -> None:
+        """
+        The error holds all that responses says, but for what is private.
+        """
+        match = [
+            matchers.query_param_matcher({"access_token": "OTHER"}),
+            matchers.json_params_matcher({"waybill_token": "W", "openid": "another"}),
+        ]
+        responses.post(QUERY_TRACE, json={}, match=match)
+        responses.post(f"{HOST}/other", json={})
+        with pytest.raises(TransportError) as caught:
+            Client(TOKEN, retries=0).query_trace("W", openid=OPENID)
+
+        text = str(caught.value)
+        assert "Connection refused by Responses - the call doesn't match" in text
+        assert "the connection broke" not in text
+        assert QUERY_TRACE in text
+        assert f"POST {HOST}/other URL does not match" in text
+        assert "Parameters do not match" in text or "request.body doesn't match" in text
+        assert TOKEN not in text and OPENID not in text
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            ssl.SSLCertVerificationError(1, "x"),
+            ssl.SSLError("x"),
+            ssl.SSLError(),
+            OSError(),
+            requests.exceptions.SSLError(),
+            requests.exceptions.ProxyError("x"),
+            requests.exceptions.ConnectionError(ssl.SSLCertVerificationError("x")),
+        ],
+        ids=repr,
+    )
+    @responses.activate
+    def test_error__made_by_hand(self, body: Exception) -> None:
+        """
+        An error without the attributes that the real one has is a TransportError.
+        """
+        responses.post(QUERY_TRACE, body=body)
+        with pytest.raises(TransportError) as caught:
+            query(Client(TOKEN, retries=0))
+
+        assert TOKEN not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.once
+class TestRequestsMock:
+    def test_no_match__comes_out(self) -> None:
+        """
+        As with plain requests: the error of requests-mock is not one of requests.
+        """
+        needed("requests_mock", "requests-mock")
+        import requests_mock
+
+        with requests_mock.Mocker(), pytest.raises(Exception) as caught:
+            Client("TOKEN", retries=0).query_trace("W", openid=OPENID)
+
+        assert isinstance(caught.value, (requests_mock.NoMockAddress, TransportError))
+        assert f"No mock address: POST {QUERY_TRACE}?access_token=" in str(caught.value)
+
+    @pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])
+    def test_match__answered(self, own: bool) -> None:
+        """
+        A mock that begins after the first call answers; errors of a mock come out.
+        """
+        needed("requests_mock", "requests-mock")
+        import requests_mock
+
+        found = {"waybill_info": {"status": 4, "waybill_id": "SF"}}
+        replies: list[dict[str, Any]] = [
+            {"json": found},
+            {"status_code": 502},
+            {"exc": requests.exceptions.ReadTimeout},
+            {"exc": requests.exceptions.ConnectTimeout},
+        ]
+        with ChaosServer() as server, requests.Session() as session:
+            client = Client(
+                TOKEN,
+                base_url=server.url,
+                retries=0,
+                session=None if own else session,
+            )
+            query(client)
+            with requests_mock.Mocker() as mocker:
+                mocker.post(requests_mock.ANY, replies)
+                assert "SF" == query(client)
+                for maybe_applied in (True, True, False):
+                    with pytest.raises(TransportError) as caught:
+                        query(client)
+                    assert maybe_applied is caught.value.maybe_applied
+            assert "W" == query(client)
+            client.close()
+
+
+@pytest.mark.once
+class TestRequestsCache:
+    @pytest.mark.parametrize("backend", ["memory", "sqlite"])
+    def test_session__second_call_from_the_cache(
+        self, backend: str, tmp_path: Path
+    ) -> None:
+        """
+        A cached answer is as good as WeChat's, and so are those of other calls.
+        """
+        needed("requests_cache", "requests-cache")
+        import requests_cache
+
+        session = requests_cache.CachedSession(
+            str(tmp_path / "cache"),
+            backend=backend,
+            allowable_methods=["GET", "POST"],
+        )
+        with ChaosServer() as server, contextlib.closing(session):
+            client = Client("TOKEN", base_url=server.url, session=session)
+            carriers = [client.get_delivery_list() for _ in range(3)]
+            found = [query(client, name) for name in "ABAB"]
+            session.close()
+
+        assert [carriers[0]] * 3 == carriers != [()] * 3
+        assert list("ABAB") == found
+        assert 3 == len(server.requests)
+
+
+@pytest.fixture
+def dns_server() -> Iterator[int]:
+    """
+    A name server that answers 127.0.0.1 to every question; its port.
+    """
+    needed("dns", "dnspython")
+    import dns.message
+    import dns.rrset
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+
+        def serve() -> None:
+            while True:
+                data, peer = sock.recvfrom(4096)
+                if not data:
+                    return
+                asked = dns.message.from_wire(data)
+                reply = dns.message.make_response(asked)
+                if asked.question[0].rdtype == 1:
+                    name = asked.question[0].name
+                    address = dns.rrset.from_text(name, 60, "IN", "A", "127.0.0.1")
+                    reply.answer.append(address)
+                sock.sendto(reply.to_wire(), peer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield sock.getsockname()[1]
+        sock.sendto(b"", sock.getsockname())
+        thread.join()
+
+
+class TestResolvers:
+    @pytest.mark.once
+    def test_dnspython__override_system_resolver(self, dns_server: int) -> None:
+        """
+        Names are resolved by dnspython, for a name and for an address.
+        """
+        import dns.resolver
+
+        resolver = dns.resolver.Resolver(configure=False)
+        resolver.nameservers, resolver.port = ["127.0.0.1"], dns_server
+        with ChaosServer() as server:
+            hosts = f"http://wechat.test:{server.port}", server.url
+            dns.resolver.override_system_resolver(resolver)
+            try:
+                got = [query(Client("TOKEN", base_url=host)) for host in hosts]
+            finally:
+                dns.resolver.restore_system_resolver()
+
+        assert ["W", "W"] == got
+
+    def test_getaddrinfo__replaced(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        A replacement that takes positional arguments alone is enough.
+        """
+        real = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *args: real(*args))
+        with ChaosServer(answer, close_after_request) as server:
+            client = Client("TOKEN", base_url=server.url)
+            got = [query(client, name) for name in "AB"]
+            client.close()
+
+        assert ["A", "B"] == got
+
+
+@contextlib.contextmanager
+def frozen() -> Iterator[Callable[[float], object]]:
+    needed("freezegun")
+    import freezegun
+
+    with freezegun.freeze_time("2026-05-20 12:00:00") as clock:
+        yield clock.tick
+
+
+@contextlib.contextmanager
+def travelled() -> Iterator[Callable[[float], object]]:
+    needed("time_machine", "time-machine")
+    import time_machine
+
+    with time_machine.travel("2026-05-20 12:00:00Z", tick=False) as clock:
+        yield clock.shift
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("clock", [frozen, travelled])
+@pytest.mark.parametrize("made", ["before", "within"])
+class TestClocks:
+    def test_token__ends_as_the_clock_says(
+        self,
+        clock: Callable[[], contextlib.AbstractContextManager[Callable[[float], Any]]],
+        made: str,
+    ) -> None:
+        """
+        A StableToken made before or within the block is renewed when its time is over.
+        """
+        with TokenWeChat() as server, contextlib.ExitStack() as stack:
+            if made == "within":
+                move = stack.enter_context(clock())
+            client = Client(StableToken(APPID, SECRET), base_url=server.url)
+            if made == "before":
+                move = stack.enter_context(clock())
+            counts = []
+            for seconds in (0, 3600, 3600, 1):
+                move(float(seconds))
+                assert "W" == query(client)
+                counts.append(len(server.fetches))
+
+        assert [1, 1, 2, 2] == counts
+
+    def test_call__repeated(
+        self,
+        clock: Callable[[], contextlib.AbstractContextManager[Callable[[float], Any]]],
+        made: str,
+    ) -> None:
+        """
+        A call is repeated while the clock stands still, and its deadline is no issue.
+        """
+        with ChaosServer(close_after_request, answer) as server, clock():
+            client = Client("TOKEN", base_url=server.url, deadline=5)
+
+            assert "W" == query(client)
+
+
+@pytest.mark.once
+class TestOtherVersions:
+    """
+    In environments of their own, which need PyPI.
+    """
+
+    def test_urllib3_future__works(self, tmp_path: Path) -> None:
+        """
+        urllib3-future takes the place of urllib3; a call works, and is repeated.
+        """
+        python = installed(
+            tmp_path / "venv", "requests attrs", "urllib3-future", "niquests"
+        )
+        script = """
+import json, sys, urllib3
+from concurrent.futures import ThreadPoolExecutor
+from wxlogistics import Client, TransportError
+client = Client("TOKEN", base_url=sys.argv[1], retries=1)
+def query(name):
+    return client.query_trace(str(name)).waybill_id
+got = [query(name) for name in "ABC"]
+with ThreadPoolExecutor(4) as pool:
+    got += pool.map(query, "DEFG")
+try:
+    Client("TOKEN", base_url=sys.argv[2], retries=0).get_delivery_list()
+except TransportError as error:
+    got.append(error.maybe_applied)
+print(json.dumps([urllib3.__version__, *got]))
+"""
+        with ChaosServer(answer, close_after_request) as server:
+            with closed_port() as nowhere:
+                printed = run_python(script, server.url, nowhere, python=python)
+
+        version, *got = json.loads(printed)
+        assert int(version.split(".")[2]) >= 900
+        assert [*"ABCDEFG", False] == got
+
+    def test_socks__proxy_is_down(self, tmp_path: Path) -> None:
+        """
+        With PySocks, the error names the SOCKS proxy, and not its password.
+        """
+        python = installed(tmp_path / "venv", "requests[socks] attrs")
+        with closed_port() as nowhere:
+            address = nowhere.removeprefix("http://")
+            proxy = f"socks5h://user:pass-word@{address}"
+            reason = run_python(SOCKS, python=python, ALL_PROXY=proxy)
+
+        assert address in reason
+        assert "pass-word" not in reason
+
+
+SOCKS = """
+from wxlogistics import Client, TransportError
+try:
+    Client("TOKEN", base_url="http://wechat.invalid", retries=0).get_delivery_list()
+except TransportError as error:
+    assert not error.maybe_applied
+    print(error)
+"""
+
+
+class TestSOCKS:
+    def test_pysocks__missing(self) -> None:
+        """
+        Without PySocks the error says what requests says.
+        """
+        script = "import sys; sys.modules['socks'] = None" + SOCKS
+        reason = run_python(script, ALL_PROXY="socks5://127.0.0.1:1")
+
+        assert "Missing dependencies for SOCKS support" in reason
+
+
+REFRESH = "refreshtoken@@@c2b1a09f8e7d6c5b4a39281706f5e4d3"
+COMPONENT = "61_component_access_token_qWeRtYuIoPaSdFgHjKl"
+PRIVATE = (TOKEN, SECRET, REFRESH, COMPONENT, OPENID, PHONE, "TOKEN-1")
+
+
+def holders(server: TokenWeChat) -> dict[str, Any]:
+    """
+    Objects that hold something private, each after a call.
+    """
+    stable = StableToken(APPID, SECRET)
+    authorizer = AuthorizerToken(APPID, COMPONENT, "wx1", REFRESH)
+    with Client(stable, base_url=server.url) as client:
+        query(client)
+    return {
+        "StableToken": stable,
+        "AuthorizerToken": authorizer,
+        "Client with a str": Client(TOKEN),
+        "Client with a StableToken": client,
+        "Client with an AuthorizerToken": Client(authorizer),
+    }
+
+
+def errors() -> dict[str, Exception]:
+    """
+    An error of each kind whose call and answer held all that is private.
+    """
+    echo = f"{TOKEN} {OPENID} {PHONE}"
+    answers = {
+        ApiError: raw(chaos.whole(json.dumps({"errcode": 7, "errmsg": echo}).encode())),
+        UnexpectedResponseError: chaos.repeat_the_request,
+        TransportError: close_after_request,
+    }
+    found: dict[str, Exception] = {}
+    for kind, fault in answers.items():
+        with ChaosServer(then=fault) as server, pytest.raises(kind) as caught:
+            client = Client(TOKEN, base_url=server.url, retries=0)
+            client.query_trace("W", openid=OPENID, extra={"phone": PHONE})
+        found[kind.__name__] = caught.value
+    with pytest.raises(InvalidArgumentError) as refused:
+        StableToken(APPID, SECRET + "\n")
+    return found | {"InvalidArgumentError": refused.value}
+
+
+def shown(*objects: Any) -> str:
+    console = rich.console.Console(file=io.StringIO(), width=200, record=True)
+    console.print(*objects)
+    return console.export_text()
+
+
+REFUSAL = chaos.reply({"errcode": 40013, "errmsg": "invalid appid"})
+
+
+class TestRich:
+    def test_print__nothing_private(self) -> None:
+        """
+        rich.print asks attrs classes field by field; that shows no secret either.
+        """
+        with TokenWeChat() as server:
+            objects = holders(server) | errors()
+        seen = {name: shown(each, [each]) for name, each in objects.items()}
+        seen |= {f"vars of {name}": repr(each) for name, each in objects.items()}
+
+        assert {} == {
+            name: text
+            for name, text in seen.items()
+            if any(value in text for value in PRIVATE)
+        }
+        assert APPID in seen["StableToken"]
+
+    @pytest.mark.parametrize("most", [0, 1, 1000])
+    @pytest.mark.parametrize(
+        "beyond", [close_after_request, REFUSAL], ids=["", "40013"]
+    )
+    @pytest.mark.parametrize(
+        "provider",
+        [
+            TOKEN,
+            StableToken(APPID, SECRET),
+            AuthorizerToken(APPID, COMPONENT, "wx1", REFRESH),
+        ],
+        ids=["str", "StableToken", "AuthorizerToken"],
+    )
+    def test_traceback__nothing_private(
+        self, provider: Any, most: int, beyond: chaos.Fault
+    ) -> None:
+        """
+        rich.traceback opens the objects of each frame; no secret is among them,
+        whether the call or that for a token failed.
+        """
+        with TokenWeChat(lambda token: True, most=most, beyond=beyond) as server:
+            token = copy.copy(provider)
+            seen = self.traceback(Client(token, base_url=server.url, retries=0))
+
+        assert [] == [value for value in PRIVATE if value in seen]
+        assert "in get_delivery_list" in seen
+
+    def traceback(self, client: Client) -> str:
+        try:
+            client.get_delivery_list()
+        except WxLogisticsError as error:
+            found = rich.traceback.Traceback.from_exception(
+                type(error), error, error.__traceback__, show_locals=True
+            )
+            return shown(found)
+        return ""
+
+
+class TestWarningsOfUrllib3:
+    @pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])
+    def test_failed_to_parse_headers__no_token(
+        self, own: bool, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """
+        "Failed to parse headers (url=…)" shows no token: not in its text, its argument
+        or its traceback.
+        """
+        caplog.set_level(logging.DEBUG)
+        with ChaosServer(chaos.garbage_head_lines) as server:
+            with requests.Session() as session:
+                client = Client(
+                    TOKEN, base_url=server.url, session=None if own else session
+                )
+                query(client)
+                client.close()
+        seen = [
+            logging.Formatter().format(record) + repr(vars(record))
+            for record in caplog.records
+        ]
+
+        assert any("Failed to parse headers" in text for text in seen)
+        assert [] == [text for text in seen if TOKEN in text]
+
+
+class TestPickles:
+    def test_error__no_token(self) -> None:
+        """
+        An error's texts, fields and pickle show nothing that the call held.
+        """
+        for error in errors().values():
+            seen = [*texts(error), pickle.dumps(error).decode("latin-1")]
+
+            assert [] == [text for text in seen if any(v in text for v in PRIVATE)]

@@ -1,0 +1,250 @@
+"""Shared by the tests against other tools: find one, run Python, play WeChat."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Callable, Iterator, NoReturn
+
+import chaos
+import pytest
+from chaos import ChaosServer, Fault
+
+from wxlogistics import Client, TransportError
+
+ROOT = Path(__file__).parents[2]
+
+APPID = "wx0123456789abcdef"
+SECRET = "c2b1a09f8e7d6c5b4a39281706f5e4d3"
+TOKEN = "84_q1W2e3R4t5Y6u7I8o9P0-aSdFgHjKlZxCvBnM_qWeRtYuIoP"
+OPENID = "ovtZW4yB7DIj3CxOb6ii-nk4HhFo"
+PHONE = "13812345678"
+
+
+def missing(sentence: str) -> NoReturn:
+    """
+    Skip the test, or fail it if WXLOGISTICS_REQUIRE_SERVERS is 1.
+    """
+    if os.environ.get("WXLOGISTICS_REQUIRE_SERVERS") == "1":
+        pytest.fail(sentence)
+    pytest.skip(sentence)
+
+
+def needed(module: str, package: str = "") -> None:
+    """
+    Skip the test, or fail it, if *module*, which comes with *package*, is missing.
+    """
+    if importlib.util.find_spec(module) is None:
+        missing(f"{module} is missing; pip install {package or module}")
+
+
+def installed(directory: Path, *packages: str) -> Path:
+    """
+    Install *packages* from PyPI into an environment of their own; return its Python.
+    """
+    uv = shutil.which("uv")
+    make = [uv, "venv", "-q"] if uv else [sys.executable, "-m", "venv"]
+    subprocess.run([*make, str(directory)], check=True, capture_output=True)
+    python = directory / "bin" / "python"
+    if not python.exists():
+        python = directory / "Scripts" / "python.exe"
+    pip = [uv, "pip"] if uv else [str(python), "-m", "pip"]
+    where = ["--python", str(python)] if uv else ["--disable-pip-version-check"]
+    for each in packages:
+        done = subprocess.run(
+            [*pip, "install", "-q", *where, *each.split()],
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            missing(f"PyPI is out of reach: pip install {each}\n{done.stderr[-500:]}")
+    return python
+
+
+def run_python(
+    script: str, *arguments: object, python: Path | str = sys.executable, **environ: str
+) -> str:
+    """
+    Run *script*, which sees this checkout and the tests; return what it prints.
+    """
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    done = subprocess.run(
+        [str(python), "-c", script, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": path, **environ},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def ended(process: subprocess.Popen[Any]) -> None:
+    """
+    End *process*.
+    """
+    process.terminate()
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def logged(process: subprocess.Popen[Any], log: Path, pattern: str) -> str:
+    """
+    Return what *pattern* captures in *log* once *process* has written it there.
+    """
+    for _ in range(3000):
+        if found := re.search(pattern, log.read_text(errors="replace")):
+            return found[1]
+        if process.poll() is not None:
+            break
+        time.sleep(0.02)
+    pytest.fail(log.read_text(errors="replace"))
+
+
+def in_threads(count: int, work: Callable[[int], Any]) -> list[Any]:
+    """
+    Return what *work* returns in each of *count* threads.
+    """
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(work, range(count)))
+
+
+def outcome(call: Callable[[], Any]) -> Any:
+    """
+    Return what *call* returns, or the TransportError that it raises.
+    """
+    try:
+        return call()
+    except TransportError as error:
+        return error
+
+
+def query(client: Client, name: object = "W") -> str:
+    """
+    Return the waybill_id of a query's answer; *name* if it is the right answer.
+    """
+    return client.query_trace(str(name)).waybill_id
+
+
+def pids_by_connection(server: ChaosServer) -> dict[int, set[str]]:
+    """
+    Return whose requests came in by each connection: "PID-..." is the waybill_token.
+    """
+    pids = defaultdict(set)
+    for request in server.requests:
+        if name := request.payload.get("waybill_token", ""):
+            pids[request.connection].add(name.partition("-")[0])
+    return pids
+
+
+def together(count: int) -> Fault:
+    """
+    Answer the first *count* requests only when all of them have come.
+    """
+    numbers = itertools.count(1)
+    barrier = threading.Barrier(count)
+
+    def fault(peer: chaos.Peer, request: chaos.Request) -> None:
+        if next(numbers) <= count:
+            barrier.wait(30)
+        chaos.answer(peer, request)
+
+    return fault
+
+
+class TokenWeChat(ChaosServer):
+    """
+    Hands out tokens of both kinds, and answers the calls that use them.
+
+    Args:
+        refused: Returns whether to answer a token with 40001.
+
+        fresh: Whether a forced renewal brings a new token.
+
+        most: How many calls for a token bring one.
+
+        beyond: What befalls the others.
+
+    Attributes:
+        fetches: The payloads of the calls for a token.
+    """
+
+    def __init__(
+        self,
+        refused: Callable[[str], bool] = lambda token: False,
+        fresh: bool = True,
+        most: int = 1_000_000,
+        beyond: Fault = chaos.close_after_request,
+    ) -> None:
+        super().__init__(then=self._answer)
+        self.refused = refused
+        self.fresh = fresh
+        self.most = most
+        self.beyond = beyond
+        self.fetches: list[dict[str, Any]] = []
+        self._number = 1
+        self._turn = threading.Lock()
+
+    def _answer(self, peer: chaos.Peer, request: chaos.Request) -> None:
+        reply: dict[str, Any] = {"errcode": 40001, "errmsg": "invalid credential"}
+        if request.endpoint in ("stable_token", "api_authorizer_token"):
+            with self._turn:
+                self.fetches.append(request.payload)
+                if len(self.fetches) > self.most:
+                    return self.beyond(peer, request)
+                self._number += bool(
+                    request.payload.get("force_refresh") and self.fresh
+                )
+                token = f"TOKEN-{self._number}"
+                reply = {"access_token": token, "authorizer_access_token": token}
+                reply["expires_in"] = 7200
+        elif not self.refused(request.token):
+            reply = chaos.right_reply(request)
+        chaos.reply(reply)(peer, request)
+
+
+def tls_server(authority: Any, *faults: Fault, **settings: Any) -> ChaosServer:
+    """
+    Return a server whose certificate for 127.0.0.1 *authority* issued.
+    """
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return ChaosServer(*faults, tls=context, **settings)
+
+
+def trickled(start: bytes, piece: bytes, over: threading.Event) -> Fault:
+    """
+    Send *start*, then *piece* fifty times a second for 30 s, then set *over*.
+    """
+
+    def fault(peer: chaos.Peer, request: chaos.Request) -> None:
+        peer.send(start)
+        for _ in range(1500):
+            peer.send(piece)
+            peer.wait(0.02)
+        over.set()
+        peer.close()
+
+    return fault
+
+
+def texts(error: BaseException) -> Iterator[str]:
+    """
+    Yield what *error* shows when it is printed.
+    """
+    yield from (str(error), repr(error), *map(str, vars(error).values()))
