@@ -54,6 +54,7 @@ def main():
             WXLOGISTICS_SECRET=sandbox.secret,
             WXLOGISTICS_BASE_URL=wechat.url,
         )
+        print(f"沙箱控制台：{wechat.url}/", flush=True)
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         log = stack.enter_context(open(f"{folder}/log", "w"))
         quiet = {"cwd": folder, "stdout": log, "stderr": log}

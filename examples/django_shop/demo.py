@@ -44,6 +44,7 @@ def main():
         for arguments in (["migrate", "--verbosity=0"], ["demo_data"]):
             if manage(*arguments).wait():
                 return 1
+        print(f"沙箱控制台：{wechat.url}/")
         print(f"后台：http://127.0.0.1:{port}/admin/ 用户名：staff")
         print(f"顾客页面：http://127.0.0.1:{port}/ 用户名：customer")
         print(f"密码：{password}", flush=True)

@@ -63,6 +63,7 @@ def main():
             make_orders()
         server = make_server("127.0.0.1", port, app, threaded=True)
         url = f"http://127.0.0.1:{server.server_port}"
+        print(f"沙箱控制台：{wechat.url}/")
         print(f"后台：{url}/staff/ 密码：{password}")
         print(f"小程序接口：{url}/api", flush=True)
         try:

@@ -26,6 +26,7 @@ from wxlogistics.cli.language import speak
 from wxlogistics.cli.main import commands
 from wxlogistics.cli.output import Terminal
 from wxlogistics.sandbox import Sandbox
+from wxlogistics.sandbox.command import Ready
 
 TIMELINE = [
     "  ● 0 运单不存在或者未揽收",
@@ -186,6 +187,34 @@ class TestSandboxCommand:
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+", found["url"])
         assert note in found["console"]
         assert (0, 0) == (status, code)
+
+    def test_main__ready_and_notices(self, run: Run, monkeypatch: Any) -> None:
+        """
+        What the sandbox reports is printed, in the chosen language.
+        """
+        ready = Ready("http://a:1", "http://a:1/", "wx1", "s1", "t1", "ca.pem")
+
+        def serve(on_ready: Any, on_notice: Any, **_: Any) -> int:
+            on_ready(ready)
+            on_notice("{} cannot be written: {}", "f", "full")
+            return 1
+
+        monkeypatch.setattr("wxlogistics.cli.server.run", serve)
+        chinese, as_json = run("sandbox", "--lang", "zh"), run("sandbox", "--json")
+
+        assert (1, "wxlogistics sandbox: 无法写入 f\uff1afull\n") == (
+            chinese.code,
+            chinese.err,
+        )
+        assert [
+            "url: http://a:1",
+            "console: http://a:1/ \uff08用浏览器打开\uff09",
+            "appid: wx1",
+            "secret: s1",
+            "access_token: t1",
+            "ca_file: ca.pem",
+        ] == chinese.out.splitlines()
+        assert {"ok": True, **ready._asdict()} == as_json.json
 
     def test_main__serves_as_json(self) -> None:
         """

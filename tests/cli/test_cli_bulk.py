@@ -193,6 +193,34 @@ class TestQuery:
         assert [(0, 3), (0, 0)] == found
         assert tokens == [line["id"] for line in lines("out.jsonl")]
 
+    def test_source__pipe(self, run: Run, monkeypatch: Any) -> None:
+        """
+        A pipe is read to its end, its last line without an end too, as UTF-16 is, and
+        as a workbook is.
+        """
+        book = pytest.importorskip("openpyxl").Workbook()
+        book.active.append(["waybill_token"])
+        book.active.append(["A"])
+        file = io.BytesIO()
+        book.save(file)
+        Path("16.csv").write_bytes("token\tid\nA\t订单\n".encode("utf-16"))
+        Path("mac.csv").write_bytes(b"token,id\rA,1\r")
+        found = []
+        for data in (b"A\nB", file.getvalue()):
+            reading, writing = os.pipe()
+            os.write(writing, data)
+            os.close(writing)
+            with open(
+                reading, encoding="utf-8"
+            ) as stdin, monkeypatch.context() as patch:
+                patch.setattr(sys, "stdin", stdin)
+                found.append(run("bulk", "query", "-", "--dry-run", "--json").json)
+        for name in ("16.csv", "mac.csv"):
+            found.append(run("bulk", "query", name, "--dry-run", "--json").json)
+
+        assert [2, 1, 1, 1] == [each["calls"] for each in found]
+        assert [{"waybill_token": "A"}] * 3 == [each["first"][0] for each in found[1:]]
+
     def test_query__stdin_is_closed(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
@@ -684,7 +712,13 @@ class TestStopping:
         """
         Path("orders.csv").write_text(orders(300), encoding="utf-8")
         wechat.fail("trace_waybill", delay=0.02, times=None)
-        threading.Timer(0.4, os.kill, [os.getpid(), number]).start()
+
+        def kill() -> None:
+            while not calls(wechat, "trace_waybill"):
+                time.sleep(0.01)
+            os.kill(os.getpid(), number)
+
+        threading.Thread(target=kill, daemon=True).start()
         before = signal.getsignal(number)
 
         ran = run("bulk", "trace", "orders.csv", "--workers", "4", "--json")

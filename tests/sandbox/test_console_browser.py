@@ -5,6 +5,7 @@ Screenshots of every page are left under build/screenshots/.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -15,7 +16,7 @@ from typing import Any, Callable, Iterator
 import attrs
 import pytest
 import requests
-from sandboxtools import EXAMPLE, NOON, OPENID, WAYBILL_ID, with_settings
+from sandboxtools import EXAMPLE, NOON, OPENID, WAYBILL_ID, need, with_settings
 
 from wxlogistics import (
     AccessTokenError,
@@ -55,29 +56,20 @@ AXE = "{resultTypes: ['violations']}"
 PATIENCE = 5000
 
 
-def missing(reason: str) -> Any:
-    """
-    Skip the test, or fail where everything must be there.
-    """
-    if os.environ.get("WXLOGISTICS_REQUIRE_SERVERS") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """
     A browser for all tests here.
     """
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        missing("there is no Playwright; it comes with: pip install playwright")
-    if not os.path.exists(CHROMIUM):
-        missing(
-            "there is no chromium; on Debian it comes with: apt-get install "
-            "--no-install-recommends chromium fonts-noto-cjk"
-        )
+    found = importlib.util.find_spec("playwright")
+    need(found, "there is no Playwright; it comes with: pip install playwright")
+    need(
+        os.path.exists(CHROMIUM),
+        "there is no chromium; on Debian it comes with: apt-get install "
+        "--no-install-recommends chromium fonts-noto-cjk",
+    )
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
         yield browser
@@ -93,11 +85,11 @@ def axe() -> str:
     source = folder / "node_modules" / "axe-core" / "axe.min.js"
     if not source.exists():
         npm = shutil.which("npm")
-        if npm is None:
-            missing(
-                "there is no npm to fetch axe-core with; on Debian it comes with: "
-                "apt-get install --no-install-recommends npm"
-            )
+        need(
+            npm,
+            "there is no npm to fetch axe-core with; on Debian it comes with: "
+            "apt-get install --no-install-recommends npm",
+        )
         folder.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
             [str(npm), "install", "--no-audit", "--no-fund"]
@@ -105,8 +97,8 @@ def axe() -> str:
             capture_output=True,
             text=True,
         )
-        if done.returncode != 0:
-            missing(f"npm does not fetch axe-core: {done.stderr[-300:]}")
+        why = f"npm does not fetch axe-core: {done.stderr[-300:]}"
+        need(done.returncode == 0, why)
     return source.read_text("utf-8")
 
 
@@ -177,7 +169,7 @@ class Desk:
 @pytest.fixture
 def desk(sandbox: Sandbox, chromium: Any) -> Iterator[Desk]:
     with sandbox.serve() as server:
-        token = StableToken(sandbox.appid, sandbox.secret, base_url=server.url)
+        token = StableToken(sandbox.appid, sandbox.secret)
         with Client(token, base_url=server.url) as client:
             desk = Desk(sandbox, server.url, chromium, client)
             yield desk
@@ -697,7 +689,7 @@ def furnish(sandbox: Sandbox, url: str) -> None:
         (TURNED, "www.qq.com"),
     ]
     carriers = ["SF", "YTO", "JD", "ZTO"]
-    token = StableToken(sandbox.appid, sandbox.secret, base_url=url)
+    token = StableToken(sandbox.appid, sandbox.secret)
     with Client(token, base_url=url) as client:
         tokens = []
         for number in range(30):
@@ -740,6 +732,7 @@ def furnish(sandbox: Sandbox, url: str) -> None:
 #: What each page is called in build/screenshots, and where it is.
 PAGES: dict[str, Callable[[Sandbox], str]] = {
     "waybills": lambda sandbox: "/",
+    "new": lambda sandbox: "/console/new",
     "waybill": lambda sandbox: f"/console/waybill?id={list(sandbox.world.parcels)[-1]}",
     "calls": lambda sandbox: "/console/calls",
     "call": lambda sandbox: f"/console/call?number={sandbox.world.call_count}",

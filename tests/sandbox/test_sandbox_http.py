@@ -14,10 +14,13 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+import trustme
 from sandboxtools import OPEN_MSG, need
 
 from wxlogistics.sandbox import Sandbox
+from wxlogistics.sandbox.command import main
 from wxlogistics.sandbox.server import Server
+from wxlogistics.sandbox.tls import given_context, own_context
 
 LIST = OPEN_MSG + "get_delivery_list"
 
@@ -123,7 +126,8 @@ class TestBytes:
                 ("/x", 501, None),
             ),
             (
-                b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nz\r\n",
+                b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+                b"\r\nz\r\n",
                 400,
                 ("/x", 400, None),
             ),
@@ -196,7 +200,7 @@ class TestBytes:
         [
             b"",
             b"POST /x HT",
-            b"POST /cgi-bin/stable_token HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{",
+            b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{",
         ],
     )
     def test_request__unfinished(
@@ -326,6 +330,69 @@ class TestTLS:
         # WeChat's names are welcome: they lead here alone.
         assert said["appid"] == about["appid"]
 
+    @pytest.mark.parametrize("given", [False, True])
+    def test_context(self, tmp_path: Path, given: bool) -> None:
+        """
+        Either context serves; a caller that still sends reads why it is refused.
+        """
+        ca_file = str(tmp_path / "ca.pem")
+        context = own_context(ca_file, ["box"])
+        if given:
+            certfile, keyfile = certified(tmp_path)
+            context = given_context(certfile, keyfile)
+        sandbox = Sandbox(largest_body=10)
+        with Server(sandbox, "127.0.0.1", 0, tls=context) as server:
+            with requests.Session() as session:
+                session.trust_env = False
+                session.verify = ca_file
+                url = server.url + "/cgi-bin/stable_token"
+                small = session.post(url, data=b"{}", timeout=10)
+                large = session.post(url, data=b"x" * 11, timeout=10)
+
+        assert (41002, 413) == (small.json()["errcode"], large.status_code)
+
+    @pytest.mark.parametrize(
+        ("options", "problem"),
+        [
+            (["--tls", "--ca-file", "{}/no/ca.pem"], "No such file or directory"),
+            (["--certfile", "{}/no.pem"], "/no.pem: No such file or directory"),
+            (["--certfile", "{}/bad.pem", "--keyfile", "{}/bad.pem"], "bad.pem: "),
+        ],
+    )
+    def test_main__refused(
+        self,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        options: list[str],
+        problem: str,
+    ) -> None:
+        """
+        A file that cannot be used is named in one line.
+        """
+        (tmp_path / "bad.pem").write_text("not one")
+        given = [each.replace("{}", str(tmp_path)) for each in options]
+
+        code = main(["--port", "0", *given])
+
+        error = capsys.readouterr().err
+        assert 2 == code
+        assert problem in error
+        assert error.startswith(f"wxlogistics sandbox: {tmp_path}")
+        assert 1 == error.count("\n")
+
+    def test_main__library_missing(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """
+        Without trustme it names what to install.
+        """
+        monkeypatch.setitem(sys.modules, "trustme", None)
+
+        code = main(["--port", "0", "--tls"])
+
+        assert 2 == code
+        assert "pip install 'wxlogistics[sandbox]'" in capsys.readouterr().err
+
     def test_page(self, served: tuple[dict[str, str], Path]) -> None:
         """
         The console's own forms are welcome over HTTPS.
@@ -350,17 +417,11 @@ class TestTLS:
         """
         A certificate of one's own is served.
         """
-        import trustme
+        certfile, keyfile = certified(tmp_path)
 
-        authority = trustme.CA()
-        certificate = authority.issue_cert("127.0.0.1")
-        authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-        certificate.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
-        certificate.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
-        files = ["--certfile", str(tmp_path / "cert.pem")]
-        files += ["--keyfile", str(tmp_path / "key.pem")]
-
-        with command(*files) as said, requests.Session() as session:
+        with command(
+            "--certfile", certfile, "--keyfile", keyfile
+        ) as said, requests.Session() as session:
             session.trust_env = False
             reply = session.get(
                 said["url"] + "/cgi-bin/token",
@@ -370,6 +431,18 @@ class TestTLS:
 
         assert "ca_file" not in said
         assert 41002 == reply.json()["errcode"]
+
+
+def certified(folder: Path) -> tuple[str, str]:
+    """
+    Write a certificate, its key and its authority's certificate, ca.pem.
+    """
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    certificate.private_key_pem.write_to_path(str(folder / "key.pem"))
+    certificate.cert_chain_pems[0].write_to_path(str(folder / "cert.pem"))
+    return str(folder / "cert.pem"), str(folder / "key.pem")
 
 
 def url_of(said: dict[str, str], host: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import threading
 import time
 from collections import Counter
@@ -18,7 +17,7 @@ from wxlogistics.sandbox import Sandbox
 THREADS = 32
 
 #: Half a minute; less for the impatient.
-SECONDS = float(os.environ.get("WXLOGISTICS_LOAD_SECONDS", "30"))
+SECONDS = 5.0
 
 #: Calls that half of the users may make; the others have no limit that matters.
 LIMIT = 200

@@ -83,7 +83,8 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str
 
     def story(package: str) -> list[str]:
         client = "wechatpy"
-        code = "import sys, runpy; sys.path[:0] = {!r}; runpy.run_path({!r}, run_name={!r})"
+        code = "import sys, runpy; sys.path[:0] = {!r}; "
+        code += "runpy.run_path({!r}, run_name={!r})"
         paths: list[str] = []
         if package != "wechatpy":
             folder = tmp_path_factory.mktemp("python")
@@ -109,15 +110,17 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str
 
 class TestStory:
     """
-    Register, query, update, list, a wrong openid, an unknown waybill, a token that ends.
+    Register, query, update, list, wrong openid, unknown waybill, a token that ends.
     """
 
-    def tell(self, argv: list[str]) -> Sandbox:
-        sandbox = Sandbox(seed=7, clock=Clock(NOON, speed=0), unknown_waybill=931023)
+    def tell(self, argv: list[str], tmp_path: Path) -> Sandbox:
+        # node-easywechat keeps tokens in a file, by the appid.
+        sandbox = Sandbox(clock=Clock(NOON, speed=0), unknown_waybill=931023)
         sandbox.add_waybill(WAYBILL_ID)
         with sandbox.serve() as server:
             text = json.dumps(EXAMPLE)
-            done = run([*argv, server.url, sandbox.appid, sandbox.secret, text])
+            told = [server.url, sandbox.appid, sandbox.secret, text]
+            done = run([*argv, *told], TMPDIR=str(tmp_path))
 
         assert 0 == done.returncode, done.stderr
         assert [WAYBILL_ID, "测试名字", True] == json.loads(done.stdout)
@@ -127,11 +130,13 @@ class TestStory:
 
     @pytest.mark.once
     @pytest.mark.parametrize("client", ["node-easywechat", "co-wechat-api"])
-    def test_node(self, node: Callable[[str], list[str]], client: str) -> None:
+    def test_node(
+        self, node: Callable[[str], list[str]], client: str, tmp_path: Path
+    ) -> None:
         """
         Two clients from npm.
         """
-        sandbox = self.tell(node(client))
+        sandbox = self.tell(node(client), tmp_path)
 
         assert 2 == sandbox.token_fetches.total
 
@@ -140,21 +145,25 @@ class TestStory:
         "package",
         ["wechatpy", "wechatpy==2.0.0a26", "openapi-python-client==0.29.1"],
     )
-    def test_python(self, python: Callable[[str], list[str]], package: str) -> None:
+    def test_python(
+        self, python: Callable[[str], list[str]], package: str, tmp_path: Path
+    ) -> None:
         """
         wechatpy's two lines, and a client generated from the OpenAPI.
         """
-        sandbox = self.tell(python(package))
+        sandbox = self.tell(python(package), tmp_path)
 
         assert 2 == sandbox.token_fetches.total
 
-    def test_curl(self) -> None:
+    def test_curl(self, tmp_path: Path) -> None:
         """
         Plain curl.
         """
         need(shutil.which("curl"), "there is no curl; on Debian: curl")
 
-        sandbox = self.tell([sys.executable, str(FOREIGN / "story.py"), "curl"])
+        sandbox = self.tell(
+            [sys.executable, str(FOREIGN / "story.py"), "curl"], tmp_path
+        )
 
         assert 2 == sandbox.token_fetches.total
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
-from sandboxtools import NOON, OPENID
+from sandboxtools import NOON, OPENID, need
 
 from wxlogistics import WaybillStatus
-from wxlogistics.sandbox import Clock, Sandbox
+from wxlogistics.sandbox import Clock, Sandbox, Settings
+from wxlogistics.sandbox.world.settings import SettingsArgs
+
+SCRIPTS = str(Path(sys.executable).parent)
 
 
 class RealTime:
@@ -215,6 +225,50 @@ class TestSandbox:
             Sandbox(**settings)
 
         assert list(settings)[0] in str(caught.value)
+
+    def test_init__known_to_editors(self) -> None:
+        """
+        The keyword arguments are the settings, with what a setting takes as its type.
+        """
+        wider = {
+            "ip_whitelist": "Iterable[str] | None",
+            "route": "Iterable[tuple[float, int]]",
+        }
+        types = {field.name: field.type for field in attrs.fields(Settings)}
+
+        # A TypedDict keeps what is written as a reference.
+        written = SettingsArgs.__annotations__.items()
+        assert {**types, **wider} == {n: hint.__forward_arg__ for n, hint in written}
+
+    @pytest.mark.once
+    def test_init__misspelt(self, tmp_path: Path) -> None:
+        """
+        A misspelt setting, or one of a wrong type, is an error of mypy and of pyright.
+        """
+        lines = [
+            "from wxlogistics.sandbox import Sandbox",
+            "Sandbox(edit_limit=3, route=[(1, 4)], ip_whitelist=['::1'])",
+            "Sandbox(edit_limt=3)",
+            "Sandbox(edit_limit='3')",
+        ]
+        (tmp_path / "use.py").write_text("\n".join(lines))
+
+        root = str(Path(__file__).parents[2])
+        (tmp_path / "pyrightconfig.json").write_text(json.dumps({"extraPaths": [root]}))
+
+        for tool in (["mypy", "--strict", "--follow-imports=silent"], ["basedpyright"]):
+            need(shutil.which(tool[0], path=SCRIPTS), f"there is no {tool[0]}")
+            done = subprocess.run(
+                [str(Path(SCRIPTS, tool[0])), *tool[1:], "use.py"],
+                cwd=tmp_path,
+                env={**os.environ, "MYPYPATH": root},
+                capture_output=True,
+                text=True,
+            )
+            found = set(
+                re.findall(r"use\.py:(\d+)(?::\d+)?(?: -)?:? error", done.stdout)
+            )
+            assert {"3", "4"} == found, done.stdout
 
     def test_init__negative_errcode(self) -> None:
         """

@@ -18,6 +18,7 @@ from typing import Any, Callable
 import pytest
 import requests
 from sandboxtools import EXAMPLE, NOON, OPEN_MSG, WAYBILL_ID, served_process
+from test_sandbox_http import certified
 
 import wxlogistics.sandbox
 from wxlogistics import Client, GoodsDetail, GoodsInfo, WaybillStatus
@@ -486,6 +487,32 @@ class TestMain:
         ) == both
         assert settings.startswith("wxlogistics sandbox: --set ignored: ")
         assert Sandbox(seed=1).appid == Sandbox.load(path).appid
+
+    @pytest.mark.parametrize("given", [False, True])
+    def test_main__tls(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path, given: bool
+    ) -> None:
+        """
+        It serves HTTPS, with a certificate of its own making or a given one.
+        """
+        ca_file = str(tmp_path / "ca.pem")
+        options = ["--tls", "--ca-file", ca_file]
+        if given:
+            certfile, keyfile = certified(tmp_path)
+            options = ["--certfile", certfile, "--keyfile", keyfile]
+        seen: dict[str, str] = {}
+
+        def during(told: dict[str, str]) -> None:
+            seen.update(told)
+            with requests.Session() as session:
+                session.trust_env = False
+                session.get(told["url"], verify=ca_file, timeout=10)
+
+        code, _ = self.run(["--port", "0", *options], capsys, during)
+
+        assert 0 == code
+        assert seen["url"].startswith("https://127.0.0.1:")
+        assert ("ca_file" in seen) is not given
 
     def test_main__secret_of_digits(self, capsys: pytest.CaptureFixture[str]) -> None:
         """

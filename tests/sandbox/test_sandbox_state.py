@@ -159,6 +159,26 @@ class TestSave:
         loaded = Sandbox.load(tmp_path / "state.json")
         assert "\ud800测" == loaded.world.parcels["W"].moves[0].message
 
+    @pytest.mark.parametrize("is_link", [False, True])
+    def test_save__after_one_that_was_killed(
+        self, tmp_path: Path, is_link: bool
+    ) -> None:
+        """
+        What a killed process left is cleaned up, and not written through.
+        """
+        left, other = tmp_path / ".state.json.new", tmp_path / "other"
+        other.write_text("kept")
+        if is_link:
+            left.symlink_to(other)
+        else:
+            left.write_text('{"format": "wxlog')
+
+        Sandbox(appid="wx1").save(tmp_path / "state.json")
+
+        assert {"state.json", "other"} == {path.name for path in tmp_path.iterdir()}
+        assert "kept" == other.read_text()
+        assert "wx1" == Sandbox.load(tmp_path / "state.json").appid
+
     @pytest.mark.skipif(os.name == "nt", reason="modes are POSIX's")
     def test_save__mode(self, tmp_path: Path) -> None:
         """
@@ -192,7 +212,9 @@ class TestSave:
     @pytest.mark.parametrize(
         ("text", "problem"),
         [
-            ("", "Expecting value"),
+            ("", "state.json: Expecting value"),
+            ("{", "state.json: Expecting property name"),
+            ("[" * 10**6, "state.json: JSON that nests too deep"),
             ('{"format": NaN}', "state.json: NaN is not a JSON number"),
             ("[]", "this is not the state of a sandbox"),
             ('{"format": "other"}', "this is not the state of a sandbox"),

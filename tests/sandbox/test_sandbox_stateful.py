@@ -268,7 +268,7 @@ class Life(RuleBasedStateMachine):
 
 TestLife = Life.TestCase
 TestLife.settings = settings(
-    max_examples=200,
+    max_examples=80,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,

@@ -74,16 +74,14 @@ OPTIONS: tuple[Option, ...] = (
     Option("--port", "default: 8790; 0: any free one", "PORT", _port, default=8790),
     Option(
         "--seed",
-        "the same seed gives the same ids and tokens; not with a state file that exists "
-        "already",
+        "the same seed gives the same ids and tokens; not with an existing state file",
         "SEED",
     ),
     Option("--state", "go on from this file, and keep it written", "FILE"),
     Option("--speed", "seconds that pass in a real one; default: 1", "NUMBER", _speed),
     Option(
         "--set",
-        "a setting of the sandbox, as edit_limit=3; may be repeated; not with a state "
-        "file that exists already",
+        "a setting of the sandbox, as edit_limit=3; not with an existing state file",
         "NAME=VALUE",
         many=True,
     ),
@@ -175,10 +173,23 @@ def run(
     """
     from .server import Server
 
-    keeper = _Keeper(state, on_notice)
-    controls = keeper.open(_settings(set), seed, speed)
+    controls, ignored = _open(state, _settings(set), seed, speed)
+    if ignored:
+        on_notice(_IGNORED, ignored, state)
+
+    def save() -> bool:
+        try:
+            if state:
+                controls.save(state)
+        # The second is of a state that JSON cannot hold.
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
+            on_notice(_NOT_WRITTEN, state, why)
+            return False
+        return True
+
     # Now, for a file that cannot be written should not come out at the end.
-    if not keeper.save(controls):
+    if not save():
         return 2
     context = None
     if certfile:
@@ -219,10 +230,10 @@ def run(
         while not select.select([stopped], [], [], _LOOK_EVERY)[0]:
             if time.monotonic() - saved >= _SAVE_EVERY:
                 # If it fails, the next one may go well.
-                keeper.save(controls)
+                save()
                 saved = time.monotonic()
         server.close()
-        return 0 if keeper.save(controls) else 1
+        return 0 if save() else 1
 
 
 def _wechat_hosts() -> tuple[str, ...]:
@@ -269,46 +280,20 @@ def _settings(items: Sequence[str]) -> dict[str, Any]:
     return settings
 
 
-class _Keeper:
+def _open(
+    path: str | None, settings: dict[str, Any], seed: str | None, speed: float | None
+) -> tuple[Controls, str]:
     """
-    Opens a sandbox from its state file and keeps that written.
+    Return the sandbox that is asked for, and which options a state file overrides.
     """
-
-    def __init__(self, path: str | None, on_notice: Callable[..., None]) -> None:
-        self._path = path
-        self._on_notice = on_notice
-
-    def open(
-        self, settings: dict[str, Any], seed: str | None, speed: float | None
-    ) -> Controls:
-        """
-        Return the sandbox that the command line asks for.
-        """
-        clock = Clock(speed=1.0 if speed is None else speed)
-        if not self._path or not os.path.exists(self._path):
-            return Controls(seed=seed, clock=clock, **settings)
-        controls = Controls.load(self._path, clock=clock)
-        if speed is not None:
-            clock.set(clock.now(), speed)
-        given = {"--seed": seed is not None, "--set": bool(settings)}
-        ignored = " and ".join(name for name, is_there in given.items() if is_there)
-        if ignored:
-            self._on_notice(_IGNORED, ignored, self._path)
-        return controls
-
-    def save(self, controls: Controls) -> bool:
-        """
-        Write the state file, if there is to be one; return False if that fails.
-        """
-        if self._path:
-            try:
-                controls.save(self._path)
-            # The second is of a state that JSON cannot hold.
-            except (OSError, ValueError) as error:
-                why = getattr(error, "strerror", None) or error
-                self._on_notice(_NOT_WRITTEN, self._path, why)
-                return False
-        return True
+    clock = Clock(speed=1.0 if speed is None else speed)
+    if not path or not os.path.exists(path):
+        return Controls(seed=seed, clock=clock, **settings), ""
+    controls = Controls.load(path, clock=clock)
+    if speed is not None:
+        clock.set(clock.now(), speed)
+    given = {"--seed": seed is not None, "--set": bool(settings)}
+    return controls, " and ".join(name for name, is_there in given.items() if is_there)
 
 
 def reason(error: Exception) -> str:

@@ -273,7 +273,7 @@ class _Connection:
         self._reader = reader
         self._writer = writer
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=_LONGEST_HEAD)
-        self.task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment]
+        self.task: Any = asyncio.current_task()
         #: Whether a request is being answered.
         self.busy = False
 
@@ -340,11 +340,10 @@ class _Connection:
                         request.problem = 413
                         return request
                     parts.append(bytes(event.data))
-                elif isinstance(event, h11.EndOfMessage):
+                else:
+                    # The end of the message.
                     request.body = b"".join(parts)
                     return request
-                else:
-                    return None
         except h11.RemoteProtocolError as error:
             request.problem = error.error_status_hint
             if not request.path:

@@ -120,35 +120,34 @@ def answer(
             payload = _read(world, endpoint, headers, body)
     except Refusal as error:
         refusal = error
+    token, first_use = parameters.get("access_token", ""), world.settings.first_use
+    request = Request(
+        endpoint=endpoint,
+        method=method,
+        payload=payload or {},
+        refusal=refusal,
+        escaped=payload is not None and bool(_ESCAPE.search(body)),
+        access_token=token,
+        # The older document has the longer name, the current one the shorter.
+        component_access_token=parameters.get("component_access_token", token),
+        ip=ip,
+        first_use=in_process if first_use is None else first_use,
+    )
     with world.lock:
         now = world.clock.now()
-        openid, waybill_id = world.subject(payload or {})
-        fault = None
+        openid, waybill_id = world.subject(request.payload)
         if problem:
             result = Answer(problem, {}, b"")
         else:
-            if endpoint:
-                fault = world.faults.take(endpoint, openid, waybill_id)
-            first_use = world.settings.first_use
-            request = Request(
-                endpoint=endpoint,
-                payload=payload or {},
-                access_token=parameters.get("access_token", ""),
-                # The older document has the longer name, the current one the shorter.
-                component_access_token=parameters.get("component_access_token")
-                or parameters.get("access_token", ""),
-                ip=ip,
-                first_use=in_process if first_use is None else first_use,
-            )
-            escaped = bool(_ESCAPE.search(body))
-            result = _answer(world, method, request, refusal, fault, escaped)
+            fault = endpoint and world.faults.take(endpoint, openid, waybill_id)
+            result = _answer(world, request, fault or None)
         said = (
             result.body if result.headers.get("Content-Type") == CONTENT_TYPE else b""
         )
         if endpoint in TOKENS and not problem:
             world.tokens.fetches.count(
                 now,
-                forced=(payload or {}).get("force_refresh") is True,
+                forced=request.payload.get("force_refresh") is True,
                 refused=_errcode(said) != 0,
             )
         world.call_count += 1
@@ -166,7 +165,7 @@ def answer(
                 milliseconds=(time.perf_counter() - began + result.delay) * 1000,
                 ip=ip,
                 waybill_id=waybill_id[:_LONGEST],
-                escaped=payload is not None and bool(_ESCAPE.search(body)),
+                escaped=request.escaped,
             )
         )
     return result
@@ -225,14 +224,7 @@ def _is_deep(value: Any, levels: int) -> bool:
     return levels == 0 or any(_is_deep(item, levels - 1) for item in value)
 
 
-def _answer(
-    world: World,
-    method: str,
-    request: Request,
-    refusal: Refusal | None,
-    fault: Fault | None,
-    escaped: bool,
-) -> Answer:
+def _answer(world: World, request: Request, fault: Fault | None) -> Answer:
     """
     Return what goes out: a fault's page, a refusal or the reply.
     """
@@ -246,7 +238,7 @@ def _answer(
     try:
         if fault and fault.errcode is not None:
             raise Refusal(fault.errcode, ip=request.ip)
-        reply = _dispatch(world, method, request, refusal, escaped)
+        reply = _dispatch(world, request)
     except Refusal as refused:
         errmsg = refused.errmsg(make_rid(world))
         if fault and fault.errmsg is not None:
@@ -255,26 +247,19 @@ def _answer(
     return Answer(200, {"Content-Type": CONTENT_TYPE}, encode(reply), delay, drop)
 
 
-def _dispatch(
-    world: World,
-    method: str,
-    request: Request,
-    refusal: Refusal | None,
-    escaped: bool,
-) -> dict[str, Any]:
+def _dispatch(world: World, request: Request) -> dict[str, Any]:
     endpoint = request.endpoint
     if not endpoint:
         raise Refusal(40066)
-    if method != "POST" and not (method == "GET" and endpoint in GETS):
+    if request.method not in (("GET", "POST") if endpoint in GETS else ("POST",)):
         raise Refusal(43002)
+    if endpoint in PLUGIN:
+        caller = world.tokens.check(request.access_token)
+    if request.refusal:
+        raise request.refusal
     if endpoint not in PLUGIN:
-        if refusal:
-            raise refusal
         return platform.HANDLERS[endpoint](world, request)
-    caller = world.tokens.check(request.access_token)
-    if refusal:
-        raise refusal
-    if escaped and world.settings.unicode_escapes:
+    if request.escaped and world.settings.unicode_escapes:
         raise Refusal(world.settings.unicode_escapes)
     return plugin.call(world, caller, request)
 

@@ -1,4 +1,4 @@
-"""The story of a parcel, told by a Python client: story.py CLIENT URL APPID SECRET EXAMPLE."""
+"""The story of a parcel by a Python client: CLIENT URL APPID SECRET EXAMPLE."""
 
 from __future__ import annotations
 

@@ -323,25 +323,17 @@ def _register(visit: Visit) -> str:
     """
     Register a waybill as a program would, so that it is in the list of calls.
     """
-    typed = {name: value.strip() for name, value in visit.typed.items()}
-    message = typed.get("component") == "message"
-    payload = {
-        name: typed[name]
-        for name in (
-            "openid",
-            "waybill_id",
-            "receiver_phone",
-            "sender_phone",
-            "delivery_id",
-            "trans_id",
-            "order_detail_path",
-        )
-        if typed.get(name)
+    names = ("openid", "waybill_id", "receiver_phone", "delivery_id")
+    payload: dict[str, Any] = {
+        name: text for name in names if (text := _text(visit, name))
     }
-    goods = {"goods_name": typed.get("goods_name", "")}
-    goods["goods_img_url"] = typed.get("goods_img_url", "")
     payload.setdefault("openid", visit.sandbox.add_user())
-    return _send(visit, {**payload, "goods_info": {"detail_list": [goods]}}, message)
+    payload["goods_info"] = {
+        "detail_list": [
+            {name: _text(visit, name) or "" for name in ("goods_name", "goods_img_url")}
+        ]
+    }
+    return _send(visit, payload, visit.typed.get("component") == "message")
 
 
 def _register_example(visit: Visit) -> str:

@@ -6,6 +6,8 @@ from typing import Any, Mapping
 
 import attrs
 
+from .errcodes import Refusal
+
 #: endpoint of the plugin -> the component (组件) that it belongs to.
 PLUGIN = {
     "trace_waybill": "query",
@@ -55,7 +57,13 @@ class Request:
     Attributes:
         endpoint: A value of `PATHS`.
 
-        payload: The JSON body, or the query of one of `GETS`.
+        method: The HTTP method.
+
+        payload: The JSON body, or the query of one of `GETS`; empty if it is refused.
+
+        refusal: Why the body is refused.
+
+        escaped: Whether the body escapes what need not be.
 
         access_token: The one in the query.
 
@@ -68,7 +76,10 @@ class Request:
     """
 
     endpoint: str
+    method: str = "POST"
     payload: Mapping[str, Any]
+    refusal: Refusal | None = None
+    escaped: bool = False
     access_token: str = ""
     component_access_token: str = ""
     ip: str = ""

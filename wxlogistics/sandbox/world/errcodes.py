@@ -5,9 +5,9 @@ from __future__ import annotations
 from .plain_json import read_resource
 
 #: errcode -> errmsg up to the rid. Seen in real replies, but for those of which no
-#: sample is known: 40014, 61006 and 9300513 to 9300560, English after the manner of their
-#: siblings with the document's Chinese as the detail; and 41008, 43002, 48006, 61010 and
-#: 76001 to 76022, from WeChat's documents.
+#: sample is known: 40014, 61006, 9300513, 9300559 and 9300560, English after the manner
+#: of their siblings with the document's Chinese as the detail; and 41008, 43002, 48006,
+#: 61010 and 76001 to 76022, from WeChat's documents.
 TEXTS: dict[int, str] = {
     int(errcode): text
     for errcode, text in read_resource(__package__, "errmsgs.json").items()

@@ -7,6 +7,7 @@ from typing import Any, Callable
 
 from .endpoints import PATHS, PLUGIN, Request
 from .errcodes import Refusal
+from .plain_json import read_resource
 from .tokens import GRACE, AccessToken, App, Authorization, Component
 from .world import World
 
@@ -21,6 +22,9 @@ _ADDRESSES = ["203.0.113.10", "203.0.113.11", "203.0.113.128/25"]
 
 #: Seconds that a pre_auth_code lives.
 _PREAUTH_LIFETIME = 1800
+
+#: What api_get_authorizer_info returns of every account.
+_AUTHORIZER_INFO = read_resource(__package__, "authorizer_info.json")
 
 _OK = {"errcode": 0, "errmsg": "ok"}
 
@@ -235,36 +239,9 @@ def _api_get_authorizer_info(world: World, request: Request) -> dict[str, Any]:
     authorization = world.tokens.authorizations.get((component.appid, appid))
     if authorization is None:
         raise Refusal(61003)
+    own = {"nick_name": f"沙箱小程序 {appid[-4:]}", "user_name": f"gh_{appid[-12:]}"}
     return {
-        "authorizer_info": {
-            "nick_name": f"沙箱小程序 {appid[-4:]}",
-            "head_img": "",
-            "service_type_info": {"id": 0},
-            "verify_type_info": {"id": 0},
-            "user_name": f"gh_{appid[-12:]}",
-            "alias": "",
-            "qrcode_url": "",
-            "business_info": dict.fromkeys(
-                ("open_pay", "open_shake", "open_scan", "open_card", "open_store"), 0
-            ),
-            "principal_name": "沙箱",
-            "signature": "",
-            "MiniProgramInfo": {
-                "network": {
-                    name: []
-                    for name in (
-                        "RequestDomain",
-                        "WsRequestDomain",
-                        "UploadDomain",
-                        "DownloadDomain",
-                        "BizDomain",
-                        "UDPDomain",
-                    )
-                },
-                "categories": [],
-                "visit_status": 0,
-            },
-        },
+        "authorizer_info": {**_AUTHORIZER_INFO, **own},
         "authorization_info": {
             "authorizer_appid": appid,
             "authorizer_refresh_token": authorization.refresh_token,

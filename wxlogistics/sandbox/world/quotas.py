@@ -85,7 +85,7 @@ class Quotas:
 
 def _month(day: int) -> int:
     """
-    Return a number for the month of a *day* since 1970; the day's if no calendar has it.
+    Return a number for the month of a *day* since 1970; the day if no calendar has it.
     """
     try:
         date = time.gmtime(day * 86400)

@@ -143,8 +143,9 @@ def restore(data: Any, clock: Clock) -> World:
         return _restore(data, clock)
     except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
         reason = error.args[0] if error.args else ""
+        kind = type(error).__name__
         raise ValueError(
-            f"the state of a sandbox is damaged: {type(error).__name__}: {reason!s:.300}"
+            f"the state of a sandbox is damaged: {kind}: {reason!s:.300}"
         ) from error
 
 
