@@ -166,7 +166,7 @@ def records(
         return
     # Excel writes what the machine's region has between the items of a list.
     delimiter = ";" if ";" in first and "," not in first else ","
-    if form == "tsv" or (form is None and "\t" in first):
+    if form == "tsv" or ("\t" in first and (form is None or "," not in first)):
         delimiter = "\t"
     cells = _cells(texts, start, hint[1] if hint else delimiter)
     yield from with_headings(cells, columns)
