@@ -48,7 +48,7 @@ FOLDER = Path(wxlogistics.cli.__file__).parent
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 #: The same in both languages: no words of either.
-WORDLESS = {"TLS", "token", "{reason}", "{lines}", "{path}: {reason}"}
+WORDLESS = {"[tls]", "[token]", "{reason}", "{lines}", "{path}: {reason}"}
 WORDLESS |= {"{name}: {headings}", "{host}: {reason}"}
 
 

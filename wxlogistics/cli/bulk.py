@@ -26,7 +26,7 @@ from .ledger import INVALID, OK, REFUSED, Ledger, Tally
 from .output import Problem, Terminal, note
 from .progress import progress_of, show_summary, totals
 from .rows import Reader, Task
-from .source import Source
+from .source import is_stream, read
 
 #: So many rows are shown by --dry-run, and so many invalid ones are named.
 _SHOWN = 3
@@ -104,8 +104,7 @@ class _Run:
         self._endpoint = endpoint
         self._options = options
         self._ended = threading.Event()
-        form, encoding = options.form, options.encoding
-        self._source = Source(options.file, columns, form, encoding, self._ended)
+        self._path = None if is_stream(options.file) else Path(options.file)
         self._reader = Reader(columns, check_given(options.map_, columns))
         self._began = time.monotonic()
 
@@ -113,14 +112,16 @@ class _Run:
         """
         Run it, print what came of it, and return the exit code.
         """
-        tasks = self._reader.tasks(self._source.records())
+        given = (self._options.form, self._options.encoding)
+        found = read(self._options.file, self._columns, *given, self._ended)
+        tasks = self._reader.tasks(found)
         if self._options.dry_run:
             return self._show_first([*tasks])
         path = self._out_path()
         with self._terminal.client() as client, interruptible(self._ended):
             total = None
             # Of a pipe of tokens, the first is queried before the last is there.
-            if self._source.path or self._columns is TRACE:
+            if self._path or self._columns is TRACE:
                 tasks = iter([*tasks])
                 if self._ended.is_set():
                     raise KeyboardInterrupt
@@ -170,7 +171,7 @@ class _Run:
             raise Problem("[input is shorter]", path=ledger.path, row=last)
 
     def _out_path(self) -> Path:
-        out, source = self._options.out, self._source.path
+        out, source = self._options.out, self._path
         beside = source and source.parent / f"{source.stem}.results.jsonl"
         if out == "-" or not (out or beside):
             raise Problem("--out FILE is missing")

@@ -80,15 +80,12 @@ def command(terminal: output.Terminal) -> click.Command:
                 _show(steps[-1])
         failed = [step for step in steps if step.is_good is False]
         if terminal.as_json:
-            output.answer(
-                {"ok": not failed, "steps": [_fields(step) for step in steps]}
-            )
-            return failed[0].code if failed else output.GOOD
-        text = click.style(say("Everything is fine."), fg="green", bold=True)
-        if failed:
+            output.answer({"ok": not failed, "steps": [*map(_fields, steps)]})
+        else:
             text = plural("{count} problem.", "{count} problems.", len(failed))
-            text = click.style(text, fg="red", bold=True)
-        output.echo(f"\n{text}")
+            text = text if failed else say("Everything is fine.")
+            colour = "red" if failed else "green"
+            output.echo("\n" + click.style(text, fg=colour, bold=True))
         return failed[0].code if failed else output.GOOD
 
     command = "wxlogistics doctor"
@@ -98,26 +95,21 @@ def command(terminal: output.Terminal) -> click.Command:
 
 def _fields(step: Step) -> dict[str, object]:
     fields = {"step": step.name, "ok": step.is_good, "found": step.found}
-    names = ("errcode", "rid", "ip")
-    more = {name: getattr(step.error, name, None) for name in names}
+    more = {name: getattr(step.error, name, None) for name in ("errcode", "rid", "ip")}
     return {**fields, "advice": step.advice or None, **more}
 
 
 def _show(step: Step) -> None:
     signs = {True: ("✓", "green"), False: ("✗", "red"), None: ("–", "yellow")}
     sign, colour = signs[step.is_good]
-    left = max(output.cells(_label(name)) for name in STEPS)
-    head = click.style(sign, fg=colour, bold=True) + " "
-    head += output.pad(_label(step.name), left) + "  "
+    left = max(output.cells(say(f"[{name}]")) for name in STEPS)
+    head = click.style(sign, fg=colour, bold=True)
+    head += " " + output.pad(say(f"[{step.name}]"), left) + "  "
     columns = max(output.width() - left - 4, 20)
     for text, mark in ((step.found, ""), (step.advice, "→ ")):
         for line in output.fold(mark + text, columns) if text else []:
             output.echo(head + (click.style(line, fg="yellow") if mark else line))
             head = " " * (left + 4)
-
-
-def _label(name: str) -> str:
-    return say("TLS" if name == "tls" else name)
 
 
 def masked(text: str) -> str:
@@ -152,16 +144,17 @@ def examine(terminal: output.Terminal) -> Iterator[Step]:
     else:
         yield Step("token")
         yield Step("permission")
-    off = host.clock_off
-    if off is None:
+    if host.clock_off is None:
         yield Step("clock")
-    elif abs(off) > _CLOCK_MAY_BE_OFF:
-        text = say("{seconds} s off the server's", seconds=round(abs(off)))
+        return
+    off = round(abs(host.clock_off))
+    if off > _CLOCK_MAY_BE_OFF:
+        text = say("{seconds} s off the server's", seconds=off)
         yield Step("clock", False, text, say("Set this machine's clock, best by NTP."))
     else:
         # The server's time has whole seconds.
-        text = "within {seconds} s of the server's"
-        yield Step("clock", True, say(text, seconds=round(abs(off)) + 1))
+        text = say("within {seconds} s of the server's", seconds=off + 1)
+        yield Step("clock", True, text)
 
 
 def _variables() -> Step:
@@ -173,18 +166,14 @@ def _variables() -> Step:
         if appid:
             found = listed([found, say("WXLOGISTICS_APPID is not used then")])
         return Step("variables", True, found)
-    missing = [
-        f"WXLOGISTICS_{name}" for name in names[1:] if not values[names.index(name)]
-    ]
+    given = {"WXLOGISTICS_APPID": appid, "WXLOGISTICS_SECRET": secret}
+    missing = [name for name, value in given.items() if not value]
     if missing:
         found = say("not set: {names}", names=listed(missing))
         return Step("variables", False, found, say("[set the variables]"))
-    for name, value, pattern in (
-        ("WXLOGISTICS_APPID", appid, "wx[0-9a-f]{16}"),
-        ("WXLOGISTICS_SECRET", secret, "[0-9a-f]{32}"),
-    ):
-        if not re.fullmatch(pattern, value):
-            found = say(f"[odd {name}]", length=len(value))
+    for name, pattern in zip(given, ("wx[0-9a-f]{16}", "[0-9a-f]{32}")):
+        if not re.fullmatch(pattern, given[name]):
+            found = say(f"[odd {name}]", length=len(given[name]))
             return Step("variables", False, found, say("[copy it again]"))
     shown = say("{name} (not shown)", name="WXLOGISTICS_SECRET")
     return Step("variables", True, listed([f"WXLOGISTICS_APPID {appid}", shown]))
@@ -260,41 +249,35 @@ def _reach(url: str) -> Host:
     except errors.InvalidArgumentError:
         return Host(url, say("not a base URL (not shown)"), say("[like a base URL]"))
     parts = urllib.parse.urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
+    host = parts.netloc
     proxy = _proxy(url)
     tls = Step("tls", None, say("not used: for a sandbox only"))
     if parts.scheme == "https":
-        text = say("the certificate of {host} is trusted", host=host)
-        tls = Step("tls", True, text)
+        tls = Step("tls", True, say("the certificate of {host} is trusted", host=host))
     began = time.monotonic()
-    clock_off: float | None = None
+    # WeChat refuses this token: a success is another program's.
+    status = 200
     try:
         with session:
             client.get_delivery_list()
-        # WeChat refuses this token.
-        text = say("[not like WeChat]", host=host, status=200)
-        return Host(url, text, say("[not WeChat]"), tls)
     except errors.ApiError as error:
         clock_off = _clock_off(dates[0], error.rid)
+        return Host(url, _answered(host, began) + proxy, "", tls, True, clock_off)
     except errors.UnexpectedResponseError as error:
-        text = say("[not like WeChat]", host=host, status=error.status)
-        return Host(url, text, say("[not WeChat]"), tls)
+        status = error.status
     except errors.TransportError as error:
-        if re.search("certificate|SSL", error.reason):
-            reason = output.clean(error.reason)
+        reason = output.clean(error.reason)
+        if re.search("certificate|SSL", reason):
             text = say("[bad certificate]", host=host, reason=reason)
             tls = Step("tls", False, text, say("[check TLS]"), output.NO_ANSWER)
             return Host(url, _answered(host, began), tls=tls)
-        reason = output.clean(error.reason)
         for pattern, text in _REASONS.items():
-            if re.search(pattern, error.reason):
-                reason = say(text)
+            reason = say(text) if re.search(pattern, error.reason) else reason
+        found = say("{host}: {reason}", host=host, reason=reason + proxy)
         names = [*(name.upper() for name in _PROXIES), "WXLOGISTICS_BASE_URL"]
-        advice = say("[check the network]", names=listed(names))
-        return Host(
-            url, say("{host}: {reason}", host=host, reason=reason + proxy), advice
-        )
-    return Host(url, _answered(host, began) + proxy, "", tls, True, clock_off)
+        return Host(url, found, say("[check the network]", names=listed(names)))
+    text = say("[not like WeChat]", host=host, status=status)
+    return Host(url, text, say("[not WeChat]"), tls)
 
 
 def _clock_off(date: str, rid: str | None) -> float | None:
@@ -322,12 +305,7 @@ def _calls(url: str) -> Iterator[Step]:
     Yield the checks of token and permission, by one call of get_delivery_list.
     """
     given = os.environ.get("WXLOGISTICS_ACCESS_TOKEN", "").strip()
-    text = (
-        "WeChat accepts the access_token"
-        if given
-        else "WeChat returned an access_token"
-    )
-    token = Step("token", True, say(text))
+    token = Step("token", True, say("[token accepted]" if given else "[token fetched]"))
     try:
         with Client.from_env(base_url=url, deadline=20) as client:
             count = len(client.get_delivery_list())
