@@ -25,7 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             if missing != "click":
                 raise
             text = say("the command line needs {name}", name=missing)
-            print(f"wxlogistics: {text}: pip install 'wxlogistics[cli]'", file=sys.stderr)
+            print(
+                f"wxlogistics: {text}: pip install 'wxlogistics[cli]'", file=sys.stderr
+            )
             return 2
         return run(words)
 

@@ -80,7 +80,7 @@ class TestCarriers:
             ("SF", ["SF", "SFX", "XSF"]),
             ("sf", ["SF", "SFX", "XSF"]),
             (" 通 ", ["YTO"]),
-            ("", ["SFX", "YTO", "XSF", "SF", None]),
+            ("", ["SFX", "YTO", "XSF", "SF", ""]),
             ("none", []),
         ],
     )
@@ -91,9 +91,9 @@ class TestCarriers:
         all_ = [
             DeliveryInfo("SFX", "a"),
             DeliveryInfo("YTO", "圆通"),
-            DeliveryInfo("XSF", None),
+            DeliveryInfo("XSF", ""),
             DeliveryInfo("SF", "b"),
-            DeliveryInfo(None, None),
+            DeliveryInfo("", ""),
         ]
 
         assert found == [each.delivery_id for each in carriers.search(all_, text)]

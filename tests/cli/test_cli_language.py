@@ -32,9 +32,9 @@ from wxlogistics.cli.output import (
     pad,
     status_words,
 )
-from wxlogistics.cli.probe import CALLS
 from wxlogistics.errcodes import WORDS
 from wxlogistics.errors import api_error
+from wxlogistics.probe import CALLS
 from wxlogistics.sandbox.command import NOTICES, OPTIONS
 
 #: The fields of click's own plurals.

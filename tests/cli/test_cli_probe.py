@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from clitools import APPID, OPENID, SECRET, Run, check_snapshot
 
-from wxlogistics.cli import probe
+from wxlogistics import probe
 from wxlogistics.sandbox import Sandbox
 
 

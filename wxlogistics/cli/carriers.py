@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Sequence
 
+import attrs
 import click
 
 from .. import MAIN_URL
@@ -61,18 +62,14 @@ def command(terminal: output.Terminal) -> click.Command:
     return Command(terminal, "carriers", run, params, examples=examples)
 
 
-def _plain(carriers: Sequence[DeliveryInfo]) -> list[dict[str, str | None]]:
-    return [
-        {"delivery_id": each.delivery_id, "delivery_name": each.delivery_name}
-        for each in carriers
-    ]
+def _plain(carriers: Sequence[DeliveryInfo]) -> list[dict[str, str]]:
+    return [attrs.asdict(each) for each in carriers]
 
 
 def _show(carriers: Sequence[DeliveryInfo]) -> None:
     rows = [("delivery_id", say("name"))]
     for each in carriers:
-        names = (each.delivery_id or "", each.delivery_name or "")
-        rows.append((output.clean(names[0]), output.clean(names[1])))
+        rows.append((output.clean(each.delivery_id), output.clean(each.delivery_name)))
     left = max(output.cells(id_) for id_, _ in rows)
     for index, (id_, name) in enumerate(rows):
         head = click.style(output.pad(id_, left), fg="cyan" if index else None)
@@ -86,12 +83,11 @@ def search(carriers: Sequence[DeliveryInfo], text: str) -> list[DeliveryInfo]:
     wanted = text.strip().casefold()
     found = []
     for carrier in carriers:
-        id_ = (carrier.delivery_id or "").casefold()
-        if wanted in id_ or wanted in (carrier.delivery_name or "").casefold():
-            found.append((id_ != wanted, carrier))
+        if wanted in f"{carrier.delivery_id}\n{carrier.delivery_name}".casefold():
+            found.append(carrier)
     if wanted:
-        found.sort(key=lambda pair: pair[0])
-    return [carrier for _, carrier in found]
+        found.sort(key=lambda carrier: carrier.delivery_id.casefold() != wanted)
+    return found
 
 
 def cache_path(base_urls: Sequence[str]) -> Path:

@@ -54,24 +54,20 @@ def goods_from_value(value: object) -> GoodsInfo:
     if isinstance(value, dict) and "goods_name" in value:
         value = [value]
     if not isinstance(value, list):
-        raise _shape()
+        raise Problem("[goods shape]")
     if not 1 <= len(value) <= MAX_GOODS:
         raise Problem("{count} goods; WeChat takes 1 to 10", count=len(value))
     return GoodsInfo([_detail(detail) for detail in value])
 
 
-def _shape() -> Problem:
-    return Problem("[goods shape]")
-
-
 def _detail(detail: object) -> GoodsDetail:
     if not isinstance(detail, dict):
-        raise _shape()
+        raise Problem("[goods shape]")
     for key, value in detail.items():
         if key not in FIELDS:
             raise Problem("[goods field]", name=key)
         if not isinstance(value, str) and not (key == "goods_desc" and value is None):
-            raise _shape()
+            raise Problem("[goods shape]")
     name, url, text = (detail.get(field) for field in FIELDS)
     if not name or not name.strip():
         raise Problem("goods without a goods_name")

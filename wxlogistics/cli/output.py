@@ -17,17 +17,9 @@ from typing import IO, Any, Iterable
 
 import click
 
+from .. import errors
 from ..client import Client
 from ..errcodes import SLOW_DOWN, UNKNOWN, WORDS
-from ..errors import (
-    ApiError,
-    InvalidArgumentError,
-    IpNotAllowedError,
-    RateLimitError,
-    TransportError,
-    UnexpectedResponseError,
-    WxLogisticsError,
-)
 from ..models import GoodsDetail, Trace, WaybillStatus
 from .language import is_chinese, labelled, listed, say
 
@@ -81,9 +73,8 @@ class Terminal:
         """
         Return the client that the environment and --base-url describe.
         """
-        if self.base_urls:
-            return Client.from_env(base_url=self.base_urls)
-        return Client.from_env()
+        options: Any = {"base_url": self.base_urls} if self.base_urls else {}
+        return Client.from_env(**options)
 
     def fail(self, error: Exception, command: str = "wxlogistics") -> int:
         """
@@ -112,12 +103,8 @@ def echo(text: str = "", *, err: bool = False) -> None:
     """
     Print a line; NO_COLOR and FORCE_COLOR override what the stream is.
     """
-    color = None
-    if os.environ.get("NO_COLOR"):
-        color = False
-    elif os.environ.get("FORCE_COLOR"):
-        color = True
-    click.echo(text, err=err, color=color)
+    color = bool(os.environ.get("FORCE_COLOR")) or None
+    click.echo(text, err=err, color=False if os.environ.get("NO_COLOR") else color)
 
 
 def note(text: str) -> None:
@@ -235,7 +222,7 @@ def explain(error: Exception, command: str = "wxlogistics") -> tuple[int, str, R
     Return the exit code, the line that says what happened, and rows with the rest.
     """
     endpoint = getattr(error, "endpoint", "")
-    if isinstance(error, ApiError):
+    if isinstance(error, errors.ApiError):
         kind = f"{error.errcode} {type(error).__name__}"
         text = clean(_TAIL.sub("", _TAIL.sub("", error.errmsg))).strip()
         detail = clean(error.detail or "")
@@ -248,11 +235,11 @@ def explain(error: Exception, command: str = "wxlogistics") -> tuple[int, str, R
         text = text or say("no errmsg")
         title = say("WeChat refused {endpoint}: {text}", endpoint=endpoint, text=text)
         return REFUSED, title, rows
-    if isinstance(error, TransportError):
+    if isinstance(error, errors.TransportError):
         text = "No answer from WeChat to {endpoint}: {text}"
         title = say(text, endpoint=endpoint, text=clean(error.reason))
         return NO_ANSWER, title, [(say("advice"), _next_step(error))]
-    if isinstance(error, UnexpectedResponseError):
+    if isinstance(error, errors.UnexpectedResponseError):
         text = f"{clean(error.reason)} (HTTP {error.status})"
         title = say(
             "Unexpected answer to {endpoint}: {text}", endpoint=endpoint, text=text
@@ -262,7 +249,7 @@ def explain(error: Exception, command: str = "wxlogistics") -> tuple[int, str, R
             (say("advice"), say("[not WeChat]")),
         ]
         return NO_ANSWER, title, rows
-    if isinstance(error, InvalidArgumentError):
+    if isinstance(error, errors.InvalidArgumentError):
         if error.field.startswith("WXLOGISTICS_"):
             rows = [("", say("'wxlogistics doctor' checks the setup."))]
             return WRONG_USE, say("[variable not set]", name=error.field), rows
@@ -272,14 +259,14 @@ def explain(error: Exception, command: str = "wxlogistics") -> tuple[int, str, R
     return WRONG_USE, error.format_message().rstrip(".。"), [("", text)]
 
 
-def argument_problem(error: InvalidArgumentError) -> str:
+def argument_problem(error: errors.InvalidArgumentError) -> str:
     """
     Return what is wrong with an argument that the client refused.
     """
     return labelled(error.field, clean(say(error.problem)))
 
 
-def _next_step(error: TransportError) -> str:
+def _next_step(error: errors.TransportError) -> str:
     if not error.maybe_applied:
         return say("[not sent]")
     if error.endpoint.startswith("update_"):
@@ -297,16 +284,16 @@ def meaning(errcode: int) -> str:
     return words.meaning_zh if is_chinese() else words.meaning
 
 
-def advice(error: ApiError) -> str:
+def advice(error: errors.ApiError) -> str:
     """
     Return what to do about a refusal, with the caller's address if WeChat named it.
     """
     words = WORDS.get(error.errcode, UNKNOWN)
     texts = (words.advice, words.advice_zh)
-    if error.errcode == 45009 and isinstance(error, RateLimitError):
+    if error.errcode == 45009 and isinstance(error, errors.RateLimitError):
         texts = SLOW_DOWN
     text = texts[is_chinese()]
-    if isinstance(error, IpNotAllowedError):
+    if isinstance(error, errors.IpNotAllowedError):
         address = error.ip or say("this machine's address")
         text = text.replace("the address in .ip", address)
         text = text.replace("该地址", f" {address} " if error.ip else address)
@@ -324,7 +311,7 @@ def error_fields(error: Exception, title: str, rows: Rows) -> dict[str, Any]:
     """
     Return *error* as JSON: the same keys for every kind.
     """
-    kind = type(error).__name__ if isinstance(error, WxLogisticsError) else "Use"
+    kind = type(error).__name__ if isinstance(error, errors.WxLogisticsError) else "Use"
     names = ("errcode", "errmsg", "rid", "endpoint", "field", "ip")
     return {
         "type": kind,

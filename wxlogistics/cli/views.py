@@ -15,7 +15,7 @@ def show_trace(trace: Trace) -> None:
     """
     carrier = trace.delivery_info
     names = [carrier.delivery_name, carrier.delivery_id] if carrier else []
-    head = click.style(clean(trace.waybill_id or ""), bold=True)
+    head = click.style(clean(trace.waybill_id), bold=True)
     echo("".join([head, *(f"  {clean(name)}" for name in names if name)]))
     colour = _colour(trace.status)
     echo(click.style(f"● {status_words(trace.status)}", fg=colour, bold=True))
@@ -25,9 +25,7 @@ def show_trace(trace: Trace) -> None:
         echo(click.style(say("WeChat returned no steps of the route."), dim=True))
     for index, action in enumerate(path):
         head, dot = f"{when(action.action_time):16}", "│" if index else "●"
-        for line in fold(
-            clean(action.action_msg or ""), max(width(data=True) - 19, 16)
-        ):
+        for line in fold(clean(action.action_msg), max(width(data=True) - 19, 16)):
             text = click.style(line, bold=not index, dim=bool(index))
             echo(f"{head} {click.style(dot, fg=colour)} {text}".rstrip())
             head, dot = " " * 16, "│"

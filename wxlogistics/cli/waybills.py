@@ -38,8 +38,8 @@ def _register(terminal: output.Terminal, name: str, endpoint: str) -> click.Comm
             register = getattr(client, endpoint)
             token = register(waybill_id=waybill_id, goods_info=goods_info, **fields)
         if terminal.as_json:
-            fields = {"waybill_id": waybill_id, "waybill_token": token}
-            output.answer({"ok": True, **fields})
+            found = {"waybill_id": waybill_id, "waybill_token": token}
+            output.answer({"ok": True, **found})
         else:
             output.done(say("[registered]", waybill_id=output.clean(waybill_id)))
             output.echo(output.clean(token))
@@ -76,18 +76,12 @@ def _query(terminal: output.Terminal, name: str, endpoint: str) -> click.Command
 
     command = f"wxlogistics {name} WAYBILL_TOKEN"
     examples = [command, f"{command} --json | jq .status_name"]
-    params = [_token(), option("--openid", metavar="OPENID")]
-    return Command(terminal, name, run, params, examples=examples)
+    return Command(terminal, name, run, _token(), examples=examples)
 
 
 def _update(terminal: output.Terminal, name: str, endpoint: str) -> click.Command:
-    def run(
-        waybill_token: str,
-        openid: str | None,
-        goods: Sequence[str],
-        goods_file: str | None,
-    ) -> int:
-        goods_info = _goods(goods, goods_file)
+    def run(waybill_token: str, openid: str | None, **given: Any) -> int:
+        goods_info = _goods(**given)
         with terminal.client() as client:
             getattr(client, endpoint)(waybill_token, goods_info, openid=openid)
         if terminal.as_json:
@@ -98,33 +92,33 @@ def _update(terminal: output.Terminal, name: str, endpoint: str) -> click.Comman
         return output.GOOD
 
     examples = [f"wxlogistics {name} WAYBILL_TOKEN \\\n        {_GOODS}"]
-    params = [_token(), *_goods_options(), option("--openid", metavar="OPENID")]
+    params = [*_token(), *_goods_options()]
     return Command(terminal, name, run, params, examples=examples)
 
 
-def _token() -> click.Argument:
-    return click.Argument(["waybill_token"], metavar="WAYBILL_TOKEN")
+def _token() -> list[click.Parameter]:
+    token = click.Argument(["waybill_token"], metavar="WAYBILL_TOKEN")
+    return [token, option("--openid", metavar="OPENID")]
 
 
-def _goods_options() -> list[click.Option]:
-    return [
-        option("--goods", metavar="NAME=URL", multiple=True),
-        option("--goods-file", metavar="FILE", type=FILE),
-    ]
+def _goods_options() -> list[click.Parameter]:
+    one = option("--goods", metavar="NAME=URL", multiple=True)
+    return [one, option("--goods-file", metavar="FILE", type=FILE)]
 
 
-def _goods(pairs: Sequence[str], path: str | None) -> GoodsInfo:
+def _goods(goods: Sequence[str], goods_file: str | None) -> GoodsInfo:
     """
     Return the goods that the two options give.
     """
-    if bool(pairs) == bool(path):
+    if bool(goods) == bool(goods_file):
         raise output.Problem("give either --goods or --goods-file")
-    if not path:
-        return goods_from_pairs(pairs)
+    if not goods_file:
+        return goods_from_pairs(goods)
+    is_stdin = goods_file == "-"
     try:
-        data = output.stdin().read() if path == "-" else Path(path).read_bytes()
+        data = output.stdin().read() if is_stdin else Path(goods_file).read_bytes()
         return goods_from_json(data.decode("utf-8-sig"))
     except OSError as error:
-        raise output.unusable(path, error.errno) from None
+        raise output.unusable(goods_file, error.errno) from None
     except UnicodeDecodeError:
         raise output.Problem("the goods are not JSON") from None
