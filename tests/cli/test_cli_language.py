@@ -49,7 +49,7 @@ CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 #: The same in both languages: no words of either.
 WORDLESS = {"[tls]", "[token]", "{reason}", "{lines}", "{path}: {reason}"}
-WORDLESS |= {"{name}: {headings}", "{host}: {reason}"}
+WORDLESS |= {"{host}: {reason}"}
 
 
 def catalogue(language: str, kind: str = "po") -> Any:

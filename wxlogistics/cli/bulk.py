@@ -21,7 +21,7 @@ from . import output
 from .command import FILE, Command, Group, option
 from .headings import QUERY, TRACE, Columns, check_given, examples
 from .job import Job
-from .language import listed, plural, say
+from .language import labelled, listed, plural, say
 from .ledger import INVALID, OK, REFUSED, Ledger, Tally
 from .output import Problem, Terminal, note
 from .progress import progress_of, show_summary, totals
@@ -39,29 +39,27 @@ def command(terminal: Terminal) -> click.Command:
     """
     command = "wxlogistics bulk"
     query = [
-        f"{command} query tokens.csv",
         f"{command} query orders.results.csv --out night.csv",
         f"cut -f2 orders.tsv | {command} query - --out out.jsonl",
     ]
     trace = [
         f"{command} trace orders.xlsx --dry-run",
-        f"{command} trace orders.xlsx --out orders.results.csv",
-        f"{command} trace orders.csv --map '买家电话=receiver_phone'",
+        f"{command} trace orders.xlsx --map '买家电话=receiver_phone' --out out.csv",
     ]
-    endpoints = ("query_trace", "query_follow_trace")
-    made = [_command(terminal, "query", QUERY, endpoints, query)]
-    endpoints = ("trace_waybill", "follow_waybill")
-    made.append(_command(terminal, "trace", TRACE, endpoints, trace))
-    return Group("bulk", made)
+    commands = (_command(terminal, "query", query), _command(terminal, "trace", trace))
+    return Group("bulk", commands)
 
 
-def _command(
-    terminal: Terminal,
-    name: str,
-    columns: Columns,
-    endpoints: tuple[str, str],
-    lines: Sequence[str],
-) -> click.Command:
+#: Command -> its columns, and the endpoints of both components.
+_KINDS: Mapping[str, tuple[Columns, str, str]] = {
+    "query": (QUERY, "query_trace", "query_follow_trace"),
+    "trace": (TRACE, "trace_waybill", "follow_waybill"),
+}
+
+
+def _command(terminal: Terminal, name: str, lines: Sequence[str]) -> click.Command:
+    columns, *endpoints = _KINDS[name]
+
     def run(**given: Any) -> int:
         endpoint = endpoints[given["follow"]]
         return _Run(terminal, columns, endpoint, SimpleNamespace(**given)).run()
@@ -79,14 +77,10 @@ def _command(
         option("--format form", type=click.Choice(["csv", "tsv", "jsonl"])),
         option("--encoding", type=click.Choice(["utf-8", "gbk"])),
     ]
-    made = Command(
-        terminal, name, run, params, help_name=f"bulk {name}", examples=lines
-    )
+    help_name = f"bulk {name}"
+    made = Command(terminal, name, run, params, help_name=help_name, examples=lines)
     fields = (*columns.required, *columns.goods[:2])
-    known = [
-        say("{name}: {headings}", name=field, headings=examples(field))
-        for field in fields
-    ]
+    known = [labelled(field, examples(field)) for field in fields]
     made.help = "\n".join([str(made.help), say("[help bulk files]"), *known])
     return made
 

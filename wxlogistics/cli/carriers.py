@@ -123,18 +123,11 @@ def load(path: Path) -> tuple[float, tuple[DeliveryInfo, ...]] | None:
     try:
         kept = json.loads(path.read_bytes())
         fetched_at, carriers = kept["fetched_at"], delivery_list(kept)
-        if carriers and 0 <= time.time() - fetched_at < KEPT_FOR:
-            return fetched_at, carriers
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        RecursionError,
-    ):
-        pass
-    return None
+        is_fresh = carriers and 0 <= time.time() - fetched_at < KEPT_FOR
+    # Rubbish of any kind is not a list.
+    except Exception:
+        return None
+    return (fetched_at, carriers) if is_fresh else None
 
 
 def save(path: Path, carriers: Sequence[DeliveryInfo]) -> None:

@@ -111,16 +111,12 @@ class Command(click.Command):
         Take what looks like a waybill_token as an argument, also if it begins with -.
         """
         if any(map(_TOKEN.fullmatch, args)) and "--" not in args:
-            takes_value = {
-                name
-                for param in self.params
-                if isinstance(param, click.Option) and not param.is_flag
-                for name in param.opts
-            }
+            # The only switch among the options is --json: the others take a value.
             found = [
                 word
-                for before, word in zip(["", *args], args)
-                if _TOKEN.fullmatch(word) and before not in takes_value
+                for before, word in zip(["--json", *args], args)
+                if _TOKEN.fullmatch(word)
+                and (before == "--json" or not before.startswith("--"))
             ]
             args = [*(word for word in args if word not in found), "--", *found]
         return super().parse_args(ctx, args)

@@ -224,8 +224,8 @@ def _proxy(url: str) -> str:
     proxy = requests.utils.select_proxy(url, proxies)
     if proxy:
         name = next((name for name, value in values.items() if value == proxy), "")
-        address = proxy if "://" in proxy else f"http://{proxy}"
-        host = urllib.parse.urlsplit(address).hostname
+        # Without a scheme, or with one.
+        host = urllib.parse.urlsplit("//" + proxy.rpartition("//")[2]).hostname
         return say(", through the proxy {proxy} ({name})", proxy=host, name=name)
     skipping = [name for name in values if name.lower() == "no_proxy"]
     if len(values) > len(skipping) > 0 and not proxies:
@@ -293,11 +293,8 @@ def _clock_off(date: str, rid: str | None) -> float | None:
 
 
 def _answered(host: str, began: float) -> str:
-    return say("{host} answered in {ms} ms", host=host, ms=_since(began))
-
-
-def _since(began: float) -> int:
-    return round((time.monotonic() - began) * 1000)
+    ms = round((time.monotonic() - began) * 1000)
+    return say("{host} answered in {ms} ms", host=host, ms=ms)
 
 
 def _calls(url: str) -> Iterator[Step]:

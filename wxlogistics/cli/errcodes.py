@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ..errcodes import WORDS
-from ..errors import ApiError, api_error
+from ..errors import api_error
 from . import output
 from .command import Command
 from .language import say
@@ -20,10 +20,13 @@ def command(terminal: output.Terminal) -> click.Command:
         rows = []
         for errcode in WORDS if code is None else [code]:
             text = output.meaning(errcode) or say("not in the table")
-            rows.append(_row(api_error("", errcode, ""), text))
+            found = [(api_error("", errcode, ""), text)]
             # One errcode, two meanings.
             if errcode == 45009:
-                rows.append(_row(api_error("", errcode, "second"), say("[too fast]")))
+                found.append((api_error("", errcode, "second"), say("[too fast]")))
+            for error, text in found:
+                name = type(error).__name__
+                rows.append((errcode, name, text, output.advice(error)))
         if terminal.as_json:
             keys = ("errcode", "error", "meaning", "advice")
             errors = [dict(zip(keys, row)) for row in rows]
@@ -39,10 +42,6 @@ def command(terminal: output.Terminal) -> click.Command:
     # Or -1 is taken for an option.
     made.ignore_unknown_options = True
     return made
-
-
-def _row(error: ApiError, text: str) -> tuple[int, str, str, str]:
-    return error.errcode, type(error).__name__, text, output.advice(error)
 
 
 def _show(errcode: int, error: str, text: str, advice: str) -> None:

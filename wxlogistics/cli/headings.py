@@ -7,7 +7,7 @@ import re
 import unicodedata
 from typing import Mapping, NamedTuple, Sequence
 
-from .language import listed, say
+from .language import labelled, listed, say
 from .output import Problem
 
 
@@ -134,12 +134,8 @@ def known(
     for field in {*fields} - {""}:
         found = [head for head, each in zip(headings, fields) if each == field]
         if len(found) > (len({*found}) if field in _ALTERNATIVES else 1):
-            raise Problem(
-                "several columns are {name}: {found}. Choose one: --map '{head}={name}'",
-                name=field,
-                found=listed(found),
-                head=found[0],
-            )
+            names = {"name": field, "found": listed(found), "head": found[0]}
+            raise Problem("[several columns]", **names)
     return fields
 
 
@@ -165,11 +161,7 @@ def check_given(given: Sequence[str], columns: Columns) -> dict[str, str]:
             not heading
             or re.sub(r"^(goods_\w+?)_([2-9]|10)$", r"\1", field) not in columns.fields
         ):
-            raise Problem(
-                "--map {value!r} is not HEADING=FIELD; the fields are {fields}",
-                value=item,
-                fields=listed(columns.fields),
-            )
+            raise Problem("[not a map]", value=item, fields=listed(columns.fields))
         found[heading.strip()] = field
     return found
 
@@ -199,7 +191,7 @@ def check_complete(
         return
     lines = [say("no column {names}", names=listed(absent or missing))]
     for name in () if absent else missing:
-        lines.append(say("{name}: {headings}", name=name, headings=examples(name)))
+        lines.append(labelled(name, examples(name)))
     if not absent and any(name.startswith("goods_img_url") for name in missing):
         lines.append(say("Without pictures, add an empty column goods_img_url."))
     lines.append(say("Found: {headings}", headings=listed(heads[:40])))

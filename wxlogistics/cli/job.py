@@ -152,14 +152,11 @@ class Job:
         """
         due = False
         for row in task.rows:
-            if row.number not in self._ledger.rows:
-                due = True
-                continue
-            tally, digest = self._ledger.rows[row.number]
+            tally, digest = self._ledger.rows.get(row.number, (Tally(INVALID), ""))
             if digest == task.digest:
                 due |= tally.outcome == REFUSED and self.again
             elif tally.outcome == INVALID:
-                # It was fixed.
+                # It is new, or was fixed.
                 due = True
             else:
                 fields = {"row": row.number, "line": row.line}
@@ -185,7 +182,9 @@ class Job:
             except _ALL_THE_SAME as error:
                 self.end("refused", error)
             except errors.ApiError as error:
-                self._write(task, REFUSED, {"error": _fields(error)})
+                fields = {name: getattr(error, name) for name in ("errcode", "rid")}
+                fields |= {"type": type(error).__name__, "message": explain(error)[1]}
+                self._write(task, REFUSED, {"error": fields})
             except errors.WxLogisticsError as error:
                 self._has_no_answer(task, error)
             else:
@@ -212,31 +211,20 @@ class Job:
                 self.end("no_answer", error)
 
     def _write_invalid(self, task: Task, message: str) -> None:
-        error = {"type": "InvalidRow", "errcode": None, "rid": None, "message": message}
-        self._write(task, INVALID, {"error": error})
+        self._write(
+            task, INVALID, {"error": {"type": "InvalidRow", "message": message}}
+        )
         self.invalid += [(row.line, message) for row in task.rows]
 
     def _write(self, task: Task, outcome: str, fields: Mapping[str, Any]) -> None:
         found = []
         for row in task.rows:
             start = {"row": row.number, "id": row.id, "outcome": outcome}
-            line = {**start, **fields, "digest": task.digest}
-            if outcome == INVALID:
-                line["error"] = {**fields["error"], "line": row.line}
-            found.append(line)
+            line = {"line": row.line} if outcome == INVALID else {}
+            found.append({**start, **fields, **line, "digest": task.digest})
         tallies = self._ledger.write(found)
         with self._lock:
             self._streak = 0
             for tally in tallies:
                 self.counts[tally] += 1
                 self.progress(self.counts)
-
-
-def _fields(error: errors.ApiError) -> dict[str, Any]:
-    _, message, _ = explain(error)
-    return {
-        "type": type(error).__name__,
-        "errcode": error.errcode,
-        "rid": error.rid,
-        "message": message,
-    }

@@ -17,7 +17,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any, Iterable, Mapping, NamedTuple
+from typing import Any, Mapping, NamedTuple, Sequence
 
 from .output import Problem, clean, unusable, when
 
@@ -93,7 +93,7 @@ class Ledger:
 
     # Writing
 
-    def write(self, lines: Iterable[Mapping[str, Any]]) -> list[Tally]:
+    def write(self, lines: Sequence[Mapping[str, Any]]) -> list[Tally]:
         """
         Append *lines*, the results of one call, together.
 
@@ -102,9 +102,8 @@ class Ledger:
 
             OSError: The disk is full, for example.
         """
-        lines = [*lines]
         text = "".join(map(self._written, lines))
-        tallies = [tally_of(line) for line in lines]
+        tallies = [*map(tally_of, lines)]
         with self._lock:
             self._append(text.encode("utf-8", "replace"))
             for line, tally in zip(lines, tallies):
@@ -166,8 +165,8 @@ class Ledger:
         error, path = line.get("error") or {}, line.get("path") or [{}]
         goods = " | ".join(str(each["goods_name"]) for each in line.get("goods") or ())
         news = {"time": when(path[0].get("time")), "message": path[0].get("message")}
-        fields = {**line, **error, **news, "error": error.get("type"), "goods": goods}
-        fields["reason"] = error.get("message")
+        more = {"error": error.get("type"), "reason": error.get("message")}
+        fields = {**line, **error, **news, **more, "goods": goods}
         found = io.StringIO()
         csv.writer(found).writerow(_cell(name, fields.get(name)) for name in _CSV)
         return found.getvalue()
@@ -227,13 +226,11 @@ def tally_of(line: Mapping[str, Any]) -> Tally:
         ValueError, TypeError, LookupError: It is not of this command.
     """
     outcome = line["outcome"]
-    if outcome == OK:
-        return Tally(OK, str(line.get("status_name") or ""))
     if outcome == REFUSED:
         return Tally(REFUSED, str(line["error"]["errcode"]))
-    if outcome != INVALID:
+    if outcome not in (OK, INVALID):
         raise ValueError
-    return Tally(INVALID)
+    return Tally(outcome, str(line.get("status_name") or ""))
 
 
 def _open(path: Path) -> int:

@@ -83,10 +83,8 @@ class Row:
         """
         Its name: the input's, or else WeChat's.
         """
-        for name in ("id", "waybill_id", "waybill_token"):
-            if isinstance(self.fields.get(name), str):
-                return str(self.fields[name])
-        return None
+        names = ("id", "waybill_id", "waybill_token")
+        return next((self.fields[name] for name in names if name in self.fields), None)
 
 
 @attrs.frozen
@@ -121,16 +119,11 @@ class Task:
         """
         A text that changes with what is sent; not one that a spreadsheet can round.
         """
-        goods = (
-            [attrs.astuple(each) for each in self.goods.detail_list]
-            if self.goods
-            else []
-        )
-        told = [dict(self.fields), goods, self.problem and self.problem.message]
-        text = json.dumps(told, ensure_ascii=False, sort_keys=True)
-        return (
-            "d" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-        )
+        goods = self.goods.detail_list if self.goods else ()
+        problem = self.problem.message if self.problem else ""
+        found = [{**self.fields}, [*map(attrs.astuple, goods)], problem]
+        text = json.dumps(found, sort_keys=True)
+        return f"d{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 # Bytes to records
@@ -436,9 +429,8 @@ def _parcel(rows: Sequence[Row]) -> Task:
             if name == "goods":
                 details += [each for each in value.detail_list if each not in details]
             elif fields.setdefault(name, value) != value and name != "id":
-                problem = problem or Problem(
-                    "[parcel differs]", line=row.line, name=name
-                )
+                differs = Problem("[parcel differs]", line=row.line, name=name)
+                problem = problem or differs
     if len(details) > MAX_GOODS:
         count = len(details)
         problem = problem or Problem("[parcel too large]", count=count, rows=len(rows))
