@@ -213,8 +213,7 @@ class _Run:
         """
         stop, counts = job.stop, ledger.counts()
         outcomes = totals(counts, job.unanswered)
-        found = [_CODES[outcome] for outcome in _CODES if outcomes[outcome]]
-        code = found[0] if found else output.GOOD
+        code = next((_CODES[each] for each in _CODES if outcomes[each]), output.GOOD)
         error = stop.error if stop else job.last_error if job.unanswered else None
         fields = resume_at = None
         if error:

@@ -126,6 +126,7 @@ class Command(click.Command):
             code = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:
+            # click would end the process.
             raise Enough from None
         except Problem as problem:
             problem.ctx = ctx
@@ -150,15 +151,13 @@ class Group(click.Group):
         examples: Sequence[str] = (),
     ) -> None:
         self._sections = sections
-        help_ = say(f"[help {name}]")
         super().__init__(
             name,
             # In the order in which they are given, not by the alphabet.
             commands={str(command.name): command for command in commands},
             callback=self._help,
             params=[*params, lang_option()],
-            help=help_,
-            short_help=help_,
+            help=say(f"[help {name}]"),
             epilog=_examples(examples),
             context_settings=_HELP_NAMES,
             invoke_without_command=True,

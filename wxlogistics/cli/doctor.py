@@ -128,26 +128,27 @@ def examine(terminal: output.Terminal) -> Iterator[Step]:
     """
     variables = _variables()
     yield variables
-    hosts: list[Host] = []
+    found, tls = [], Step("tls")
     for url in terminal.base_urls or base_urls():
-        hosts.append(_reach(url))
-        if hosts[-1].is_wechat:
+        host, tls_, clock_off = _reach(url)
+        found.append(host.found)
+        tls = tls_ or tls
+        if host.is_good:
             break
-    host = hosts[-1]
-    tls = next((each.tls for each in reversed(hosts) if each.tls), Step("tls"))
-    good = host.is_wechat or tls.is_good is False
-    found = "\n".join(each.found for each in hosts)
-    yield Step("host", good, found, "" if good else host.advice, output.NO_ANSWER)
+    # It was reached, if only its certificate is bad.
+    good = host.is_good or tls.is_good is False
+    advice = "" if good else host.advice
+    yield host._replace(is_good=good, found="\n".join(found), advice=advice)
     yield tls
-    if variables.is_good and host.is_wechat:
-        yield from _calls(host.url)
+    if variables.is_good and host.is_good:
+        yield from _calls(url)
     else:
         yield Step("token")
         yield Step("permission")
-    if host.clock_off is None:
+    if clock_off is None:
         yield Step("clock")
         return
-    off = round(abs(host.clock_off))
+    off = round(abs(clock_off))
     if off > _CLOCK_MAY_BE_OFF:
         text = say("{seconds} s off the server's", seconds=off)
         yield Step("clock", False, text, say("Set this machine's clock, best by NTP."))
@@ -187,32 +188,6 @@ def base_urls() -> list[str]:
     return [url.strip() for url in urls if url.strip()] or [MAIN_URL]
 
 
-class Host(NamedTuple):
-    """
-    What one host answered.
-
-    Attributes:
-        url: Its address.
-
-        found: What was found.
-
-        advice: What to do about it.
-
-        tls: The result of the check of its certificate.
-
-        is_wechat: Whether it answered as WeChat does.
-
-        clock_off: The seconds by which this machine's clock is ahead of its.
-    """
-
-    url: str
-    found: str
-    advice: str = ""
-    tls: Step | None = None
-    is_wechat: bool = False
-    clock_off: float | None = None
-
-
 def _proxy(url: str) -> str:
     """
     Return by which proxy *url* is reached and which variable says so, as a part of a
@@ -233,9 +208,13 @@ def _proxy(url: str) -> str:
     return ""
 
 
-def _reach(url: str) -> Host:
+def _reach(url: str) -> tuple[Step, Step | None, float | None]:
     """
     Make a call with a token that cannot be, which WeChat refuses.
+
+    Returns:
+        The results for the host and its certificate, and the seconds by which this
+        machine's clock is ahead of its.
     """
     session = requests.Session()
     # Not what ~/.netrc has for this host.
@@ -247,7 +226,8 @@ def _reach(url: str) -> Host:
     try:
         client = Client("none", base_url=url, session=session, **options)
     except errors.InvalidArgumentError:
-        return Host(url, say("not a base URL (not shown)"), say("[like a base URL]"))
+        found = say("not a base URL (not shown)")
+        return _host(False, found, say("[like a base URL]")), None, None
     parts = urllib.parse.urlsplit(url)
     host = parts.netloc
     proxy = _proxy(url)
@@ -261,8 +241,8 @@ def _reach(url: str) -> Host:
         with session:
             client.get_delivery_list()
     except errors.ApiError as error:
-        clock_off = _clock_off(dates[0], error.rid)
-        return Host(url, _answered(host, began) + proxy, "", tls, True, clock_off)
+        answered = _host(True, _answered(host, began) + proxy)
+        return answered, tls, _clock_off(dates[0], error.rid)
     except errors.UnexpectedResponseError as error:
         status = error.status
     except errors.TransportError as error:
@@ -270,14 +250,19 @@ def _reach(url: str) -> Host:
         if re.search("certificate|SSL", reason):
             text = say("[bad certificate]", host=host, reason=reason)
             tls = Step("tls", False, text, say("[check TLS]"), output.NO_ANSWER)
-            return Host(url, _answered(host, began), tls=tls)
+            return _host(False, _answered(host, began)), tls, None
         for pattern, text in _REASONS.items():
             reason = say(text) if re.search(pattern, error.reason) else reason
         found = say("{host}: {reason}", host=host, reason=reason + proxy)
         names = [*(name.upper() for name in _PROXIES), "WXLOGISTICS_BASE_URL"]
-        return Host(url, found, say("[check the network]", names=listed(names)))
+        advice = say("[check the network]", names=listed(names))
+        return _host(False, found, advice), None, None
     text = say("[not like WeChat]", host=host, status=status)
-    return Host(url, text, say("[not WeChat]"), tls)
+    return _host(False, text, say("[not WeChat]")), tls, None
+
+
+def _host(is_good: bool, found: str, advice: str = "") -> Step:
+    return Step("host", is_good, found, advice, output.NO_ANSWER)
 
 
 def _clock_off(date: str, rid: str | None) -> float | None:

@@ -89,11 +89,7 @@ def commands(terminal: output.Terminal) -> Group:
         ],
         params=[_version()],
         sections=[(say("Environment"), variables), (say("Exit codes"), codes)],
-        examples=[
-            "wxlogistics doctor",
-            "wxlogistics query WAYBILL_TOKEN",
-            "wxlogistics bulk trace orders.xlsx",
-        ],
+        examples=["wxlogistics doctor", "wxlogistics bulk trace orders.xlsx"],
     )
 
 

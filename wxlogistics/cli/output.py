@@ -387,13 +387,11 @@ def when(seconds: int | None) -> str:
     """
     Return a Unix time as China's local time; empty for None, 0, or what is not one.
     """
-    if not seconds:
-        return ""
-    try:
-        moment = datetime.datetime.fromtimestamp(seconds, CHINA_TIME)
-    except (OverflowError, ValueError, OSError):
-        return ""
-    return f"{moment:%Y-%m-%d %H:%M}"
+    with contextlib.suppress(OverflowError, ValueError, OSError):
+        if seconds:
+            moment = datetime.datetime.fromtimestamp(seconds, CHINA_TIME)
+            return f"{moment:%Y-%m-%d %H:%M}"
+    return ""
 
 
 # Columns

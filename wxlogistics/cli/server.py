@@ -44,36 +44,19 @@ def command(terminal: Terminal) -> click.Command:
     return Command(terminal, "sandbox", serve, params, examples=examples, calls=False)
 
 
-class _Parsed(click.ParamType):  # type: ignore[type-arg]
-    """
-    A value that the sandbox's own function parses.
-    """
-
-    name = "value"
-
-    def __init__(self, described: Option) -> None:
-        self._parse = described.parse
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Any:
-        try:
-            return self._parse(value) if isinstance(value, str) else value
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
 def _option(described: Option) -> click.Option:
-    kind: Any = _Parsed(described)
-    if described.metavar == "FILE":
-        kind = click.Path()
-    settings: dict[str, Any] = {"metavar": described.metavar, "type": kind}
+    def parse(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+        try:
+            return described.parse(value) if isinstance(value, str) else value
+        except ValueError as error:
+            raise click.BadParameter(str(error), ctx, param) from None
+
+    kind: Any = click.Path() if described.metavar == "FILE" else str
+    settings = {"metavar": described.metavar, "callback": parse, "type": kind}
     if not described.metavar:
         settings = {"is_flag": True}
-    return option(
-        described.flag,
-        described.help,
-        multiple=described.many,
-        default=None if described.many else described.default,
-        **settings,
-    )
+    if described.many:
+        settings["multiple"] = True
+    else:
+        settings["default"] = described.default
+    return option(described.flag, described.help, **settings)
