@@ -303,11 +303,8 @@ def _caller(client: Client, endpoint: str) -> Callable[[Task], Mapping[str, Any]
 
 
 def _by_key(counts: Counter[Tally], outcome: str) -> dict[str, int]:
-    found: Counter[str] = Counter()
-    for tally, count in counts.items():
-        if tally.outcome == outcome and tally.key:
-            found[tally.key] += count
-    return dict(found.most_common())
+    found = [pair for pair in counts.most_common() if pair[0].outcome == outcome]
+    return {tally.key: count for tally, count in found if tally.key}
 
 
 def next_day(now: datetime.datetime) -> datetime.datetime:

@@ -42,7 +42,9 @@ def command(terminal: output.Terminal) -> click.Command:
         found = search(carriers, text or "")
         if terminal.as_json:
             fields = {"count": len(found), "fetched_at": int(fetched_at)}
-            output.answer({"ok": True, **fields, "carriers": _plain(found)})
+            output.answer(
+                {"ok": True, **fields, "carriers": [*map(attrs.asdict, found)]}
+            )
             return output.GOOD
         count = plural("{count} carrier", "{count} carriers", len(found))
         if found:
@@ -60,10 +62,6 @@ def command(terminal: output.Terminal) -> click.Command:
     ]
     examples = ["wxlogistics carriers", "wxlogistics carriers 顺丰"]
     return Command(terminal, "carriers", run, params, examples=examples)
-
-
-def _plain(carriers: Sequence[DeliveryInfo]) -> list[dict[str, str]]:
-    return [attrs.asdict(each) for each in carriers]
 
 
 def _show(carriers: Sequence[DeliveryInfo]) -> None:
@@ -134,7 +132,7 @@ def save(path: Path, carriers: Sequence[DeliveryInfo]) -> None:
     """
     Keep *carriers*, whole or not at all.
     """
-    kept = {"fetched_at": time.time(), "delivery_list": _plain(carriers)}
+    kept = {"fetched_at": time.time(), "delivery_list": [*map(attrs.asdict, carriers)]}
     # Without a cache folder the next run is slower, no more.
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

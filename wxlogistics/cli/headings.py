@@ -139,14 +139,6 @@ def known(
     return fields
 
 
-def rank(heading: str) -> int:
-    """
-    Return how well *heading* fits its field: Taobao's export has a column for a mobile
-    phone, and another for a fixed one.
-    """
-    return "手机" not in heading and "mobile" not in heading.casefold()
-
-
 def check_given(given: Sequence[str], columns: Columns) -> dict[str, str]:
     """
     Return the values of --map as heading -> field.

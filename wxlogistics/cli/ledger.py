@@ -30,8 +30,8 @@ _SYNC_EVERY = 1.0
 _MOST_ROWS = 10**9
 
 _CSV = (
-    "row id outcome waybill_id waybill_token status status_name label final delivery_id "
-    "delivery_name time message goods errcode error rid reason line digest"
+    "row id outcome waybill_id waybill_token status status_name label final "
+    "delivery_id delivery_name time message goods errcode error rid reason line digest"
 ).split()
 
 # What a spreadsheet takes for a formula.

@@ -14,7 +14,7 @@ import attrs
 
 from ..models import MAX_GOODS, GoodsInfo
 from .goods import FIELDS, goods_from_json, goods_from_pairs, goods_from_value
-from .headings import QUERY, TRACE, Columns, check_complete, field_of, known, rank
+from .headings import QUERY, TRACE, Columns, check_complete, field_of, known
 from .output import Problem
 
 #: A line, its headings and its values (None: the line of headings itself): what every
@@ -406,7 +406,9 @@ def _by_field(
     Return values by field; of several columns of one field, the first that is filled.
     """
     found: dict[str, Any] = {}
-    columns = sorted(zip(headings, fields, values), key=lambda each: rank(each[0]))
+    # Taobao's export has a column for a mobile phone, and another for a fixed one.
+    is_fixed = [not re.search("(?i)手机|mobile", heading) for heading in headings]
+    columns = sorted(zip(is_fixed, fields, values), key=lambda each: each[0])
     for _, field, value in columns:
         if field and found.get(field) in (None, ""):
             found[field] = value.strip() if isinstance(value, str) else value
@@ -492,19 +494,17 @@ def text_of(name: str, value: object) -> str:
             raise Problem("[rounded]", name=name, value=value)
     if _CONTROL.search(value):
         raise Problem("[unreadable]", name=name)
-    pattern = _PATTERNS.get(name)
-    if value and pattern and not pattern[0].fullmatch(value):
-        raise Problem(pattern[1], name=name, value=repr(value)[1:-1][:60])
+    if value and name in _PATTERNS and not _PATTERNS[name].fullmatch(value):
+        raise Problem(f"[not one {name}]", name=name, value=repr(value)[1:-1][:60])
     return value
 
 
-_NOT_A_PHONE = "{name} '{value}' is not one phone number"
-_PATTERNS: Mapping[str, tuple[re.Pattern[str], str]] = {
-    "waybill_id": (_WAYBILL, "{name} '{value}' is not one waybill number"),
-    "receiver_phone": (_PHONE, _NOT_A_PHONE),
-    "sender_phone": (_PHONE, _NOT_A_PHONE),
-    "trans_id": (_TOKEN, "{name} '{value}' is not one transaction's number"),
-    "waybill_token": (_TOKEN, "{name} '{value}' is not a waybill_token"),
+_PATTERNS = {
+    "waybill_id": _WAYBILL,
+    "receiver_phone": _PHONE,
+    "sender_phone": _PHONE,
+    "trans_id": _TOKEN,
+    "waybill_token": _TOKEN,
 }
 
 

@@ -23,12 +23,10 @@ def command(terminal: Terminal) -> click.Command:
             if terminal.as_json:
                 answer({"ok": True, **found})
                 return
-            labels = {"console_url": "console"}
             for name, value in found.items():
-                more = (
-                    f" {say('(open it in a browser)')}" if name == "console_url" else ""
-                )
-                echo(f"{labels.get(name, name)}: {value}{more}")
+                if name == "console_url":
+                    name, value = "console", f"{value} {say('(open it in a browser)')}"
+                echo(f"{name}: {value}")
 
         def on_notice(text: str, *values: object) -> None:
             note(f"wxlogistics sandbox: {say(text).format(*values)}")

@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import os
 import select
-import stat
 import sys
 import threading
 from pathlib import Path
@@ -23,11 +22,8 @@ def is_stream(name: str) -> bool:
     """
     Return whether *name* is stdin, a pipe or a device.
     """
-    try:
-        mode = os.stat(name).st_mode
-    except OSError:
-        return name == "-"
-    return name == "-" or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+    path = Path(name)
+    return name == "-" or (path.exists() and not path.is_file() and not path.is_dir())
 
 
 def read(
