@@ -191,21 +191,6 @@ class TestCache:
         assert [0, 0] == [run("carriers").code, run("carriers").code]
         assert 2 == asked(wechat)
 
-    def test_cache__disk_is_full(
-        self, run: Run, wechat: Sandbox, monkeypatch: Any
-    ) -> None:
-        """
-        Nor does one that is full, and nothing half is left there.
-        """
-
-        def replace(*_: object) -> None:
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr(os, "replace", replace)
-
-        assert 0 == run("carriers").code
-        assert [] == list(carriers.cache_path([]).parent.iterdir())
-
     @pytest.mark.parametrize("folder", ["", "relative/folder"])
     def test_cache__default_folder(
         self, folder: str, monkeypatch: Any, tmp_path: Path

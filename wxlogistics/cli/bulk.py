@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Callable, Iterator, Mapping, Sequence
+from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 
 import click
 
@@ -108,7 +108,7 @@ class _Run:
         """
         given = (self._options.form, self._options.encoding)
         found = read(self._options.file, self._columns, *given, self._ended)
-        tasks = self._reader.tasks(found)
+        tasks: Iterable[Task] = self._reader.tasks(found)
         if self._options.dry_run:
             return self._show_first([*tasks])
         path = self._out_path()
@@ -116,7 +116,7 @@ class _Run:
             total = None
             # Of a pipe of tokens, the first is queried before the last is there.
             if self._path or self._columns is TRACE:
-                tasks = iter([*tasks])
+                tasks = [*tasks]
                 if self._ended.is_set():
                     raise KeyboardInterrupt
                 total = self._rows()
@@ -129,18 +129,16 @@ class _Run:
         return self._tell(job, ledger, total)
 
     def _do(
-        self, job: Job, ledger: Ledger, tasks: Iterator[Task], total: int | None
+        self, job: Job, ledger: Ledger, tasks: Iterable[Task], total: int | None
     ) -> int | None:
         """
         Do the tasks, and return how many rows there are, if that is known.
         """
         try:
             if total is not None:
-                whole = [*tasks]
-                for task in whole:
+                for task in tasks:
                     job.is_due(task)
                 self._check_length(ledger, total)
-                tasks = iter(whole)
             self._began = time.monotonic()
             with progress_of(total, job, ledger):
                 job.run(tasks, self._options.workers)
@@ -195,8 +193,8 @@ class _Run:
         code = output.WRONG_USE if problems else output.GOOD
         if self._terminal.as_json:
             found = {"rows": rows, "calls": len(good), "invalid": len(problems)}
-            fields = {"ok": not problems, **found, "first": first, "problems": problems}
-            output.answer(fields)
+            more = {"first": first, "problems": problems}
+            output.answer({"ok": not problems, **found, **more})
             return code
         self._note_ignored()
         for payload in first:

@@ -130,15 +130,10 @@ def load(path: Path) -> tuple[float, tuple[DeliveryInfo, ...]] | None:
 
 def save(path: Path, carriers: Sequence[DeliveryInfo]) -> None:
     """
-    Keep *carriers*, whole or not at all.
+    Keep *carriers*; `load()` takes what was torn for nothing.
     """
     kept = {"fetched_at": time.time(), "delivery_list": [*map(attrs.asdict, carriers)]}
     # Without a cache folder the next run is slower, no more.
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        written = path.with_suffix(f".{os.getpid()}")
-        try:
-            written.write_text(json.dumps(kept, ensure_ascii=False), encoding="utf-8")
-            os.replace(written, path)
-        finally:
-            written.unlink(missing_ok=True)
+        path.write_text(json.dumps(kept, ensure_ascii=False), encoding="utf-8")

@@ -160,8 +160,8 @@ def examine(terminal: output.Terminal) -> Iterator[Step]:
 
 def _variables() -> Step:
     names = ("ACCESS_TOKEN", "APPID", "SECRET")
-    values = [os.environ.get(f"WXLOGISTICS_{name}", "").strip() for name in names]
-    token, appid, secret = values
+    values = (os.environ.get(f"WXLOGISTICS_{name}", "") for name in names)
+    token, appid, secret = map(str.strip, values)
     if token:
         found = say("{name} (not shown)", name="WXLOGISTICS_ACCESS_TOKEN")
         if appid:
@@ -254,9 +254,7 @@ def _reach(url: str) -> tuple[Step, Step | None, float | None]:
         for pattern, text in _REASONS.items():
             reason = say(text) if re.search(pattern, error.reason) else reason
         found = say("{host}: {reason}", host=host, reason=reason + proxy)
-        names = [*(name.upper() for name in _PROXIES), "WXLOGISTICS_BASE_URL"]
-        advice = say("[check the network]", names=listed(names))
-        return _host(False, found, advice), None, None
+        return _host(False, found, say("[check the network]")), None, None
     text = say("[not like WeChat]", host=host, status=status)
     return _host(False, text, say("[not WeChat]")), tls, None
 

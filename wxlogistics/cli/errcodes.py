@@ -29,16 +29,17 @@ def command(terminal: output.Terminal) -> click.Command:
                 rows.append((errcode, name, text, output.advice(error)))
         if terminal.as_json:
             keys = ("errcode", "error", "meaning", "advice")
-            errors = [dict(zip(keys, row)) for row in rows]
-            output.answer({"ok": True, "errors": errors})
+            output.answer(
+                {"ok": True, "errors": [dict(zip(keys, row)) for row in rows]}
+            )
         else:
             for row in rows:
                 _show(*row)
         return output.GOOD
 
     params = [click.Argument(["code"], required=False, metavar="[CODE]", type=int)]
-    examples = ["wxlogistics errors", "wxlogistics errors 9300507"]
-    made = Command(terminal, "errors", run, params, examples=examples, calls=False)
+    lines = ["wxlogistics errors", "wxlogistics errors 9300507"]
+    made = Command(terminal, "errors", run, params, examples=lines, calls=False)
     # Or -1 is taken for an option.
     made.ignore_unknown_options = True
     return made

@@ -182,8 +182,8 @@ class Job:
             except _ALL_THE_SAME as error:
                 self.end("refused", error)
             except errors.ApiError as error:
-                fields = {name: getattr(error, name) for name in ("errcode", "rid")}
-                fields |= {"type": type(error).__name__, "message": explain(error)[1]}
+                fields = {"type": type(error).__name__, "message": explain(error)[1]}
+                fields |= {"errcode": error.errcode, "rid": error.rid}
                 self._write(task, REFUSED, {"error": fields})
             except errors.WxLogisticsError as error:
                 self._has_no_answer(task, error)

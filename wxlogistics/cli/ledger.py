@@ -27,8 +27,6 @@ OK, REFUSED, INVALID = "ok", "refused", "invalid"
 #: Seconds between two fsyncs.
 _SYNC_EVERY = 1.0
 
-_MOST_ROWS = 10**9
-
 _CSV = (
     "row id outcome waybill_id waybill_token status status_name label final "
     "delivery_id delivery_name time message goods errcode error rid reason line digest"
@@ -204,7 +202,7 @@ class Ledger:
         else:
             line = json.loads(text)
         row, digest = line["row"], line["digest"]
-        if type(row) is not int or not 0 < row < _MOST_ROWS or type(digest) is not str:
+        if type(row) is not int or row < 1 or type(digest) is not str:
             raise ValueError
         self.rows[row] = tally_of(line), digest
 

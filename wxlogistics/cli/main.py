@@ -112,5 +112,4 @@ def _demo(terminal: output.Terminal) -> click.Command:
             output.answer({"ok": not failures, "failures": failures})
         return output.REFUSED if failures else output.GOOD
 
-    examples = ["wxlogistics demo"]
-    return Command(terminal, "demo", run, examples=examples, calls=False)
+    return Command(terminal, "demo", run, examples=["wxlogistics demo"], calls=False)

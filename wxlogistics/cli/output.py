@@ -181,8 +181,8 @@ def table(rows: Rows, widest: int = 40) -> Iterable[str]:
     """
     Yield the lines of two columns; a long label gets a line of its own.
     """
-    left = min(max((cells(label) for label, _ in rows), default=0), widest)
-    left = min(left, width() // 2)
+    longest = max((cells(label) for label, _ in rows), default=0)
+    left = min(longest, widest, width() // 2)
     blank = " " * (left + 4 if left else 2)
     for label, value in rows:
         head = "  " + pad(label, left) + "  " if left else blank
@@ -233,22 +233,15 @@ def explain(error: Exception, command: str = "wxlogistics") -> tuple[int, str, R
             (say("advice"), advice(error)),
         ]
         text = text or say("no errmsg")
-        title = say("WeChat refused {endpoint}: {text}", endpoint=endpoint, text=text)
-        return REFUSED, title, rows
+        return REFUSED, say("[refused]", endpoint=endpoint, text=text), rows
     if isinstance(error, errors.TransportError):
-        text = "No answer from WeChat to {endpoint}: {text}"
-        title = say(text, endpoint=endpoint, text=clean(error.reason))
+        title = say("[no answer]", endpoint=endpoint, text=clean(error.reason))
         return NO_ANSWER, title, [(say("advice"), _next_step(error))]
     if isinstance(error, errors.UnexpectedResponseError):
         text = f"{clean(error.reason)} (HTTP {error.status})"
-        title = say(
-            "Unexpected answer to {endpoint}: {text}", endpoint=endpoint, text=text
-        )
-        rows = [
-            (say("body"), clean(error.excerpt)),
-            (say("advice"), say("[not WeChat]")),
-        ]
-        return NO_ANSWER, title, rows
+        title = say("[unexpected answer]", endpoint=endpoint, text=text)
+        body = (say("body"), clean(error.excerpt))
+        return NO_ANSWER, title, [body, (say("advice"), say("[not WeChat]"))]
     if isinstance(error, errors.InvalidArgumentError):
         if error.field.startswith("WXLOGISTICS_"):
             rows = [("", say("'wxlogistics doctor' checks the setup."))]

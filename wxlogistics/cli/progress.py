@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import re
 import sys
 import time
 from collections import Counter
@@ -126,9 +127,8 @@ def show_summary(
         found.append(("failed", say("no answer"), unanswered))
     left = max((output.cells(label) for _, label, _ in found), default=0)
     left = min(left, max(output.width() - 18, 20))
-    for outcome, label, count in sorted(
-        found, key=lambda each: (kinds.index(each[0]), -each[2], each[1])
-    ):
+    found.sort(key=lambda each: (kinds.index(each[0]), -each[2], each[1]))
+    for outcome, label, count in found:
         sign, colour = _SIGNS[outcome]
         head, *rest = output.fold(label, left)
         share = f"{count / (done + unanswered):>6.1%}"
@@ -142,12 +142,13 @@ def _label(tally: Tally) -> str:
     if tally.outcome == INVALID:
         return say("invalid row")
     if tally.outcome == REFUSED:
-        errcode = int(tally.key) if tally.key.lstrip("-").isdigit() else 0
+        is_number = re.fullmatch("-?[0-9]{1,9}", tally.key)
+        errcode = int(tally.key) if is_number else 0
         return f"{tally.key} {output.meaning(errcode)}".strip()
     if not tally.key:
         return say("registered")
-    number = tally.key.removeprefix("UNKNOWN_")
-    if number.isdigit() and len(number) < 10:
-        return output.status_words(WaybillStatus(int(number)))
+    unknown = re.fullmatch("UNKNOWN_(-?[0-9]{1,9})", tally.key)
+    if unknown:
+        return output.status_words(WaybillStatus(int(unknown[1])))
     is_known = tally.key in WaybillStatus.__members__
     return output.status_words(WaybillStatus[tally.key]) if is_known else tally.key

@@ -36,9 +36,6 @@ _ROUNDED = re.compile(r"\d([.,]\d+)?E\+\d+", re.IGNORECASE)
 # What protects a number from a spreadsheet: ="771", '771.
 _PROTECTED = re.compile('="(.*)"|[\'\u2018\u2019](.*)', re.DOTALL)
 
-#: The columns that a spreadsheet takes for numbers.
-_NUMBERS = ("waybill_id", "trans_id", "receiver_phone", "sender_phone")
-
 # JD's have a hyphen, behind it a piece's number.
 _WAYBILL = re.compile(r"(?=.*\d)[0-9A-Za-z]{2,40}(-[0-9A-Za-z]{0,6}){0,3}")
 
@@ -488,7 +485,7 @@ def text_of(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise Problem("{name} is not a text", name=name)
     value = value.strip()
-    if name in (*_NUMBERS, "id", "waybill_token"):
+    if name in (*_PATTERNS, "id"):
         value = _unprotected(value)
         if name != "waybill_token" and _ROUNDED.fullmatch(value):
             raise Problem("[rounded]", name=name, value=value)

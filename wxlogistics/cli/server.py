@@ -53,8 +53,6 @@ def _option(described: Option) -> click.Option:
     settings = {"metavar": described.metavar, "callback": parse, "type": kind}
     if not described.metavar:
         settings = {"is_flag": True}
-    if described.many:
-        settings["multiple"] = True
-    else:
-        settings["default"] = described.default
-    return option(described.flag, described.help, **settings)
+    one, many = {"default": described.default}, {"multiple": True}
+    more: dict[str, Any] = many if described.many else one
+    return option(described.flag, described.help, **settings, **more)

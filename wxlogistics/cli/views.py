@@ -31,15 +31,11 @@ def show_trace(trace: Trace) -> None:
             head, dot = " " * 16, "│"
     if trace.goods:
         echo()
-        for line in fold(
-            labelled(say("Goods"), goods_names(trace.goods)), width(data=True)
-        ):
-            echo(line)
+        text = labelled(say("Goods"), goods_names(trace.goods))
+        echo("\n".join(fold(text, width(data=True))))
 
 
 def _colour(status: WaybillStatus) -> str:
-    if not status:
-        return "yellow"
-    if status is WaybillStatus.EXCEPTION:
-        return "red"
+    if not status or status is WaybillStatus.EXCEPTION:
+        return "red" if status else "yellow"
     return "green" if status.is_final else "cyan"

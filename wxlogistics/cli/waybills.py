@@ -114,9 +114,9 @@ def _goods(goods: Sequence[str], goods_file: str | None) -> GoodsInfo:
         raise output.Problem("give either --goods or --goods-file")
     if not goods_file:
         return goods_from_pairs(goods)
-    is_stdin = goods_file == "-"
+    path = Path(goods_file)
     try:
-        data = output.stdin().read() if is_stdin else Path(goods_file).read_bytes()
+        data = output.stdin().read() if goods_file == "-" else path.read_bytes()
         return goods_from_json(data.decode("utf-8-sig"))
     except OSError as error:
         raise output.unusable(goods_file, error.errno) from None
