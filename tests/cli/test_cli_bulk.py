@@ -1113,6 +1113,23 @@ class TestNothingLost:
 
         assert 2 == run("bulk", "query", "t.csv").code
 
+    def test_interrupt__while_the_pipe_is_read(
+        self, run: Run, wechat: Sandbox, monkeypatch: Any
+    ) -> None:
+        """
+        Nothing is sent of a registrations' pipe that was not read to its end.
+        """
+        reading, writing = os.pipe()
+        os.write(writing, orders(3).encode())
+        threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGTERM]).start()
+        with open(reading, encoding="utf-8") as stdin:
+            monkeypatch.setattr(sys, "stdin", stdin)
+            code, _, err = run("bulk", "trace", "-", "--out", "out.jsonl")
+        os.close(writing)
+
+        assert (130, []) == (code, wechat.calls)
+        assert err.endswith("Interrupted.\n")
+
     def test_pipe__stops_while_idle(self, wechat: Sandbox) -> None:
         """
         A run that has to stop does not wait for its pipe.

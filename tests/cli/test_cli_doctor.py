@@ -289,6 +289,94 @@ class TestDoctor:
         )
 
 
+TOKEN = "85_" + "aB3-" * 30
+
+
+class TestSecrets:
+    @pytest.mark.parametrize(
+        "variables",
+        [
+            {"APPID": SECRET, "SECRET": APPID},
+            {"APPID": SECRET.upper()},
+            {"SECRET": TOKEN},
+            {"APPID": f"{APPID}:{SECRET}"},
+            {"APPID": TOKEN},
+            {"ACCESS_TOKEN": SECRET, "APPID": TOKEN},
+            {"BASE_URL": SECRET},
+            {"BASE_URL": f"https://{SECRET}/"},
+            {"BASE_URL": f"http://127.0.0.1:9?access_token={TOKEN}"},
+            {"BASE_URL": f"http://{APPID}:{SECRET}@127.0.0.1:9"},
+            {"BASE_URL": f"http://127.0.0.1:9/{TOKEN}"},
+            {"BASE_URL": TOKEN},
+        ],
+    )
+    @pytest.mark.parametrize("lang", ["en", "zh"])
+    def test_doctor__no_secret(
+        self, variables: dict[str, str], lang: str, run: Run, monkeypatch: Any
+    ) -> None:
+        """
+        A secret is not shown, wherever it was put by mistake.
+        """
+        monkeypatch.setenv("WXLOGISTICS_BASE_URL", "http://127.0.0.1:9")
+        monkeypatch.setenv("WXLOGISTICS_SECRET", SECRET)
+        for name, value in variables.items():
+            monkeypatch.setenv(f"WXLOGISTICS_{name}", value)
+
+        shown = str(run("doctor", "--lang", lang)) + str(run("doctor", "--json"))
+        shown += str(run("doctor", "--base-url", variables.get("BASE_URL", "x")))
+
+        assert "WXLOGISTICS_" in shown
+        assert SECRET not in shown.lower()
+        assert TOKEN[:60] not in shown
+
+
+class TestProxies:
+    @pytest.mark.parametrize(
+        "name", ["http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"]
+    )
+    @pytest.mark.parametrize("value", ["http://u:hunter2@127.0.0.1:9", "127.0.0.1:9"])
+    def test_proxy__by_all_its_names(
+        self, name: str, value: str, run: Run, wechat: Sandbox, monkeypatch: Any
+    ) -> None:
+        """
+        The variable that names the proxy is shown, its password is not.
+        """
+        monkeypatch.setenv(name, value)
+
+        ran = run("doctor", "--json", "--base-url", "http://api.weixin.example")
+
+        found = f": connection refused, through the proxy 127.0.0.1 ({name})"
+        assert step(ran, "host")["found"].endswith(found)
+        assert "hunter2" not in str(ran)
+
+    @pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
+    def test_proxy__none_for_this_host(
+        self, name: str, run: Run, wechat: Sandbox, monkeypatch: Any
+    ) -> None:
+        """
+        So is the one that says to use none.
+        """
+        monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+        monkeypatch.setenv(name, "127.0.0.1")
+
+        found = step(run("doctor", "--json"), "host")["found"]
+
+        assert found.endswith(f" ms, without a proxy ({name})")
+
+    def test_proxy__socks(self, run: Run, wechat: Sandbox, monkeypatch: Any) -> None:
+        """
+        A SOCKS proxy without PySocks, or one that is down, is named.
+        """
+        monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:9")
+
+        found = step(
+            run("doctor", "--json", "--base-url", "http://weixin.example"), "host"
+        )["found"]
+
+        assert found.endswith(", through the proxy 127.0.0.1 (all_proxy)")
+
+
 def wechat_port() -> str:
     return os.environ["WXLOGISTICS_BASE_URL"].rpartition(":")[2]
 

@@ -275,6 +275,21 @@ class TestLedger:
 
         assert before == path.read_bytes()
 
+    def test_open__full_disk(self, tmp_path: Path, monkeypatch: Any) -> None:
+        """
+        A disk without room for the headings is reported as any other.
+        """
+
+        def write(*_: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(os, "write", write)
+
+        with pytest.raises(Problem) as raised:
+            Ledger(tmp_path / "out.csv")
+
+        assert "No space left on device" == raised.value.fields["reason"]
+
     def test_write__in_pieces(self, path: Path, monkeypatch: Any) -> None:
         """
         What the system takes in pieces arrives whole; it is forced to the disk.
