@@ -315,6 +315,7 @@ class TestFold:
             # A closing mark takes along what it closes rather than begin a line.
             ("运单不，存在", 6, ["运单", "不，存", "在"]),
             ("运单（不）存在", 6, ["运单", "（不）", "存在"]),
+            ("运单, 存在", 6, ["运单,", "存在"]),
             ("运单「ab」。存", 6, ["运单", "「ab」。", "存"]),
             ("查 https://shop.example/tea", 6, ["查", "https://shop.example/tea"]),
         ],
@@ -338,8 +339,8 @@ class TestFold:
         self, columns: int, language: str, run: Run, monkeypatch: Any
     ) -> None:
         """
-        No line is wider than the terminal, but for what is to be copied, and none begins
-        with a closing mark.
+        No line is wider than the terminal, but for what is to be copied, and none
+        begins with a closing mark.
         """
         monkeypatch.setenv("COLUMNS", str(columns))
         for argv in (

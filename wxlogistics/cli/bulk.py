@@ -174,7 +174,7 @@ class _Run:
 
     def _note_ignored(self) -> None:
         if self._reader.ignored:
-            names = listed([repr(name) for name in self._reader.ignored])
+            names = listed([repr(name[:40]) for name in self._reader.ignored])
             note(say("Ignored columns: {names}", names=names))
 
     def _show_first(self, tasks: list[Task]) -> int:

@@ -186,7 +186,9 @@ def check_complete(
         lines.append(labelled(name, examples(name)))
     if not absent and any(name.startswith("goods_img_url") for name in missing):
         lines.append(say("Without pictures, add an empty column goods_img_url."))
-    lines.append(say("Found: {headings}", headings=listed(heads[:40])))
+    lines.append(
+        say("Found: {headings}", headings=listed([head[:40] for head in heads[:40]]))
+    )
     lines.append(say("Name a column: --map 'HEADING={name}'", name=[*missing, "id"][0]))
     raise Problem("{lines}", lines="\n".join(lines))
 

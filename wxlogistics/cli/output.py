@@ -390,7 +390,7 @@ def when(seconds: int | None) -> str:
 # Columns
 
 # What may not begin a line, and what may not end one.
-_CLOSING = "，。、：；？！）」】》”’…"
+_CLOSING = "，。、：；？！）」】》”’…,.;:!?)"
 _OPENING = "（「【《“‘"
 _PIECES = re.compile(
     rf"\n| +|[{_OPENING}]*(?:[!-\u2012\u2014-\u2017\u2027-\u2e7f]+|.)[{_CLOSING}]*"
