@@ -776,7 +776,7 @@ class TestSocket:
 
         assert [] == private_parts(spoken(caught.value))
         assert [] == private_parts(log.text)
-        assert "access_token=*** HTTP/1.1" in log.text
+        assert "access_token=*** HTTP/1" in log.text
         assert {"urllib3.connectionpool", "wxlogistics"} <= {
             record.name for record in log.records
         }

@@ -190,6 +190,7 @@ class TestThreads:
         assert {start} == {result[: len(start)] for result in results[1::2]}
 
 
+@pytest.mark.once
 class TestSoak:
     def test_soak__a_short_one(self) -> None:
         """

@@ -4,17 +4,17 @@ Python client of WeChat's mini-program logistics plugin (微信物流查询插�
 
 import logging
 
-from ._logs import mask_tokens as _mask_tokens
-from ._version import __version__
-from ._wire import (
+from ._hosts import (
     HONG_KONG_URL,
     MAIN_URL,
     SECOND_URL,
     SHANGHAI_URL,
     SHENZHEN_URL,
     WECHAT_URLS,
-    Post,
 )
+from ._logs import mask_tokens as _mask_tokens
+from ._version import __version__
+from ._wire import Post
 from .client import Client
 from .errors import (
     AccessTokenError,

@@ -22,9 +22,9 @@ import urllib3.exceptions as urllib3
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
+from ._arguments import require_seconds, wrong_type
 from ._version import __version__
 from .errors import TransportError, UnexpectedResponseError
-from .models import require_seconds, wrong_type
 
 #: Reading stops behind this many bytes.
 MAX_REPLY = 5 * 1024 * 1024
@@ -34,9 +34,6 @@ _PIECE = 8 * 1024
 
 #: Connections idle for longer are not used again: a NAT may have dropped them.
 IDLE = 60.0
-
-# More than there are threads: urllib3 closes what exceeds it.
-_POOL_SIZE = 1000
 
 _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
 
@@ -238,11 +235,11 @@ class Http:
             ssl.SSLZeroReturnError,
         )
         # These come up before a connection, or refuse it.
-        impossible = isinstance(error, ValueError) or caused_by(
+        refused = isinstance(error, ValueError) or caused_by(
             ssl.SSLCertVerificationError
         )
-        impossible |= said.startswith(("Could not find ", "Tunnel connection failed"))
-        sent = answered or not (unreached or impossible)
+        refused |= said.startswith(("Could not find ", "Tunnel connection failed"))
+        sent = answered or not (unreached or refused)
         name = urlsplit(request.host).netloc + self._by_proxy(request.host)
         if timed_out and deadline.left() <= 0:
             reason = str(deadline)
@@ -307,7 +304,8 @@ class _Adapter(HTTPAdapter):
     """
 
     def __init__(self) -> None:
-        super().__init__(pool_maxsize=_POOL_SIZE)
+        # More than there are threads: urllib3 closes what exceeds it.
+        super().__init__(pool_maxsize=1000)
         self._pools: dict[str, Any] = {}
 
     def get_connection_with_tls_context(self, request: Any, *a: Any, **kw: Any) -> Any:
@@ -318,11 +316,10 @@ class _Adapter(HTTPAdapter):
         return self._pools[host]
 
     def request_url(self, request: Any, proxies: Any) -> str:
-        if proxies:
-            return super().request_url(request, proxies)
-        return str(request.url[len(_host(request.url)) :])
+        path = str(request.url[len(_host(request.url)) :])
+        return super().request_url(request, proxies) if proxies else path
 
-    def build_response(self, req: Any, resp: Any) -> requests.Response:
+    def build_response(self, req: Any, resp: Any) -> Any:
         # Without cookies, and without a guess at the encoding.
         response: Any = requests.Response()
         response.status_code = resp.status
@@ -353,11 +350,10 @@ def _read(request: Request, response: requests.Response, deadline: Deadline) -> 
     coding = response.headers.get("Content-Encoding", "").lower()
     if coding not in ("", "identity", "gzip", "deflate"):
         # urllib3 would unpack gzip in gzip without bound.
-        reason, status = (
-            "a Content-Encoding that was not asked for",
-            response.status_code,
+        reason = "a Content-Encoding that was not asked for"
+        raise UnexpectedResponseError(
+            request.endpoint, response.status_code, "", reason
         )
-        raise UnexpectedResponseError(request.endpoint, status, "", reason)
     if hasattr(raw, "read1") and hasattr(raw, "supports_chunked_reads"):
         # urllib3 returns what has arrived; every other way to read waits for a whole
         # piece, however slowly it trickles in.

@@ -15,35 +15,21 @@ from urllib.parse import quote
 import attrs
 
 from . import errors
+from ._arguments import require_bare_text, require_seconds
 from ._http import MAX_REPLY, Deadline, Http, Request, Unreached, is_base_url
 from .errors import InvalidArgumentError, TransportError, UnexpectedResponseError
-from .models import Json, integer, require_bare_text, require_seconds, text
+from .models import Json, integer, text
 
 if TYPE_CHECKING:
     from .tokens import TokenProvider
 
     _Tokens: TypeAlias = TokenProvider | None
 
-#: WeChat's hosts, each good for every call.
-MAIN_URL = "https://api.weixin.qq.com"
-SECOND_URL = "https://api2.weixin.qq.com"
-SHANGHAI_URL = "https://sh.api.weixin.qq.com"
-SHENZHEN_URL = "https://sz.api.weixin.qq.com"
-HONG_KONG_URL = "https://hk.api.weixin.qq.com"
-
-#: All five, in the order in which to try them.
-WECHAT_URLS = (MAIN_URL, SECOND_URL, SHANGHAI_URL, SHENZHEN_URL, HONG_KONG_URL)
-
 # The refusals that another token can help against. 41001 cannot: a token was sent.
 _RENEWABLE = (40001, 40014, 42001)
 
-# The pause before each repeat is a random part of so many seconds; the last stays.
-_PAUSES = (0.5, 1, 2, 4, 8)
-
-# What errors quote is cut to so many characters.
+# An excerpt is cut to so many characters.
 _LONGEST_EXCERPT = 200
-_LONGEST_ERRMSG = 1000
-_LONGEST_REASON = 10_000
 
 logger = logging.getLogger("wxlogistics")
 
@@ -122,7 +108,8 @@ class Wire:
                 _fill_in(request, tokens.get(post))
             while True:
                 host = self._host
-                pause = self._random() * _PAUSES[min(repeats, len(_PAUSES) - 1)]
+                # Full jitter of 0.5, 1, 2, 4 and then 8 seconds.
+                pause = self._random() * 2 ** min(repeats - 1, 3)
                 try:
                     request.host = self.hosts[host]
                     return self._attempt(request, deadline)
@@ -172,7 +159,7 @@ class Wire:
             outcome = "ok"
             return reply
         except TransportError as error:
-            error.reason = outcome = _mask(request, error.reason, _LONGEST_REASON)
+            error.reason = outcome = _mask(request, error.reason, 10_000)
             error.args = error.endpoint, outcome, error.maybe_applied
             raise
         except UnexpectedResponseError as error:
@@ -233,8 +220,7 @@ class Post:
 
             WxLogisticsError: WeChat refused, or did not answer.
         """
-        endpoint = path.rpartition("/")[2]
-        request = Request(endpoint, path, encode(payload), token_name)
+        request = Request(path.rpartition("/")[2], path, encode(payload), token_name)
         # Keep the AppSecret out of the variables of a traceback.
         del payload
         return self._wire.call(request, tokens, self, repeatable)
@@ -295,7 +281,7 @@ def _decode(request: Request, status: int, body: bytes) -> Json:
         if errcode == 0:
             return reply
         if errcode is not None:
-            errmsg = _mask(request, text(reply.get("errmsg")) or "", _LONGEST_ERRMSG)
+            errmsg = _mask(request, text(reply.get("errmsg")) or "", 1000)
             raise errors.api_error(request.endpoint, errcode, errmsg)
         reason = "an errcode that is no number"
     said = body[: 64 * 1024].decode("utf-8", "replace")
@@ -353,14 +339,12 @@ def _mask(request: Request, said: str, longest: int) -> str:
     return said[:longest]
 
 
-def _hosts(base_url: str | Sequence[str]) -> tuple[str, ...]:
+def _hosts(base_url: Any) -> tuple[str, ...]:
     """
     Return the hosts that *base_url* names, checked, without a slash at the end.
     """
-    urls: Any = base_url
-    if isinstance(base_url, str) or not isinstance(base_url, Iterable):
-        urls = (base_url,)
-    urls = tuple(urls)
+    several = isinstance(base_url, Iterable) and not isinstance(base_url, str)
+    urls = tuple(base_url) if several else (base_url,)
     if urls and all(map(is_base_url, urls)):
         return tuple(url.rstrip("/") for url in urls)
     raise InvalidArgumentError(

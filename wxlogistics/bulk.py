@@ -8,9 +8,10 @@ from typing import TypeVar
 
 import attrs
 
+from ._arguments import wrong_type
 from .client import Client
 from .errors import InvalidArgumentError
-from .models import Trace, wrong_type
+from .models import Trace
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import models
+from ._arguments import require_bare_text, wrong_type
+from ._hosts import MAIN_URL
 from ._http import Http, Request
-from ._wire import MAIN_URL, Wire, encode, lacking
+from ._wire import Wire, encode, lacking
 from .errors import InvalidArgumentError
-from .models import DeliveryInfo, GoodsInfo, Json, Trace, wrong_type
+from .models import DeliveryInfo, GoodsInfo, Json, Trace
 from .tokens import StableToken, TokenProvider, token_provider
 
 if TYPE_CHECKING:
@@ -102,8 +104,7 @@ class Client:
             return os.environ.get(f"WXLOGISTICS_{name}", "").strip()
 
         urls = [url.strip() for url in read("BASE_URL").split(",") if url.strip()]
-        if urls:
-            options = {"base_url": urls} | options
+        options = ({"base_url": urls} if urls else {}) | options
         token, appid, secret = map(read, ("ACCESS_TOKEN", "APPID", "SECRET"))
         if token:
             return cls(token, **options)
@@ -139,7 +140,7 @@ class Client:
             WxLogisticsError: It could not be fetched.
         """
         token = self._tokens.get(self._wire.post())
-        models.require_bare_text("token", token)
+        require_bare_text("token", token)
         return token
 
     def trace_waybill(
@@ -259,8 +260,8 @@ class Client:
 
             UnexpectedResponseError: The answer was not WeChat's.
         """
-        fields = {"waybill_token": waybill_token, "goods_info": goods_info}
-        self._update("update_waybill_goods", fields | {"openid": openid}, extra)
+        must = {"waybill_token": waybill_token, "goods_info": goods_info}
+        self._call("update_waybill_goods", must | {"openid": openid}, extra, must)
 
     def get_delivery_list(self) -> tuple[DeliveryInfo, ...]:
         """
@@ -329,8 +330,10 @@ class Client:
 
         As update_waybill_goods, with a waybill_token of follow_waybill.
         """
-        fields = {"waybill_token": waybill_token, "goods_info": goods_info}
-        self._update("update_follow_waybill_goods", fields | {"openid": openid}, extra)
+        must = {"waybill_token": waybill_token, "goods_info": goods_info}
+        self._call(
+            "update_follow_waybill_goods", must | {"openid": openid}, extra, must
+        )
 
     def request(self, path: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """
@@ -377,11 +380,8 @@ class Client:
             raise lacking(endpoint, reply, "waybill_info.status")
         return Trace.from_reply(reply)
 
-    def _update(self, endpoint: str, fields: Json, extra: _Extra) -> None:
-        self._call(endpoint, fields, extra, ("waybill_token", "goods_info"))
-
     def _call(
-        self, endpoint: str, fields: Json, extra: _Extra, required: Sequence[str]
+        self, endpoint: str, fields: Json, extra: _Extra, required: Collection[str]
     ) -> Json:
         """
         Send what is *required* of the *fields*, and of the rest what is given.
@@ -391,11 +391,11 @@ class Client:
             if field == "goods_info":
                 payload[field] = models.goods_payload(value)
             elif value is not None or field in required:
-                models.require_bare_text(field, value, optional=field not in required)
+                require_bare_text(field, value, optional=field not in required)
                 payload[field] = value
         if not isinstance(extra, Mapping | None):
             raise wrong_type("extra", extra, "a dict")
-        payload.update(extra or {})
+        payload |= extra or {}
         # WeChat allows few changes of the goods; registering again does no harm.
         repeatable = not endpoint.startswith("update_")
         return self._post(endpoint, _OPEN_MSG + endpoint, payload, repeatable)

@@ -146,8 +146,7 @@ class ApiError(WxLogisticsError):
         """
         if self.errcode == 45009 and isinstance(self, RateLimitError):
             return SLOW_DOWN[0]
-        known = ERRCODES.get(self.errcode)
-        return known.advice if known else UNKNOWN.advice
+        return ERRCODES.get(self.errcode, UNKNOWN).advice
 
 
 # "rid: 66557522-735e87a4-648726cc" at the end, even right behind another word; before

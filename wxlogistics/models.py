@@ -16,6 +16,7 @@ from typing import Any
 
 import attrs
 
+from ._arguments import require_bare_text, require_text, wrong_type
 from .errors import InvalidArgumentError
 
 #: A JSON object.
@@ -223,13 +224,11 @@ class Trace:
         """
         Return the Trace that *reply*, a decoded JSON object, stands for.
         """
+        waybill_info = _waybill_info(_dict(reply.get("waybill_info")))
+        shop_info = _shop_info(_dict(reply.get("shop_info")))
         carrier = reply.get("delivery_info")
-        return cls(
-            _waybill_info(_dict(reply.get("waybill_info"))),
-            _shop_info(_dict(reply.get("shop_info"))),
-            _delivery_info(carrier) if isinstance(carrier, dict) else None,
-            reply,
-        )
+        delivery_info = _delivery_info(carrier) if isinstance(carrier, dict) else None
+        return cls(waybill_info, shop_info, delivery_info, reply)
 
     @property
     def status(self) -> WaybillStatus:
@@ -322,56 +321,6 @@ def integer(value: object) -> int | None:
         with contextlib.suppress(ValueError):
             return int(value)
     return None
-
-
-def wrong_type(field: str, value: object, wanted: str) -> InvalidArgumentError:
-    """
-    Return the error for a *value* that is not what is *wanted*; it does not show it.
-    """
-    kind = type(value).__name__
-    return InvalidArgumentError(field, f"is of type {kind}; give {wanted}")
-
-
-def require_text(field: str, value: object, *, optional: bool = False) -> None:
-    """
-    Check that *value* is text that says something.
-
-    Raises:
-        InvalidArgumentError: It is not; the error names *field*, not the value.
-    """
-    if not isinstance(value, str):
-        raise wrong_type(field, value, "a str")
-    if not value.strip():
-        otherwise = ", or None" if optional else ""
-        raise InvalidArgumentError(field, f"is empty; give its value{otherwise}")
-    # isascii first: it is quicker by far, and true of nearly all that is sent.
-    if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
-        raise InvalidArgumentError(field, "holds half a character; give whole Unicode")
-
-
-def require_bare_text(field: str, value: object, *, optional: bool = False) -> None:
-    """
-    Check that *value* is text that says something, with no blank around it.
-
-    Raises:
-        InvalidArgumentError: It is not; the error names *field*, not the value.
-    """
-    require_text(field, value, optional=optional)
-    if isinstance(value, str) and value != value.strip():
-        problem = "begins or ends with a blank or a line's end; strip() it"
-        raise InvalidArgumentError(field, problem)
-
-
-def require_seconds(field: str, value: float) -> float:
-    """
-    Return *value* checked, and no longer than a socket can wait.
-
-    Raises:
-        InvalidArgumentError: It is not a number above 0; the error names *field*.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-        raise InvalidArgumentError(field, "is not a number of seconds above 0")
-    return float(min(value, 86_400))
 
 
 def goods_payload(goods_info: GoodsInfo) -> Json:

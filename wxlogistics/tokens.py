@@ -20,13 +20,15 @@ import re
 import time
 import urllib.parse
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import attrs
 
+from ._arguments import require_bare_text, wrong_type
 from ._wire import Post, lacking
 from .errors import InvalidArgumentError, TransportError, WxLogisticsError
-from .models import Json, integer, require_bare_text, wrong_type
+from .models import Json, integer
 
 #: A token is replaced so many seconds before its end. WeChat hands out tokens with as
 #: little as 300 s left, so this must be well below.
@@ -38,6 +40,8 @@ ASSUMED_LIFE = 300
 
 #: A renewal whose token is refused as well is not tried again for so many seconds.
 RENEWAL_PAUSE = 10
+
+_PATH = "/cgi-bin/component/api_authorizer_token"
 
 # Task queues raise their time limits inside whatever runs, a cache's call for example.
 _TASK_QUEUES = {"billiard", "celery", "rq"}
@@ -474,14 +478,8 @@ class AuthorizerToken(_FetchedToken):
             "authorizer_appid": self._appids[0],
         }
         asked_at = time.time()
-        reply = _Secret(
-            post(
-                "/cgi-bin/component/api_authorizer_token",
-                appids | {"authorizer_refresh_token": sent.value},
-                tokens=self._component,
-                token_name="component_access_token",
-            )
-        )
+        ask = partial(post, tokens=self._component, token_name="component_access_token")
+        reply = _Secret(ask(_PATH, appids | {"authorizer_refresh_token": sent.value}))
         self._note_change(sent, reply)
         self._hand_over()
         return self._kept_from(reply.value, "authorizer_access_token", asked_at)

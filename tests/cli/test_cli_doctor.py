@@ -156,7 +156,8 @@ class TestDoctor:
             (
                 {"APPID": APPID, "SECRET": f"'{SECRET}'"},
                 False,
-                "WXLOGISTICS_SECRET is not 32 hex digits; it has 34 characters (not shown)",
+                "WXLOGISTICS_SECRET is not 32 hex digits; it has 34 characters "
+                "(not shown)",
             ),
             (
                 {"ACCESS_TOKEN": "T"},
@@ -308,6 +309,7 @@ class TestSecrets:
             {"BASE_URL": f"http://{APPID}:{SECRET}@127.0.0.1:9"},
             {"BASE_URL": f"http://127.0.0.1:9/{TOKEN}"},
             {"BASE_URL": TOKEN},
+            {"SECRET": "hunter2-secret", "BASE_URL": "http://hunter2-secret:9"},
         ],
     )
     @pytest.mark.parametrize("lang", ["en", "zh"])
@@ -328,6 +330,7 @@ class TestSecrets:
         assert "WXLOGISTICS_" in shown
         assert SECRET not in shown.lower()
         assert TOKEN[:60] not in shown
+        assert "hunter2" not in shown
 
 
 class TestProxies:

@@ -51,7 +51,7 @@ DESCRIPTION = json.loads(
 @functools.cache
 def schema_of(method: str, path: str, what: str) -> Draft202012Validator:
     """
-    What the description says of an endpoint's "request" or "reply".
+    The description's schema of an endpoint's "request" or "reply".
     """
     operation = DESCRIPTION["paths"][path][method.lower()]
     if what == "request":
@@ -154,7 +154,7 @@ def with_settings(**settings: Any) -> pytest.MarkDecorator:
 @contextlib.contextmanager
 def served_process() -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
     """
-    A sandbox served by a process of its own, and what that says.
+    A sandbox served by another process, and its output.
     """
     child = subprocess.Popen(
         [sys.executable, "-m", "wxlogistics.sandbox", "--port", "0"],

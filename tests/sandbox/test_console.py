@@ -171,7 +171,7 @@ class TestDoor:
 
     def test_post__no_origin(self, sandbox: Sandbox, browser: Browser) -> None:
         """
-        Every browser tells an Origin with a POST; who does not is refused.
+        Every browser sends an Origin with a POST; without one it is refused.
         """
         response = browser.session.post(
             browser.url + "/console/tick", data={"hours": "1"}, timeout=10
@@ -220,7 +220,7 @@ class TestDoor:
 
     def test_allowed_host(self, sandbox: Sandbox) -> None:
         """
-        A name that was allowed is told in the snippets, with its port.
+        An allowed name stands in the snippets, with its port.
         """
         answer = console.answer(
             sandbox,
@@ -375,7 +375,7 @@ class TestLanguage:
     @pytest.mark.parametrize("cookie", ["\x01=1", f"{site._COOKIE}=fr", "a=b"])
     def test_cookie__strange(self, sandbox: Sandbox, cookie: str) -> None:
         """
-        A cookie that says nothing to us does no harm.
+        An unknown cookie is ignored.
         """
         headers = {"Host": "localhost", "Cookie": cookie, "Accept-Language": "zh"}
 
@@ -432,7 +432,7 @@ class TestWaybills:
 
     def test_first_visit(self, sandbox: Sandbox, browser: Browser) -> None:
         """
-        Before anything is registered it tells how, with the real port.
+        Before anything is registered it shows how, with the real port.
         """
         page = browser.read("/?secret=1")
 
@@ -560,7 +560,7 @@ class TestWaybills:
 
     def test_row(self, sandbox: Sandbox, browser: Browser) -> None:
         """
-        A row tells id, carrier, status, user, goods, and both times.
+        A row shows id, carrier, status, user, goods, and both times.
         """
         register(sandbox, delivery_id="SF")
         sandbox.clock.tick(hours=6)
@@ -575,7 +575,7 @@ class TestWaybills:
 
     def test_row__not_registered(self, sandbox: Sandbox, browser: Browser) -> None:
         """
-        A parcel that nobody has registered is there too.
+        A parcel that was not registered is listed as well.
         """
         sandbox.add_waybill("SF1")
 
@@ -721,7 +721,7 @@ class TestWaybill:
 
     def test_page__bare(self, sandbox: Sandbox, browser: Browser) -> None:
         """
-        A parcel that nobody registered has no goods and no track.
+        A parcel that was not registered has no goods and no track.
         """
         sandbox.add_waybill("SF1")
 
@@ -760,7 +760,7 @@ class TestWaybill:
     @pytest.mark.parametrize("path", ["/console/waybill", "/console/waybill?id=SF1"])
     def test_missing(self, browser: Browser, path: str) -> None:
         """
-        A waybill that is not there is told.
+        An unknown waybill is a 404.
         """
         response = browser.get(path)
 
@@ -808,7 +808,7 @@ class TestWaybill:
 
     def test_move__problem(self, sandbox: Sandbox, browser: Browser) -> None:
         """
-        A mistake is told on the page that it was made on, with what was typed.
+        A mistake is shown on the page of its form, with what was typed.
         """
         register(sandbox)
 
@@ -1001,7 +1001,7 @@ class TestCalls:
 
     def test_list__none(self, browser: Browser) -> None:
         """
-        Before the first call it says so.
+        Before the first call there is a note.
         """
         assert "No call yet." in browser.read("/console/calls")
 
@@ -1047,7 +1047,7 @@ class TestCalls:
         self, sandbox: Sandbox, browser: Browser, number: str
     ) -> None:
         """
-        A call that is not kept is told.
+        A call that is not kept is a 404.
         """
         register(sandbox)
 
@@ -1240,7 +1240,7 @@ class TestFaults:
         problem: str,
     ) -> None:
         """
-        A mistake is told, and what was typed is still there.
+        A mistake is shown, and what was typed is kept.
         """
         typed = {"waybill_id": "SF1", **fields, "back": "/console/faults"}
 
@@ -1253,7 +1253,7 @@ class TestFaults:
 
     def test_fail__problem_in_chinese(self, browser: Browser) -> None:
         """
-        Mistakes too are told in the visitor's language.
+        Mistakes are shown in the visitor's language.
         """
         response = browser.press("fail", {"errcode": "0"}, **{"Accept-Language": "zh"})
 
@@ -1338,7 +1338,7 @@ class TestTokens:
 
     def test_tokens__none(self, browser: Browser) -> None:
         """
-        Before the first it says so.
+        Before the first there is a note.
         """
         page = browser.read("/console/tokens")
 
@@ -1502,14 +1502,14 @@ class TestEscaping:
     @pytest.mark.parametrize("moment", [1e300, float("inf")])
     def test_china_time__beyond(self, moment: float) -> None:
         """
-        A time that no calendar has is told as a number.
+        A time that no calendar has is shown as a number.
         """
         assert f"{moment:.0f}" == pages.china_time(moment)
 
 
 class TestEvents:
     """
-    The stream that tells of changes.
+    The stream of changes.
     """
 
     @contextlib.contextmanager
@@ -1532,7 +1532,7 @@ class TestEvents:
 
     def test_tells(self, sandbox: Sandbox, browser: Browser) -> None:
         """
-        First where things stand, then each change once, in nobody's words.
+        First the version, then each change once, without a user's text.
         """
         evil = "<script>\n\ndata: x"
         with self.listen(browser.url) as response:
@@ -1564,7 +1564,7 @@ class TestEvents:
 
     def test_silence(self, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
         """
-        Where nothing happens, now and then a comment shows that somebody is there.
+        Without changes a comment is sent now and then.
         """
         monkeypatch.setattr("wxlogistics.sandbox.server._LOOK_EVERY", 0.01)
         monkeypatch.setattr("wxlogistics.sandbox.server._LONGEST_SILENCE", 3)
@@ -1596,7 +1596,7 @@ class TestEvents:
 
     def test_hung(self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
         """
-        One that takes nothing more is given up, and meanwhile holds up nobody.
+        One that reads no more is given up, and meanwhile delays nothing.
         """
         monkeypatch.setattr("wxlogistics.sandbox.server._LOOK_EVERY", 0.001)
         monkeypatch.setattr("wxlogistics.sandbox.server._HANGS", 0.3)

@@ -467,7 +467,7 @@ class TestFaults:
 
     def test_problem(self, desk: Desk) -> None:
         """
-        A mistake is told, nothing typed is lost, and it can be mended.
+        A mistake is shown, nothing typed is lost, and it can be corrected.
         """
         page = desk.open("/console/faults", language="zh-CN")
         page.get_by_label("错误码", exact=True).fill("0")
@@ -643,7 +643,7 @@ class TestFrame:
 
     def test_server_goes_and_comes(self, desk: Desk) -> None:
         """
-        When the server has gone the page says so; when it is back, it goes on.
+        The page shows that the server has gone, and resumes when it is back.
         """
         other = Sandbox(clock=Clock(NOON, speed=0))
         server = other.serve()

@@ -290,7 +290,7 @@ class TestDiagnosis:
     @with_settings(calls_per_minute=7)
     def test_quota_get__pace(self, door: Door) -> None:
         """
-        A pace that is set is told.
+        A pace that is set is returned.
         """
         reply = self.ask(door, "openapi/quota/get", cgi_path=QUERY_TRACE)
 

@@ -302,7 +302,7 @@ class TestPlugin:
 
     def test_request__head(self, door: Door) -> None:
         """
-        HEAD is refused as GET is, but nobody sees it: the reply has no body.
+        HEAD is refused as GET is, with a reply that has no body.
         """
         response = door.session.head(
             door.base_url + OPEN_MSG + "query_trace", params=door.token, timeout=10
@@ -429,7 +429,7 @@ class TestPlugin:
 
     def test_query_trace__moved(self, door: Door) -> None:
         """
-        A parcel moved by hand is where it was put, and tells so.
+        A parcel moved by hand has the status and the text that were given.
         """
         token = door.register(waybill_id="SF1234567890")
         door.sandbox.move("SF1234567890", WaybillStatus.SIGNED, message="放门口了")
@@ -553,7 +553,7 @@ class TestPlugin:
 
     def test_waybill_token__wrong_openid(self, door: Door) -> None:
         """
-        A waybill_token together with somebody else's openid is refused.
+        A waybill_token together with another user's openid is refused.
         """
         token = door.register()
 
@@ -644,7 +644,7 @@ class TestPlugin:
 
     def test_goods__image_text(self, door: Door) -> None:
         """
-        A refused image is told in Chinese alone.
+        A refused image has a Chinese errmsg alone.
         """
         goods = {"detail_list": [{"goods_name": "x", "goods_img_url": "顺"}]}
 
@@ -831,7 +831,7 @@ class TestPlugin:
 
     def test_query_trace__path(self, door: Door) -> None:
         """
-        A route is told newest first, with a courier's number among it.
+        A route comes newest first, with a courier's number among it.
         """
         token = door.register(delivery_id="YTO")
         door.sandbox.clock.tick(hours=33)
@@ -987,7 +987,7 @@ class TestPlugin:
 
     def test_magic__err_text(self, door: Door) -> None:
         """
-        An errcode that the sandbox has no text for is told as unknown.
+        An errcode that the sandbox has no text for gets "unknown error".
         """
         reply = door.post("trace_waybill", {**EXAMPLE, "waybill_id": "ERR12345"})
 

@@ -66,7 +66,7 @@ class TestControl:
 
     def test_tick(self, api: Control) -> None:
         """
-        Time passes, and the new time is told.
+        Time passes, and the new time is returned.
         """
         assert {"now": NOON + 3 * 3600} == api.post("tick", hours=3)
         assert NOON + 3 * 3600 == api.door.sandbox.clock.now()
@@ -123,7 +123,7 @@ class TestControl:
 
     def test_counters(self, api: Control) -> None:
         """
-        Counters are told by app and user.
+        Counters come by app and user.
         """
         api.door.register()
 
@@ -134,7 +134,7 @@ class TestControl:
 
     def test_token_fetches(self, api: Control) -> None:
         """
-        Token fetches are told with their spacing.
+        Token fetches come with their spacing.
         """
         api.door.stable_token(force_refresh=True)
         api.door.sandbox.clock.tick(seconds=31)
@@ -372,7 +372,7 @@ class TestControl:
         self, api: Control, method: str, name: str, fields: Any, problem: str
     ) -> None:
         """
-        A mistake is told with HTTP 400.
+        A mistake is HTTP 400.
         """
         response = api(method, name, fields)
 

@@ -208,7 +208,7 @@ class TestFail:
         self, sandbox: Any, endpoint: str, options: dict[str, Any], problem: str
     ) -> None:
         """
-        A fault that makes no sense is told at once.
+        An invalid fault raises at once.
         """
         with pytest.raises(ValueError, match=problem):
             sandbox.fail(endpoint, **options)

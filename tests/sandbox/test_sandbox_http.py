@@ -253,7 +253,7 @@ class TestTLS:
     @pytest.fixture
     def served(self, tmp_path: Path) -> Iterator[tuple[dict[str, str], Path]]:
         """
-        What a sandbox with --tls says, and its authority's certificate.
+        The output of a sandbox with --tls, and its authority's certificate.
         """
         ca_file = tmp_path / "ca.pem"
         with command("--tls", "--ca-file", str(ca_file)) as said:

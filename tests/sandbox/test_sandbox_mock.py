@@ -107,7 +107,7 @@ class TestMock:
 
     def test_mock__unknown_path(self) -> None:
         """
-        A URL of WeChat's that the sandbox does not know fails, and says what it knows.
+        An unknown URL of WeChat fails, and the error lists the known ones.
         """
         with Sandbox().mock() as wechat:
             with pytest.raises(AssertionError) as caught:
@@ -155,7 +155,7 @@ class TestMock:
 
     def test_mock__drop(self) -> None:
         """
-        The client tells a dropped connection as such.
+        The client reports a dropped connection as such.
         """
         with Sandbox().mock() as wechat:
             token = wechat.client.trace_waybill(**REGISTRATION)
@@ -224,7 +224,7 @@ class TestOwnRules:
     @responses.activate(assert_all_requests_are_fired=True)
     def test_activate__all_fired(self) -> None:
         """
-        A sandbox that nobody called does not count as a rule that was not fired.
+        A sandbox that was not called does not count as a rule that was not fired.
         """
         with Sandbox().mock():
             pass
@@ -423,7 +423,7 @@ class TestImports:
         extra: str,
     ) -> None:
         """
-        When a door's library is missing, the error says what to install.
+        When a door's library is missing, the error names what to install.
         """
         monkeypatch.setitem(sys.modules, library, None)
         monkeypatch.delitem(sys.modules, f"wxlogistics.sandbox.{module}", False)

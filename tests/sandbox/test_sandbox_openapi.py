@@ -62,7 +62,7 @@ class TestDescription:
 
     def test_description__security(self) -> None:
         """
-        Every operation says which token it takes, or that it takes none.
+        Every operation names the token that it takes, or takes none.
         """
         for path, operations in DESCRIPTION["paths"].items():
             for method, operation in operations.items():
@@ -121,7 +121,7 @@ class TestSamples:
     )
     def test_samples__as_described(self, path: Path) -> None:
         """
-        Every sample of a request or a reply is as the description says.
+        Every sample of a request or a reply is as described.
         """
         sample = json.loads(path.read_text(encoding="utf-8"))
         endpoint, what, *_ = path.name.replace("error.", "query_trace.", 1).split(".")

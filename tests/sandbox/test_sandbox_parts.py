@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import attrs
 import pytest
 from sandboxtools import NOON, OPENID, need
 
-from wxlogistics import WaybillStatus
+from wxlogistics import WaybillStatus, _pyinstaller
 from wxlogistics.sandbox import Clock, Sandbox, Settings
 from wxlogistics.sandbox.world.settings import SettingsArgs
 
@@ -41,7 +43,7 @@ class TestClock:
 
     def test_now__real(self) -> None:
         """
-        By default it tells real time.
+        By default it shows real time.
         """
         real = RealTime()
         clock = Clock(real=real)
@@ -75,7 +77,7 @@ class TestClock:
 
     def test_tick(self) -> None:
         """
-        It is moved by days, hours, minutes and seconds, and tells the time.
+        It is moved by days, hours, minutes and seconds, and returns the time.
         """
         clock = Clock(NOON, speed=0)
 
@@ -130,6 +132,28 @@ class TestClock:
         assert 1e308 == clock.now()
 
 
+class TestPyInstaller:
+    """
+    `wxlogistics._pyinstaller`.
+    """
+
+    def test_hook(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        The hook packs the data files of the sandbox, of which there are three folders.
+        """
+        hooks = types.ModuleType("PyInstaller.utils.hooks")
+        asked: list[str] = []
+        hooks.collect_data_files = asked.append  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "PyInstaller", types.ModuleType("PyInstaller"))
+        monkeypatch.setitem(sys.modules, "PyInstaller.utils", hooks)
+        monkeypatch.setitem(sys.modules, "PyInstaller.utils.hooks", hooks)
+        [folder] = _pyinstaller.get_hook_dirs()
+
+        runpy.run_path(f"{folder}/hook-wxlogistics.sandbox.py")
+
+        assert ["wxlogistics.sandbox"] == asked
+
+
 class TestSeed:
     """
     What a seed makes repeatable.
@@ -148,13 +172,13 @@ class TestSeed:
 
     def test_seed__same(self) -> None:
         """
-        The same seed tells the same story.
+        The same seed gives the same story.
         """
         assert self.story(1) == self.story(1) == self.story("1")
 
     def test_seed__other(self) -> None:
         """
-        Another seed, or none, tells another one.
+        Another seed, or none, gives another one.
         """
         stories = [self.story(seed) for seed in (1, 2, None, None)]
 
@@ -219,7 +243,7 @@ class TestSandbox:
         self, settings: dict[str, Any], error: type[Exception]
     ) -> None:
         """
-        A setting that does not exist or makes no sense is told at once.
+        An unknown or invalid setting raises at once.
         """
         with pytest.raises(error) as caught:
             Sandbox(**settings)
@@ -285,7 +309,7 @@ class TestSandbox:
 
     def test_add_user__bad_openid(self) -> None:
         """
-        An openid of the wrong shape is told at once.
+        An openid of the wrong shape raises at once.
         """
         with pytest.raises(ValueError, match="an openid is"):
             Sandbox().add_user("x")
@@ -338,7 +362,7 @@ class TestSandbox:
     )
     def test_unknown_app(self, ask: Any) -> None:
         """
-        Apps and service providers that are not there are told by their appid.
+        Apps and service providers that are not there are named by their appid.
         """
         with pytest.raises(LookupError, match="wx0"):
             ask(Sandbox())

@@ -58,7 +58,7 @@ class TestServe:
 
     def test_serve__port_taken(self) -> None:
         """
-        A port that is taken is told at once.
+        A port that is taken raises at once.
         """
         with Sandbox().serve() as server:
             port = int(server.url.rpartition(":")[2])
@@ -68,7 +68,7 @@ class TestServe:
 
     def test_serve__no_such_address(self) -> None:
         """
-        An address that is not this machine's is told as it is.
+        An address of another machine raises the system's error.
         """
         with pytest.raises(OSError):
             Sandbox().serve(host="203.0.113.7")
@@ -146,7 +146,7 @@ class TestServe:
     @pytest.mark.parametrize("path", ["/cgi-bin/token", "/", "/console/tick"])
     def test_serve__body_too_large(self, path: str) -> None:
         """
-        A body beyond the limit is refused, whether its length is told or not.
+        A body beyond the limit is refused, whether its length is sent or not.
         """
         sandbox = Sandbox(largest_body=1000)
         with sandbox.serve() as server:
@@ -158,6 +158,23 @@ class TestServe:
         assert 413 != allowed.status_code
         recorded = [call.status for call in sandbox.calls]
         assert ([] if "console" in path else [413, 413, 200]) == recorded
+
+    def test_serve__large_state(self) -> None:
+        """
+        A state that is put back may be large, but not one of a foreign page.
+        """
+        sandbox = Sandbox(largest_body=1000)
+        with sandbox.serve() as server, requests.Session() as session:
+            session.trust_env = False
+            url = server.url + "/_sandbox/state"
+            state = session.get(url, timeout=10).content
+            mine = session.put(url, data=state, timeout=10)
+            foreign = session.put(
+                url, data=state, headers={"Origin": "http://evil.example"}, timeout=10
+            )
+
+        assert len(state) > 1000
+        assert (200, 413) == (mine.status_code, foreign.status_code)
 
     def test_serve__no_http(self) -> None:
         """
@@ -175,7 +192,7 @@ class TestServe:
 
     def test_serve__hung_up(self, caplog: pytest.LogCaptureFixture) -> None:
         """
-        Whoever hangs up in the middle of a body leaves nothing in the output.
+        A caller that hangs up within a body leaves nothing in the output.
         """
         sandbox = Sandbox()
         with sandbox.serve() as server:
@@ -192,7 +209,7 @@ class TestServe:
             alive = ask(server.url, "/").status_code
 
         assert 200 == alive
-        # Nobody else takes what is logged, so that it would come out on stderr.
+        # Without a handler, what is logged would come out on stderr.
         assert [] == caplog.records
         assert ["/"] == [call.endpoint for call in sandbox.calls]
 
@@ -305,7 +322,7 @@ class TestMain:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_main__stops(self, capsys: pytest.CaptureFixture[str], number: int) -> None:
         """
-        It tells what a program needs, and stops cleanly on Ctrl-C and SIGTERM.
+        It prints what a program needs, and stops cleanly on Ctrl-C and SIGTERM.
         """
         seen = {}
 
@@ -441,8 +458,8 @@ class TestMain:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """
-        A state file that can be written no more is told, and stops nothing; at the end
-        the exit code tells it.
+        A state file that can be written no more is reported, and stops nothing; at the
+        end the exit code is 1.
         """
         monkeypatch.setattr("wxlogistics.sandbox.command._SAVE_EVERY", 0.3)
         monkeypatch.setattr("wxlogistics.sandbox.command._LOOK_EVERY", 0.1)
@@ -471,7 +488,7 @@ class TestMain:
         self, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
         """
-        With a state file that is there, a seed and settings are told to be ignored.
+        With a state file that exists, a notice names what is ignored.
         """
         path = tmp_path / "state.json"
         argv = ["--port", "0", "--state", str(path), "--set", "edit_limit=2"]
@@ -628,7 +645,7 @@ class TestMain:
         host: str,
     ) -> None:
         """
-        Beyond the loopback it says what that means.
+        Beyond the loopback it warns.
         """
         # The tests listen on the loopback alone.
         create_server = socket.create_server
@@ -670,7 +687,7 @@ class TestMain:
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """
-        Without its libraries it says in one line what to install, as the command does.
+        Without its libraries it names in one line what to install.
         """
         monkeypatch.setitem(sys.modules, "h11", None)
         monkeypatch.delitem(sys.modules, "wxlogistics.sandbox.server", False)

@@ -234,7 +234,7 @@ class TestSave:
     )
     def test_load__no_state(self, tmp_path: Path, text: str, problem: str) -> None:
         """
-        A file that is no state says so.
+        A file that is not a state raises, with its name.
         """
         (tmp_path / "state.json").write_text(text)
 

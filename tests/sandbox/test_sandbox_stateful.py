@@ -149,7 +149,7 @@ class Life(RuleBasedStateMachine):
     @rule(registered=tokens)
     def query(self, registered: Any) -> None:
         """
-        A query tells the goods as they were registered or updated.
+        A query returns the goods as they were registered or updated.
         """
         token, query, _ = registered
         reply = self.call(query, {"waybill_token": token})

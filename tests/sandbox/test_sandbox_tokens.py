@@ -52,7 +52,7 @@ class TestStableToken:
         self, door: Door, changes: dict[str, Any], expected: tuple[int, str]
     ) -> None:
         """
-        Whatever is missing or wrong in the request is told.
+        What is missing or wrong in the request is named.
         """
         assert expected == told(door.stable_token(**changes))
 
@@ -168,7 +168,7 @@ class TestStableToken:
     @with_settings(ip_whitelist=["203.0.113.7"])
     def test_stable_token__ip(self, door: Door) -> None:
         """
-        A caller whose address is not in the whitelist is told that address.
+        A caller whose address is not in the whitelist gets that address back.
         """
         assert (
             40164,
@@ -465,7 +465,7 @@ class TestAuthorizerToken:
         self, door: Door, headers: dict[str, str]
     ) -> None:
         """
-        JSON is read as such whatever its Content-Type says.
+        JSON is read as such whatever its Content-Type.
         """
         component = door.sandbox.add_component()
         refresh_token = door.sandbox.authorize(component.appid)
@@ -552,7 +552,7 @@ class TestAuthorizerToken:
 
 class TestBookkeeping:
     """
-    What the sandbox tells about tokens and calls.
+    What the sandbox knows about tokens and calls.
     """
 
     def test_token_fetches(self, door: Door) -> None:
@@ -679,7 +679,7 @@ class TestBookkeeping:
 
     def test_reset__same_lock(self, door: Door) -> None:
         """
-        A reset keeps the lock, so that nobody gets in while it goes on.
+        A reset keeps the lock, so that nothing gets in meanwhile.
         """
         lock = door.sandbox.world.lock
 

@@ -62,7 +62,7 @@ def answer(
     headers = {name.lower(): value for name, value in headers.items()}
     if not is_welcome(headers, allowed_hosts):
         return _json(403, {"error": "not from this Host or Origin"})
-    name = path.removeprefix(PREFIX)
+    name = path.removeprefix(PREFIX) or "about"
     command = _COMMANDS.get((method, name))
     if command is None:
         known = [f"{verb} {PREFIX}{word}" for verb, word in _COMMANDS]
@@ -195,7 +195,7 @@ _Command = Callable[[Controls, Any], Any]
 
 #: (method, the path below `PREFIX`) -> what to do with the fields.
 _COMMANDS: dict[tuple[str, str], _Command] = {
-    ("GET", ""): lambda c, f: _about(c),
+    ("GET", "about"): lambda c, f: _about(c),
     ("POST", "reset"): lambda c, f: c.reset(),
     ("POST", "tick"): lambda c, f: {"now": c.clock.tick(**f)},
     ("POST", "move"): lambda c, f: c.move(**f),

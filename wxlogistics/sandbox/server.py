@@ -173,9 +173,11 @@ class Server:
         finally:
             connection.busy = False
 
-    def _largest_body(self, path: str) -> int:
-        if path.startswith(control.PREFIX):
-            return control.LARGEST_BODY
+    def _largest_body(self, request: _Request) -> int:
+        if request.path.startswith(control.PREFIX):
+            # What a foreign page sends is not read to its end only to be refused.
+            if control.is_welcome(request.headers, self._allowed_hosts):
+                return control.LARGEST_BODY
         return self.sandbox.settings.largest_body
 
     async def _answer(self, connection: _Connection, request: _Request) -> Answer:
@@ -221,12 +223,12 @@ class Server:
         # Milliseconds until a browser whose stream broke asks for another.
         retry = h11.Data(data=b"retry: 1000\n\n")
         await connection.write(_head(200, console.EVENT_HEADERS), retry)
-        told, silence = "", 0
+        sent, silence = "", 0
         while not self._stop.is_set() and not connection.is_gone:
             version = console.version(self.sandbox)
-            if version != told:
+            if version != sent:
                 await connection.write(h11.Data(data=f"data: {version}\n\n".encode()))
-                told, silence = version, 0
+                sent, silence = version, 0
             elif silence == _LONGEST_SILENCE:
                 await connection.write(h11.Data(data=b":\n\n"))
                 silence = 0
@@ -330,7 +332,7 @@ class _Connection:
                         name.decode(): value.decode("latin-1")
                         for name, value in event.headers
                     }
-                    limit = largest_body(request.path)
+                    limit = largest_body(request)
                     if int(request.headers.get("content-length", 0)) > limit:
                         request.problem = 413
                         return request

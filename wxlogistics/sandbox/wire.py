@@ -141,14 +141,14 @@ def answer(
         else:
             fault = endpoint and world.faults.take(endpoint, openid, waybill_id)
             result = _answer(world, request, fault or None)
-        said = (
+        reply = (
             result.body if result.headers.get("Content-Type") == CONTENT_TYPE else b""
         )
         if endpoint in TOKENS and not problem:
             world.tokens.fetches.count(
                 now,
                 forced=request.payload.get("force_refresh") is True,
-                refused=_errcode(said) != 0,
+                refused=_errcode(reply) != 0,
             )
         world.call_count += 1
         world.changes += 1
@@ -159,8 +159,8 @@ def answer(
                 endpoint=endpoint or path[:_LONGEST],
                 query=query[:_LONGEST],
                 request=_kept(world, b"" if payload is None else encode(payload)),
-                answer=_kept(world, said),
-                errcode=_errcode(said),
+                answer=_kept(world, reply),
+                errcode=_errcode(reply),
                 status=0 if result.drop else result.status,
                 milliseconds=(time.perf_counter() - began + result.delay) * 1000,
                 ip=ip,

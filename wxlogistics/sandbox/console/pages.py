@@ -1,4 +1,4 @@
-"""What each page of the console tells, as plain values for its template."""
+"""What each page of the console shows, as plain values for its template."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _TOKENS_SPENT = (
     "more details at https://mmbizurl.cn/s/JtxxFh33r"
 )
 
-#: Addresses that are nobody's, for getcallbackip and get_api_domain_ip.
+#: Addresses that belong to no one, for getcallbackip and get_api_domain_ip.
 _ADDRESSES = ["203.0.113.10", "203.0.113.11", "203.0.113.128/25"]
 
 #: Seconds that a pre_auth_code lives.

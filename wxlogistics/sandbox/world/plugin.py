@@ -41,7 +41,7 @@ def call(world: World, caller: AccessToken, request: Request) -> dict[str, Any]:
     component = PLUGIN[endpoint]
     app = world.tokens.apps.get(caller.appid)
     if app is None:
-        # A component_access_token, which is no shop's.
+        # A component_access_token, which acts for no shop.
         raise Refusal(48001)
     opens = endpoint in ("open_query_plugin", "open_openmsg")
     if not _is_permitted(world, caller):

@@ -54,11 +54,11 @@ class Quotas:
         """
         Return what was spent today: "apps" or "users", then who, then on what.
         """
-        told: dict[str, dict[str, dict[str, int]]] = {"apps": {}, "users": {}}
+        counts_by: dict[str, dict[str, dict[str, int]]] = {"apps": {}, "users": {}}
         for key, count in self.current("day").items():
             kind, what, who = key.split(" ", 2)
-            told[kind].setdefault(who, {})[what] = count
-        return told
+            counts_by[kind].setdefault(who, {})[what] = count
+        return counts_by
 
     def restore(self, period: str, index: int, counts: Mapping[str, int]) -> None:
         """

@@ -18,7 +18,7 @@ _LARGEST_AMOUNT = 10**15
 
 def several(values: Any) -> Any:
     """
-    Return *values* as a tuple; what is no list is left for the validator to refuse.
+    Return *values* as a tuple; what is not a list is left for the validator to refuse.
     """
     is_list = isinstance(values, Iterable) and not isinstance(values, str)
     return tuple(values) if is_list else values
@@ -180,8 +180,8 @@ class Settings:
         refused_image: Regular expression of what must not be in a goods_img_url; a
             match answers 9300561. Guess as to the exact characters.
 
-        unicode_escapes: errcode for a body that escapes non-ASCII as ``\\uXXXX``. 0 reads
-            it and flags the call; WeChat's sibling APIs show or refuse the escapes.
+        unicode_escapes: errcode for a body with ``\\uXXXX`` escapes. 0 reads it and
+            flags the call; WeChat's sibling APIs show or refuse the escapes.
 
         wrong_openid: errcode for an openid that is not the one the waybill_token was
             made for. 0 ignores it. Guess, after the errmsg of 9300507.

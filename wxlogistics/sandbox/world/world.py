@@ -210,7 +210,7 @@ class World:
 
     def subject(self, payload: Mapping[str, Any]) -> tuple[str, str]:
         """
-        The openid and the waybill_id that a call is about, as far as it tells.
+        The openid and the waybill_id that a call is about, as far as it names them.
         """
         openid, waybill_id, token = (
             value if isinstance(value, str) else ""
