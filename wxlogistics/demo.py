@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+from typing import Callable
+
 import click
 import requests
 
@@ -16,8 +18,6 @@ from . import (
     WaybillStatus,
     WaybillTokenError,
 )
-from .cli.language import labelled, listed, say
-from .cli.output import cells, clean, echo
 from .sandbox import Sandbox
 
 OPENID = "ovtZW4yB7DIj3CxOb6ii-nk4HhFo"
@@ -46,17 +46,22 @@ class Demo:
     Runs the example step by step, and shows each.
 
     Args:
-        sandbox: What answers.
+        say: Returns a message in the chosen language.
 
-        quiet: Show nothing.
+        show: Prints a line.
+
+        sandbox: What answers.
 
     Attributes:
         failures: What did not come out as it should.
     """
 
-    def __init__(self, sandbox: Sandbox, *, quiet: bool = False) -> None:
+    def __init__(
+        self, say: Callable[..., str], show: Callable[[str], None], sandbox: Sandbox
+    ) -> None:
+        self._say = say
+        self._show = show
         self._sandbox = sandbox
-        self._quiet = quiet
         self.failures: list[str] = []
 
     def run(self) -> None:
@@ -70,7 +75,9 @@ class Demo:
             token = StableToken(sandbox.appid, sandbox.secret)
             with Client(token, base_url=server.url, session=session) as client:
                 title = click.style("wxlogistics demo", bold=True)
-                self._show(f"{title}  {say('a sandbox at {url}', url=server.url)}")
+                self._show(
+                    f"{title}  {self._say('a sandbox at {url}', url=server.url)}"
+                )
                 waybill_token = self.register(client)
                 self.follow(client, waybill_token)
                 self.update(client, waybill_token)
@@ -80,7 +87,7 @@ class Demo:
         """
         Register a waybill with its two goods.
         """
-        self._head(1, say("Register a waybill"), "client.trace_waybill(…)")
+        self._head(1, self._say("Register a waybill"), "client.trace_waybill(…)")
         waybill_token = client.trace_waybill(
             openid=OPENID,
             waybill_id=WAYBILL_ID,
@@ -89,7 +96,7 @@ class Demo:
             goods_info=TWO_GOODS,
         )
         self._row("waybill_id", WAYBILL_ID)
-        self._row(say("goods"), self._names(TWO_GOODS.detail_list))
+        self._row(self._say("goods"), self._names(TWO_GOODS.detail_list))
         self._row("waybill_token", waybill_token)
         self._check("a waybill_token of 64 characters", len(waybill_token) == 64)
         return waybill_token
@@ -98,7 +105,9 @@ class Demo:
         """
         Query after each step of the parcel.
         """
-        self._head(2, say("Watch the parcel move"), "client.query_trace(waybill_token)")
+        self._head(
+            2, self._say("Watch the parcel move"), "client.query_trace(waybill_token)"
+        )
         for status in ROUTE:
             if status:
                 self._sandbox.clock.tick(hours=9)
@@ -112,17 +121,17 @@ class Demo:
         """
         Replace the goods.
         """
-        self._head(3, say("Correct the goods"), "client.update_waybill_goods(…)")
+        self._head(3, self._say("Correct the goods"), "client.update_waybill_goods(…)")
         client.update_waybill_goods(waybill_token, NEW_GOODS)
         goods = client.query_trace(waybill_token).goods
-        self._row(say("goods"), self._names(goods))
+        self._row(self._say("goods"), self._names(goods))
         self._check("the goods as updated", goods == NEW_GOODS.detail_list)
 
     def refuse(self, client: Client) -> None:
         """
         Catch a refusal as a user's code would.
         """
-        self._head(4, say("Catch a refusal"))
+        self._head(4, self._say("Catch a refusal"))
         code = click.style
         self._show(f"  {code('try', fg='cyan')}:")
         self._show('      client.query_trace("not a waybill_token")')
@@ -132,8 +141,8 @@ class Demo:
             client.query_trace("not a waybill_token")
         except WaybillTokenError as error:
             self._show("      print(error, error.advice)")
-            self._show(f"  {code(clean(str(error)), fg='red')}")
-            self._show(f"  {code(clean(error.advice), fg='yellow')}")
+            self._show(f"  {code(str(error), fg='red')}")
+            self._show(f"  {code(error.advice, fg='yellow')}")
             self._check("errcode 9300507", error.errcode == 9300507)
         except ApiError as error:
             self._check(f"WaybillTokenError, not {error!r}", False)
@@ -145,53 +154,58 @@ class Demo:
         self._show(f"  {click.style('●', fg='green')} {trace.status} {label}")
         for action in trace.waybill_info.path[:1]:
             when = datetime.datetime.fromtimestamp(action.action_time or 0, _CHINA_TIME)
-            what = f"│   {when:%m-%d %H:%M}  {clean(action.action_msg or '')}"
+            what = f"│   {when:%m-%d %H:%M}  {action.action_msg or ''}"
             self._show(f"  {click.style(what, dim=True)}")
 
     def _head(self, number: int, title: str, call: str = "") -> None:
-        text = f"{number}  {labelled(title, call) if call else title}"
-        self._show(f"\n{click.style(text, fg='cyan', bold=True)}")
+        text = self._say("{title}: {call}", title=title, call=call) if call else title
+        self._show("\n" + click.style(f"{number}  {text}", fg="cyan", bold=True))
 
     def _row(self, name: str, value: str) -> None:
-        label = click.style(name + " " * (13 - cells(name)), dim=True)
-        self._show(f"  {label} {clean(value)}")
+        # GBK has as many bytes as a terminal columns.
+        padded = name + " " * (13 - len(name.encode("gbk")))
+        self._show(f"  {click.style(padded, dim=True)} {value}")
 
     def _names(self, goods: tuple[GoodsDetail, ...]) -> str:
-        return listed([detail.goods_name for detail in goods])
+        return self._say(", ").join(detail.goods_name for detail in goods)
 
     def _check(self, expected: str, met: bool) -> None:
         if not met:
             self.failures.append(expected)
-            text = "✗ " + say("expected {expected}", expected=expected)
+            text = "✗ " + self._say("expected {expected}", expected=expected)
             self._show(f"  {click.style(text, fg='red', bold=True)}")
-
-    def _show(self, text: str) -> None:
-        if not self._quiet:
-            echo(text)
 
     def verdict(self) -> None:
         """
         Show whether all went well.
         """
-        text, colour = say("Every step gave what it should."), "green"
+        text, colour = self._say("Every step gave what it should."), "green"
         if self.failures:
             colour = "red"
-            text = say("Failed: {steps}", steps=listed(self.failures))
+            text = self._say(
+                "Failed: {steps}", steps=self._say(", ").join(self.failures)
+            )
         sign = "✗" if self.failures else "✓"
         self._show(f"\n{click.style(f'{sign} {text}', fg=colour, bold=True)}")
 
 
-def play(sandbox: Sandbox | None = None, *, quiet: bool = False) -> list[str]:
+def play(
+    say: Callable[..., str],
+    show: Callable[[str], None],
+    sandbox: Sandbox | None = None,
+) -> list[str]:
     """
     Show the demo, and return what did not come out as it should.
 
     Args:
-        sandbox: What answers; None: a new one.
+        say: Returns a message in the chosen language.
 
-        quiet: Show nothing.
+        show: Prints a line.
+
+        sandbox: What answers; None: a new one.
     """
     # One token serves for the days that pass within seconds.
-    demo = Demo(sandbox or Sandbox(token_lifetime=30 * 86_400), quiet=quiet)
+    demo = Demo(say, show, sandbox or Sandbox(token_lifetime=30 * 86_400))
     demo.run()
     demo.verdict()
     return demo.failures

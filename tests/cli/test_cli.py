@@ -21,9 +21,9 @@ from clitools import Run, check_snapshot, process, ran
 import wxlogistics.__main__
 from wxlogistics import Client, GoodsDetail, GoodsInfo, __version__, demo
 from wxlogistics.__main__ import main
-from wxlogistics.cli.language import speak
+from wxlogistics.cli.language import say, speak
 from wxlogistics.cli.main import commands
-from wxlogistics.cli.output import Terminal
+from wxlogistics.cli.output import Terminal, echo
 from wxlogistics.sandbox import Sandbox
 from wxlogistics.sandbox.command import Ready
 
@@ -97,7 +97,7 @@ class TestDemo:
         """
         A step that does not give what it should is shown, and is returned.
         """
-        failures = demo.play(failing())
+        failures = demo.play(say, echo, failing())
         lines = capsys.readouterr().out.splitlines()
 
         assert ["status 0"] == failures
@@ -124,7 +124,7 @@ class TestDemo:
         """
         with Sandbox().mock() as wechat:
             wechat.fail("query_trace", **fault)
-            shown = demo.Demo(wechat, quiet=True)
+            shown = demo.Demo(say, echo, wechat)
             shown.refuse(wechat.client)
 
         assert 1 == len(shown.failures)

@@ -49,7 +49,7 @@ CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 #: The same in both languages: no words of either.
 WORDLESS = {"[tls]", "[token]", "{reason}", "{lines}", "{path}: {reason}"}
-WORDLESS |= {"{host}: {reason}"}
+WORDLESS |= {"{host}: {reason}", "{title}: {call}", ", "}
 
 
 def catalogue(language: str, kind: str = "po") -> Any:
@@ -80,7 +80,7 @@ def said() -> Iterator[str]:
             if isinstance(node, ast.Call):
                 called = getattr(node.func, "attr", getattr(node.func, "id", ""))
                 first = ast.literal_eval(node.args[0]) if _is_text(node.args) else ""
-                if called in ("say", "Problem", "plural") and first:
+                if called in ("say", "_say", "Problem", "plural") and first:
                     yield first
                 if called == "option" and first and len(node.args) == 1:
                     yield f"[{first.split()[0]}]"

@@ -107,7 +107,8 @@ def _demo(terminal: output.Terminal) -> click.Command:
     def run() -> int:
         from .. import demo
 
-        failures = demo.play(quiet=terminal.as_json)
+        show = (lambda _: None) if terminal.as_json else output.echo
+        failures = demo.play(say, show)
         if terminal.as_json:
             output.answer({"ok": not failures, "failures": failures})
         return output.REFUSED if failures else output.GOOD

@@ -29,9 +29,6 @@ GOOD, REFUSED, WRONG_USE, NO_ANSWER, INTERRUPTED = 0, 1, 2, 3, 130
 #: WeChat's time, in which its days begin.
 CHINA_TIME = datetime.timezone(datetime.timedelta(hours=8))
 
-#: The widest that text gets.
-WIDEST = 100
-
 Rows = list[tuple[str, str]]
 
 
@@ -52,6 +49,9 @@ class Problem(click.ClickException):
         self.ctx: click.Context | None = None
 
     def format_message(self) -> str:
+        """
+        Return the message in the chosen language.
+        """
         return say(self.message, **self.fields)
 
 
@@ -406,7 +406,7 @@ def width(*, data: bool = False) -> int:
     """
     if data and not (sys.stdout.isatty() or os.environ.get("COLUMNS")):
         return 10_000
-    return min(shutil.get_terminal_size().columns, WIDEST)
+    return min(shutil.get_terminal_size().columns, 100)
 
 
 def cells(text: str) -> int:
