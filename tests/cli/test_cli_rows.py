@@ -409,8 +409,11 @@ class TestHeadings:
             "o,SF1,0755-26001234,13800138000,茶,a\no,SF2,0755-26001234,,茶,a\n"
         )
 
-        assert ["13800138000", "0755-26001234"] == [
-            task.fields["receiver_phone"] for task in tasks(data, TRACE)
+        buyer = "openid,运单号,买家手机,收货人电话,商品名称,图片\no,SF3,139,138,茶,a\n"
+
+        assert ["13800138000", "0755-26001234", "138"] == [
+            task.fields["receiver_phone"]
+            for task in (*tasks(data, TRACE), *tasks(buyer, TRACE))
         ]
 
     def test_complete__says_what_would_do(self) -> None:

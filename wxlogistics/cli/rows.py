@@ -403,9 +403,9 @@ def _by_field(
     Return values by field; of several columns of one field, the first that is filled.
     """
     found: dict[str, Any] = {}
-    # Taobao's export has a column for a mobile phone, and another for a fixed one.
-    is_fixed = [not re.search("(?i)手机|mobile", heading) for heading in headings]
-    columns = sorted(zip(is_fixed, fields, values), key=lambda each: each[0])
+    # The receiver's goes before the buyer's, and a mobile phone before a fixed one.
+    ranks = [("收" not in each, "手机" not in each) for each in headings]
+    columns = sorted(zip(ranks, fields, values), key=lambda each: each[0])
     for _, field, value in columns:
         if field and found.get(field) in (None, ""):
             found[field] = value.strip() if isinstance(value, str) else value
