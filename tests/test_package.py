@@ -68,14 +68,17 @@ class TestMetadata:
             "cli",
             "dev",
             "docs",
+            "excel",
             "once",
             "sandbox",
             "testing",
         ]
-        assert {"click", "rich"} == extras["cli"]
+        assert {"click"} == extras["cli"]
+        assert {"python-calamine"} == extras["excel"]
         assert {"pytest", "responses"} == extras["testing"]
         assert extras["sandbox"]
-        assert extras["cli"] | extras["sandbox"] | extras["testing"] == extras["all"]
+        parts = ("cli", "excel", "sandbox", "testing")
+        assert extras["all"] == {each for name in parts for each in extras[name]}
 
     def test_entry_points(self) -> None:
         """
