@@ -72,7 +72,11 @@ def blocks(page: str, language: str) -> list[Block]:
     made = []
     for fence, after in zip(found, [*found[1:], None]):
         printed = None
-        if after and after[2] == "text" and not text[fence.end() : after.start()].strip():
+        if (
+            after
+            and after[2] == "text"
+            and not text[fence.end() : after.start()].strip()
+        ):
             printed = after[4]
         line = text.count("\n", 0, fence.start()) + 2
         code = textwrap.dedent(fence[4])

@@ -68,7 +68,7 @@ class TestPages:
         The translation has the same sections, tables and blocks.
         """
         english, chinese = (
-            [re.sub("(?<=^#) .*", "", line) for line in outline(each)]
+            [re.sub("(?<=#) .*|(?<=!).*", "", line) for line in outline(each)]
             for each in (page, documents.translation(page))
         )
 
@@ -109,7 +109,9 @@ class TestPages:
         """
         No line begins with a mark that closes.
         """
-        assert [] == re.findall(r"^\s*[，。、；：？！）」》].*", documents.read(page), re.M)
+        assert [] == re.findall(
+            r"^\s*[，。、；：？！）」》].*", documents.read(page), re.M
+        )
 
     @pytest.mark.parametrize(
         ("page", "language"),
@@ -141,7 +143,9 @@ def outline(page: str) -> list[str]:
     """
     Return the lines of *page* that make its structure: headings, heads, fences.
     """
-    text = re.sub(r"^( *```\w+).*?^ *```$", r"\1", documents.read(page), flags=re.S | re.M)
+    text = re.sub(
+        r"^( *```\w+).*?^ *```$", r"\1", documents.read(page), flags=re.S | re.M
+    )
     return re.findall(r"^(?:#+ .*|\|[-|]+|<!.*|!\[.*| *```\w+)$", text, re.MULTILINE)
 
 
@@ -182,7 +186,9 @@ class TestSandbox:
     """
 
     @pytest.mark.parametrize(
-        ("page", "sandbox"), [(page, page) for page in documents.READMES], indirect=["sandbox"]
+        ("page", "sandbox"),
+        [(page, page) for page in documents.READMES],
+        indirect=["sandbox"],
     )
     def test_readme(self, page: str, sandbox: tuple[str, list[str]]) -> None:
         """
@@ -191,7 +197,7 @@ class TestSandbox:
         url, lines = sandbox
         shown = documents.blocks(page, "console")[-1].code.splitlines()[2:]
         (call,) = re.findall(r"`(Client\(access_token, .+?\))`", documents.read(page))
-        token = lines[3].removeprefix("access_token: ")
+        token = lines[4].removeprefix("access_token: ")
         names = {"Client": Client, "access_token": token}
 
         assert [line.partition(":")[0] for line in shown] == [

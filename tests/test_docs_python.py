@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import logging
 import os
@@ -99,9 +100,7 @@ def topic(page: str) -> str:
 
 
 @pytest.fixture
-def wechat(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
-) -> Iterator[MockedSandbox]:
+def sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> Sandbox:
     """
     WeChat as the pages assume it: with a mini-program, and a parcel on its way.
     """
@@ -109,12 +108,10 @@ def wechat(
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     clock = Clock(start=NOON, speed=0)
-    with Sandbox(appid=APPID, secret=SECRET, clock=clock, seed=1).mock() as mocked:
-        mocked.add_waybill("SF1234567890123")
-        clock.tick(hours=10)
-        token = {"access_token": mocked.access_token()}
-        responses.get("https://tokens.shop.example/wechat", json=token)
-        yield mocked
+    sandbox = Sandbox(appid=APPID, secret=SECRET, clock=clock, seed=1)
+    sandbox.add_waybill("SF1234567890123")
+    clock.tick(hours=10)
+    return sandbox
 
 
 @pytest.fixture(autouse=True)
@@ -143,7 +140,7 @@ class TestBlocks:
     @pytest.mark.parametrize(
         "page", [page for page in WITH_PYTHON if "page.py" in documents.modules(page)]
     )
-    def test_blocks__run(self, page: str, wechat: MockedSandbox) -> None:
+    def test_blocks__run(self, page: str, sandbox: Sandbox) -> None:
         """
         Each prints what the page shows, and its tests pass.
         """
@@ -152,31 +149,32 @@ class TestBlocks:
             if block.title or topic(page) in ELSEWHERE:
                 continue
             known = set(names)
-            printed = documents.run(page, block, names)
+            with sandbox.mock() as wechat:
+                printed = documents.run(page, block, names)
+                run_tests(names, set(names) - known, wechat)
             if block.printed is not None:
                 where = f"{page}:{block.line} prints:\n{printed}"
                 assert documents.is_as_shown(printed, block.printed), where
-            for name in set(names) - known:
-                if name.startswith("test_"):
-                    fixtures = {"wechat": wechat} if "(wechat" in block.code else {}
-                    names[name](**fixtures)
 
     @pytest.mark.parametrize("page", ["docs/tokens.md", "docs/tokens.zh-CN.md"])
-    def test_tokens(self, page: str, wechat: MockedSandbox) -> None:
+    def test_tokens(self, page: str, sandbox: Sandbox) -> None:
         """
         Each client of the page makes a call; a changed refresh token is saved.
         """
-        wechat.add_component(COMPONENT)
+        sandbox.add_component(COMPONENT)
         names: dict[str, Any] = {}
-        for block in documents.blocks(page, "python"):
-            documents.run(page, block, names)
-            assert names["client"].get_delivery_list()
-        names["refresh_tokens"][APPID] = wechat.authorize(COMPONENT)
-        changed = wechat.change_refresh_token(COMPONENT)
-        component_token = wechat.component_access_token(COMPONENT)
-        names["component_access_token"] = lambda: component_token
+        with sandbox.mock():
+            token = {"access_token": sandbox.access_token()}
+            responses.get("https://tokens.shop.example/wechat", json=token)
+            for block in documents.blocks(page, "python"):
+                documents.run(page, block, names)
+                assert names["client"].get_delivery_list()
+            names["refresh_tokens"][APPID] = sandbox.authorize(COMPONENT)
+            changed = sandbox.change_refresh_token(COMPONENT)
+            component_token = sandbox.component_access_token(COMPONENT)
+            names["component_access_token"] = lambda: component_token
 
-        assert names["client_for"](APPID).get_delivery_list()
+            assert names["client_for"](APPID).get_delivery_list()
         assert changed == names["refresh_tokens"][APPID]
 
     @pytest.mark.parametrize("page", documents.READMES)
@@ -190,15 +188,18 @@ class TestBlocks:
         ],
     )
     def test_readme__errors(
-        self, page: str, wechat: MockedSandbox, fault: Any, printed: str
+        self, page: str, sandbox: Sandbox, fault: Any, printed: str
     ) -> None:
         """
         Each error is caught where the README catches it.
         """
-        (block,) = (one for one in documents.blocks(page, "python") if "error:" in one[2])
-        wechat.fail("query_trace", **fault)
+        (block,) = (
+            one for one in documents.blocks(page, "python") if "error:" in one[2]
+        )
+        sandbox.fail("query_trace", **fault)
 
-        assert re.search(printed, documents.run(page, block, {}))
+        with sandbox.mock():
+            assert re.search(printed, documents.run(page, block, {}))
 
 
 class TestFiles:
@@ -207,7 +208,8 @@ class TestFiles:
     """
 
     @pytest.mark.parametrize(
-        "page", [page for page in WITH_PYTHON if {*documents.modules(page)} - {"page.py"}]
+        "page",
+        [page for page in WITH_PYTHON if {*documents.modules(page)} - {"page.py"}],
     )
     def test_files__pass(self, page: str, tmp_path: pathlib.Path) -> None:
         """
@@ -220,13 +222,19 @@ class TestFiles:
             cwd=tmp_path,
             env=os.environ
             | ENVIRONMENT
-            | ({"DJANGO_SETTINGS_MODULE": "shop.installed"} if "django" in page else {}),
+            | (
+                {"DJANGO_SETTINGS_MODULE": "shop.installed"} if "django" in page else {}
+            ),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
             timeout=120,
         )
-        tests = sum(code.count("def test_") for code in files_of(page).values())
+        tests = sum(
+            code.count("def test_")
+            for name, code in files_of(page).items()
+            if name != "page.py"
+        )
 
         assert f"{tests} passed" in done.stdout, done.stdout
 
@@ -252,7 +260,11 @@ class TestTyped:
         mypy --strict finds nothing, apart from libraries without types.
         """
         pytest.importorskip("mypy")
-        options = ["--strict", "--follow-imports=silent", f"--cache-dir={folder.parent}/m"]
+        options = [
+            "--strict",
+            "--follow-imports=silent",
+            f"--cache-dir={folder.parent}/m",
+        ]
         options.append("--disable-error-code=import-untyped")
         for page in sorted(folder.iterdir()):
             found = check(page, "mypy", *options)
@@ -266,7 +278,9 @@ class TestTyped:
         roots = [{"root": page.name} for page in folder.iterdir()]
         config = {"extraPaths": [str(documents.ROOT)], "executionEnvironments": roots}
         (folder / "pyrightconfig.json").write_text(json.dumps(config), encoding="utf-8")
-        found = check(folder, "pyright", "--level=error", f"--pythonpath={sys.executable}")
+        found = check(
+            folder, "pyright", "--level=error", f"--pythonpath={sys.executable}"
+        )
 
         assert found.endswith("0 errors, 0 warnings, 0 informations\n"), found
 
@@ -283,6 +297,16 @@ class TestLanguages:
         )
 
         assert english == chinese
+
+
+def run_tests(names: dict[str, Any], new: set[str], wechat: MockedSandbox) -> None:
+    """
+    Run the tests among the *new* of the *names*, with the fixture `wechat`.
+    """
+    for name in sorted(new):
+        if name.startswith("test_"):
+            takes = inspect.signature(names[name]).parameters
+            names[name](**({"wechat": wechat} if "wechat" in takes else {}))
 
 
 def files_of(page: str) -> dict[str, str]:
@@ -321,6 +345,6 @@ def outline(code: str) -> str:
     tree = ast.parse(code)
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if re.search(r"[^\x21-\x7e]", node.value) or node.value.istitle():
+            if not re.fullmatch(r"[\w./-]+|https?://\S+", node.value, re.ASCII):
                 node.value = "…"
     return ast.dump(tree)

@@ -1,7 +1,6 @@
 """What a call does when the network or the server misbehaves, on real sockets.
 
-`python tests/test_resilience.py` writes the table of docs/resilience.md from what
-happens in fact.
+`python tests/test_resilience.py` makes each call of the table and prints what happens.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import threading
 import time
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Callable, Iterator, NamedTuple, Sequence
+from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence
 
 import chaos
 import pytest
@@ -65,8 +64,6 @@ from wxlogistics import (
     UnexpectedResponseError,
     WxLogisticsError,
 )
-
-DOCUMENT = Path(__file__).parents[1] / "docs" / "resilience.md"
 
 #: What each kind of call returns when all goes well.
 RIGHT: dict[str, Any] = {
@@ -404,9 +401,9 @@ COLUMNS = [
 ]
 
 
-def document_table(rows: Sequence[Sequence[Cell | None]]) -> str:
+def table(rows: Iterable[Sequence[Cell | None]]) -> str:
     """
-    Return the table of the document, with *rows* for those of `TABLE`.
+    Return a table for readers, with *rows* for those of `TABLE`.
     """
     lines = [
         "| the server | queries and registrations, the fault stays | it happens once "
@@ -416,10 +413,6 @@ def document_table(rows: Sequence[Sequence[Cell | None]]) -> str:
     for row, cells in zip(TABLE, rows):
         lines.append(f"| {' | '.join([row.what, *(str(c or '') for c in cells)])} |")
     return "\n".join(lines) + "\n"
-
-
-BEGIN = "<!-- written by tests/test_resilience.py: begin -->\n"
-END = "<!-- end -->\n"
 
 
 class TestFaults:
@@ -466,15 +459,6 @@ class TestFaults:
 
             assert attempts == len(server.requests)
         assert caught.value.maybe_applied
-
-    def test_table__is_in_the_document(self) -> None:
-        """
-        docs/resilience.md holds the table; if not, run this file.
-        """
-        document = DOCUMENT.read_text(encoding="utf-8")
-        table = document.partition(BEGIN)[2].partition(END)[0]
-
-        assert document_table([row.ends for row in TABLE]) == table
 
 
 @pytest.fixture
@@ -1823,22 +1807,11 @@ class TestHosts:
         assert caught.value.reason.startswith("no connection to [::1]:1: ")
 
 
-def write_document() -> None:
-    """
-    Write the table into the document as it happens.
-    """
-    document = DOCUMENT.read_text(encoding="utf-8")
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    table = document_table(
-        [
+if __name__ == "__main__":
+    print(
+        table(
             [cell and observe(row, *each).cell for cell, each in zip(row.ends, COLUMNS)]
             for row in TABLE
-        ]
+        ),
+        end="",
     )
-    DOCUMENT.write_text(before + begin + table + end + after, encoding="utf-8")
-    print(table)
-
-
-if __name__ == "__main__":
-    write_document()
