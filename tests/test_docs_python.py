@@ -1,4 +1,4 @@
-"""Every block of Python of every page and README runs and is typed, in both languages."""
+"""Every block of Python of every page and README runs, and passes type checkers."""
 
 from __future__ import annotations
 
