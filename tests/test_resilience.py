@@ -268,7 +268,7 @@ TABLE = [
     Row("gzip that is broken", encoded(b"\x1f\x8b\x08 not gzip"), NOT_WECHATS),
     Row("gzip in gzip", encoded(b"whatever", "gzip, gzip"), NOT_WECHATS),
     Row("a page that repeats the request", chaos.repeat_the_request, NOT_WECHATS),
-    # An answer of WeChat's
+    # WeChat's answer
     Row(
         "errcode -1",
         reply(SAID_BUSY),
@@ -518,7 +518,7 @@ def trusted(
 
 class Clock:
     """
-    Time that passes only when somebody sleeps.
+    Time that passes only in sleep().
     """
 
     def __init__(self) -> None:
@@ -803,7 +803,7 @@ class TestRenewal:
 class TestMaybeApplied:
     def test_earlier_attempt__counts(self, make: Make, pauses: list[float]) -> None:
         """
-        A first attempt that may have been applied is told of, though the last was not
+        maybe_applied stays True for the first attempt, though the last was not
         even sent.
         """
         with ChaosServer(close_after_request) as server:
@@ -1094,7 +1094,7 @@ class TestIdleConnections:
 class TestDeadline:
     def test_deadline__over_all_attempts(self, server: ChaosServer, make: Make) -> None:
         """
-        There is no pause that would end behind it; the last real error is told.
+        There is no pause that would end behind it; the last real error is raised.
         """
         clock = Clock()
         server.script(then=reply(SAID_BUSY))
@@ -1372,7 +1372,7 @@ class TestTls:
         self, server: ChaosServer, make: Make
     ) -> None:
         """
-        Nothing is sent to a server that nobody vouches for.
+        Nothing is sent to a server whose certificate is not trusted.
         """
         with pytest.raises(TransportError) as caught:
             query(make(server.url))
