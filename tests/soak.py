@@ -228,6 +228,7 @@ def run(url: str, seconds: float, threads: int, seed: int) -> dict[str, Any]:
         deadline=8,
         retries=4,
         sleep=lambda pause: time.sleep(pause / 10),
+        random=random.random,
     ) as client:
         client.query_trace("/often/warm/up")
         memory_before = memory()
