@@ -456,6 +456,19 @@ class TestMain:
         with pytest.raises(ModuleNotFoundError, match="_version"):
             main(["demo"])
 
+    def test_main__another_import_error(self, run: Run, monkeypatch: Any) -> None:
+        """
+        An import that fails within a command is not mistaken for the extra either.
+        """
+
+        def play(*_: Any) -> None:
+            raise ImportError("something else")
+
+        monkeypatch.setattr(demo, "play", play)
+
+        with pytest.raises(ImportError, match="something else"):
+            run("demo")
+
     def test_module__exits(self, run: Run, monkeypatch: Any) -> None:
         """
         As a module it ends the process with the exit code.

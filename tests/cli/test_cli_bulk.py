@@ -206,7 +206,7 @@ class TestQuery:
         Path("16.csv").write_bytes("token\tid\nA\t订单\n".encode("utf-16"))
         Path("mac.csv").write_bytes(b"token,id\rA,1\r")
         found = []
-        for data in (b"A\nB", file.getvalue()):
+        for data in (b"A\nB", b"A\n", file.getvalue()):
             reading, writing = os.pipe()
             os.write(writing, data)
             os.close(writing)
@@ -218,8 +218,8 @@ class TestQuery:
         for name in ("16.csv", "mac.csv"):
             found.append(run("bulk", "query", name, "--dry-run", "--json").json)
 
-        assert [2, 1, 1, 1] == [each["calls"] for each in found]
-        assert [{"waybill_token": "A"}] * 3 == [each["first"][0] for each in found[1:]]
+        assert [2, 1, 1, 1, 1] == [each["calls"] for each in found]
+        assert [{"waybill_token": "A"}] * 5 == [each["first"][0] for each in found]
 
     def test_query__stdin_is_closed(
         self, run: Run, wechat: Sandbox, monkeypatch: Any

@@ -54,6 +54,10 @@ class TestProbe:
                 [("update_waybill_goods", "a waybill_token that cannot be")],
             ),
             (
+                {"endpoint": "trace_waybill", "status": 200, "body": "[3]"},
+                [("trace_waybill", "an openid that cannot be")],
+            ),
+            (
                 {"endpoint": "trace_waybill", "drop": True},
                 [("trace_waybill", "an openid that cannot be")],
             ),

@@ -392,6 +392,20 @@ class TestQuery:
             "raw": reply,
         } == ran.json
 
+    def test_query__without_goods(self, run: Run, wechat: Sandbox) -> None:
+        """
+        What WeChat leaves out is not shown.
+        """
+        reply = {"errcode": 0, "waybill_info": {"status": 5, "waybill_id": "SF1"}}
+        wechat.fail("query_trace", status=200, body=json.dumps(reply))
+
+        assert [
+            "SF1",
+            "● exception",
+            "",
+            "WeChat returned no steps of the route.",
+        ] == run("query", "t").out.splitlines()
+
     @pytest.mark.parametrize(
         "argv", [["{}", "--json"], ["--json", "{}"], ["--openid", "-o" * 14, "{}"]]
     )

@@ -61,8 +61,8 @@ def _short(counts: Counter[Tally]) -> str:
     """
     Return the counts for the end of the bar.
     """
-    found = totals(counts)
-    return "  ".join(f"{_SIGNS[name][0]} {found[name]:,}" for name in _SIGNS)
+    found, names = totals(counts), (OK, REFUSED, INVALID)
+    return "  ".join(f"{_SIGNS[name][0]} {found[name]:,}" for name in names)
 
 
 def lines(
