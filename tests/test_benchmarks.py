@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,5 +37,9 @@ class TestBenchmarks:
             "### Threads",
             "### The rest",
         ] == [line for line in told if line.startswith("###")]
-        assert "| TLS handshakes for 32 calls of 16 threads | 16 |" in told
+        counted = re.search(
+            r"handshakes for 32 calls of 16 threads \| (\d+) \|", done.stdout
+        )
+        # Fewer if a thread ends before another begins.
+        assert counted and 1 <= int(counted[1]) <= 16
         assert before == [page.read_bytes() for page in pages]
