@@ -189,7 +189,7 @@ def _check_appid(field: str, appid: str) -> None:
 def _check_cache(cache: Any) -> None:
     try:
         inspect.signature(cache.set).bind("key", "value", timeout=1)
-        usable = callable(cache.get) and not isinstance(cache, type)
+        usable = not (isinstance(cache, type) or inspect.iscoroutinefunction(cache.get))
     except (AttributeError, TypeError):
         usable = cache is None
     except ValueError:
@@ -318,7 +318,7 @@ class _FetchedToken(abc.ABC):
         Return the token under *field* of a reply, with its life.
         """
         token = reply.get(field)
-        if not isinstance(token, str) or not token or token != token.strip():
+        if not (isinstance(token, str) and re.fullmatch("[!-~]+", token)):
             raise lacking(self._endpoint, reply, field)
         life = integer(reply.get("expires_in"))
         # A token without life left would be refused, and renewed for that; to believe
