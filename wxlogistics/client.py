@@ -396,6 +396,4 @@ class Client:
 
     def _post(self, endpoint: str, path: str, payload: Json, repeatable: bool) -> Json:
         request = Request(endpoint, path, encode(payload))
-        # Keep it out of the variables of a traceback.
-        del payload
         return self._wire.call(request, self._tokens, self._wire.post(), repeatable)

@@ -189,7 +189,8 @@ def _check_appid(field: str, appid: str) -> None:
 def _check_cache(cache: Any) -> None:
     try:
         inspect.signature(cache.set).bind("key", "value", timeout=1)
-        usable = not (isinstance(cache, type) or inspect.iscoroutinefunction(cache.get))
+        is_async = inspect.iscoroutinefunction(cache.get)
+        usable = callable(cache.get) and not (is_async or isinstance(cache, type))
     except (AttributeError, TypeError):
         usable = cache is None
     except ValueError:
