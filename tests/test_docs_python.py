@@ -242,11 +242,17 @@ class TestFiles:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """
-    A folder for each page, with its files.
+    A folder of all pages that are a single module, and one for each other page.
     """
     folder = tmp_path_factory.mktemp("typed")
+    (folder / "modules").mkdir()
     for page in WITH_PYTHON:
-        write(page, folder / page.replace("/", "_").replace(".", "_"))
+        name = re.sub(r"\W", "_", page)
+        if [*files_of(page)] == ["page.py"]:
+            code = documents.modules(page)["page.py"]
+            (folder / "modules" / f"{name}.py").write_text(code, encoding="utf-8")
+        else:
+            write(page, folder / name)
     return folder
 
 
