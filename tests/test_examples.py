@@ -342,12 +342,13 @@ class TestScript:
         assert (done.returncode, done.stdout) == (0, "SF1 已签收\n")
 
     def test_no_status(self, sandbox):
-        """WeChat may leave the status out."""
+        """It reports a reply without a status, and fails."""
         sandbox[0].fail("query_trace", status=200, body='{"waybill_info": {}}')
 
         done = self.script(sandbox, "T")
 
-        assert (done.returncode, done.stdout) == (0, "None ?\n")
+        assert done.returncode == 1
+        assert "waybill_info.status" in done.stderr
 
     def test_no_chinese(self, sandbox):
         """Where no Chinese can be written it says what it can."""

@@ -95,8 +95,7 @@ def show(sandbox):
             sandbox.move(order.waybill_id, status)
         results = [tasks.query.delay(order.appid, order.number) for order in orders]
         for order, result in zip(orders, results):
-            trace = result.get(timeout=60)
-            label = trace.status.label if trace.status is not None else "?"
+            label = result.get(timeout=60).status.label
             print(f"订单 {order.number}：{label}", flush=True)
     print(f"未完成的订单：{len(list(store.open_orders()))} 个")
 

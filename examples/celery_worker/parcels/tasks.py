@@ -6,12 +6,7 @@ import random
 
 from celery import Task
 
-from wxlogistics import (
-    ApiError,
-    RateLimitError,
-    TransportError,
-    WxLogisticsError,
-)
+from wxlogistics import ApiError, RateLimitError, TransportError, WxLogisticsError
 
 from . import quota, settings, store
 from .celery import app
@@ -117,8 +112,7 @@ def query(self, appid, number):
     trace = self.call(
         order, "query_trace", order.waybill_token, share=settings.POLLING_SHARE
     )
-    if trace.status is not None:
-        store.keep_status(order, trace.status)
+    store.keep_status(order, trace.status)
     if order.unsure:
         # While the parcel had no route, its goods could not be looked at.
         replace_goods.delay(appid, number)

@@ -132,8 +132,6 @@ def note_trace(waybill_token, trace):
     """
     Keep what WeChat says about a parcel, for each order in it.
     """
-    if trace.status is None:
-        return
     orders = Order.objects.filter(waybill_token=waybill_token)
     problem = ""
     if trace.status == WaybillStatus.EXCEPTION:

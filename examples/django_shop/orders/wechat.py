@@ -44,10 +44,7 @@ def client(**options):
     Return this process's client with these *options*; its threads share it.
     """
     tokens = StableToken(
-        settings.WXLOGISTICS_APPID,
-        settings.WXLOGISTICS_SECRET,
-        cache=cache,
-        base_url=settings.WXLOGISTICS_BASE_URL,
+        settings.WXLOGISTICS_APPID, settings.WXLOGISTICS_SECRET, cache=cache
     )
     return Client(tokens, base_url=settings.WXLOGISTICS_BASE_URL, **options)
 

@@ -118,8 +118,6 @@ def note_trace(waybill_token, trace):
     """
     Keep what WeChat says about a parcel, for each order in it.
     """
-    if trace.status is None:
-        return
     values = {"parcel_status": int(trace.status), "checked_at": now(), "problem": ""}
     if trace.status == WaybillStatus.EXCEPTION:
         values["problem"] = "包裹运输异常，请联系快递公司。"

@@ -64,14 +64,12 @@ def make_client(app, **options):
     """
     Return another client with *options* for *app*.
     """
-    base_url = app.config["WXLOGISTICS_BASE_URL"]
     tokens = StableToken(
         app.config["WXLOGISTICS_APPID"],
         app.config["WXLOGISTICS_SECRET"],
         cache=app.extensions["cachelib"],
-        base_url=base_url,
     )
-    return Client(tokens, base_url=base_url, **options)
+    return Client(tokens, base_url=app.config["WXLOGISTICS_BASE_URL"], **options)
 
 
 def openid_for_code(code):
