@@ -1,9 +1,10 @@
 """
-What a customer sees, told with pytest's fixtures: `wechat` is the sandbox.
+The customer's pages, tested with the fixture `wechat`: the sandbox.
 """
 
 import pytest
 from orders import shipping
+from orders.models import Order
 
 from wxlogistics import WaybillStatus
 
@@ -77,6 +78,22 @@ def test_list_of_orders(client, customer, order):
     assert f"订单 {order.pk}" in client.get("/").content.decode()
     client.logout()
     assert client.get("/").status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("en-US,en;q=0.9", ["My orders", "Order", "shipped", "in transit"]),
+        ("zh-CN,zh;q=0.9", ["我的订单", "订单", "已发货", "运输中"]),
+    ],
+)
+def test_pages__language_of_the_browser(client, customer, shipped, header, words):
+    Order.objects.update(parcel_status=WaybillStatus.IN_TRANSIT)
+    client.force_login(customer)
+
+    page = client.get("/", headers={"Accept-Language": header}).content.decode()
+
+    assert [word for word in words if word not in page] == []
 
 
 def test_check_warns_of_a_missing_secret(settings):

@@ -72,7 +72,7 @@ class RefreshOrdersTests(WeChatMixin, TestCase):
         self.wechat.fail("trace_waybill", drop=True, times=3)
         with self.assertLogs("orders", "WARNING"):
             [order] = self.make_shipped(1)
-        self.assertIn("连不上微信", order.problem)
+        self.assertIn("连不上微信", order.problem_label)
 
         said = self.refresh()
 
@@ -108,7 +108,7 @@ class RefreshOrdersTests(WeChatMixin, TestCase):
         young.refresh_from_db()
         old.refresh_from_db()
         self.assertEqual(young.problem, "")
-        self.assertIn("核对运单号", old.problem)
+        self.assertIn("核对运单号", old.problem_label)
 
     def test_one_users_limit_stops_only_that_user(self):
         first, second = self.make_shipped(2)

@@ -81,14 +81,14 @@ class ShipTests(WeChatMixin, TestCase):
 
         self.assertEqual(order.state, Order.State.SHIPPED)
         self.assertEqual(order.waybill_token, "")
-        self.assertIn("联系技术人员", order.problem)
-        self.assertIn("40003", order.problem)
+        self.assertIn("联系技术人员", order.problem_label)
+        self.assertIn("40003", order.problem_label)
 
     def test_success_clears_the_problem(self):
         self.wechat.fail("trace_waybill", errcode=931023)
         with self.assertLogs("orders", "WARNING"):
             order = self.ship(self.make_order())
-        self.assertIn("揽收后几小时", order.problem)
+        self.assertIn("揽收后几小时", order.problem_label)
 
         shipping.register(order.pk)
 
@@ -166,7 +166,7 @@ class LookTests(WeChatMixin, TestCase):
 
         shipping.look(order)
 
-        self.assertIn("联系快递公司", order.problem)
+        self.assertIn("联系快递公司", order.problem_label)
 
     def test_pulling_to_refresh_costs_one_call(self):
         order = self.ship(self.make_order())
