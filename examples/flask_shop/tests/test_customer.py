@@ -94,7 +94,7 @@ def test_exception_is_the_staffs(customer, shipped, wechat):
 
     customer()(f"/api/orders/{shipped.id}")
 
-    assert "联系快递公司" in shipped.problem
+    assert "联系快递公司" in shipped.problem_label
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,15 @@ from datetime import timedelta
 
 import pytest
 from shop import shipping
-from shop.models import Customer, Order, db, now
+from shop.models import db, now
 
 from wxlogistics import WaybillStatus
-
-from .conftest import OPENID, PHONE
 
 
 @pytest.fixture
 def refresh(app):
     """
-    Return what runs the command and gives its exit code and output.
+    Return a function that runs the command and returns its exit code and output.
     """
 
     def refresh(*arguments):
@@ -23,20 +21,13 @@ def refresh(app):
 
 
 @pytest.fixture
-def shipped(app):
+def shipped(make_order):
     """
-    Return what ships so many orders of one customer.
+    Return a function that ships so many orders of one customer.
     """
 
     def shipped(count):
-        customer = Customer(openid=OPENID)
-        goods = [{"name": "龙井茶", "image_url": ""}]
-        orders = [
-            Order(customer=customer, receiver_phone=PHONE, goods=goods)
-            for _ in range(count)
-        ]
-        db.session.add_all(orders)
-        db.session.commit()
+        orders = [make_order() for _ in range(count)]
         for number, order in enumerate(orders):
             shipping.ship(order.id, f"SF100{number}")
         return orders
@@ -99,7 +90,7 @@ def test_unknown_parcel_is_no_problem_on_the_first_day(refresh, shipped, wechat)
 
     assert "未成功 2 个" in refresh()[1]
     assert young.problem == ""
-    assert "核对运单号" in old.problem
+    assert "核对运单号" in old.problem_label
 
 
 @pytest.mark.parametrize(
@@ -114,6 +105,12 @@ def test_run_ends_when_it_is_in_vain(refresh, shipped, wechat, sent, errcode, to
     assert code == 1
     assert told in said
     assert len(sent("query_trace")) < 10
+
+
+def test_no_credentials__no_orders(app, refresh):
+    app.config["WXLOGISTICS_SECRET"] = ""
+
+    assert refresh() == (0, "成功 0 个，未成功 0 个，调用微信 0 次。\n")
 
 
 def test_init_db__twice(app):
