@@ -12,6 +12,8 @@ import secrets
 import signal
 import sys
 import tempfile
+import threading
+import time
 
 from shop import create_app, shipping
 from shop.models import Customer, Order, db
@@ -66,8 +68,13 @@ def main():
         print(f"Sandbox console 沙箱控制台: {wechat.url}/")
         print(f"Staff 后台: {url}/staff/  password 密码: {password}")
         print(f"Mini-program API 小程序接口: {url}/api", flush=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        refresh = ["refresh-orders", "--min-age=0"]
         try:
-            server.serve_forever()
+            # As cron would, but more often: parcels move fast here.
+            while True:
+                time.sleep(15)
+                print(app.test_cli_runner().invoke(args=refresh).output, end="")
         except KeyboardInterrupt:
             pass
 
