@@ -19,7 +19,7 @@ def shipped(order, django_capture_on_commit_callbacks):
     return order
 
 
-def test_owner_gets_token_and_status(client, customer, shipped, wechat):
+def test_order__owner(client, customer, shipped, wechat):
     wechat.move(shipped.waybill_id, WaybillStatus.IN_TRANSIT)
     client.force_login(customer)
 
@@ -43,7 +43,7 @@ def test_parcel_signed_while_the_owner_looks(client, customer, shipped, wechat):
     assert client.get(f"/orders/{shipped.pk}/").json()["state_label"] == "已签收"
 
 
-def test_other_customer_gets_nothing(client, django_user_model, shipped):
+def test_order__other_customer(client, django_user_model, shipped):
     client.force_login(django_user_model.objects.create_user("stranger"))
 
     response = client.get(f"/orders/{shipped.pk}/")
@@ -52,7 +52,7 @@ def test_other_customer_gets_nothing(client, django_user_model, shipped):
     assert shipped.waybill_token not in response.content.decode()
 
 
-def test_nobody_gets_nothing(client, shipped):
+def test_order__logged_out(client, shipped):
     assert client.get(f"/orders/{shipped.pk}/").status_code == 401
 
 

@@ -5,7 +5,7 @@ from shop import create_app
 from shop.models import Customer, Order, db
 
 OPENID = "oTEST-customer-of-this-shop0"
-STRANGER = "oTEST-somebody-else-whoever0"
+STRANGER = "oTEST-other-customer-of-shop0"
 PHONE = "13800138000"
 
 
@@ -73,15 +73,15 @@ def staff(app):
 
 
 @pytest.fixture
-def customer(app):
+def customer(app, wechat):
     """
     Return a function that logs a customer in: ``customer(openid)("/api/orders")``.
     """
 
     def log_in(openid=OPENID):
-        app.config["OPENID_FOR_CODE"] = {"code": openid}.get
         browser = app.test_client()
-        session = browser.post("/api/login", json={"code": "code"}).json["session"]
+        login = {"code": wechat.js_code(openid)}
+        session = browser.post("/api/login", json=login).json["session"]
         headers = {"Authorization": f"Bearer {session}"}
         return lambda path: browser.get(path, headers=headers)
 

@@ -94,7 +94,7 @@ def test_no_such_order(staff, button, order_id):
 
 
 @pytest.mark.parametrize(
-    ("errcode", "told"),
+    ("errcode", "text"),
     [
         (931023, "揽收后几小时"),
         (40003, "联系技术人员"),
@@ -104,13 +104,13 @@ def test_no_such_order(staff, button, order_id):
         (12345, "错误码 12345"),
     ],
 )
-def test_ship__refused(press, order, wechat, errcode, told):
+def test_ship__refused(press, order, wechat, errcode, text):
     wechat.fail("trace_waybill", errcode=errcode)
 
     said = press("ship", order, waybill_id=WAYBILL_ID)
 
     assert "已发货，但还没有登记到微信物流" in said
-    assert told in said
+    assert text in said
     assert order.state == "shipped"
     assert order.waybill_token == ""
 
