@@ -413,8 +413,8 @@ OPTIONS = [
     ("runserver", " 127.0.0.1:{port}", "Quit the server"),
     ("gunicorn", " --bind=127.0.0.1:{port}", "Listening at"),
     ("redis-server", " --bind 127.0.0.1 --port {redis} --save ''", "eady to accept"),
-    (" worker ", "", r"celery@\S+ ready"),
-    (" beat", "", "beat: Starting"),
+    (" worker ", "", r"\[queues\]"),
+    (" beat", "", "is starting"),
     ("", "", None),
 ]
 

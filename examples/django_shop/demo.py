@@ -31,6 +31,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder, sandbox.serve() as wechat:
         environment = os.environ | {
             "DATABASE_URL": f"sqlite:///{folder}/demo.sqlite3",
+            "REDIS_URL": "",
             "DJANGO_DEBUG": "1",
             "DEMO_PASSWORD": password,
             "WXLOGISTICS_APPID": sandbox.appid,

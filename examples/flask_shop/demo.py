@@ -22,7 +22,7 @@ from werkzeug.serving import make_server
 from wxlogistics.sandbox import Clock, Sandbox
 
 CUSTOMER = "oDEMO-customer-of-this-shop0"
-OTHER_CUSTOMER = "oDEMO-other-customer-of-shop0"
+OTHER_CUSTOMER = "oDEMO-another-customer-here0"
 
 
 def make_orders():
@@ -52,6 +52,7 @@ def main():
         app = create_app(
             {
                 "SQLALCHEMY_DATABASE_URI": f"sqlite:///{folder}/demo.sqlite3",
+                "REDIS_URL": "",
                 "CACHE_DIR": f"{folder}/cache",
                 "STAFF_PASSWORD": password,
                 "WXLOGISTICS_APPID": sandbox.appid,

@@ -1,5 +1,5 @@
 """
-The tasks. Each is idempotent: it may be delivered twice, or again after its worker died.
+The tasks. Each is idempotent: it may be delivered twice, or die and be delivered again.
 """
 
 import random

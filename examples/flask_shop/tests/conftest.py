@@ -5,7 +5,7 @@ from shop import create_app
 from shop.models import Customer, Order, db
 
 OPENID = "oTEST-customer-of-this-shop0"
-STRANGER = "oTEST-other-customer-of-shop0"
+STRANGER = "oTEST-another-customer-here0"
 PHONE = "13800138000"
 
 
