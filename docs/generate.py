@@ -16,9 +16,10 @@ import re
 import sys
 from typing import Iterator
 
-from wxlogistics.cli.messages import Say
+from wxlogistics.cli.language import say, speak
+from wxlogistics.cli.output import advice, meaning
+from wxlogistics.errcodes import WORDS
 from wxlogistics.errors import (
-    ERRCODES,
     AccessTokenError,
     ApiError,
     RateLimitError,
@@ -79,25 +80,24 @@ def errcode_table(language: str) -> str:
     """
     Return the table of errcodes, in ``en`` or ``zh``.
     """
-    say = Say(language)
     rows = []
-    for errcode in ERRCODES:
-        meaning = say.meaning(errcode)
-        if language == "en":
-            meaning += f" ({ERRCODES[errcode].meaning})"
-        rows.append(_row(api_error("", errcode, ""), meaning, say))
-        # One errcode, two meanings.
-        if errcode == 45009:
-            pace = api_error("", errcode, "second")
-            rows.append(_row(pace, say("errors.pace"), say))
+    with speak(language):
+        for errcode in WORDS:
+            text = meaning(errcode)
+            if language == "en":
+                text += f" ({WORDS[errcode].meaning_zh})"
+            rows.append(_row(api_error("", errcode, ""), text, language))
+            # One errcode, two meanings.
+            if errcode == 45009:
+                pace = api_error("", errcode, "second")
+                rows.append(_row(pace, say("[too fast]"), language))
     return _HEADS[language] + "".join(rows)
 
 
-def _row(error: ApiError, meaning: str, say: Say) -> str:
-    language = say.language
+def _row(error: ApiError, meaning: str, language: str) -> str:
     name = type(error).__name__
     link = f"[`{name}`]({_REFERENCE[language]}#wxlogistics.{name})"
-    advice = say.advice(error).replace(say("advice.address"), _ADDRESS[language])
+    what = advice(error).replace(say("this machine's address"), _ADDRESS[language])
     does = ""
     if isinstance(error, AccessTokenError):
         does = _RENEWS[language]
@@ -107,7 +107,7 @@ def _row(error: ApiError, meaning: str, say: Say) -> str:
         does = _REPEATS_BY_SECOND[language]
     if does and language == "en":
         does = " " + does
-    return f"| {error.errcode} | {meaning} | {link} | {advice}{does} |\n"
+    return f"| {error.errcode} | {meaning} | {link} | {what}{does} |\n"
 
 
 def excerpt(code: str, name: str) -> str:

@@ -132,14 +132,16 @@ class Peer:
         except OSError as error:
             raise Gone from error
 
-    def trickle(self, data: bytes, pause: float = 0.02) -> None:
+    def trickle(self, data: bytes, pause: float = 0.02, seconds: float = 20) -> None:
         """
-        Send *data* byte by byte, over and over.
+        Send *data* byte by byte, over and over, then close.
         """
-        while True:
+        ends_at = time.monotonic() + seconds
+        while time.monotonic() < ends_at:
             for byte in data:
                 self.send(bytes([byte]))
                 self.wait(pause)
+        self.close()
 
     def wait(self, seconds: float = 3600) -> None:
         """
@@ -424,14 +426,6 @@ def close_at_once(peer: Peer, request: Request) -> None:
 
 
 @at_accept
-def reset_at_once(peer: Peer, request: Request) -> None:
-    """
-    Accept and reset.
-    """
-    peer.reset()
-
-
-@at_accept
 def accept_and_wait(peer: Peer, request: Request) -> None:
     """
     Accept and never read or write.
@@ -582,14 +576,6 @@ def http_1_0(peer: Peer, request: Request) -> None:
     peer.close()
 
 
-def trickle_head(peer: Peer, request: Request) -> None:
-    """
-    Send a head that goes on for ever, byte by byte.
-    """
-    peer.send(b"HTTP/1.1 200 OK\r\n")
-    peer.trickle(b"X-Header: and so on\r\n")
-
-
 def trickle_body(peer: Peer, request: Request) -> None:
     """
     Send a long body byte by byte.
@@ -604,13 +590,6 @@ def trickle_chunks(peer: Peer, request: Request) -> None:
     """
     peer.send(head(200, "Transfer-Encoding: chunked"))
     peer.trickle(b"1\r\n \r\n")
-
-
-def trickle_interim(peer: Peer, request: Request) -> None:
-    """
-    Say "100 Continue" byte by byte, over and over.
-    """
-    peer.trickle(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 def endless(start: bytes, piece: bytes) -> Fault:
@@ -631,15 +610,11 @@ endless_chunks = endless(
     head(200, "Transfer-Encoding: chunked"), b"1000\r\n" + b" " * 4096 + b"\r\n"
 )
 endless_chunk_size = endless(head(200, "Transfer-Encoding: chunked"), b"0" * 65536)
-endless_trailer = endless(
-    head(200, "Transfer-Encoding: chunked") + b"2\r\n{}\r\n0\r\n", b"X: y\r\n" * 9999
-)
 negative_chunk = endless(
     head(200, "Transfer-Encoding: chunked") + b"-5\r\n", b" " * 65536
 )
 endless_head = endless(b"HTTP/1.1 200 OK\r\n", b"X-Header: and so on\r\n" * 999)
 endless_head_line = endless(b"HTTP/1.1 200 OK\r\nX-Header: ", b"and so on " * 6000)
-endless_interim = endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 999)
 
 
 def early_hint(peer: Peer, request: Request) -> None:
@@ -653,9 +628,9 @@ def early_hint(peer: Peer, request: Request) -> None:
 
 def two_answers(peer: Peer, request: Request) -> None:
     """
-    Answer rightly, and with somebody else's answer right behind.
+    Answer rightly, and with another call's answer right behind.
     """
-    strange = whole(b'{"waybill_info": {"waybill_id": "somebody else\'s"}}')
+    strange = whole(b'{"waybill_info": {"waybill_id": "another\'s"}}')
     peer.send(whole(right_body(request)) + strange)
 
 
@@ -672,10 +647,6 @@ def repeat_the_request(peer: Peer, request: Request) -> None:
 PAGE = "<html><body><h1>网关 Bad Gateway</h1></body></html>".encode()
 
 garbage = raw(bytes(range(256)) * 8)
-garbage_after_status = raw(
-    b"HTTP/1.1 200 OK\r\n" + bytes(range(256)) * 8 + b"\r\n\r\n{}"
-)
-broken_status = raw(b"HTTP/1.1 two hundred OK\r\n\r\n{}")
 
 
 def garbage_head_lines(peer: Peer, request: Request) -> None:

@@ -5,7 +5,9 @@ Run as: python tests/check_package.py DIST
 
 from __future__ import annotations
 
+import email
 import pathlib
+import re
 import subprocess
 import sys
 import tarfile
@@ -47,6 +49,32 @@ def check_wheel(path: pathlib.Path) -> None:
         _fail("the wheel lacks the licence")
 
 
+def check_description(path: pathlib.Path) -> None:
+    """
+    Check that PyPI's page has no relative link: there it would be dead.
+    """
+    with zipfile.ZipFile(path) as wheel:
+        (name,) = (name for name in wheel.namelist() if name.endswith("/METADATA"))
+        metadata = email.message_from_bytes(wheel.read(name))
+    description = metadata.get_payload(decode=True).decode()
+    links = re.findall(r"\]\(([^)]*)\)|(?:href|src)=\"([^\"]*)\"", description)
+    dead = [link for pair in links for link in pair if link and "://" not in link]
+    if dead:
+        _fail(f"the READMEs link to what PyPI does not have: {dead}")
+
+
+def check_rating(path: pathlib.Path) -> None:
+    """
+    Check that pyroma finds nothing missing in the metadata.
+
+    It also asks for a pyproject.toml, which would hold nothing: all is in setup.cfg.
+    """
+    pyroma = [sys.executable, "-m", "pyroma"]
+    done = subprocess.run([*pyroma, "--skip-tests=MissingPyProjectToml", "-n10", path])
+    if done.returncode:
+        _fail("pyroma's rating is below 10 of 10")
+
+
 def check_sdist(path: pathlib.Path) -> None:
     """
     Check that the sdist holds what a build and its tests need.
@@ -58,6 +86,8 @@ def check_sdist(path: pathlib.Path) -> None:
         "LICENSE",
         "README.md",
         "README.zh-CN.md",
+        "docs/index.md",
+        "examples/README.md",
         "setup.cfg",
         "setup.py",
     }
@@ -96,7 +126,9 @@ def main(folder: str) -> None:
     (wheel,) = dist.glob("*.whl")
     (sdist,) = dist.glob("*.tar.gz")
     check_wheel(wheel)
+    check_description(wheel)
     check_sdist(sdist)
+    check_rating(sdist)
     check_install(wheel)
     print(f"check_package: {wheel.name} and {sdist.name} hold what they should")
 

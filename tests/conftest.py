@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Any, Callable, Iterator
 
 import pytest
 import responses
@@ -71,3 +72,18 @@ def client(pauses: list[float]) -> Iterator[Client]:
     """
     with make_client("ACCESS_TOKEN", sleep=pauses.append) as client:
         yield client
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """
+    Adds the reasons of skipped tests to the file that `make test` shows at its end.
+    """
+    path = os.environ.get("WXLOGISTICS_SKIPPED")
+    if not path:
+        return
+    # Each line goes out in one write: several runs share the file.
+    with open(path, "a", encoding="utf-8", buffering=1) as skipped:
+        for report in terminalreporter.stats.get("skipped", []):
+            if isinstance(report.longrepr, tuple):
+                reason = report.longrepr[2].removeprefix("Skipped: ")
+                skipped.write(f"{reason}\n")

@@ -1,4 +1,4 @@
-"""What the tests of tokens talk to: a real Redis, and a WeChat told what to say."""
+"""What the tests of tokens share: a scripted WeChat, a real Redis, threads."""
 
 from __future__ import annotations
 
@@ -12,14 +12,49 @@ import socket
 import subprocess
 import threading
 import time
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator
 
 import pytest
 import requests
 import urllib3
+from clients import make_client
+
+from wxlogistics import TokenProvider
 
 #: 2026-05-20 12:00:00 in China.
 NOON = 1779249600.0
+
+APPID = "wx1234567890abcdef"
+SECRET = "c2b1a09f8e7d6c5b4a39281706f5e4d3"
+COMPONENT = "wx8888888888888888"
+COMPONENT_TOKEN = "84_Q09NUE9ORU5UIEFDQ0VTUw"
+REFRESH = "refreshtoken@@@QmVjYXVzZSBpdCBpcyBhIHRlc3Q"
+CHANGED = "refreshtoken@@@Q2hhbmdlZCBieSBXZUNoYXQ"
+
+#: What stable_token is sent.
+NORMAL = {"grant_type": "client_credential", "appid": APPID, "secret": SECRET}
+FORCED = {**NORMAL, "force_refresh": True}
+
+BUSY = {"errcode": -1, "errmsg": "system error rid: 1-2-3"}
+INVALID = {"errcode": 40001, "errmsg": "invalid credential rid: 1-2-3"}
+
+
+def issued(token: str, expires_in: Any = 7200) -> dict[str, Any]:
+    """
+    A reply of stable_token.
+    """
+    return {"access_token": token, "expires_in": expires_in}
+
+
+def authorized(token: str, refresh_token: Any = REFRESH) -> dict[str, Any]:
+    """
+    A reply of api_authorizer_token.
+    """
+    return {
+        "authorizer_access_token": token,
+        "expires_in": 7200,
+        "authorizer_refresh_token": refresh_token,
+    }
 
 
 @contextlib.contextmanager
@@ -56,7 +91,7 @@ def redis_server(directory: pathlib.Path) -> Iterator[int]:
 def _started(
     program: str, directory: pathlib.Path
 ) -> tuple[subprocess.Popen[bytes], int]:
-    # Somebody else may take the free port first: then Redis ends, and we try again.
+    # Another program may take the free port first: then Redis ends.
     for _ in range(5):
         with socket.create_server(("127.0.0.1", 0)) as free:
             port: int = free.getsockname()[1]
@@ -78,19 +113,14 @@ def _started(
 
 class Time:
     """
-    A clock that stands still until somebody sleeps, which takes no time.
+    Stands in for the module `time` where a test decides the time.
     """
 
     def __init__(self) -> None:
         self.now = NOON
-        self.slept: list[float] = []
 
-    def __call__(self) -> float:
+    def time(self) -> float:
         return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
 
 
 class ScriptedWeChat(requests.adapters.BaseAdapter):
@@ -143,6 +173,30 @@ class ScriptedWeChat(requests.adapters.BaseAdapter):
         pass
 
 
+class Asker:
+    """
+    A provider together with a client over whose wire it asks *wechat*.
+
+    Args:
+        wechat: None for whatever answers without a session of the test's.
+
+        options: As for `make_client`.
+    """
+
+    def __init__(
+        self, provider: Any, wechat: ScriptedWeChat | None = None, **options: Any
+    ) -> None:
+        session = wechat and wechat.session
+        self.client = make_client(provider, session=session, **options)
+        self.provider: TokenProvider = self.client._tokens
+
+    def get(self) -> str:
+        return self.provider.get(self.client._wire.post())
+
+    def renew(self, rejected: str) -> str:
+        return self.provider.renew(rejected, self.client._wire.post())
+
+
 class MemoryCache:
     """
     The least that a cache must have, with time of its own.
@@ -154,22 +208,85 @@ class MemoryCache:
 
     def get(self, key: str) -> Any:
         value, end = self.entries.get(key, (None, 0.0))
-        return value if self.clock() < end else None
+        return value if self.clock.now < end else None
 
     def set(self, key: str, value: Any, timeout: int) -> None:
-        self.entries[key] = value, self.clock() + timeout
+        self.entries[key] = value, self.clock.now + timeout
 
 
-class PoliteCache(MemoryCache):
+class Gate:
     """
-    One with which processes can take turns.
+    An answer of `ScriptedWeChat` that is held back until the gate is opened.
     """
 
-    def add(self, key: str, value: Any, timeout: int) -> bool:
-        if MemoryCache.get(self, key) is not None:
-            return False
-        MemoryCache.set(self, key, value, timeout)
-        return True
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+        self.reached = threading.Event()
+        self.opened = threading.Event()
 
-    def delete(self, key: str) -> None:
-        self.entries.pop(key, None)
+    def __call__(self) -> Any:
+        self.reached.set()
+        assert self.opened.wait(10)
+        return self.answer
+
+    def open_later(self) -> None:
+        """
+        Open it once it is reached and other threads had time to wait as well.
+        """
+        assert self.reached.wait(10)
+        threading.Timer(0.2, self.opened.set).start()
+
+    @contextlib.contextmanager
+    def held(self, function: Callable[[], Any]) -> Iterator[list[Any]]:
+        """
+        Run *function* in a thread that waits at the gate while the block runs.
+
+        Returns:
+            A list that holds its result or error after the block.
+        """
+        results: list[Any] = []
+        thread = threading.Thread(target=lambda: results.append(outcome(function)))
+        thread.start()
+        try:
+            assert self.reached.wait(10)
+            yield results
+        finally:
+            self.opened.set()
+            thread.join(10)
+
+
+def outcome(function: Callable[[], Any]) -> Any:
+    """
+    Return what *function* returns or raises.
+    """
+    try:
+        return function()
+    except BaseException as error:
+        return error
+
+
+def at_once(
+    count: int, function: Callable[[], Any], gate: Gate | None = None
+) -> list[Any]:
+    """
+    Return what *function* returns or raises in *count* threads that begin together.
+
+    *gate* is opened when all have begun.
+    """
+    results: list[Any] = []
+    barrier = threading.Barrier(count + 1)
+
+    def run() -> None:
+        barrier.wait(10)
+        results.append(outcome(function))
+
+    threads = [threading.Thread(target=run) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    barrier.wait(10)
+    if gate:
+        gate.open_later()
+    for thread in threads:
+        thread.join(10)
+    assert count == len(results), "a thread hangs"
+    return results

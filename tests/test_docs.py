@@ -22,6 +22,8 @@ import responses
 from wxlogistics import GoodsDetail, GoodsInfo, WaybillStatus
 from wxlogistics.sandbox import Clock, Sandbox
 
+pytestmark = pytest.mark.once
+
 APPID = "wx0123456789abcdef"
 SECRET = "your AppSecret"
 OPENID = "ovtZW4yB7DIj3CxOb6ii-nk4HhFo"

@@ -14,7 +14,7 @@ import wxlogistics
 import wxlogistics.bulk
 
 #: What needs an extra that may be missing.
-EXTRAS = {"aiohttp", "click", "jinja2", "pytest", "responses", "rich"}
+EXTRAS = {"PyInstaller", "aiohttp", "click", "jinja2", "pytest", "responses", "rich"}
 
 
 def modules() -> Iterator[Any]:

@@ -7,7 +7,6 @@ connection.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import multiprocessing
 import os
@@ -18,15 +17,13 @@ import threading
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import Any, Callable, Iterator, NoReturn
+from typing import Callable, NoReturn
 
 import pytest
-import requests
 import trustme
 from chaos import ChaosServer
-from requests.adapters import BaseAdapter, HTTPAdapter
 
-from wxlogistics import Client, _wire
+from wxlogistics import Client
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 
@@ -35,7 +32,7 @@ _numbers = itertools.count()
 
 def ask(client: Client, times: int = 1) -> None:
     """
-    Make calls, and see to it that their answers are this process's own.
+    Make calls, and exit if an answer is another process's.
     """
     for _ in range(times):
         name = f"{os.getpid()}-{next(_numbers)}"
@@ -55,11 +52,28 @@ def in_child(work: Callable[[], object], leave: Callable[[int], object]) -> int:
     return pid
 
 
+def in_threads(count: int, work: Callable[[], object]) -> None:
+    """
+    Do *work* in so many threads, all of them started at once.
+    """
+    barrier = threading.Barrier(count)
+
+    def started() -> None:
+        barrier.wait()
+        work()
+
+    threads = [threading.Thread(target=started) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 def wait_for(pids: list[int]) -> None:
     """
-    Wait for the children; it is wrong if one fails or hangs.
+    Wait for the children; exit if one fails or hangs.
     """
-    ends_at = time.monotonic() + 20
+    ends_at = time.monotonic() + 60
     for pid in pids:
         done, status = os.waitpid(pid, os.WNOHANG)
         while not done:
@@ -87,44 +101,10 @@ def idle(url: str, leave: Callable[[int], object]) -> None:
         ask(client)
 
 
-def callers_session(url: str, leave: Callable[[int], object]) -> None:
-    """
-    The same with a session of the caller's, whose pool is small and blocks.
-    """
-    with requests.Session() as session:
-        session.mount("http://", HTTPAdapter(pool_maxsize=1, pool_block=True))
-        session.cookies["mine"] = "kept"
-        client = Client("TOKEN", base_url=url, session=session)
-        ask(client)
-
-        def work() -> None:
-            ask(client, 5)
-            assert {"mine": "kept"} == session.cookies.get_dict()
-
-        pids = [in_child(work, leave) for _ in range(4)]
-        ask(client, 5)
-        wait_for(pids)
-        ask(client)
-
-
 def under_load(url: str, leave: Callable[[int], object]) -> None:
     """
     Fork while 16 threads are calling; the children make threads of their own.
     """
-    with Client("TOKEN", base_url=url) as client:
-        fork_under_load(client, leave)
-
-
-def callers_session_under_load(url: str, leave: Callable[[int], object]) -> None:
-    """
-    The same with a session of the caller's, whose every connection is in use.
-    """
-    with requests.Session() as session:
-        session.mount("http://", HTTPAdapter(pool_maxsize=2, pool_block=True))
-        fork_under_load(Client("TOKEN", base_url=url, session=session), leave)
-
-
-def fork_under_load(client: Client, leave: Callable[[int], object]) -> None:
     stop = threading.Event()
     failed: list[BaseException] = []
 
@@ -136,110 +116,48 @@ def fork_under_load(client: Client, leave: Callable[[int], object]) -> None:
             failed.append(error)
 
     def threads() -> None:
-        made = [threading.Thread(target=ask, args=(client, 5)) for _ in range(4)]
-        for thread in made:
-            thread.start()
-        for thread in made:
-            thread.join()
+        in_threads(4, lambda: ask(client, 5))
 
-    runners = [threading.Thread(target=run) for _ in range(16)]
-    for runner in runners:
-        runner.start()
-    for _ in range(6):
-        time.sleep(0.01)
-        wait_for([in_child(threads, leave) for _ in range(2)])
-    stop.set()
-    for runner in runners:
-        runner.join()
-    if failed:
-        raise failed[0]
-    ask(client)
+    with Client("TOKEN", base_url=url) as client:
+        runners = [threading.Thread(target=run) for _ in range(16)]
+        for runner in runners:
+            runner.start()
+        for _ in range(6):
+            time.sleep(0.01)
+            wait_for([in_child(threads, leave) for _ in range(2)])
+        stop.set()
+        for runner in runners:
+            runner.join()
+        if failed:
+            raise failed[0]
+        ask(client)
 
 
 def first_used_by_threads(url: str, leave: Callable[[int], object]) -> None:
     """
     Threads of the child all use the client at once, for the first time.
     """
+    with Client("TOKEN", base_url=url) as client:
+        ask(client)
+        work = lambda: in_threads(16, lambda: ask(client, 3))  # noqa: E731
+        wait_for([in_child(work, leave)])
 
-    def work() -> None:
-        barrier = threading.Barrier(16)
 
-        def call() -> None:
-            barrier.wait()
-            ask(client, 3)
+def closed_in_child(url: str, leave: Callable[[int], object]) -> None:
+    """
+    The child closes the client before, between and after its calls.
+    """
+    with Client("TOKEN", base_url=url) as client:
+        ask(client)
 
-        threads = [threading.Thread(target=call) for _ in range(16)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    with requests.Session() as session:
-        for client in (
-            Client("TOKEN", base_url=url),
-            Client("TOKEN", base_url=url, session=session),
-        ):
-            ask(client)
-            wait_for([in_child(work, leave)])
+        def work() -> None:
             client.close()
-
-
-def locks_held(url: str, leave: Callable[[int], object]) -> None:
-    """
-    Fork while other threads hold every lock that there is, as it may happen.
-    """
-    with requests.Session() as session:
-        clients = [
-            Client("TOKEN", base_url=url),
-            Client("TOKEN", base_url=url, session=session),
-        ]
-        for client in clients:
-            ask(client)
-            with contextlib.ExitStack() as stack:
-                used = client._wire._session
-                locks = [used.cookies._cookies_lock]
-                for adapter in used.adapters.values():
-                    pools = adapter.poolmanager.pools
-                    locks += [
-                        pools.lock,
-                        *(pools[key].pool.mutex for key in pools.keys()),
-                    ]
-                for lock in locks:
-                    stack.enter_context(held(lock))
-
-                def work() -> None:
-                    ask(client, 2)
-                    client.close()
-                    ask(client)
-
-                pids = [in_child(work, leave)]
-                # One that never calls must be able to end, too.
-                pids += [in_child(client.close, leave)]
-                wait_for(pids)
-            ask(client)
+            ask(client, 2)
             client.close()
+            ask(client)
 
-
-@contextlib.contextmanager
-def held(lock: Any) -> Iterator[None]:
-    """
-    Have another thread hold *lock*.
-    """
-    taken, over = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with lock:
-            taken.set()
-            over.wait()
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    taken.wait()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+        wait_for([in_child(work, leave), in_child(client.close, leave)])
+        ask(client)
 
 
 def grandchildren(url: str, leave: Callable[[int], object]) -> None:
@@ -285,7 +203,7 @@ def workers(url: str, leave: Callable[[int], object]) -> None:
             process.start()
         ask(client, 5)
         for process in processes:
-            process.join(20)
+            process.join(60)
             if process.exitcode != 0:
                 sys.exit(f"a worker ended with {process.exitcode}")
         ask(client)
@@ -295,11 +213,9 @@ SCENARIOS = {
     scenario.__name__: scenario
     for scenario in (
         idle,
-        callers_session,
         under_load,
-        callers_session_under_load,
         first_used_by_threads,
-        locks_held,
+        closed_in_child,
         grandchildren,
         with_statement,
         workers,
@@ -321,7 +237,7 @@ def run(scenario: str, url: str, leave: str, **environment: str) -> None:
         [*command, __file__, scenario, url, leave],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         env={**os.environ, **environment},
     )
 
@@ -354,7 +270,7 @@ class TestFork:
     @pytest.mark.parametrize("leave", ["os._exit", "sys.exit"])
     def test_fork__parents_connection_lives_on(self, leave: str) -> None:
         """
-        The end of a child does not end the parent's connection.
+        The end of a child does not end the parent's connection, which is used again.
         """
         with ChaosServer() as server:
             run("idle", server.url, leave)
@@ -367,7 +283,7 @@ class TestFork:
     @pytest.mark.parametrize("leave", ["os._exit", "sys.exit"])
     def test_fork__under_tls(self, leave: str, tmp_path: Path) -> None:
         """
-        Nor does it say good-bye in the parent's name under TLS.
+        Nor does it send TLS's close_notify over it.
         """
         authority = trustme.CA()
         authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
@@ -383,77 +299,6 @@ class TestFork:
             pids = pids_by_connection(server)
 
         assert [1] * 5 == [len(each) for each in pids.values()]
-
-    @pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])
-    def test_after_fork__other_connections(self, own: bool) -> None:
-        """
-        What is done in a child is to open other connections, and to keep those.
-        """
-        with ChaosServer() as server, requests.Session() as session:
-            session.mount("ftp://", WithoutConnections())
-            client = Client(
-                "TOKEN", base_url=server.url, session=None if own else session
-            )
-            ask(client)
-            _wire._after_fork()
-            ask(client)
-            ask(client)
-            client.close()
-
-            assert [1, 2, 2] == [request.connection for request in server.requests]
-
-    def test_after_fork__strange_cookies(self) -> None:
-        """
-        One session with something else for a jar does not spoil it for the others.
-        """
-        with ChaosServer() as server, requests.Session() as odd:
-            odd.cookies = {"a": "b"}  # type: ignore[assignment]
-            strange = Client("TOKEN", base_url=server.url, session=odd)
-            client = Client("TOKEN", base_url=server.url)
-            ask(client)
-            _wire._after_fork()
-            ask(client)
-            client.close()
-            del strange
-
-            assert [1, 2] == [request.connection for request in server.requests]
-
-    def test_after_fork__under_a_proxy(self) -> None:
-        """
-        The connections to a proxy are not inherited either.
-        """
-        with ChaosServer() as proxy, requests.Session() as session:
-            session.proxies["http"] = proxy.url
-            client = Client("TOKEN", base_url="http://wechat.invalid", session=session)
-            ask(client)
-            _wire._after_fork()
-            ask(client)
-
-            assert [1, 2] == [request.connection for request in proxy.requests]
-
-    def test_after_fork__pool_closed(self) -> None:
-        """
-        A pool that was closed is passed over.
-        """
-        with ChaosServer() as server, requests.Session() as session:
-            client = Client("TOKEN", base_url=server.url, session=session)
-            ask(client)
-            manager = session.get_adapter(server.url).poolmanager
-            manager.connection_from_url(server.url).close()
-            _wire._after_fork()
-            manager.clear()
-            ask(client)
-
-            assert [1, 2] == [request.connection for request in server.requests]
-
-
-class WithoutConnections(BaseAdapter):
-    """
-    An adapter that is not of requests' own kind.
-    """
-
-    def close(self) -> None:
-        pass
 
 
 if __name__ == "__main__":

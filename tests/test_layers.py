@@ -26,12 +26,13 @@ LAYERS = [
     ["client"],
     ["bulk"],
     ["__init__"],
+    ["probe"],
     ["demo"],
-    ["cli"],
+    ["cli", "_pyinstaller"],
 ]
 #: Above the core: what an extra is needed for.
 COMMAND = ["demo", "cli"]
-CORE = [name for layer in LAYERS[:-3] for name in layer]
+CORE = [name for layer in LAYERS[:-4] for name in layer]
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
 
 #: What a module may ask for that is in no standard library.

@@ -6,12 +6,16 @@ import ast
 import configparser
 import importlib
 import re
+import runpy
+import sys
+import types
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 import wxlogistics
+from wxlogistics import _pyinstaller
 
 ROOT = Path(__file__).parent.parent
 
@@ -40,19 +44,15 @@ class TestMetadata:
         assert wxlogistics.__version__ == DISTRIBUTION.version
         assert re.fullmatch(r"\d+\.\d+\.\d+", wxlogistics.__version__)
 
-    def test_requires__attrs_and_requests(self) -> None:
+    def test_requires__floors_alone(self) -> None:
         """
-        The core stays at two.
-        """
-        assert {"attrs", "requests"} == requirements()[""]
-
-    def test_requires__floors(self) -> None:
-        """
-        Both have a floor and no ceiling, or nobody could use them beside others.
+        The core stands on attrs and requests. urllib3, which requests brings, has a
+        floor: 2.2 is the first with `read1`, which bounds a body that trickles.
+        None has a ceiling, which would clash with other packages' bounds.
         """
         core = {line for line in DISTRIBUTION.requires or [] if ";" not in line}
 
-        assert {"attrs>=22.2", "requests>=2.32.2"} == core
+        assert {"attrs>=22.2", "requests>=2.32.2", "urllib3>=2.2"} == core
 
     def test_extras(self) -> None:
         """
@@ -68,18 +68,21 @@ class TestMetadata:
             "cli",
             "dev",
             "docs",
+            "excel",
             "once",
             "sandbox",
             "testing",
         ]
-        assert {"click", "rich"} == extras["cli"]
+        assert {"click"} == extras["cli"]
+        assert {"python-calamine"} == extras["excel"]
         assert {"pytest", "responses"} == extras["testing"]
         assert extras["sandbox"]
-        assert extras["cli"] | extras["sandbox"] | extras["testing"] == extras["all"]
+        parts = ("cli", "excel", "sandbox", "testing")
+        assert extras["all"] == {each for name in parts for each in extras[name]}
 
     def test_entry_points(self) -> None:
         """
-        A command for the shell, and a plugin for pytest; both can be loaded.
+        A command for the shell, plugins for pytest and PyInstaller; all can be loaded.
         """
         assert {
             ("console_scripts", "wxlogistics", "wxlogistics.__main__:main"),
@@ -95,22 +98,76 @@ class TestMetadata:
         classifiers = DISTRIBUTION.metadata.get_all("Classifier") or []
 
         assert ">=3.10" == DISTRIBUTION.metadata["Requires-Python"]
-        assert ["3.10", "3.11", "3.12", "3.13"] == [
+        assert ["3.10", "3.11", "3.12", "3.13", "3.14"] == [
             each.rpartition(" ")[2]
             for each in classifiers
             if re.search(r":: 3\.\d+$", each)
         ]
         assert "Typing :: Typed" in classifiers
 
-    def test_licence(self) -> None:
+    def test_licence__an_expression(self) -> None:
         """
-        MIT, and its text lies there.
+        MIT: no classifier beside it, which PyPI refuses; setuptools before 77 write
+        the older field.
         """
-        told = DISTRIBUTION.metadata
+        metadata = DISTRIBUTION.metadata
+        classifiers = metadata.get_all("Classifier") or []
 
-        # setuptools changed the field's name.
-        assert "MIT" in (told.get("License-Expression"), told.get("License"))
+        assert "MIT" in (metadata.get("License-Expression"), metadata.get("License"))
+        assert not [each for each in classifiers if each.startswith("License ::")]
         assert "MIT License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
+
+    def test_addresses(self) -> None:
+        """
+        PyPI shows a home page, an address to write to, and the changes.
+        """
+        metadata = DISTRIBUTION.metadata
+        urls = [each.partition(", ")[0] for each in metadata.get_all("Project-URL")]
+
+        assert metadata["Home-page"].startswith("https://")
+        assert "@" in metadata["Author-email"]
+        assert ["Changelog", "WeChat API"] == urls
+
+    def test_description__both_languages(self) -> None:
+        """
+        PyPI's page holds both READMEs, because it cannot link to a file.
+        """
+        description = DISTRIBUTION.metadata["Description"] or ""
+        description = description or str(DISTRIBUTION.metadata.get_payload())
+
+        for name in ("README.md", "README.zh-CN.md"):
+            last = (ROOT / name).read_text(encoding="utf-8").splitlines()[-1]
+            assert last in description
+
+
+class TestPyInstaller:
+    def test_hook__collects_package_data(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        PyInstaller runs the hook in the folder named, and bundles its `datas`.
+        """
+        hooks = types.ModuleType("PyInstaller.utils.hooks")
+        hooks.collect_data_files = lambda package: [f"files of {package}"]
+        for name in ("PyInstaller", "PyInstaller.utils"):
+            monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+        monkeypatch.setitem(sys.modules, hooks.__name__, hooks)
+        (folder,) = _pyinstaller.get_hook_dirs()
+
+        names = runpy.run_path(str(Path(folder, "hook-wxlogistics.sandbox.py")))
+
+        assert ["files of wxlogistics.sandbox"] == names["datas"]
+
+
+def bounds(*parts: str) -> set[str]:
+    """
+    The requirements of setup.cfg under the extras *parts*, the core's under "".
+    """
+    found = set()
+    for line in DISTRIBUTION.requires or []:
+        requirement, _, marker = line.partition(";")
+        extra = re.search(r"extra == ['\"](.+)['\"]", marker)
+        if (extra.group(1) if extra else "") in parts:
+            found.add(requirement.strip())
+    return found
 
 
 class TestSetupCfg:
@@ -160,6 +217,15 @@ class TestSetupCfg:
 
         assert "attr: wxlogistics._version.__version__" == config["metadata"]["version"]
         assert [ast.Expr, ast.Assign] == [type(each) for each in ast.parse(source).body]
+
+    def test_oldest__every_bound(self, config: configparser.ConfigParser) -> None:
+        """
+        tox's environment "oldest" pins each bound that users get at its lowest.
+        """
+        pins = config["testenv:oldest"]["deps"].split()
+        lowest = {each.replace(">=", "==") for each in bounds("", "all")}
+
+        assert lowest == {pin for pin in pins if "==" in pin}
 
     def test_pyproject__none(self) -> None:
         """

@@ -15,6 +15,8 @@ from documents import READMES, ROOT, codes
 
 from wxlogistics.sandbox import Sandbox
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize("readme", READMES)
 class TestPython:
@@ -199,7 +201,6 @@ def clone(tmp_path_factory):
     return folder
 
 
-@pytest.mark.once
 @pytest.mark.skipif(
     os.environ.get("WXLOGISTICS_REQUIRE_SERVERS") != "1",
     reason="takes long: WXLOGISTICS_REQUIRE_SERVERS=1 runs it",

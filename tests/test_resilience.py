@@ -11,14 +11,12 @@ import datetime
 import gc
 import io
 import logging
-import pickle
 import socket
 import ssl
 import subprocess
 import sys
 import threading
 import time
-import traceback
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Callable, Iterator, NamedTuple, Sequence
@@ -42,57 +40,58 @@ from chaos import (
     silent_port,
     status,
 )
+from clients import make_client
+from private import (
+    CALLS,
+    OPENID,
+    PAYLOAD,
+    TOKEN,
+    WAYBILL_ID,
+    WAYBILL_TOKEN,
+    private_parts,
+    spoken,
+)
 from requests.adapters import HTTPAdapter
 
 from wxlogistics import (
     AccessTokenError,
+    ApiError,
     Client,
-    DailyQuotaError,
     DeliveryInfo,
-    GoodsDetail,
-    GoodsInfo,
     InvalidArgumentError,
-    RateLimitError,
     StableToken,
     SystemBusyError,
     TransportError,
     UnexpectedResponseError,
     WxLogisticsError,
-    _pool,
 )
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "resilience.md"
 
-TOKEN = "84_q1W2e3R4t5Y6u7I8o9P0-aSdFgHjKlZxCvBnM_qWeRtYuIoP"
-OPENID = "ovtZW4yB7DIj3CxOb6ii-nk4HhFo"
-PHONE = "13812345678"
-WAYBILL_TOKEN = "o_ARWHaxIxzWHmdui-AIw9KBr8qNnbmc08V0KhDyXE-IMLo6AcOqJkPsNLcLzfTb"
-PRIVATE = (TOKEN, OPENID, PHONE, WAYBILL_TOKEN)
-
-GOODS = GoodsInfo([GoodsDetail("围巾", "https://img.example.com/1.jpg")])
-
-#: One call of every kind, and what it returns when all goes well.
-CALLS: dict[str, Callable[[Client], Any]] = {
-    "query_trace": lambda client: client.query_trace(WAYBILL_TOKEN).waybill_id,
-    "get_delivery_list": lambda client: client.get_delivery_list(),
-    "trace_waybill": lambda client: client.trace_waybill(
-        openid=OPENID, waybill_id="SF1", receiver_phone=PHONE, goods_info=GOODS
-    ),
-    "update_waybill_goods": lambda client: client.update_waybill_goods(
-        WAYBILL_TOKEN, GOODS, openid=OPENID
-    ),
-    "request": lambda client: client.request("/cgi-bin/other", {"openid": OPENID}),
-}
-RIGHT = {
+#: What each kind of call returns when all goes well.
+RIGHT: dict[str, Any] = {
+    "trace_waybill": f"token of {WAYBILL_ID}",
+    "follow_waybill": f"token of {WAYBILL_ID}",
     "query_trace": WAYBILL_TOKEN,
-    "get_delivery_list": (DeliveryInfo("SF", "顺丰速运"),),
-    "trace_waybill": "token of SF1",
+    "query_follow_trace": WAYBILL_TOKEN,
     "update_waybill_goods": None,
-    "request": {"errcode": 0, "errmsg": "ok", "echo": {"openid": OPENID}},
+    "update_follow_waybill_goods": None,
+    "get_delivery_list": (DeliveryInfo("SF", "顺丰速运"),),
+    "request": {"errcode": 0, "errmsg": "ok", "echo": PAYLOAD},
 }
 
-#: The kinds of call that may be sent again though WeChat may have had them.
-REPEATABLE = ("query_trace", "get_delivery_list", "trace_waybill")
+NOWHERE = "http://wechat.invalid"
+
+#: Makes a client, given a base_url and any other argument.
+Make = Callable[..., Client]
+
+
+def call(kind: str, client: Client) -> Any:
+    """
+    Make the call, and return what `RIGHT` holds of it.
+    """
+    value = CALLS[kind](client)
+    return getattr(value, "waybill_id", value)
 
 
 class Cell(NamedTuple):
@@ -102,11 +101,11 @@ class Cell(NamedTuple):
     Attributes:
         outcome: "answered", or the error's class.
 
-        maybe_applied: What a TransportError says; None of others.
+        maybe_applied: That of a TransportError; None of others.
 
         requests: How many whole requests the server saw.
 
-        pauses: The seconds asked of the sleep.
+        pauses: The seconds between the attempts.
     """
 
     outcome: str
@@ -123,55 +122,52 @@ class Cell(NamedTuple):
         return "; ".join(parts)
 
 
-ANSWERED = Cell("answered")
-ANSWERED_AT_SECOND = Cell("answered", None, 2, (0.5,))
-LOST = Cell("TransportError", True, 1)
+WELL = Cell("answered")
+WELL_AT_SECOND = Cell("answered", None, 2, (0.5,))
+LOST = Cell("TransportError", True)
 LOST_THRICE = Cell("TransportError", True, 3, (0.5, 1.0))
 STRANGE = Cell("UnexpectedResponseError")
-GATEWAY = Cell("GatewayError", True, 1)
-GATEWAY_THRICE = Cell("GatewayError", True, 3, (0.5, 1.0))
-UNREACHED_THRICE = Cell("TransportError", False, 0, (0.5, 1.0))
 UNREACHED = Cell("TransportError", False, 0)
-BUSY_THRICE = Cell("SystemBusyError", None, 3, (0.5, 1.0))
+UNREACHED_THRICE = Cell("TransportError", False, 0, (0.5, 1.0))
 
 
-class Row(NamedTuple):
+class Ends(NamedTuple):
     """
-    One fault and what comes of it.
+    How calls end, if the fault stays and if it happens once.
 
     Attributes:
-        what: The fault, in the document's words.
+        stays, once: Of queries and registrations.
 
-        fault: What the server does; None where there is more to it than that.
-
-        repeatable: How queries and registrations end if the fault stays, and if it
-            happens once.
-
-        others: How changes and `Client.request` end.
-
-        timeout, deadline: Of the client.
-
-        least, most: Seconds of real time for one call.
-
-        place: Where to call; the server by default.
+        others_stays, others_once: Of updates and `Client.request`.
     """
 
-    what: str
-    fault: Fault | None
-    repeatable: tuple[Cell, Cell | None]
-    others: tuple[Cell, Cell | None]
-    timeout: float = 10
-    deadline: float = 20
-    least: float = 0
-    most: float = 5
-    place: Callable[[], contextlib.AbstractContextManager[Any]] = ChaosServer
+    stays: Cell
+    once: Cell | None
+    others_stays: Cell
+    others_once: Cell | None
 
 
-def certificates() -> trustme.CA:
+#: Dropped or timed out after it was sent.
+DROPPED = Ends(LOST_THRICE, WELL_AT_SECOND, LOST, LOST)
+TRICKLES = Ends(LOST, None, LOST, None)
+NO_HOST = Ends(UNREACHED_THRICE, None, UNREACHED_THRICE, None)
+
+
+def same(stays: Cell, once: Cell | None) -> Ends:
     """
-    An authority that nobody trusts.
+    Return the ends of a fault that all kinds of call meet alike.
     """
-    return trustme.CA()
+    return Ends(stays, once, stays, once)
+
+
+ANSWERED = same(WELL, WELL)
+NOT_WECHATS = same(STRANGE, STRANGE)
+
+SAID_BUSY = {"errcode": -1, "errmsg": "system error rid: 64254aac-5d5bb128-5d8aa557"}
+SAID_TOO_FAST = {"errcode": 45009, "errmsg": "reach max api second frequence limit"}
+SAID_TOO_MANY = {"errcode": 45009, "errmsg": "reach max api daily quota limit"}
+SAID_SLOW_DOWN = {"errcode": 45011, "errmsg": "too fast, wait a second"}
+REFUSED = {"errcode": 40001, "errmsg": "invalid credential"}
 
 
 def tls(certificate: trustme.LeafCert) -> ssl.SSLContext:
@@ -181,151 +177,110 @@ def tls(certificate: trustme.LeafCert) -> ssl.SSLContext:
 
 
 def untrusted_server() -> ChaosServer:
-    return ChaosServer(tls=tls(certificates().issue_cert("127.0.0.1")))
+    return ChaosServer(tls=tls(trustme.CA().issue_cert("127.0.0.1")))
 
 
-def twice(cell: Cell) -> tuple[Cell, Cell]:
+class Row(NamedTuple):
     """
-    The same, whether the fault stays or happens once.
+    One fault and how calls end.
+
+    Attributes:
+        what: The fault, in the document's words.
+
+        fault: What the server does; None where *place* is the fault.
+
+        ends: How calls end.
+
+        timeout, deadline: Of the client.
+
+        place: Where to call; the server by default.
     """
-    return cell, cell
 
+    what: str
+    fault: Fault | None
+    ends: Ends
+    timeout: float = 10
+    deadline: float = 20
+    place: Callable[[], contextlib.AbstractContextManager[Any]] = ChaosServer
 
-SAID_BUSY = {"errcode": -1, "errmsg": "system error rid: 64254aac-5d5bb128-5d8aa557"}
-SAID_TOO_FAST = {"errcode": 45009, "errmsg": "reach max api second frequence limit"}
-SAID_TOO_MANY = {"errcode": 45009, "errmsg": "reach max api daily quota limit"}
-
-#: Dropped after it was sent.
-DROPPED = {
-    "repeatable": (LOST_THRICE, ANSWERED_AT_SECOND),
-    "others": twice(LOST),
-}
-WELL = {"repeatable": twice(ANSWERED), "others": twice(ANSWERED)}
-NOT_WECHATS = {"repeatable": twice(STRANGE), "others": twice(STRANGE)}
-TRICKLES: dict[str, Any] = {
-    "repeatable": (LOST, None),
-    "others": (LOST, None),
-    "deadline": 0.3,
-    "least": 0.3,
-}
 
 TABLE = [
     # No connection
-    Row(
-        "refuses the connection",
-        None,
-        (UNREACHED_THRICE, None),
-        (UNREACHED_THRICE, None),
-        place=closed_port,
-    ),
+    Row("refuses the connection", None, NO_HOST, place=closed_port),
     Row(
         "does not react to the attempt to connect",
         None,
-        (UNREACHED_THRICE, None),
-        (UNREACHED_THRICE, None),
+        NO_HOST,
         timeout=0.1,
-        least=0.3,
         place=silent_port,
     ),
     Row(
         "shows a wrong certificate",
         None,
-        (UNREACHED, None),
-        (UNREACHED, None),
+        same(UNREACHED, None),
         place=untrusted_server,
     ),
     # The connection breaks
     Row(
         "accepts and closes",
         chaos.close_at_once,
-        (
+        Ends(
             Cell("TransportError", True, 0, (0.5, 1.0)),
             Cell("answered", None, 1, (0.5,)),
+            Cell("TransportError", True, 0),
+            Cell("TransportError", True, 0),
         ),
-        twice(Cell("TransportError", True, 0)),
     ),
-    Row("closes after the request", close_after_request, **DROPPED),
-    Row("resets after the request", chaos.reset_after_request, **DROPPED),
-    Row("closes within the head", chaos.close_in_head, **DROPPED),
-    Row("resets within the head", chaos.reset_in_head, **DROPPED),
-    Row("closes within the body", chaos.close_in_body, **DROPPED),
-    Row("resets within the body", chaos.reset_in_body, **DROPPED),
-    Row("closes within a chunk", chaos.chunked_cut_in_chunk, **DROPPED),
-    Row("closes before the last chunk", chaos.chunked_cut_before_last, **DROPPED),
-    Row(
-        "promises more bytes than come",
-        chaos.length_too_long,
-        **DROPPED,
-    ),
-    Row("sends a chunk of less than no bytes", chaos.negative_chunk, **DROPPED),
-    Row("sends garbage", chaos.garbage, **DROPPED),
-    Row("sends a head without end", chaos.endless_head, **DROPPED),
+    Row("closes after the request", close_after_request, DROPPED),
+    Row("resets after the request", chaos.reset_after_request, DROPPED),
+    Row("closes within the head", chaos.close_in_head, NOT_WECHATS),
+    Row("resets within the head", chaos.reset_in_head, DROPPED),
+    Row("closes within the body", chaos.close_in_body, DROPPED),
+    Row("resets within the body", chaos.reset_in_body, DROPPED),
+    Row("closes within a chunk", chaos.chunked_cut_in_chunk, DROPPED),
+    Row("closes before the last chunk", chaos.chunked_cut_before_last, DROPPED),
+    Row("promises more bytes than come", chaos.length_too_long, DROPPED),
+    Row("sends garbage", chaos.garbage, DROPPED),
+    Row("sends a head without end", chaos.endless_head, DROPPED),
     # It takes too long
-    Row(
-        "never answers",
-        chaos.silence,
-        (LOST_THRICE, ANSWERED_AT_SECOND),
-        twice(LOST),
-        timeout=0.2,
-        least=0.2,
-    ),
-    Row("lets the head trickle", chaos.trickle_head, **TRICKLES),
-    Row("lets the body trickle", chaos.trickle_body, **TRICKLES),
-    Row("lets chunks trickle", chaos.trickle_chunks, **TRICKLES),
-    Row('lets "100 Continue" trickle', chaos.trickle_interim, **TRICKLES),
+    Row("never answers", chaos.silence, DROPPED, timeout=0.2),
+    Row("lets the body trickle", chaos.trickle_body, TRICKLES, deadline=0.3),
+    Row("lets chunks trickle", chaos.trickle_chunks, TRICKLES, deadline=0.3),
     # An answer that is not WeChat's
-    Row(
-        "HTTP 502 with a page",
-        gateway(502),
-        (GATEWAY_THRICE, ANSWERED_AT_SECOND),
-        twice(GATEWAY),
-    ),
-    Row(
-        "HTTP 503 with a page",
-        gateway(503),
-        (GATEWAY_THRICE, ANSWERED_AT_SECOND),
-        twice(GATEWAY),
-    ),
-    Row(
-        "HTTP 504 with a page",
-        gateway(504),
-        (GATEWAY_THRICE, ANSWERED_AT_SECOND),
-        twice(GATEWAY),
-    ),
-    Row("HTTP 500 with a page", status(500), **NOT_WECHATS),
-    Row("HTTP 412 without a body", status(412, b""), **NOT_WECHATS),
-    Row("a redirect", redirect("http://127.0.0.1:9/"), **NOT_WECHATS),
+    Row("HTTP 502 with a page", gateway(502), DROPPED),
+    Row("HTTP 503 with a page", gateway(503), DROPPED),
+    Row("HTTP 504 with a page", gateway(504), DROPPED),
+    Row("HTTP 500 with a page", status(500), NOT_WECHATS),
+    Row("HTTP 412 without a body", status(412, b""), NOT_WECHATS),
+    Row("a redirect", redirect("http://127.0.0.1:9/"), NOT_WECHATS),
     Row(
         "a redirect with a body without end",
         chaos.redirect_endless("http://127.0.0.1:9/"),
-        **NOT_WECHATS,
+        NOT_WECHATS,
     ),
-    Row("HTTP 200 with a page", status(200), **NOT_WECHATS),
-    Row("HTTP 200 without a body", status(200, b""), **NOT_WECHATS),
-    Row("HTTP 204", raw(chaos.head(204), "keep"), **NOT_WECHATS),
-    Row("JSON that is no object", reply(b"[]"), **NOT_WECHATS),
-    Row("fewer bytes promised than come", chaos.length_too_short, **NOT_WECHATS),
-    Row("a body without end", chaos.endless_body, **NOT_WECHATS),
-    Row("chunks without end", chaos.endless_chunks, **NOT_WECHATS),
-    Row("a trailer without end", chaos.endless_trailer, **NOT_WECHATS),
-    Row("gzip that grows to 32 MiB", encoded(chaos.bomb(32)), **NOT_WECHATS),
-    Row("gzip that is broken", encoded(b"\x1f\x8b\x08 not gzip"), **NOT_WECHATS),
-    Row("a page that repeats the request", chaos.repeat_the_request, **NOT_WECHATS),
+    Row("HTTP 200 with a page", status(200), NOT_WECHATS),
+    Row("HTTP 200 without a body", status(200, b""), NOT_WECHATS),
+    Row("HTTP 204", raw(chaos.head(204), "keep"), NOT_WECHATS),
+    Row('"103 Early Hints", then the answer', chaos.early_hint, NOT_WECHATS),
+    Row("JSON that is no object", reply(b"[]"), NOT_WECHATS),
+    Row("fewer bytes promised than come", chaos.length_too_short, NOT_WECHATS),
+    Row("a chunk of less than no bytes", chaos.negative_chunk, NOT_WECHATS),
+    Row("a body without end", chaos.endless_body, NOT_WECHATS),
+    Row("chunks without end", chaos.endless_chunks, NOT_WECHATS),
+    Row("gzip that grows to 32 MiB", encoded(chaos.bomb(32)), NOT_WECHATS),
+    Row("gzip that is broken", encoded(b"\x1f\x8b\x08 not gzip"), NOT_WECHATS),
+    Row("gzip in gzip", encoded(b"whatever", "gzip, gzip"), NOT_WECHATS),
+    Row("a page that repeats the request", chaos.repeat_the_request, NOT_WECHATS),
     # An answer of WeChat's
     Row(
         "errcode -1",
         reply(SAID_BUSY),
-        (BUSY_THRICE, ANSWERED_AT_SECOND),
-        (BUSY_THRICE, ANSWERED_AT_SECOND),
+        same(Cell("SystemBusyError", None, 3, (0.5, 1.0)), WELL_AT_SECOND),
     ),
     Row(
         "errcode 45009, of a second",
         reply(SAID_TOO_FAST),
-        (
-            Cell("RateLimitError", None, 3, (1.5, 2.0)),
-            Cell("answered", None, 2, (1.5,)),
-        ),
-        (
+        same(
             Cell("RateLimitError", None, 3, (1.5, 2.0)),
             Cell("answered", None, 2, (1.5,)),
         ),
@@ -333,25 +288,22 @@ TABLE = [
     Row(
         "errcode 45009, of the day",
         reply(SAID_TOO_MANY),
-        twice(Cell("DailyQuotaError")),
-        twice(Cell("DailyQuotaError")),
+        same(Cell("DailyQuotaError"), Cell("DailyQuotaError")),
     ),
     Row(
-        "errcode 45011, of a minute",
-        reply({"errcode": 45011, "errmsg": "api minute-quota reach limit"}),
-        twice(Cell("RateLimitError")),
-        twice(Cell("RateLimitError")),
+        "errcode 45011, whatever its text",
+        reply(SAID_SLOW_DOWN),
+        same(Cell("RateLimitError"), Cell("RateLimitError")),
     ),
     # All is well
-    Row("answers late", chaos.delay(0.02), **WELL),
-    Row("answers and closes", chaos.answer_and_close, **WELL),
-    Row("answers in chunks", chaos.chunked_whole, **WELL),
-    Row("answers in gzip", chaos.gzipped, **WELL),
-    Row("answers without a length", chaos.without_length, **WELL),
-    Row("answers in HTTP/1.0", chaos.http_1_0, **WELL),
-    Row('answers after "103 Early Hints"', chaos.early_hint, **WELL),
-    Row("answers with garbage among the headers", chaos.garbage_head_lines, **WELL),
-    Row("answers with a cookie", chaos.set_cookie, **WELL),
+    Row("answers late", chaos.delay(0.02), ANSWERED),
+    Row("answers and closes", chaos.answer_and_close, ANSWERED),
+    Row("answers in chunks", chaos.chunked_whole, ANSWERED),
+    Row("answers in gzip", chaos.gzipped, ANSWERED),
+    Row("answers without a length", chaos.without_length, ANSWERED),
+    Row("answers in HTTP/1.0", chaos.http_1_0, ANSWERED),
+    Row("answers with garbage among the headers", chaos.garbage_head_lines, ANSWERED),
+    Row("answers with a cookie", chaos.set_cookie, ANSWERED),
 ]
 
 
@@ -397,18 +349,6 @@ def listening() -> Iterator[Listener]:
             logger.removeHandler(listener)
 
 
-def told(error: BaseException | None) -> Iterator[str]:
-    """
-    Yield all that *error* and what hangs on it would tell.
-    """
-    while error is not None:
-        yield from (str(error), repr(error), repr(vars(error)))
-        yield from traceback.format_exception(error)
-        if isinstance(error, WxLogisticsError):
-            yield pickle.dumps(error, 0).decode("latin-1")
-        error = error.__cause__ or error.__context__
-
-
 class Seen(NamedTuple):
     """
     What came of one call.
@@ -416,77 +356,65 @@ class Seen(NamedTuple):
 
     cell: Cell
     value: Any
-    seconds: float
-    texts: list[str]
+    text: str
 
 
-def observe(row: Row, kind: str, once: bool) -> Seen:
+def observe(row: Row, kind: str, once: bool, own: bool = True) -> Seen:
     """
-    Make the call and see.
+    Make the call, with the client's own session or a caller's.
     """
     pauses: list[float] = []
     value: Any = None
-    texts: list[str] = []
+    text = ""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(listening())
         place = stack.enter_context(row.place())
+        session = stack.enter_context(requests.Session())
         if row.fault:
             place.script(*[row.fault] * once, then=None if once else row.fault)
         client = stack.enter_context(
-            Client(
+            make_client(
                 TOKEN,
                 base_url=getattr(place, "url", place),
                 # Where only the first attempt is to time out, the second gets time.
                 timeout=row.timeout * (3 if once else 1),
                 deadline=row.deadline,
+                session=None if own else session,
                 sleep=pauses.append,
-                random=lambda: 1.0,
             )
         )
-        started = time.monotonic()
         try:
-            value = CALLS[kind](client)
+            value = call(kind, client)
             outcome, maybe_applied = "answered", None
         except WxLogisticsError as error:
             outcome = type(error).__name__
             maybe_applied = getattr(error, "maybe_applied", None)
-            texts += told(error)
-        seconds = time.monotonic() - started
+            text = spoken(error)
         requests_seen = len(getattr(place, "requests", ()))
     cell = Cell(outcome, maybe_applied, requests_seen, tuple(pauses))
-    return Seen(cell, value, seconds, texts + listener.lines)
+    return Seen(cell, value, "\n".join([text, *listener.lines]))
 
 
-def expected(row: Row, kind: str, once: bool) -> Cell | None:
-    return (row.repeatable if kind in REPEATABLE else row.others)[once]
-
-
-#: Every fault with every kind of call, staying and once.
-CASES = [
-    pytest.param(row, kind, once, id=f"{row.what}-{kind}-{'once' if once else 'stays'}")
-    for row in TABLE
-    for kind in CALLS
-    for once in (False, True)
-    if expected(row, kind, once)
+#: The columns of the document's table: a kind of call, and whether it happens once.
+COLUMNS = [
+    ("query_trace", False),
+    ("query_trace", True),
+    ("request", False),
+    ("request", True),
 ]
 
 
-def document_table(cells: Callable[[Row, str, bool], Cell | None]) -> str:
+def document_table(rows: Sequence[Sequence[Cell | None]]) -> str:
     """
-    Return the table of the document, of what *cells* says.
+    Return the table of the document, with *rows* for those of `TABLE`.
     """
     lines = [
         "| the server | queries and registrations, the fault stays | it happens once "
         "| `update_*` and `request()`, the fault stays | it happens once |",
         "|---|---|---|---|---|",
     ]
-    for row in TABLE:
-        told = [
-            str(cells(row, kind, once) or "")
-            for kind in ("query_trace", "request")
-            for once in (False, True)
-        ]
-        lines.append(f"| {' | '.join([row.what, *told])} |")
+    for row, cells in zip(TABLE, rows):
+        lines.append(f"| {' | '.join([row.what, *(str(c or '') for c in cells)])} |")
     return "\n".join(lines) + "\n"
 
 
@@ -495,18 +423,49 @@ END = "<!-- end -->\n"
 
 
 class TestFaults:
-    @pytest.mark.parametrize(("row", "kind", "once"), CASES)
-    def test_fault__outcome(self, row: Row, kind: str, once: bool) -> None:
+    @pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])
+    @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.what)
+    def test_fault__outcome(self, row: Row, own: bool) -> None:
         """
-        Each fault ends each kind of call as the table says, in time, telling nothing.
+        Each fault ends calls as the table says, with either session; nothing private
+        is shown.
         """
-        seen = observe(row, kind, once)
+        for expected, (kind, once) in zip(row.ends, COLUMNS):
+            if expected is None:
+                continue
+            seen = observe(row, kind, once, own)
 
-        assert expected(row, kind, once) == seen.cell
-        assert row.least <= seen.seconds <= row.most
-        assert [] == [text for text in seen.texts if any(map(text.count, PRIVATE))]
-        if seen.cell.outcome == "answered":
-            assert RIGHT[kind] == seen.value
+            assert (kind, once, expected) == (kind, once, seen.cell)
+            assert [] == private_parts(seen.text)
+            if seen.cell.outcome == "answered":
+                assert RIGHT[kind] == seen.value
+
+    @pytest.mark.parametrize(
+        ("kind", "attempts"),
+        [
+            ("trace_waybill", 3),
+            ("follow_waybill", 3),
+            ("query_trace", 3),
+            ("query_follow_trace", 3),
+            ("get_delivery_list", 3),
+            ("update_waybill_goods", 1),
+            ("update_follow_waybill_goods", 1),
+            ("request", 1),
+        ],
+    )
+    @pytest.mark.parametrize(
+        "fault", [close_after_request, gateway(502)], ids=["dropped", "502"]
+    )
+    def test_kind__repeated(self, kind: str, attempts: int, fault: Fault) -> None:
+        """
+        Which kinds of call are sent again though WeChat may have had them.
+        """
+        with ChaosServer(then=fault) as server:
+            with pytest.raises(TransportError) as caught:
+                call(kind, make_client(TOKEN, base_url=server.url))
+
+            assert attempts == len(server.requests)
+        assert caught.value.maybe_applied
 
     def test_table__is_in_the_document(self) -> None:
         """
@@ -515,7 +474,7 @@ class TestFaults:
         document = DOCUMENT.read_text(encoding="utf-8")
         table = document.partition(BEGIN)[2].partition(END)[0]
 
-        assert document_table(expected) == table
+        assert document_table([row.ends for row in TABLE]) == table
 
 
 @pytest.fixture
@@ -528,7 +487,7 @@ def server() -> Iterator[ChaosServer]:
 
 
 @pytest.fixture
-def make(pauses: list[float]) -> Iterator[Callable[..., Client]]:
+def make(pauses: list[float]) -> Iterator[Make]:
     """
     Makes clients that never wait and whose every pause is the longest possible.
     """
@@ -538,7 +497,7 @@ def make(pauses: list[float]) -> Iterator[Callable[..., Client]]:
             given = {"sleep": pauses.append, "random": lambda: 1.0, **options}
             given.setdefault("token", TOKEN)
             token = given.pop("token")
-            return stack.enter_context(Client(token, base_url=base_url, **given))
+            return stack.enter_context(make_client(token, base_url=base_url, **given))
 
         yield make
 
@@ -594,10 +553,14 @@ def until(condition: Callable[[], bool]) -> None:
     """
     Wait for what happens in another thread.
     """
-    ends_at = time.monotonic() + 10
+    ends_at = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < ends_at
         time.sleep(0.001)
+
+
+def stable_token() -> StableToken:
+    return StableToken("wx1234567890abcdef", "secret")
 
 
 def query(client: Client, waybill_token: str = WAYBILL_TOKEN) -> str | None:
@@ -605,9 +568,7 @@ def query(client: Client, waybill_token: str = WAYBILL_TOKEN) -> str | None:
 
 
 class TestRequest:
-    def test_post__bytes(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
+    def test_post__bytes(self, server: ChaosServer, make: Make) -> None:
         """
         A POST with UTF-8 JSON, its length, its type and the token; nothing else.
         """
@@ -621,11 +582,9 @@ class TestRequest:
         assert "17" == request.headers["content-length"]
         assert "transfer-encoding" not in request.headers
         assert "cookie" not in request.headers
-        assert "gzip, deflate" == request.headers["accept-encoding"]
+        assert "identity" == request.headers["accept-encoding"]
 
-    def test_post__token_escaped(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
+    def test_post__token_escaped(self, server: ChaosServer, make: Make) -> None:
         """
         A token cannot add to the query.
         """
@@ -633,30 +592,13 @@ class TestRequest:
 
         assert "a%26b%3Dc%20d%2F%C3%A9" == server.requests[0].token
 
-    def test_post__any_mapping(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
+    def test_post__any_mapping(self, server: ChaosServer, make: Make) -> None:
         """
         A payload need not be a dict.
         """
         reply = make(server.url).request("/x", MappingProxyType({"a": 1}))
 
         assert {"a": 1} == reply["echo"]
-
-    def test_post__nested_deep(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
-        """
-        What json can write, an error can be made of.
-        """
-        server.script(then=reply({"errcode": 48001, "errmsg": f"no, {OPENID}"}))
-        payload: Any = OPENID
-        for _ in range(900):
-            payload = [payload]
-        with pytest.raises(WxLogisticsError) as caught:
-            make(server.url).request("/x", {"openids": payload})
-
-        assert "/x: no, *** (errcode 48001)" == str(caught.value)
 
 
 class TestReply:
@@ -670,7 +612,7 @@ class TestReply:
     )
     @pytest.mark.parametrize("label", ["text/plain", "text/html; charset=latin-1"])
     def test_decode__whatever_the_headers_say(
-        self, body: bytes, label: str, server: ChaosServer, make: Callable[..., Client]
+        self, body: bytes, label: str, server: ChaosServer, make: Make
     ) -> None:
         """
         The bytes are UTF-8, with a BOM or control characters, labelled or not.
@@ -680,9 +622,7 @@ class TestReply:
 
         assert "顺丰" == make(server.url).request("/x", {})["name"]
 
-    def test_size__5_mib(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
+    def test_size__5_mib(self, server: ChaosServer, make: Make) -> None:
         """
         5 MiB are read, and not a byte more.
         """
@@ -693,24 +633,13 @@ class TestReply:
         with pytest.raises(UnexpectedResponseError, match="more than 5 MiB"):
             client.request("/x", {})
 
-    @pytest.mark.parametrize("coding", ["gzip, gzip", "br", "zstd", "x-gzip"])
-    def test_coding__not_asked_for(
-        self, coding: str, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
-        """
-        What was not asked for is not unpacked.
-        """
-        server.script(encoded(b"whatever", coding))
-        with pytest.raises(UnexpectedResponseError, match="not asked for"):
-            make(server.url).request("/x", {})
-
     @pytest.mark.parametrize(
         "strange",
-        [chaos.two_answers, chaos.length_too_short, chaos.early_hint],
-        ids=["two answers", "more than promised", "103"],
+        [chaos.length_too_short, chaos.early_hint],
+        ids=["more than promised", "103"],
     )
     def test_next_reply__is_its_own(
-        self, strange: Fault, server: ChaosServer, make: Callable[..., Client]
+        self, strange: Fault, server: ChaosServer, make: Make
     ) -> None:
         """
         Nothing of a strange answer is left for the next call.
@@ -731,11 +660,7 @@ class TestRepetition:
         ids=["-1", "dropped", "502", "45009"],
     )
     def test_retries__none(
-        self,
-        fault: Fault,
-        server: ChaosServer,
-        make: Callable[..., Client],
-        pauses: list[float],
+        self, fault: Fault, server: ChaosServer, make: Make, pauses: list[float]
     ) -> None:
         """
         retries=0 repeats nothing.
@@ -747,20 +672,8 @@ class TestRepetition:
         assert 1 == len(server.requests)
         assert [] == pauses
 
-    def test_retries__45011_that_speaks_of_a_second(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
-        """
-        Only 45009 counts by the second, whatever the text of another errcode says.
-        """
-        server.script(reply({"errcode": 45011, "errmsg": "too fast, wait a second"}))
-        with pytest.raises(RateLimitError):
-            query(make(server.url))
-
-        assert 1 == len(server.requests)
-
     def test_retries__none_when_unreached(
-        self, make: Callable[..., Client], pauses: list[float]
+        self, make: Make, pauses: list[float]
     ) -> None:
         """
         retries=0 does not try to connect again either.
@@ -773,7 +686,7 @@ class TestRepetition:
         assert [] == pauses
 
     def test_retries__all_causes_together(
-        self, server: ChaosServer, make: Callable[..., Client], pauses: list[float]
+        self, server: ChaosServer, make: Make, pauses: list[float]
     ) -> None:
         """
         Different causes share the one budget.
@@ -788,7 +701,7 @@ class TestRepetition:
         assert [0.5, 1.0, 2.0] == pauses
 
     def test_pauses__grow_to_8_seconds(
-        self, server: ChaosServer, make: Callable[..., Client], pauses: list[float]
+        self, server: ChaosServer, make: Make, pauses: list[float]
     ) -> None:
         """
         Each is at most twice as long as the last, up to 8 seconds.
@@ -800,33 +713,19 @@ class TestRepetition:
         assert [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0] == pauses
 
     def test_pauses__full_jitter(
-        self, server: ChaosServer, make: Callable[..., Client], pauses: list[float]
+        self, server: ChaosServer, make: Make, pauses: list[float]
     ) -> None:
         """
         Each is a random part of the longest; none is no pause.
         """
-        parts = iter([0.0, 0.25, 0.5])
+        parts = iter([0.0, 0.25, 0.5, 0.0])
         server.script(then=reply(SAID_BUSY))
         with pytest.raises(SystemBusyError):
             query(make(server.url, retries=3, random=lambda: next(parts)))
 
         assert [0.25, 1.0] == pauses
 
-    def test_retries__many(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
-        """
-        A thousand repeats are no special case.
-        """
-        server.script(then=reply(SAID_BUSY))
-        with pytest.raises(SystemBusyError):
-            query(make(server.url, retries=1100, random=lambda: 0.0))
-
-        assert 1101 == len(server.requests)
-
-    def test_last_error__is_the_last(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
+    def test_last_error__is_the_last(self, server: ChaosServer, make: Make) -> None:
         """
         After the last attempt comes its error, with its errmsg and rid.
         """
@@ -844,116 +743,81 @@ class TestRepetition:
             caught.value
         )
 
-    def test_unrepeatable__ends_the_repetition(
-        self, server: ChaosServer, make: Callable[..., Client], pauses: list[float]
-    ) -> None:
-        """
-        A refusal after a repeat is final.
-        """
-        server.script(reply(SAID_BUSY), reply(SAID_TOO_MANY))
-        with pytest.raises(DailyQuotaError):
-            query(make(server.url))
-
-        assert 2 == len(server.requests)
-        assert [0.5] == pauses
-
-    def test_token__asked_for_at_each_attempt(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
-        """
-        Another thread may have renewed it meanwhile.
-        """
-        tokens = iter(["first", "second", "third"])
-        server.script(reply(SAID_BUSY), gateway(502))
-        query(make(server.url, token=lambda: next(tokens)))
-
-        assert ["first", "second", "third"] == [each.token for each in server.requests]
-
 
 class TestRenewal:
-    REFUSED = {"errcode": 40001, "errmsg": "invalid credential"}
-
-    def test_renewal__once(
-        self, server: ChaosServer, make: Callable[..., Client], pauses: list[float]
-    ) -> None:
-        """
-        Another token is tried at once, and only one.
-        """
-        tokens = iter(["first", "second", "third", "fourth"])
-        server.script(then=reply(self.REFUSED))
-        with pytest.raises(AccessTokenError):
-            query(make(server.url, token=lambda: next(tokens)))
-
-        assert ["first", "second"] == [each.token for each in server.requests]
-        assert [] == pauses
-
-    def test_renewal__is_no_repeat(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
-        """
-        It does not count as one of `retries`.
-        """
-        tokens = iter(["first", "second"])
-        server.script(reply(self.REFUSED))
-        client = make(server.url, token=lambda: next(tokens), retries=0)
-
-        assert WAYBILL_TOKEN == query(client)
-
     def test_renewal__leaves_the_repeats(
-        self, server: ChaosServer, make: Callable[..., Client], pauses: list[float]
+        self, server: ChaosServer, make: Make, pauses: list[float]
     ) -> None:
         """
         Before and after it the call is repeated as ever.
         """
         tokens = iter(["first", "second", "third", "fourth"])
-        server.script(reply(SAID_BUSY), reply(self.REFUSED), gateway(502))
+        server.script(reply(SAID_BUSY), reply(REFUSED), gateway(502))
         client = make(server.url, token=lambda: next(tokens))
 
         assert WAYBILL_TOKEN == query(client)
         assert [0.5, 1.0] == pauses
-        assert ["first", "second", "third", "fourth"] == [
+        assert ["first", "first", "second", "second"] == [
             request.token for request in server.requests
         ]
 
-    def test_provider__is_told_what_was_refused(
-        self, server: ChaosServer, make: Callable[..., Client]
+    @pytest.mark.parametrize("retries", [0, 2])
+    def test_renewal__once(self, retries: int, server: ChaosServer, make: Make) -> None:
+        """
+        Another token is tried at once and only once, and not counted as a repeat.
+        """
+        tokens = iter(["first", "second", "third", "fourth"])
+        server.script(then=reply(REFUSED))
+        with pytest.raises(AccessTokenError):
+            query(make(server.url, token=lambda: next(tokens), retries=retries))
+
+        assert ["first", "second"] == [each.token for each in server.requests]
+
+    @pytest.mark.parametrize(
+        ("errcode", "tokens"),
+        [
+            (40001, ["old", "after%20old"]),
+            (40014, ["old", "after%20old"]),
+            (42001, ["old", "after%20old"]),
+            (41001, ["old"]),
+            (48001, ["old"]),
+        ],
+    )
+    def test_renewal__of_what_was_refused(
+        self, errcode: int, tokens: list[str], server: ChaosServer, make: Make
     ) -> None:
         """
-        A provider is asked to renew the very token that WeChat refused.
+        The provider renews the very token that WeChat refused, if that can help.
         """
 
         class Provider:
-            def get(self) -> str:
+            def get(self, post: Any) -> str:
                 return "old"
 
-            def renew(self, rejected: str) -> str:
-                return f"renewed after {rejected}"
+            def renew(self, rejected: str, post: Any) -> str:
+                return f"after {rejected}"
 
-        server.script(reply(self.REFUSED))
+        server.script(reply({"errcode": errcode, "errmsg": "no"}))
+        with contextlib.suppress(ApiError):
+            query(make(server.url, token=Provider()))
 
-        assert WAYBILL_TOKEN == query(make(server.url, token=Provider()))
-        assert ["old", "renewed%20after%20old"] == [
-            request.token for request in server.requests
-        ]
+        assert tokens == [request.token for request in server.requests]
 
     def test_fixed_token__is_not_sent_again(
-        self, server: ChaosServer, make: Callable[..., Client], pauses: list[float]
+        self, server: ChaosServer, make: Make
     ) -> None:
         """
         Where there is no other token, nothing is sent a second time.
         """
-        server.script(then=reply(self.REFUSED))
+        server.script(then=reply(REFUSED))
         with pytest.raises(AccessTokenError):
             query(make(server.url))
 
         assert 1 == len(server.requests)
-        assert [] == pauses
 
 
 class TestMaybeApplied:
-    def test_earlier_attempt__counts(
-        self, make: Callable[..., Client], pauses: list[float]
-    ) -> None:
+    def test_earlier_attempt__counts(self, make: Make, pauses: list[float]) -> None:
         """
         A first attempt that may have been applied is told of, though the last was not
         even sent.
@@ -961,19 +825,37 @@ class TestMaybeApplied:
         with ChaosServer(close_after_request) as server:
             client = make(server.url, sleep=lambda seconds: server.__exit__())
             with pytest.raises(TransportError) as caught:
-                CALLS["trace_waybill"](client)
+                call("trace_waybill", client)
 
         assert "Connection refused" in caught.value.reason
         assert caught.value.maybe_applied
         assert str(caught.value).endswith("(the request may have reached WeChat)")
 
+    def test_earlier_attempt__and_then_not_sent(
+        self, make: Make, session: requests.Session
+    ) -> None:
+        """
+        So it is when the last attempt cannot be sent for another reason.
+        """
+        errors = iter([requests.ReadTimeout(), requests.exceptions.InvalidSchema("x")])
+
+        class Failing(HTTPAdapter):
+            def send(self, *args: Any, **kwargs: Any) -> requests.Response:
+                raise next(errors)
+
+        session.mount("http://", Failing())
+        with pytest.raises(TransportError, match="x") as caught:
+            call("trace_waybill", make(NOWHERE, session=session))
+
+        assert caught.value.maybe_applied
+
     def test_earlier_attempt__and_then_no_token(
-        self, server: ChaosServer, make: Callable[..., Client]
+        self, server: ChaosServer, make: Make
     ) -> None:
         """
         So it is when the token for the second attempt cannot be had.
         """
-        server.script(close_after_request)
+        server.script(close_after_request, reply(REFUSED))
         tokens = iter([TOKEN])
 
         def token() -> str:
@@ -982,21 +864,19 @@ class TestMaybeApplied:
             raise TransportError("my_tokens", "out of reach", False)
 
         with pytest.raises(TransportError) as caught:
-            CALLS["trace_waybill"](make(server.url, token=token))
+            call("trace_waybill", make(server.url, token=token))
 
         assert "my_tokens" == caught.value.endpoint
         assert caught.value.maybe_applied
 
-    def test_busy__was_not_applied(
-        self, make: Callable[..., Client], pauses: list[float]
-    ) -> None:
+    def test_busy__was_not_applied(self, make: Make, pauses: list[float]) -> None:
         """
         An attempt that WeChat refused leaves no doubt.
         """
         with ChaosServer(reply(SAID_BUSY)) as server:
             client = make(server.url, sleep=lambda seconds: server.__exit__())
             with pytest.raises(TransportError) as caught:
-                CALLS["update_waybill_goods"](client)
+                call("update_waybill_goods", client)
 
         assert not caught.value.maybe_applied
         assert str(caught.value).endswith("(the request was not sent)")
@@ -1005,86 +885,36 @@ class TestMaybeApplied:
         "fault", [close_after_request, gateway(502)], ids=["dropped", "502"]
     )
     def test_token_call__is_not_the_call(
-        self, fault: Fault, server: ChaosServer, make: Callable[..., Client]
+        self, fault: Fault, server: ChaosServer, make: Make
     ) -> None:
         """
         A token that could not be fetched leaves no doubt about the update.
         """
-        with ChaosServer(then=fault) as token_server:
-            tokens = StableToken(
-                "wx1234567890abcdef",
-                "secret",
-                base_url=token_server.url,
-                sleep=lambda seconds: None,
-            )
-            with pytest.raises(TransportError) as caught:
-                CALLS["update_waybill_goods"](make(server.url, token=tokens))
+        server.script(then=fault)
+        with pytest.raises(TransportError) as caught:
+            call("update_waybill_goods", make(server.url, token=stable_token()))
 
         assert "stable_token" == caught.value.endpoint
         assert not caught.value.maybe_applied
-        assert [] == server.requests
-        assert 3 == len(token_server.requests)
+        assert ["stable_token"] * 3 == [each.endpoint for each in server.requests]
 
 
 class TestFailover:
     def test_host__passed_over_at_once(
-        self, server: ChaosServer, make: Callable[..., Client], pauses: list[float]
+        self, server: ChaosServer, make: Make, pauses: list[float]
     ) -> None:
         """
         The next host is tried without a pause, whatever the call.
         """
-        for kind, call in CALLS.items():
+        for kind in CALLS:
             with closed_port() as first, closed_port() as second:
                 client = make([first, second, server.url])
 
-                assert RIGHT[kind] == call(client)
-        assert 5 == len(server.requests)
+                assert RIGHT[kind] == call(kind, client)
+        assert 8 == len(server.requests)
         assert [] == pauses
 
-    def test_host__stays_and_returns(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
-        """
-        The client stays with the host that worked, and after 5 minutes tries the
-        first again.
-        """
-        clock = Clock()
-        with closed_port() as url:
-            client = make([url, server.url], clock=clock)
-            query(client)
-        with ChaosServer(port=int(url.rpartition(":")[2])) as first:
-            clock.now += 299
-            query(client)
-
-            assert (0, 2) == (len(first.requests), len(server.requests))
-            clock.now += 2
-            query(client)
-            query(client)
-
-            assert (2, 2) == (len(first.requests), len(server.requests))
-
-    def test_host__first_still_down(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
-        """
-        If the first is still out of reach, the call that finds out succeeds all the
-        same.
-        """
-        clock = Clock()
-        with closed_port() as url, listening() as listener:
-            client = make([url, server.url], clock=clock)
-            for _ in range(3):
-                query(client)
-                clock.now += 200
-
-        assert 3 == len(server.requests)
-        assert ["no", "ok", "ok", "no", "ok"] == [
-            line.split()[1].strip(",") for line in listener.own
-        ]
-
-    def test_hosts__all_down(
-        self, make: Callable[..., Client], pauses: list[float]
-    ) -> None:
+    def test_hosts__all_down(self, make: Make, pauses: list[float]) -> None:
         """
         Once all have been tried, there is a pause before each further attempt.
         """
@@ -1097,9 +927,7 @@ class TestFailover:
         asked = [line.split()[4].strip(":,") for line in listener.own]
         assert [url[7:] for url in (first, second, first, second)] == asked
 
-    def test_host__counts_as_a_repeat(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
+    def test_host__counts_as_a_repeat(self, server: ChaosServer, make: Make) -> None:
         """
         Passing over a host is one of `retries`.
         """
@@ -1109,24 +937,11 @@ class TestFailover:
 
         assert 2 == len(server.requests)
 
-    def test_host__next_call_knows(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
-        """
-        With retries=0 the call fails, and the next goes to the next host.
-        """
-        with closed_port() as url:
-            client = make([url, server.url], retries=0)
-            with pytest.raises(TransportError):
-                query(client)
-
-            assert WAYBILL_TOKEN == query(client)
-
     @pytest.mark.parametrize(
         "fault", [gateway(502), close_after_request], ids=["502", "dropped"]
     )
     def test_host__reached_is_kept(
-        self, fault: Fault, server: ChaosServer, make: Callable[..., Client]
+        self, fault: Fault, server: ChaosServer, make: Make
     ) -> None:
         """
         A host that was reached is not left.
@@ -1137,20 +952,25 @@ class TestFailover:
         assert (2, 0) == (len(first.requests), len(server.requests))
 
     def test_host__threads_move_on_together(
-        self, server: ChaosServer, make: Callable[..., Client]
+        self, server: ChaosServer, make: Make, session: requests.Session
     ) -> None:
         """
         Threads that find the same host down do not push each other past the next.
         """
+
+        class Down(HTTPAdapter):
+            def send(self, *args: Any, **kwargs: Any) -> requests.Response:
+                sent.append(1)
+                if len(sent) <= 8:
+                    barrier.wait(60)
+                raise requests.ConnectTimeout("down")
+
+        sent: list[int] = []
         barrier = threading.Barrier(8)
-        with closed_port() as url, ChaosServer() as third:
-            client = make([url, server.url, third.url])
-
-            def call() -> None:
-                barrier.wait()
-                query(client)
-
-            threads = [threading.Thread(target=call) for _ in range(8)]
+        session.mount(NOWHERE, Down())
+        with ChaosServer() as third:
+            client = make([NOWHERE, server.url, third.url], session=session)
+            threads = [threading.Thread(target=query, args=(client,)) for _ in range(8)]
             for thread in threads:
                 thread.start()
             for thread in threads:
@@ -1158,25 +978,7 @@ class TestFailover:
 
             assert (8, 0) == (len(server.requests), len(third.requests))
 
-    def test_host__never_back(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
-        """
-        A thread that is late to find the first host down does not lead the others back
-        to the second, which is down too.
-        """
-        with closed_port() as first, closed_port() as second:
-            client = make([first, second, server.url])
-            query(client)
-            client._wire._pass_over(0)
-            with listening() as listener:
-                query(client)
-
-        assert ["query_trace: ok"] == [line.split(",")[0] for line in listener.own]
-
-    def test_host__wrong_certificate(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
+    def test_host__wrong_certificate(self, server: ChaosServer, make: Make) -> None:
         """
         A host with a wrong certificate is not passed over: something is badly wrong.
         """
@@ -1185,27 +987,7 @@ class TestFailover:
 
         assert [] == server.requests
 
-    def test_addresses__of_one_host(
-        self,
-        server: ChaosServer,
-        make: Callable[..., Client],
-        monkeypatch: pytest.MonkeyPatch,
-        pauses: list[float],
-    ) -> None:
-        """
-        A host's second address is tried when the first does not answer.
-        """
-        monkeypatch.setattr(
-            socket, "getaddrinfo", found(("::1", "127.0.0.1"), server.port)
-        )
-
-        assert WAYBILL_TOKEN == query(make(f"http://wechat.invalid:{server.port}"))
-        assert [] == pauses
-        assert f"wechat.invalid:{server.port}" == server.requests[0].headers["host"]
-
-    def test_name__not_found(
-        self, make: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_name__not_found(self, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
         """
         A name that does not resolve is a host out of reach.
         """
@@ -1223,65 +1005,33 @@ class TestFailover:
         assert not caught.value.maybe_applied
         assert 3 == len(listener.own)
 
+    def test_host__stays(self, server: ChaosServer, make: Make) -> None:
+        """
+        The client stays with the host that answered last, though an earlier one is up
+        again, until that host cannot be reached; retries=0 loses one call at each move.
+        """
+        clock = Clock()
+        with closed_port() as url:
+            client = make([url, server.url], clock=clock, retries=0)
+            with pytest.raises(TransportError):
+                query(client)
+            query(client)
+        with ChaosServer(port=int(url.rpartition(":")[2])) as first:
+            clock.now += 86400
+            query(client)
 
-def found(addresses: Sequence[str], port: int) -> Callable[..., list[tuple[Any, ...]]]:
-    """
-    Return what answers for socket.getaddrinfo.
-    """
-    real = socket.getaddrinfo
+            assert (0, 2) == (len(first.requests), len(server.requests))
+            server.__exit__()
+            with pytest.raises(TransportError):
+                query(client)
+            query(client)
 
-    def getaddrinfo(host: str, *args: Any, **kwargs: Any) -> list[tuple[Any, ...]]:
-        hosts = addresses if host == "wechat.invalid" else (host,)
-        return [each for host in hosts for each in real(host, *args, **kwargs)]
-
-    return getaddrinfo
+            assert (1, 2) == (len(first.requests), len(server.requests))
 
 
 class TestIdleConnections:
-    @pytest.mark.parametrize(
-        "fault",
-        [chaos.answer_and_close, chaos.answer_and_reset, chaos.answer_and_complain],
-        ids=["closed", "reset", "closed with a 408"],
-    )
-    @pytest.mark.parametrize("kind", CALLS)
-    def test_closed__costs_nothing(
-        self,
-        kind: str,
-        fault: Fault,
-        server: ChaosServer,
-        make: Callable[..., Client],
-        pauses: list[float],
-    ) -> None:
-        """
-        A connection that the server has closed is noticed before writing.
-        """
-        server.script(fault)
-        client = make(server.url, retries=0)
-        CALLS[kind](client)
-        until(lambda: server.open_connections == 0)
-
-        assert RIGHT[kind] == CALLS[kind](client)
-        assert [1, 2] == [request.connection for request in server.requests]
-        assert [] == pauses
-
-    @pytest.mark.parametrize("kind", CALLS)
-    def test_reset_at_once__told_as_it_is(
-        self, kind: str, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
-        """
-        A server that resets whatever it accepts does so before or after the request is
-        written: what cannot be told is told so, and nothing is lost.
-        """
-        server.script(then=chaos.reset_at_once)
-        with pytest.raises(TransportError) as caught:
-            CALLS[kind](make(server.url))
-
-        assert [] == server.requests
-        if kind in REPEATABLE or not caught.value.maybe_applied:
-            assert 3 == server.connections
-
     def test_closed_under_a_query__repeated(
-        self, server: ChaosServer, make: Callable[..., Client]
+        self, server: ChaosServer, make: Make
     ) -> None:
         """
         Closed just as it is used again, it costs a query a repeat.
@@ -1293,26 +1043,7 @@ class TestIdleConnections:
         assert WAYBILL_TOKEN == query(client)
         assert [1, 1, 2] == [request.connection for request in server.requests]
 
-    def test_closed_under_an_update__told(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
-        """
-        Closed just as it is used again, it leaves an update in doubt; it is sent once.
-        """
-        server.script(answer, close_after_request)
-        client = make(server.url)
-        query(client)
-        with pytest.raises(TransportError) as caught:
-            CALLS["update_waybill_goods"](client)
-
-        assert caught.value.maybe_applied
-        assert ["query_trace", "update_waybill_goods"] == [
-            request.endpoint for request in server.requests
-        ]
-
-    def test_kept__used_again(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
+    def test_kept__used_again(self, server: ChaosServer, make: Make) -> None:
         """
         A connection that is left open serves one call after another.
         """
@@ -1324,9 +1055,7 @@ class TestIdleConnections:
 
         assert 1 == server.connections
 
-    def test_refused_answer__closes(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
+    def test_refused_answer__closes(self, server: ChaosServer, make: Make) -> None:
         """
         A connection whose answer was not read to its end is closed.
         """
@@ -1338,9 +1067,7 @@ class TestIdleConnections:
 
         assert WAYBILL_TOKEN == query(client)
 
-    def test_close__closes(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
+    def test_close__closes(self, server: ChaosServer, make: Make) -> None:
         """
         close() closes the idle connections; the client opens others when used again.
         """
@@ -1351,26 +1078,6 @@ class TestIdleConnections:
 
         assert WAYBILL_TOKEN == query(client)
 
-    def test_close__under_a_call(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
-        """
-        A call finds its pool closed before anything was sent.
-        """
-
-        class Closing(HTTPAdapter):
-            def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
-                pool = super().get_connection_with_tls_context(*args, **kwargs)
-                pool.close()
-                return pool
-
-        with requests.Session() as session:
-            session.mount("http://", Closing())
-            with pytest.raises(TransportError) as caught:
-                query(make(server.url, session=session))
-
-        assert not caught.value.maybe_applied
-
     def test_dropped_client__leaves_no_socket(self, server: ChaosServer) -> None:
         """
         A client that is not closed closes its connections when it is forgotten.
@@ -1380,11 +1087,28 @@ class TestIdleConnections:
 
         until(lambda: server.open_connections == 0)
 
+    @pytest.mark.parametrize(
+        "fault",
+        [chaos.answer_and_close, chaos.answer_and_reset, chaos.answer_and_complain],
+        ids=["closed", "reset", "closed with a 408"],
+    )
+    def test_closed__costs_nothing(
+        self, fault: Fault, server: ChaosServer, make: Make
+    ) -> None:
+        """
+        A connection that the server has closed is noticed before writing.
+        """
+        server.script(fault)
+        client = make(server.url, retries=0)
+        query(client)
+        until(lambda: server.open_connections == 0)
+
+        assert call("update_waybill_goods", client) is None
+        assert [1, 2] == [request.connection for request in server.requests]
+
 
 class TestDeadline:
-    def test_deadline__over_all_attempts(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
+    def test_deadline__over_all_attempts(self, server: ChaosServer, make: Make) -> None:
         """
         There is no pause that would end behind it; the last real error is told.
         """
@@ -1400,136 +1124,7 @@ class TestDeadline:
         assert 5 == len(server.requests)
         assert "64254aac-5d5bb128-5d8aa557" == caught.value.rid
 
-    @pytest.mark.parametrize(
-        "fault",
-        [chaos.trickle_head, chaos.trickle_body, chaos.silence],
-        ids=["head", "body", "silence"],
-    )
-    def test_deadline__is_named(
-        self, fault: Fault, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
-        """
-        The error says that it was the deadline, and how long that is.
-        """
-        server.script(then=fault)
-        with pytest.raises(TransportError) as caught:
-            query(make(server.url, deadline=0.3))
-
-        assert "no answer within the deadline of 0.3 s" == caught.value.reason
-        assert caught.value.maybe_applied
-
-    @pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])
-    def test_deadline__shorter_than_the_timeout(
-        self, own: bool, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
-        """
-        A server that never answers cannot hold the call to the end of the timeout.
-        """
-        server.script(then=chaos.silence)
-        started = time.monotonic()
-        with requests.Session() as session, pytest.raises(TransportError) as caught:
-            query(make(server.url, deadline=0.3, session=None if own else session))
-
-        assert "no answer within the deadline of 0.3 s" == caught.value.reason
-        assert time.monotonic() - started < 5
-
-    def test_deadline__after_a_late_byte(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
-        """
-        A byte shortly before the deadline does not put it off.
-        """
-
-        def late(peer: chaos.Peer, request: chaos.Request) -> None:
-            peer.wait(1.8)
-            peer.send(b"H")
-            peer.wait_until_left()
-
-        server.script(late)
-        started = time.monotonic()
-        with pytest.raises(TransportError):
-            query(make(server.url, deadline=2))
-
-        # A timeout counted from the late byte on would end after 3.8.
-        assert 2 <= time.monotonic() - started < 3.4
-
-    def test_timeout__is_named(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
-        """
-        The error says when it was the timeout.
-        """
-        server.script(then=chaos.silence)
-        with pytest.raises(TransportError) as caught:
-            query(make(server.url, timeout=(10, 0.1), retries=0))
-
-        assert "no answer within 0.1 s" == caught.value.reason
-
-    def test_connect_timeout__is_named(self, make: Callable[..., Client]) -> None:
-        """
-        The error says when it was the time to connect.
-        """
-        with silent_port() as url, pytest.raises(TransportError) as caught:
-            query(make(url, timeout=(0.1, 10), retries=0))
-
-        assert f"no connection to {url[7:]} within 0.1 s" == caught.value.reason
-
-    def test_connect__within_the_deadline(self, make: Callable[..., Client]) -> None:
-        """
-        An attempt to connect does not go beyond it.
-        """
-        started = time.monotonic()
-        with silent_port() as url, pytest.raises(TransportError) as caught:
-            query(make(url, timeout=10, deadline=0.2))
-
-        assert "no answer within the deadline of 0.2 s" == caught.value.reason
-        assert not caught.value.maybe_applied
-        assert 0.2 <= time.monotonic() - started < 5
-
-    def test_connect__many_addresses(
-        self, make: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """
-        All of a host's addresses share the deadline.
-        """
-        started = time.monotonic()
-        with silent_port() as url, pytest.raises(TransportError) as caught:
-            port = int(url.rpartition(":")[2])
-            monkeypatch.setattr(socket, "getaddrinfo", found(["127.0.0.1"] * 40, port))
-            query(make(f"http://wechat.invalid:{port}", timeout=0.1, deadline=0.3))
-
-        assert "no answer within the deadline of 0.3 s" == caught.value.reason
-        # One timeout for each would be 4 seconds.
-        assert time.monotonic() - started < 3.4
-
-    def test_handshake__within_the_deadline(
-        self, make: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """
-        The TLS handshake gets what connecting has left.
-        """
-        real = urllib3.util.connection.create_connection
-
-        def create_connection(*args: Any, **kwargs: Any) -> socket.socket:
-            time.sleep(1.5)
-            return real(*args, **kwargs)
-
-        monkeypatch.setattr(
-            urllib3.util.connection, "create_connection", create_connection
-        )
-        with ChaosServer(then=chaos.accept_and_wait) as server:
-            started = time.monotonic()
-            with pytest.raises(TransportError) as caught:
-                query(make(server.url.replace("http", "https"), deadline=1.8))
-
-        assert "no answer within the deadline of 1.8 s" == caught.value.reason
-        assert not caught.value.maybe_applied
-        # A handshake with the whole deadline of its own would end after 3.3.
-        assert time.monotonic() - started < 3
-
-    def test_writing__is_bounded(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
+    def test_writing__is_bounded(self, server: ChaosServer, make: Make) -> None:
         """
         A server that does not take the request cannot hold it.
         """
@@ -1539,9 +1134,7 @@ class TestDeadline:
 
         assert caught.value.maybe_applied
 
-    def test_token_provider__slow(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
+    def test_token_provider__slow(self, server: ChaosServer, make: Make) -> None:
         """
         The time that a token takes is the call's; nothing is sent when it is over.
         """
@@ -1558,26 +1151,7 @@ class TestDeadline:
         assert not caught.value.maybe_applied
         assert [] == server.requests
 
-    def test_token_call__within_the_deadline(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
-        """
-        A token server that trickles cannot hold the call longer than its deadline.
-        """
-        with ChaosServer(then=chaos.trickle_body) as token_server:
-            tokens = StableToken("wx1", "secret", base_url=token_server.url)
-            started = time.monotonic()
-            with pytest.raises(TransportError) as caught:
-                query(make(server.url, token=tokens, deadline=0.3))
-
-        assert 0.3 <= time.monotonic() - started < 5
-        assert "stable_token" == caught.value.endpoint
-        assert "no answer within the deadline of 0.3 s" == caught.value.reason
-        assert [] == server.requests
-
-    def test_deadline__of_one_call(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
+    def test_deadline__of_one_call(self, server: ChaosServer, make: Make) -> None:
         """
         The deadline of one call is nothing to the next.
         """
@@ -1588,22 +1162,9 @@ class TestDeadline:
 
         assert WAYBILL_TOKEN == query(client)
 
-    def test_reader__after_the_deadline(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """
-        What is there already is not read any more.
-        """
-        ours, theirs = socket.socketpair()
-        with ours, theirs:
-            theirs.sendall(b"late")
-            reader = _pool._BoundedReader(ours)
-            monkeypatch.setattr(_pool.call, "ends_at", time.monotonic())
-            with pytest.raises(TimeoutError):
-                reader.read(1)
-            reader.close()
-
     @pytest.mark.parametrize("seconds", [1e12, float("inf"), 10**400])
     def test_forever__is_not_too_long(
-        self, seconds: float, server: ChaosServer, make: Callable[..., Client]
+        self, seconds: float, server: ChaosServer, make: Make
     ) -> None:
         """
         A timeout of years is as good as one.
@@ -1612,11 +1173,79 @@ class TestDeadline:
 
         assert WAYBILL_TOKEN == query(client)
 
-    def test_timeout__always_set(
-        self, server: ChaosServer, make: Callable[..., Client]
+    @pytest.mark.parametrize(
+        ("fault", "options", "reason"),
+        [
+            (chaos.silence, {"deadline": 0.3}, "deadline of 0.3 s"),
+            (chaos.trickle_body, {"deadline": 0.3}, "deadline of 0.3 s"),
+            (chaos.trickle_chunks, {"deadline": 0.3}, "deadline of 0.3 s"),
+            (chaos.silence, {"timeout": (10, 0.1), "retries": 0}, "0.1 s"),
+        ],
+        ids=["silence", "body", "chunks", "timeout"],
+    )
+    @pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])
+    def test_no_answer__bound_is_named(
+        self,
+        fault: Fault,
+        options: dict[str, Any],
+        reason: str,
+        own: bool,
+        server: ChaosServer,
+        make: Make,
+        session: requests.Session,
     ) -> None:
         """
-        Calls have a timeout by default, for tokens too.
+        A server cannot hold the call with silence or a trickling body; the error names
+        what ended it.
+        """
+        server.script(then=fault)
+        with pytest.raises(TransportError) as caught:
+            query(make(server.url, session=None if own else session, **options))
+
+        assert reason == caught.value.reason.removeprefix("no answer within ").replace(
+            "the deadline", "deadline"
+        )
+        assert caught.value.maybe_applied
+
+    @pytest.mark.parametrize(
+        ("options", "reason"),
+        [
+            ({"timeout": 0.1, "retries": 0}, "no connection to {} within 0.1 s"),
+            ({"deadline": 0.2}, "no answer within the deadline of 0.2 s"),
+        ],
+        ids=["timeout", "deadline"],
+    )
+    def test_no_connection__bound_is_named(
+        self, options: dict[str, Any], reason: str, make: Make
+    ) -> None:
+        """
+        An attempt to connect ends with its timeout or the deadline.
+        """
+        with silent_port() as url, pytest.raises(TransportError) as caught:
+            query(make(url, **options))
+
+        assert reason.format(url[7:]) == caught.value.reason
+        assert not caught.value.maybe_applied
+
+    def test_token_call__within_the_deadline(
+        self, server: ChaosServer, make: Make
+    ) -> None:
+        """
+        A trickling token cannot hold the call longer than its deadline.
+        """
+        server.script(then=chaos.trickle_body)
+        with pytest.raises(TransportError) as caught:
+            query(make(server.url, token=stable_token(), deadline=0.3))
+
+        assert "stable_token" == caught.value.endpoint
+        assert "no answer within the deadline of 0.3 s" == caught.value.reason
+        assert ["stable_token"] == [each.endpoint for each in server.requests]
+
+    def test_timeout__always_set(
+        self, server: ChaosServer, make: Make, session: requests.Session
+    ) -> None:
+        """
+        Calls have a timeout by default, token calls too.
         """
         timeouts: list[Any] = []
 
@@ -1626,15 +1255,13 @@ class TestDeadline:
                 return super().send(*args, **kwargs)
 
         server.script(reply({"access_token": TOKEN, "expires_in": 7200}))
-        with requests.Session() as session:
-            session.mount("http://", Noting())
-            tokens = StableToken("wx1", "s", base_url=server.url, session=session)
-            query(make(server.url, token=tokens, session=session))
+        session.mount("http://", Noting())
+        query(make(server.url, token=stable_token(), session=session))
 
         assert [(3.05, 20.0), (3.05, 20.0)] == timeouts
 
 
-#: Prints the reason for which a call failed, and by how many MiB memory grew with it.
+#: Prints by how many MiB memory grew with a call, and why the call failed.
 MEMORY = """
 import re, sys
 from wxlogistics import Client, WxLogisticsError
@@ -1649,70 +1276,43 @@ before = peak()
 try:
     client.query_trace("W")
 except WxLogisticsError as error:
-    print(error.reason)
-    print(peak() - before)
+    print(peak() - before, error.reason)
 """
+
+TOO_LONG = "a body of more than 5 MiB"
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc")
 class TestMemory:
     @pytest.mark.parametrize(
-        "fault",
+        ("fault", "reason"),
         [
-            encoded(chaos.bomb()),
-            encoded(chaos.bomb(), chunked=True),
-            encoded(chaos.bomb(wbits=15), "deflate"),
-            encoded(chaos.compressed(chaos.bomb()), "gzip, gzip"),
-            chaos.endless_body,
-            chaos.endless_chunks,
-            chaos.endless_trailer,
-        ],
-        ids=[
-            "gzip, 1 GiB",
-            "gzip in chunks, 1 GiB",
-            "deflate, 1 GiB",
-            "gzip in gzip, 1 GiB",
-            "a body without end",
-            "chunks without end",
-            "a trailer without end",
+            pytest.param(fault, reason, id=name)
+            for name, fault, reason in (
+                ("gzip, 1 GiB", encoded(chaos.bomb()), TOO_LONG),
+                ("gzip in chunks", encoded(chaos.bomb(), chunked=True), TOO_LONG),
+                ("deflate, 1 GiB", encoded(chaos.bomb(wbits=15), "deflate"), TOO_LONG),
+                (
+                    "gzip in gzip",
+                    encoded(chaos.compressed(chaos.bomb()), "gzip, gzip"),
+                    "a Content-Encoding that was not asked for",
+                ),
+                ("body", chaos.endless_body, TOO_LONG),
+                ("chunks", chaos.endless_chunks, TOO_LONG),
+                ("chunk of -5", chaos.negative_chunk, TOO_LONG),
+                ("chunk size", chaos.endless_chunk_size, "the connection broke"),
+                ("head", chaos.endless_head, "the connection broke"),
+                ("head line", chaos.endless_head_line, "the connection broke"),
+            )
         ],
     )
-    def test_peak__below_50_mib(self, fault: Fault, server: ChaosServer) -> None:
+    def test_peak__below_50_mib(
+        self, fault: Fault, reason: str, server: ChaosServer
+    ) -> None:
         """
         However large the answer is, or would be unpacked, it costs little memory.
         """
         server.script(answer, fault)
-        reason, grown = self.run(server)
-
-        assert reason in (
-            "a body of more than 5 MiB",
-            "a Content-Encoding that was not asked for",
-        )
-        assert grown < 50
-
-    @pytest.mark.parametrize(
-        "fault",
-        [
-            chaos.endless_chunk_size,
-            chaos.negative_chunk,
-            chaos.endless_head,
-            chaos.endless_head_line,
-            chaos.endless_interim,
-        ],
-        ids=["chunk size", "chunk of -5", "head", "head line", "100 Continue"],
-    )
-    def test_peak__of_a_frame_without_end(
-        self, fault: Fault, server: ChaosServer
-    ) -> None:
-        """
-        What is around the body may be without end, too.
-        """
-        server.script(answer, fault)
-        _, grown = self.run(server)
-
-        assert grown < 50
-
-    def run(self, server: ChaosServer) -> tuple[str, float]:
         done = subprocess.run(
             [sys.executable, "-c", MEMORY, server.url],
             capture_output=True,
@@ -1720,15 +1320,17 @@ class TestMemory:
             timeout=60,
             check=True,
         )
-        reason, grown = done.stdout.splitlines()
-        return reason, float(grown)
+        grown, _, why = done.stdout.partition(" ")
+
+        assert why.startswith(reason)
+        assert float(grown) < 50
 
 
 class TestRedirects:
     @pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])
     @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
     def test_redirect__not_followed(
-        self, code: int, own: bool, server: ChaosServer, make: Callable[..., Client]
+        self, code: int, own: bool, server: ChaosServer, make: Make
     ) -> None:
         """
         The token does not travel to another host.
@@ -1754,7 +1356,7 @@ class TestTls:
             yield server
 
     def test_environment__says_whom_to_trust(
-        self, trusted: Path, server: ChaosServer, make: Callable[..., Client]
+        self, trusted: Path, server: ChaosServer, make: Make
     ) -> None:
         """
         REQUESTS_CA_BUNDLE is honoured, and the connection kept.
@@ -1765,40 +1367,10 @@ class TestTls:
         assert WAYBILL_TOKEN == query(client)
         assert 1 == server.connections
 
-    def test_session__says_whom_to_trust(
-        self,
-        trusted: Path,
-        server: ChaosServer,
-        make: Callable[..., Client],
-        monkeypatch: pytest.MonkeyPatch,
-        session: requests.Session,
-    ) -> None:
-        """
-        A session's own settings are honoured.
-        """
-        monkeypatch.delenv("REQUESTS_CA_BUNDLE")
-        session.verify = str(trusted)
-
-        assert WAYBILL_TOKEN == query(make(server.url, session=session))
-
-    def test_session__without_the_environment(
-        self,
-        trusted: Path,
-        server: ChaosServer,
-        make: Callable[..., Client],
-        session: requests.Session,
-    ) -> None:
-        """
-        So is that it does not trust the environment.
-        """
-        session.trust_env = False
-        with pytest.raises(TransportError, match="certificate verify failed"):
-            query(make(server.url, session=session))
-
     def test_bundle__missing(
         self,
         server: ChaosServer,
-        make: Callable[..., Client],
+        make: Make,
         monkeypatch: pytest.MonkeyPatch,
         pauses: list[float],
     ) -> None:
@@ -1813,7 +1385,7 @@ class TestTls:
         assert [] == pauses
 
     def test_certificate__verified_by_default(
-        self, server: ChaosServer, make: Callable[..., Client]
+        self, server: ChaosServer, make: Make
     ) -> None:
         """
         Nothing is sent to a server that nobody vouches for.
@@ -1843,11 +1415,7 @@ class TestTls:
         ids=["another host's", "out of date"],
     )
     def test_certificate__wrong(
-        self,
-        wrong: dict[str, Any],
-        trusted: Path,
-        authority: trustme.CA,
-        make: Callable[..., Client],
+        self, wrong: dict[str, Any], trusted: Path, authority: trustme.CA, make: Make
     ) -> None:
         """
         Nothing is sent where the certificate does not fit.
@@ -1862,9 +1430,9 @@ class TestTls:
         assert 1 == server.connections
         assert [] == server.requests
 
-    def test_https__never_falls_to_http(self, make: Callable[..., Client]) -> None:
+    def test_https__never_falls_to_http(self, make: Make) -> None:
         """
-        To a server without TLS goes nothing but an attempt at TLS, once.
+        To a server without TLS goes nothing but attempts at TLS.
         """
         received = []
 
@@ -1874,12 +1442,11 @@ class TestTls:
             peer.close()
 
         with ChaosServer(then=chaos.at_accept(refuse)) as server:
-            with pytest.raises(TransportError) as caught:
+            with pytest.raises(TransportError):
                 query(make(server.url.replace("http", "https")))
 
-        assert not caught.value.maybe_applied
-        assert [b"\x16\x03"] == [data[:2] for data in received]
-        assert TOKEN.encode() not in received[0]
+        assert {b"\x16\x03"} == {data[:2] for data in received}
+        assert TOKEN.encode() not in b"".join(received)
 
     @pytest.mark.parametrize("how", ["close", "reset"])
     def test_handshake__broken(
@@ -1887,7 +1454,7 @@ class TestTls:
         how: str,
         trusted: Path,
         server: ChaosServer,
-        make: Callable[..., Client],
+        make: Make,
         pauses: list[float],
     ) -> None:
         """
@@ -1903,35 +1470,10 @@ class TestTls:
         assert WAYBILL_TOKEN == query(make(server.url))
         assert [0.5] == pauses
 
-    @pytest.mark.parametrize("kind", CALLS)
-    @pytest.mark.parametrize(
-        "fault", [chaos.close_in_body, chaos.reset_in_head], ids=["closed", "reset"]
-    )
-    def test_answer__breaks_off(
-        self,
-        fault: Fault,
-        kind: str,
-        trusted: Path,
-        server: ChaosServer,
-        make: Callable[..., Client],
-    ) -> None:
-        """
-        Within TLS a broken answer is what it is without.
-        """
-        server.script(then=fault)
-        with pytest.raises(TransportError) as caught:
-            CALLS[kind](make(server.url))
-
-        assert caught.value.maybe_applied
-        assert (3 if kind in REPEATABLE else 1) == len(server.requests)
-
 
 class TestProxies:
     def test_environment__http(
-        self,
-        server: ChaosServer,
-        make: Callable[..., Client],
-        monkeypatch: pytest.MonkeyPatch,
+        self, server: ChaosServer, make: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """
         HTTP_PROXY is honoured.
@@ -1947,7 +1489,7 @@ class TestProxies:
         self,
         trusted: Path,
         authority: trustme.CA,
-        make: Callable[..., Client],
+        make: Make,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """
@@ -1967,10 +1509,7 @@ class TestProxies:
         assert 2 == len(wechat.requests)
 
     def test_environment__no_proxy(
-        self,
-        server: ChaosServer,
-        make: Callable[..., Client],
-        monkeypatch: pytest.MonkeyPatch,
+        self, server: ChaosServer, make: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """
         NO_PROXY is honoured.
@@ -1981,24 +1520,11 @@ class TestProxies:
 
             assert WAYBILL_TOKEN == query(make(server.url))
 
-    def test_session__proxies(
-        self,
-        server: ChaosServer,
-        make: Callable[..., Client],
-        session: requests.Session,
-    ) -> None:
-        """
-        A session's own proxies are honoured.
-        """
-        session.proxies["http"] = server.url
-
-        assert WAYBILL_TOKEN == query(make("http://wechat.invalid", session=session))
-
     @pytest.mark.parametrize("scheme", ["http", "https"])
     def test_proxy__refuses_the_connection(
         self,
         scheme: str,
-        make: Callable[..., Client],
+        make: Make,
         monkeypatch: pytest.MonkeyPatch,
         pauses: list[float],
     ) -> None:
@@ -2010,17 +1536,14 @@ class TestProxies:
             query(make(f"{scheme}://wechat.invalid"))
 
         assert (
-            "no connection to wechat.invalid through the proxy: Connection refused"
-            == (caught.value.reason)
-        )
+            "no connection to wechat.invalid through the proxy "
+            f"{proxy[7:]}: Connection refused"
+        ) == caught.value.reason
         assert not caught.value.maybe_applied
         assert [0.5, 1.0] == pauses
 
     def test_proxy__wants_a_password(
-        self,
-        server: ChaosServer,
-        make: Callable[..., Client],
-        monkeypatch: pytest.MonkeyPatch,
+        self, server: ChaosServer, make: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """
         The password goes to the proxy; if it refuses, that is said without it.
@@ -2035,32 +1558,11 @@ class TestProxies:
         )
         assert "Tunnel connection failed: 407 Some" in caught.value.reason
         assert not caught.value.maybe_applied
-        texts = [*told(caught.value), *listener.lines]
-        assert [] == [text for text in texts if "pa55" in text or "bWU6" in text]
-
-    def test_proxy__trickles(
-        self,
-        server: ChaosServer,
-        make: Callable[..., Client],
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        """
-        A proxy cannot hold the call beyond its deadline either.
-        """
-        server.script(then=chaos.trickle_head)
-        monkeypatch.setenv("HTTPS_PROXY", server.url)
-        started = time.monotonic()
-        with pytest.raises(TransportError) as caught:
-            query(make("https://wechat.invalid", deadline=0.3))
-
-        assert "no answer within the deadline of 0.3 s" == caught.value.reason
-        assert time.monotonic() - started < 5
+        text = "\n".join([spoken(caught.value), *listener.lines])
+        assert "pa55" not in text and "bWU6" not in text
 
     def test_proxy__drops_the_request(
-        self,
-        server: ChaosServer,
-        make: Callable[..., Client],
-        monkeypatch: pytest.MonkeyPatch,
+        self, server: ChaosServer, make: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """
         Behind a proxy too, what was sent may have been applied.
@@ -2068,195 +1570,51 @@ class TestProxies:
         server.script(then=close_after_request)
         monkeypatch.setenv("HTTP_PROXY", server.url)
         with pytest.raises(TransportError) as caught:
-            CALLS["update_waybill_goods"](make("http://wechat.invalid"))
+            call("update_waybill_goods", make("http://wechat.invalid"))
 
         assert caught.value.maybe_applied
         assert 1 == len(server.requests)
 
-    def test_socks__has_its_own_connections(
-        self, make: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """
-        A SOCKS proxy keeps the connections that can speak with it.
-        """
-        monkeypatch.setattr(
-            requests.adapters,
-            "SOCKSProxyManager",
-            lambda *args, **kwargs: urllib3.PoolManager(),
-        )
-        adapter = make("https://wechat.invalid")._wire._session.get_adapter("https://")
-        manager = adapter.proxy_manager_for("SOCKS5://127.0.0.1:9")
-
-        assert urllib3.HTTPSConnectionPool is manager.pool_classes_by_scheme["https"]
-
 
 class TestCallersSession:
-    """
-    With a session of the caller's, its connections are urllib3's own.
-    """
-
-    @pytest.mark.parametrize("kind", CALLS)
     @pytest.mark.parametrize(
-        ("fault", "repeatable", "others"),
-        [
-            (close_after_request, LOST_THRICE, LOST),
-            (chaos.reset_in_body, LOST_THRICE, LOST),
-            (chaos.chunked_cut_in_chunk, LOST_THRICE, LOST),
-            (chaos.negative_chunk, LOST_THRICE, LOST),
-            (gateway(502), GATEWAY_THRICE, GATEWAY),
-            (chaos.redirect_endless("http://127.0.0.1:9/"), STRANGE, STRANGE),
-            (chaos.endless_body, STRANGE, STRANGE),
-            (encoded(chaos.bomb(32)), STRANGE, STRANGE),
-            (reply(SAID_BUSY), BUSY_THRICE, BUSY_THRICE),
-            (chaos.answer_and_close, ANSWERED, ANSWERED),
-        ],
-        ids=[
-            "dropped",
-            "reset",
-            "chunk cut",
-            "chunk of -5",
-            "502",
-            "redirect",
-            "endless",
-            "bomb",
-            "-1",
-            "closed",
-        ],
+        ("scheme", "place"),
+        [("http", closed_port), ("https", lambda: ChaosServer(then=gateway(502)))],
+        ids=["refused", "tunnel refused"],
     )
-    def test_fault__outcome(
-        self,
-        fault: Fault,
-        repeatable: Cell,
-        others: Cell,
-        kind: str,
-        server: ChaosServer,
-        make: Callable[..., Client],
-        pauses: list[float],
-        session: requests.Session,
+    def test_proxy__was_not_sent(
+        self, scheme: str, place: Any, make: Make, session: requests.Session
     ) -> None:
         """
-        The table holds for a session of the caller's.
+        Its proxies are used, and nothing is sent where they refuse.
         """
-        server.script(then=fault)
-        outcome, maybe_applied, texts = "answered", None, []
-        with listening() as listener:
-            try:
-                CALLS[kind](make(server.url, session=session))
-            except WxLogisticsError as error:
-                outcome = type(error).__name__
-                maybe_applied = getattr(error, "maybe_applied", None)
-                texts += told(error)
-
-        assert (repeatable if kind in REPEATABLE else others) == Cell(
-            outcome, maybe_applied, len(server.requests), tuple(pauses)
-        )
-        texts += listener.lines
-        assert [] == [text for text in texts if any(map(text.count, PRIVATE))]
-
-    def test_refused__was_not_sent(
-        self, make: Callable[..., Client], session: requests.Session
-    ) -> None:
-        """
-        A refused connection is one by any session.
-        """
-        with closed_port() as url, pytest.raises(TransportError) as caught:
-            query(make(url, session=session))
+        with place() as proxy, pytest.raises(TransportError) as caught:
+            session.proxies[scheme] = getattr(proxy, "url", proxy)
+            query(make(f"{scheme}://wechat.invalid", session=session))
 
         assert not caught.value.maybe_applied
 
-    def test_proxy_refused__was_not_sent(
-        self, make: Callable[..., Client], session: requests.Session
-    ) -> None:
-        """
-        So is that to a proxy.
-        """
-        with closed_port() as proxy, pytest.raises(TransportError) as caught:
-            session.proxies["http"] = proxy
-            query(make("http://wechat.invalid", session=session))
-
-        assert not caught.value.maybe_applied
-
-    def test_tunnel_refused__was_not_sent(
+    def test_verify__of_the_session(
         self,
-        server: ChaosServer,
-        make: Callable[..., Client],
+        trusted: Path,
+        authority: trustme.CA,
+        make: Make,
         session: requests.Session,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """
-        So is that of WeChat, to the proxy.
+        Its own bundle is used; and not the environment's if it does not trust that.
         """
-        server.script(then=gateway(502))
-        session.proxies["https"] = server.url
-        with pytest.raises(TransportError) as caught:
-            query(make("https://wechat.invalid", session=session))
+        with ChaosServer(tls=tls(authority.issue_cert("127.0.0.1"))) as server:
+            session.trust_env = False
+            with pytest.raises(TransportError, match="certificate verify failed"):
+                query(make(server.url, session=session))
+            session.verify = str(trusted)
 
-        assert not caught.value.maybe_applied
-
-    def test_certificate__was_not_sent(
-        self, make: Callable[..., Client], session: requests.Session
-    ) -> None:
-        """
-        Nothing is sent to a server with a wrong certificate, and that is told.
-        """
-        with untrusted_server() as server, pytest.raises(TransportError) as caught:
-            query(make(server.url, session=session))
-
-        assert not caught.value.maybe_applied
-        assert 1 == server.connections
-
-    @pytest.mark.parametrize(
-        "length",
-        ["Content-Length: 1000000", "Transfer-Encoding: chunked"],
-        ids=["length", "chunks"],
-    )
-    def test_slow_body__ends_at_the_deadline(
-        self,
-        length: str,
-        server: ChaosServer,
-        make: Callable[..., Client],
-        session: requests.Session,
-    ) -> None:
-        """
-        A body that comes in pieces ends at the deadline.
-        """
-
-        def slowly(peer: chaos.Peer, request: chaos.Request) -> None:
-            peer.send(chaos.head(200, length))
-            while True:
-                # 8 KiB, the size of a chunk and of its frame included.
-                peer.send(b"1ff8\r\n" + b" " * 8184 + b"\r\n")
-                peer.wait(0.05)
-
-        server.script(then=slowly)
-        started = time.monotonic()
-        with pytest.raises(TransportError) as caught:
-            query(make(server.url, session=session, deadline=0.3))
-
-        assert "no answer within the deadline of 0.3 s" == caught.value.reason
-        # The whole body would take 6 seconds.
-        assert time.monotonic() - started < 4
-
-    def test_interim_answer__is_not_the_next_ones(
-        self,
-        server: ChaosServer,
-        make: Callable[..., Client],
-        session: requests.Session,
-    ) -> None:
-        """
-        An interim answer ends the call, and the real one reaches nobody else.
-        """
-        server.script(chaos.early_hint)
-        client = make(server.url, session=session)
-        with pytest.raises(UnexpectedResponseError):
-            query(client, "first")
-
-        assert "second" == query(client, "second")
+            assert WAYBILL_TOKEN == query(make(server.url, session=session))
 
     def test_close__is_the_callers(
-        self,
-        server: ChaosServer,
-        make: Callable[..., Client],
-        session: requests.Session,
+        self, server: ChaosServer, make: Make, session: requests.Session
     ) -> None:
         """
         The client does not close it.
@@ -2267,38 +1625,11 @@ class TestCallersSession:
 
         assert 1 == server.connections
 
-    def test_headers__are_sent(
-        self,
-        server: ChaosServer,
-        make: Callable[..., Client],
-        session: requests.Session,
-    ) -> None:
-        """
-        Its headers, its auth and its hooks are used; its params are not.
-        """
-        statuses = []
-        session.headers["X-Who"] = "me"
-        session.params = {"access_token": "another"}
-        session.auth = ("me", "pa55word")
-        session.hooks["response"].append(
-            lambda response, **kwargs: statuses.append(response.status_code)
-        )
-        query(make(server.url, session=session))
-        request = server.requests[0]
-
-        assert "me" == request.headers["x-who"]
-        assert "Basic bWU6cGE1NXdvcmQ=" == request.headers["authorization"]
-        assert TOKEN == request.token
-        assert [200] == statuses
-
     def test_headers__cannot_be(
-        self,
-        server: ChaosServer,
-        make: Callable[..., Client],
-        session: requests.Session,
+        self, server: ChaosServer, make: Make, session: requests.Session
     ) -> None:
         """
-        A header that cannot be sent is no reason for an error of requests'.
+        A header that cannot be sent is a TransportError: nothing was applied.
         """
         session.headers["X-Who"] = "me\nand you"
         with pytest.raises(TransportError) as caught:
@@ -2306,8 +1637,8 @@ class TestCallersSession:
 
         assert not caught.value.maybe_applied
 
-    def test_own_retries__tell_nothing(
-        self, make: Callable[..., Client], session: requests.Session
+    def test_own_retries__masked_in_the_log(
+        self, make: Make, session: requests.Session
     ) -> None:
         """
         An adapter that repeats by itself does not log the token.
@@ -2324,21 +1655,21 @@ class TestCallersSession:
     @pytest.mark.parametrize(
         ("error", "maybe_applied"),
         [
-            (requests.ConnectionError("what it says"), True),
-            (requests.ReadTimeout("what it says"), True),
-            (requests.ConnectTimeout("what it says"), False),
-            (requests.exceptions.InvalidSchema("what it says"), False),
+            (requests.ConnectionError(f"lost {OPENID} with {TOKEN}"), True),
+            (requests.ReadTimeout("lost"), True),
+            (requests.ConnectTimeout("lost"), False),
+            (requests.exceptions.InvalidSchema(f"lost {OPENID} with {TOKEN}"), False),
         ],
     )
-    def test_adapter__says_nothing_of_sending(
+    def test_adapter__raises(
         self,
         error: Exception,
         maybe_applied: bool,
-        make: Callable[..., Client],
+        make: Make,
         session: requests.Session,
     ) -> None:
         """
-        Where nobody knows whether it was sent, it counts as sent.
+        What may have been sent counts as sent; private values are replaced.
         """
 
         class Failing(HTTPAdapter):
@@ -2347,29 +1678,15 @@ class TestCallersSession:
 
         session.mount("http://", Failing())
         with pytest.raises(TransportError) as caught:
-            query(make("http://wechat.invalid", session=session))
+            call("update_waybill_goods", make(NOWHERE, session=session))
 
         assert maybe_applied == caught.value.maybe_applied
+        assert [] == private_parts(spoken(caught.value))
+        if TOKEN in str(error):
+            assert caught.value.reason.endswith("lost *** with ***")
 
-    def test_adapter__says_what_is_private(
-        self, make: Callable[..., Client], session: requests.Session
-    ) -> None:
-        """
-        What an adapter of the caller's says is told without what is private.
-        """
-
-        class Failing(HTTPAdapter):
-            def send(self, *args: Any, **kwargs: Any) -> requests.Response:
-                raise requests.ConnectionError(f"lost {OPENID} with {TOKEN}")
-
-        session.mount("http://", Failing())
-        with pytest.raises(TransportError) as caught:
-            CALLS["trace_waybill"](make("http://wechat.invalid", session=session))
-
-        assert caught.value.reason.endswith(": lost *** with ***")
-
-    def test_adapter__lets_a_body_break_off(
-        self, make: Callable[..., Client], session: requests.Session
+    def test_adapter__ignores_a_short_body(
+        self, make: Make, session: requests.Session
     ) -> None:
         """
         A body that breaks off is noticed though the adapter does not.
@@ -2387,71 +1704,48 @@ class TestCallersSession:
                 return self.build_response(request, broken)
 
         session.mount("http://", Careless())
-        with pytest.raises(TransportError) as caught:
-            CALLS["update_waybill_goods"](
-                make("http://wechat.invalid", session=session)
-            )
-
-        assert caught.value.maybe_applied
+        with pytest.raises(WxLogisticsError):
+            call("update_waybill_goods", make(NOWHERE, session=session))
 
 
 class TestSurroundings:
-    def test_netrc__not_consulted(
+    @pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])
+    def test_netrc__of_the_callers_session_only(
         self,
+        own: bool,
         server: ChaosServer,
-        make: Callable[..., Client],
+        make: Make,
+        session: requests.Session,
         monkeypatch: pytest.MonkeyPatch,
         tmp_path: Path,
-        session: requests.Session,
     ) -> None:
         """
-        A password for WeChat's host in ~/.netrc is nobody's business.
+        A password for WeChat's host in ~/.netrc goes out only by a caller's session.
         """
         netrc = tmp_path / "netrc"
         netrc.write_text("default login me password pa55word\n")
         monkeypatch.setenv("NETRC", str(netrc))
-        assert ("me", "pa55word") == requests.utils.get_netrc_auth(server.url)
-        query(make(server.url))
-        query(make(server.url, session=session))
+        query(make(server.url, session=None if own else session))
 
-        assert [False, False] == [
-            "authorization" in request.headers for request in server.requests
-        ]
+        assert own == ("authorization" not in server.requests[0].headers)
 
     @pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])
-    def test_cookies__not_sent_back(
-        self, own: bool, server: ChaosServer, make: Callable[..., Client]
+    def test_cookies__of_the_callers_session_only(
+        self, own: bool, server: ChaosServer, make: Make, session: requests.Session
     ) -> None:
         """
-        A cookie that the server sets is not sent back.
+        A cookie that the server sets is sent back only by a caller's session.
         """
         server.script(chaos.set_cookie)
-        with requests.Session() as session:
-            client = make(server.url, session=None if own else session)
-            query(client)
-            query(client)
-
-        assert [False, False] == [
-            "cookie" in request.headers for request in server.requests
-        ]
-
-    def test_cookies__not_kept(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
-        """
-        Nor is it kept.
-        """
-        server.script(chaos.set_cookie)
-        client = make(server.url)
+        client = make(server.url, session=None if own else session)
+        query(client)
         query(client)
 
-        assert [] == list(client._wire._session.cookies)
+        assert own == ("cookie" not in server.requests[1].headers)
 
 
 class TestLog:
-    def test_line__per_attempt(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
+    def test_line__per_attempt(self, server: ChaosServer, make: Make) -> None:
         """
         Each attempt leaves one line: endpoint, outcome, rid and milliseconds.
         """
@@ -2466,10 +1760,10 @@ class TestLog:
         ] == listener.own
 
     def test_line__of_an_interrupted_call(
-        self, make: Callable[..., Client], session: requests.Session
+        self, make: Make, session: requests.Session
     ) -> None:
         """
-        A call that the user breaks off is not said to be well.
+        A call that the user breaks off is logged as interrupted.
         """
 
         class Interrupted(HTTPAdapter):
@@ -2477,15 +1771,13 @@ class TestLog:
                 raise KeyboardInterrupt
 
         session.mount("http://", Interrupted())
-        client = make("http://wechat.invalid", session=session, clock=Clock())
+        client = make(NOWHERE, session=session, clock=Clock())
         with listening() as listener, pytest.raises(KeyboardInterrupt):
             query(client)
 
         assert ["query_trace: interrupted, rid None, 0 ms"] == listener.own
 
-    def test_urllib3__masked(
-        self, server: ChaosServer, make: Callable[..., Client]
-    ) -> None:
+    def test_urllib3__masked(self, server: ChaosServer, make: Make) -> None:
         """
         urllib3's own lines hold the URL, but not the token in it.
         """
@@ -2499,17 +1791,14 @@ class TestLog:
 
     def test_urllib3__lines_of_another_kind(self) -> None:
         """
-        A line whose values have names, or that has none, is left as it is.
+        A line without a token is left as it is.
         """
         logger = logging.getLogger("urllib3.connectionpool")
         with listening() as listener:
-            logger.debug("%(what)s", {"what": "access_token=x"})
+            logger.debug("%(what)s", {"what": "x"})
             logger.debug("100 %")
 
-        assert [
-            "urllib3.connectionpool: access_token=x",
-            "urllib3.connectionpool: 100 %",
-        ] == listener.lines
+        assert ["x", "100 %"] == [line.split(": ")[1] for line in listener.lines]
 
 
 class TestHosts:
@@ -2517,26 +1806,14 @@ class TestHosts:
         "url",
         ["https://wechat.invalid:99999", "https://.wechat.invalid", "https://%41"],
     )
-    def test_base_url__cannot_be(self, url: str) -> None:
+    def test_base_url__impossible(self, url: str) -> None:
         """
-        A URL that requests would refuse later is refused at once.
+        A URL that requests cannot send to is refused at once.
         """
         with pytest.raises(InvalidArgumentError, match="base_url"):
             Client(TOKEN, base_url=url)
 
-    def test_base_url__with_an_impossible_name(
-        self, make: Callable[..., Client], pauses: list[float]
-    ) -> None:
-        """
-        A name that no resolver takes is an error of this library.
-        """
-        with pytest.raises(TransportError) as caught:
-            query(make("http://wechat..invalid"))
-
-        assert not caught.value.maybe_applied
-        assert [] == pauses
-
-    def test_base_url__ipv6(self, make: Callable[..., Client]) -> None:
+    def test_base_url__ipv6(self, make: Make) -> None:
         """
         An IPv6 address is taken.
         """
@@ -2553,11 +1830,12 @@ def write_document() -> None:
     document = DOCUMENT.read_text(encoding="utf-8")
     before, begin, rest = document.partition(BEGIN)
     _, end, after = rest.partition(END)
-
-    def cells(row: Row, kind: str, once: bool) -> Cell | None:
-        return expected(row, kind, once) and observe(row, kind, once).cell
-
-    table = document_table(cells)
+    table = document_table(
+        [
+            [cell and observe(row, *each).cell for cell, each in zip(row.ends, COLUMNS)]
+            for row in TABLE
+        ]
+    )
     DOCUMENT.write_text(before + begin + table + end + after, encoding="utf-8")
     print(table)
 

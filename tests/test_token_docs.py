@@ -13,11 +13,14 @@ import pytest
 import responses
 from servers import redis_server
 
-from wxlogistics import AccessTokenError
+from wxlogistics import AccessTokenError, GoodsDetail, GoodsInfo
 from wxlogistics.sandbox import Sandbox
 
 # The last cachelib for Python 3.10 calls what the newest redis deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:.*setex:DeprecationWarning")
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.filterwarnings("ignore:.*setex:DeprecationWarning"),
+]
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -59,7 +62,8 @@ def run(block: str) -> dict[str, Any]:
     What *block* defines.
     """
     names: dict[str, Any] = {"__name__": "shown"}
-    exec(block, names)
+    # As a file of its own: without the __future__ imports of this one.
+    exec(compile(block, "shown", "exec", dont_inherit=True), names)
     return names
 
 
@@ -90,7 +94,7 @@ class TestDocuments:
             len(blocks(document, section)) for section in SECTIONS
         ]
 
-    def test_blocks__the_same_in_both_languages(self) -> None:
+    def test_blocks__same_in_both_languages(self) -> None:
         """
         The translation shows the same code.
         """
@@ -99,25 +103,8 @@ class TestDocuments:
             for name in ("tokens.md", "tokens.zh-CN.md")
         )
 
-        assert [blocks(english, section) for section in SECTIONS] == [
-            blocks(chinese, section) for section in SECTIONS
-        ]
-
-    def test_links__lead_somewhere(self, document: str) -> None:
-        """
-        Each link leads to a file that exists, or to a heading as GitHub names it.
-        """
-        headings = {
-            re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-            for heading in re.findall("^## (.*)$", document, re.MULTILINE)
-        }
-        links = re.findall(r"\]\((?!https?:)([^)]+)\)", document)
-
-        assert links
-        for link in links:
-            file, _, heading = link.partition("#")
-            assert not file or (ROOT / "docs" / file).exists()
-            assert not heading or heading in headings
+        for section in SECTIONS:
+            assert blocks(english, section) == blocks(chinese, section)
 
     def test_one_process(self, document: str, sandbox: Sandbox) -> None:
         """
@@ -193,17 +180,12 @@ print("it works")
         monkeypatch.chdir(tmp_path)
         names = run(blocks(document, "Flask")[0])
         sandbox.add_waybill("SF1234567890123")
-        waybill_token = names["client"].request(
-            "/cgi-bin/express/delivery/open_msg/trace_waybill",
-            {
-                "openid": "ovtZW4yB7DIj3CxOb6ii-nk4HhFo",
-                "waybill_id": "SF1234567890123",
-                "receiver_phone": "13800138000",
-                "goods_info": {
-                    "detail_list": [{"goods_name": "茶", "goods_img_url": "www.qq.com"}]
-                },
-            },
-        )["waybill_token"]
+        waybill_token = names["client"].trace_waybill(
+            openid="ovtZW4yB7DIj3CxOb6ii-nk4HhFo",
+            waybill_id="SF1234567890123",
+            receiver_phone="13800138000",
+            goods_info=GoodsInfo([GoodsDetail("茶", "www.qq.com")]),
+        )
         answer = names["app"].test_client().get(f"/parcels/{waybill_token}")
 
         assert {"status": "运单不存在或者未揽收"} == answer.get_json()
@@ -245,15 +227,14 @@ print("it works")
         """
         A shop's client works, and its changed refresh token is saved.
         """
-        component = sandbox.add_component(COMPONENT)
+        sandbox.add_component(COMPONENT)
         shop = types.SimpleNamespace(
             appid=APPID, refresh_token=sandbox.authorize(COMPONENT)
         )
         shop.save_refresh_token = lambda token: setattr(shop, "refresh_token", token)
-        yourapp: Any = types.ModuleType("yourapp")
-        yourapp.find_shop = {APPID: shop}.__getitem__
-        yourapp.component_access_token = lambda: sandbox.component_access_token(
-            component.appid
+        yourapp = types.SimpleNamespace(
+            find_shop={APPID: shop}.__getitem__,
+            component_access_token=lambda: sandbox.component_access_token(COMPONENT),
         )
         monkeypatch.setitem(sys.modules, "yourapp", yourapp)
         monkeypatch.setenv("REDIS_URL", redis_url)
@@ -270,10 +251,11 @@ print("it works")
 
     def test_another_system__function(self, document: str, sandbox: Sandbox) -> None:
         """
-        The token server is asked for each call, and once more after a refusal.
+        The token server is asked for each call, and once more after a refusal; if it
+        returns the refused token again, nothing is sent.
         """
-        tokens = [sandbox.access_token(), "dead", sandbox.access_token()]
-        for token in tokens:
+        good = sandbox.access_token()
+        for token in [good, "dead", good, "dead", "dead"]:
             responses.get(
                 "https://tokens.shop.example/wechat", json={"access_token": token}
             )
@@ -281,25 +263,13 @@ print("it works")
 
         assert client.get_delivery_list()
         assert client.get_delivery_list()
-
-    def test_another_system__function__no_other(
-        self, document: str, sandbox: Sandbox
-    ) -> None:
-        """
-        Where it returns the same token, nothing is sent again.
-        """
-        responses.get(
-            "https://tokens.shop.example/wechat", json={"access_token": "dead"}
-        )
-        client = run(blocks(document, "another system")[0])["client"]
         with pytest.raises(AccessTokenError):
             client.get_delivery_list()
-
-        assert 1 == len(sandbox.calls)
+        assert 4 == len(sandbox.calls)
 
     def test_another_system__class(self, document: str, sandbox: Sandbox) -> None:
         """
-        The token server is told which token was refused.
+        The token server receives the token that was refused.
         """
         url = "https://tokens.shop.example/wechat"
         responses.get(url, json={"access_token": "dead"})

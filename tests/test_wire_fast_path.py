@@ -1,12 +1,9 @@
-"""What a call leaves out to be fast, and that nobody misses it."""
+"""What a call leaves out to be fast, and what tracers still find."""
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import json
-import socket
-import threading
 from typing import Any, Iterator
 
 import chaos
@@ -14,7 +11,7 @@ import pytest
 import requests
 from chaos import ChaosServer
 
-from wxlogistics import Client, _pool
+from wxlogistics import Client
 
 
 @pytest.fixture
@@ -32,51 +29,12 @@ def client(server: ChaosServer) -> Iterator[Client]:
         yield client
 
 
-class TestSending:
-    def test_request__in_one_piece(self) -> None:
-        """
-        Head and body are one packet, so that the server need not wait for the second.
-        """
-        pieces: list[bytes] = []
-
-        def serve() -> None:
-            peer, _ = listener.accept()
-            with peer:
-                for _ in range(2):
-                    pieces.append(peer.recv(65536))
-                    peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
-
-        with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listener:
-            thread = threading.Thread(target=serve)
-            thread.start()
-            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            with Client("TOKEN", base_url=url) as client:
-                client.query_trace("first")
-                client.query_trace("second")
-            thread.join()
-
-        assert [b'{"waybill_token":"first"}', b'{"waybill_token":"second"}'] == [
-            piece.partition(b"\r\n\r\n")[2] for piece in pieces
-        ]
-
-    def test_request__that_cannot_be_written(self, server: ChaosServer) -> None:
-        """
-        Nothing was sent when the head cannot be written.
-        """
-        connection = _pool._CallingConnection("127.0.0.1", server.port, timeout=5)
-        with contextlib.closing(connection), pytest.raises(ValueError):
-            connection.request("POST", "/", body=b"{}", headers={"A": "b\nc"})
-
-        assert _pool.call.sent is False
-        assert [] == server.requests
-
-
 class TestSurroundings:
     def test_proxies__looked_up_once(
         self, client: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """
-        The environment is read for the first call only.
+        The environment is read at the first call to a host only.
         """
         asked: list[str] = []
 
@@ -89,32 +47,6 @@ class TestSurroundings:
             client.get_delivery_list()
 
         assert 1 == len(asked)
-
-    def test_pool__looked_up_once(
-        self, client: Client, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """
-        The pool of a host is known from the first call on; after close() it is another.
-        """
-        found: list[Any] = []
-        look_up = requests.adapters.HTTPAdapter.get_connection_with_tls_context
-
-        def looked_up(*args: Any, **kwargs: Any) -> Any:
-            found.append(look_up(*args, **kwargs))
-            return found[-1]
-
-        monkeypatch.setattr(
-            requests.adapters.HTTPAdapter, "get_connection_with_tls_context", looked_up
-        )
-        client.get_delivery_list()
-        client.query_trace("a-token")
-        before = len(found)
-        # Nobody but the client's own session is to keep it.
-        found.clear()
-        client.close()
-        client.query_trace("a-token")
-
-        assert (1, 1) == (before, len(found))
 
 
 class TestAnswer:
@@ -144,7 +76,7 @@ class TestAnswer:
         assert response.url == response.request.url
         assert f"{server.url}/" == response.url[: len(server.url) + 1]
         assert 11 == response.raw.version
-        assert 0 < response.elapsed.total_seconds() < 5
+        assert 0 < response.elapsed.total_seconds()
         assert [] == list(response.cookies)
         assert isinstance(response.connection, requests.adapters.HTTPAdapter)
 
@@ -152,7 +84,7 @@ class TestAnswer:
         self, client: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """
-        One that reads the body first takes it from nobody.
+        One that reads the body first leaves it to the call.
         """
         seen: list[bytes] = []
         send = requests.Session.send

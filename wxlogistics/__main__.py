@@ -1,29 +1,35 @@
-"""The `wxlogistics` command, which says what to install where its extra is missing."""
+"""The `wxlogistics` command, which names the extra to install if it is missing."""
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Sequence
+
+from .cli.language import choose_language, say, speak
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """
     Run the command and return its exit code.
-    """
-    try:
-        from .cli import main as run
 
-        return run(argv)
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in ("click", "rich"):
-            raise
-        says = f"the command line needs {missing}: pip install 'wxlogistics[cli]'"
-    except ImportError as error:
-        # The sandbox's own words on what to install.
-        says = str(error)
-    print(f"wxlogistics: {says}", file=sys.stderr)
-    return 2
+    Args:
+        argv: The arguments after the command's name; None takes the process's.
+    """
+    words = sys.argv[1:] if argv is None else list(argv)
+    with speak(choose_language(words, os.environ)):
+        try:
+            from .cli.main import run
+        except ModuleNotFoundError as error:
+            missing = (error.name or "").partition(".")[0]
+            if missing != "click":
+                raise
+            text = say("the command line needs {name}", name=missing)
+            print(
+                f"wxlogistics: {text}: pip install 'wxlogistics[cli]'", file=sys.stderr
+            )
+            return 2
+        return run(words)
 
 
 if __name__ == "__main__":

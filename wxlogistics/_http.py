@@ -12,7 +12,6 @@ import re
 import ssl
 import threading
 from collections.abc import Callable, Iterable
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -20,6 +19,7 @@ import attrs
 import requests
 import urllib3.exceptions as urllib3
 from requests.adapters import HTTPAdapter
+from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
 from ._arguments import require_seconds, wrong_type
@@ -152,7 +152,8 @@ class Http:
             raise TransportError(request.endpoint, str(deadline), False)
         timeout = min(self._connect_timeout, left), min(self._read_timeout, left)
         status = 0
-        own = None if self._session else self._own_session(deadline.clock())
+        is_own = self._session is None
+        own = self._own_session(deadline.clock()) if is_own else None
         try:
             response = (own.send_json if own else self._send)(request, timeout)
             status = response.status_code
@@ -162,9 +163,8 @@ class Http:
             with response:
                 # Behind an interim answer comes the real one: closed unread, the
                 # connection cannot hand it to the next request.
-                return status, (
-                    b"" if status < 200 else _read(request, response, deadline)
-                )
+                body = b"" if status < 200 else _read(request, response, deadline)
+                return status, body
         except urllib3.DecodeError:
             reason = "the body's compression is broken"
             failure: Any = UnexpectedResponseError(request.endpoint, status, "", reason)
@@ -275,7 +275,7 @@ class _OwnSession(requests.Session):
         super().__init__()
         agent = {"User-Agent": f"wxlogistics/{__version__}"}
         self.headers = CaseInsensitiveDict(_HEADERS | agent)
-        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self.cookies = _NoCookies()
         adapter = _Adapter()
         self.mount("https://", adapter)
         self.mount("http://", adapter)
@@ -323,7 +323,7 @@ class _Adapter(HTTPAdapter):
         # Without cookies, and without a guess at the encoding.
         response: Any = requests.Response()
         response.status_code = resp.status
-        response.headers = CaseInsensitiveDict(resp.headers)
+        response.headers = resp.headers
         response.raw = resp
         response.reason = resp.reason
         response.url = req.url
@@ -331,6 +331,15 @@ class _Adapter(HTTPAdapter):
         response.connection = self
         _drop_location(response)
         return response
+
+
+class _NoCookies(RequestsCookieJar):
+    """
+    A jar that stays empty.
+    """
+
+    def extract_cookies(self, *args: Any) -> None:
+        pass
 
 
 def _host(url: str) -> str:
@@ -342,28 +351,31 @@ def _host(url: str) -> str:
 
 def _drop_location(response: requests.Response, **kwargs: Any) -> None:
     # requests reads the whole body of a redirect, even when told not to follow it.
-    response.headers.pop("Location", None)
+    if "Location" in response.headers:
+        del response.headers["Location"]
 
 
 def _read(request: Request, response: requests.Response, deadline: Deadline) -> bytes:
     raw = response.raw
-    coding = response.headers.get("Content-Encoding", "").lower()
-    if coding not in ("", "identity", "gzip", "deflate"):
+    coding = response.headers.get("Content-Encoding", "").lower() or "identity"
+    if coding not in ("identity", "gzip", "deflate"):
         # urllib3 would unpack gzip in gzip without bound.
         reason = "a Content-Encoding that was not asked for"
         raise UnexpectedResponseError(
             request.endpoint, response.status_code, "", reason
         )
+    pieces = response.iter_content(_PIECE)
     if hasattr(raw, "read1") and hasattr(raw, "supports_chunked_reads"):
         # urllib3 returns what has arrived; every other way to read waits for a whole
         # piece, however slowly it trickles in.
         pieces = iter(lambda: raw.read1(_PIECE, decode_content=True), b"")
-    else:
-        pieces = response.iter_content(_PIECE)
     body = bytearray()
     for piece in pieces:
         body += piece
         if len(body) > MAX_REPLY:
+            break
+        if coding == "identity" and getattr(raw, "length_remaining", None) == 0:
+            # Another read would only return nothing.
             break
         if deadline.left() <= 0:
             raise TimeoutError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import random
@@ -248,11 +247,8 @@ def encode(payload: Mapping[str, Any]) -> bytes:
         culprits = (str(key) for key in payload if _dump(payload[key]) is None)
         # Any other key could be an openid.
         field = next(filter(_KEY.fullmatch, culprits), "extra")
-        raise InvalidArgumentError(
-            field,
-            "cannot be written as JSON; give whole Unicode, finite numbers, lists and "
-            "dicts only",
-        )
+        wanted = "whole Unicode, finite numbers, lists and dicts only"
+        raise InvalidArgumentError(field, f"cannot be written as JSON; give {wanted}")
     return body
 
 
@@ -293,7 +289,7 @@ def _json(body: bytes) -> Any:
     try:
         # Whatever the headers say: WeChat names no charset and sends UTF-8. strict
         # would refuse control characters, which couriers' texts hold.
-        return _DECODER.decode(body.decode("utf-8-sig"))
+        return _DECODER.decode(body.decode().removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         return None
 
@@ -325,14 +321,17 @@ def _mask(request: Request, said: str, longest: int) -> str:
     """
     private = {request.token, quote(request.token, safe="")}
 
-    def collect(pairs: list[tuple[str, Any]]) -> None:
-        for key, value in pairs:
-            if _PRIVATE_KEY.search(key):
-                values = value if isinstance(value, list) else [value]
-                private.update(str(each) for each in values if each)
-
-    with contextlib.suppress(RecursionError):
-        json.loads(request.body, object_pairs_hook=collect)
+    # Not recursive: json may write what is nested deeper than Python can call.
+    left = [(_json(request.body), False)]
+    while left:
+        value, is_private = left.pop()
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                left.append((inner, is_private or bool(_PRIVATE_KEY.search(key))))
+        elif isinstance(value, list):
+            left += [(inner, is_private) for inner in value]
+        elif is_private and value:
+            private.add(str(value))
     values = sorted((each for each in private if len(each) > 3), key=len, reverse=True)
     for value in values:
         said = said.replace(value, "***")

@@ -16,8 +16,6 @@ from .models import Trace
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_THREADS = "wxlogistics-bulk"
-
 
 @attrs.frozen
 class QueryResult:
@@ -101,7 +99,7 @@ def _run(
     under_way: set[Future[Result]] = set()
     done: SimpleQueue[Future[Result]] = SimpleQueue()
     failure: Exception | None = None
-    pool = ThreadPoolExecutor(workers, _THREADS)
+    pool = ThreadPoolExecutor(workers, "wxlogistics-bulk")
 
     def read() -> Iterator[Item]:
         nonlocal failure
@@ -127,7 +125,7 @@ def _run(
             yield next_result()
     finally:
         # The garbage collector may run this in any thread, one of the pool's as well.
-        inside = threading.current_thread().name.startswith(_THREADS)
+        inside = threading.current_thread().name.startswith("wxlogistics-bulk")
         pool.shutdown(wait=not inside, cancel_futures=True)
     if failure is not None:
         raise failure

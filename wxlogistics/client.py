@@ -28,6 +28,7 @@ __tracebackhide__ = True
 
 _Extra = Mapping[str, Any] | None
 
+_ENV = "WXLOGISTICS_"
 _OPEN_MSG = "/cgi-bin/express/delivery/open_msg/"
 
 # What a path may hold; a query would carry a second access_token, and a host in it
@@ -101,7 +102,7 @@ class Client:
         """
 
         def read(name: str) -> str:
-            return os.environ.get(f"WXLOGISTICS_{name}", "").strip()
+            return os.environ.get(_ENV + name, "").strip()
 
         urls = [url.strip() for url in read("BASE_URL").split(",") if url.strip()]
         options = ({"base_url": urls} if urls else {}) | options
@@ -111,11 +112,8 @@ class Client:
         if appid and secret:
             return cls(StableToken(appid, secret), **options)
         missing = "SECRET" if appid else "APPID" if secret else "ACCESS_TOKEN"
-        raise InvalidArgumentError(
-            f"WXLOGISTICS_{missing}",
-            "is not set; give WXLOGISTICS_ACCESS_TOKEN, or both WXLOGISTICS_APPID and "
-            "WXLOGISTICS_SECRET",
-        )
+        wanted = f"{_ENV}ACCESS_TOKEN, or both {_ENV}APPID and {_ENV}SECRET"
+        raise InvalidArgumentError(_ENV + missing, f"is not set; give {wanted}")
 
     def __repr__(self) -> str:
         return f"<Client of {', '.join(self._wire.hosts)}>"
@@ -393,7 +391,7 @@ class Client:
             elif value is not None or field in required:
                 require_bare_text(field, value, optional=field not in required)
                 payload[field] = value
-        if not isinstance(extra, Mapping | None):
+        if extra is not None and not isinstance(extra, Mapping):
             raise wrong_type("extra", extra, "a dict")
         payload |= extra or {}
         # WeChat allows few changes of the goods; registering again does no harm.

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any, Callable
+from typing import Callable
 
+import click
 import requests
-from rich.cells import cell_len
-from rich.console import Console
-from rich.markup import escape
 
 from . import (
     ApiError,
@@ -45,17 +43,24 @@ _CHINA_TIME = datetime.timezone(datetime.timedelta(hours=8))
 
 class Demo:
     """
-    Runs the example step by step, shows each, and remembers whether all went well.
+    Runs the example step by step, and shows each.
+
+    Args:
+        say: Returns a message in the chosen language.
+
+        show: Prints a line.
+
+        sandbox: What answers.
 
     Attributes:
         failures: What did not come out as it should.
     """
 
     def __init__(
-        self, words: Callable[..., str], console: Console, sandbox: Sandbox
+        self, say: Callable[..., str], show: Callable[[str], None], sandbox: Sandbox
     ) -> None:
-        self._words = words
-        self._console = console
+        self._say = say
+        self._show = show
         self._sandbox = sandbox
         self.failures: list[str] = []
 
@@ -65,13 +70,14 @@ class Demo:
         """
         sandbox = self._sandbox
         with sandbox.serve() as server, requests.Session() as session:
-            # A proxy of the environment's does not lead to this machine.
+            # A proxy of the environment does not lead to this machine.
             session.trust_env = False
-            options: Any = {"base_url": server.url, "session": session}
-            tokens = StableToken(sandbox.appid, sandbox.secret, **options)
-            with Client(tokens, **options) as client:
-                where = escape(self._words("demo.title", url=server.url))
-                self._say(f"[bold]wxlogistics demo[/]  {where}")
+            token = StableToken(sandbox.appid, sandbox.secret)
+            with Client(token, base_url=server.url, session=session) as client:
+                title = click.style("wxlogistics demo", bold=True)
+                self._show(
+                    f"{title}  {self._say('a sandbox at {url}', url=server.url)}"
+                )
                 waybill_token = self.register(client)
                 self.follow(client, waybill_token)
                 self.update(client, waybill_token)
@@ -81,7 +87,7 @@ class Demo:
         """
         Register a waybill with its two goods.
         """
-        self._head(1, "demo.register", "client.trace_waybill(…)")
+        self._head(1, self._say("Register a waybill"), "client.trace_waybill(…)")
         waybill_token = client.trace_waybill(
             openid=OPENID,
             waybill_id=WAYBILL_ID,
@@ -90,7 +96,7 @@ class Demo:
             goods_info=TWO_GOODS,
         )
         self._row("waybill_id", WAYBILL_ID)
-        self._row(self._words("demo.goods"), self._names(TWO_GOODS.detail_list))
+        self._row(self._say("goods"), self._names(TWO_GOODS.detail_list))
         self._row("waybill_token", waybill_token)
         self._check("a waybill_token of 64 characters", len(waybill_token) == 64)
         return waybill_token
@@ -99,13 +105,15 @@ class Demo:
         """
         Query after each step of the parcel.
         """
-        self._head(2, "demo.follow", "client.query_trace(waybill_token)")
+        self._head(
+            2, self._say("Watch the parcel move"), "client.query_trace(waybill_token)"
+        )
         for status in ROUTE:
             if status:
                 self._sandbox.clock.tick(hours=9)
                 self._sandbox.move(WAYBILL_ID, status)
             trace = client.query_trace(waybill_token)
-            self._show(trace)
+            self._trace(trace)
             self._check(f"status {status}", trace.status == status)
         self._check("the goods as registered", trace.goods == TWO_GOODS.detail_list)
 
@@ -113,79 +121,91 @@ class Demo:
         """
         Replace the goods.
         """
-        self._head(3, "demo.update", "client.update_waybill_goods(…)")
+        self._head(3, self._say("Correct the goods"), "client.update_waybill_goods(…)")
         client.update_waybill_goods(waybill_token, NEW_GOODS)
         goods = client.query_trace(waybill_token).goods
-        self._row(self._words("demo.goods"), self._names(goods))
+        self._row(self._say("goods"), self._names(goods))
         self._check("the goods as updated", goods == NEW_GOODS.detail_list)
 
     def refuse(self, client: Client) -> None:
         """
         Catch a refusal as a user's code would.
         """
-        self._head(4, "demo.refuse")
-        self._say("  [cyan]try[/]:")
-        self._say('      client.query_trace("not a waybill_token")')
-        self._say("  [cyan]except[/] WaybillTokenError [cyan]as[/] error:")
+        self._head(4, self._say("Catch a refusal"))
+        code = click.style
+        self._show(f"  {code('try', fg='cyan')}:")
+        self._show('      client.query_trace("not a waybill_token")')
+        words = [code(word, fg="cyan") for word in ("except", "as")]
+        self._show(f"  {words[0]} WaybillTokenError {words[1]} error:")
         try:
             client.query_trace("not a waybill_token")
         except WaybillTokenError as error:
-            self._say("      print(error, error.advice)")
-            self._say(f"  [red]{escape(str(error))}[/]")
-            self._say(f"  [yellow]{escape(error.advice)}[/]")
+            self._show("      print(error, error.advice)")
+            self._show(f"  {code(str(error), fg='red')}")
+            self._show(f"  {code(error.advice, fg='yellow')}")
             self._check("errcode 9300507", error.errcode == 9300507)
         except ApiError as error:
             self._check(f"WaybillTokenError, not {error!r}", False)
         else:
             self._check("a refusal", False)
 
-    def _show(self, trace: Trace) -> None:
-        newest = trace.waybill_info.path[:1] if trace.waybill_info else ()
-        label = trace.status.label if trace.status is not None else "?"
-        self._say(f"  [green]●[/] {trace.status} [bold]{label}[/]")
-        for action in newest:
+    def _trace(self, trace: Trace) -> None:
+        label = click.style(trace.status.label, bold=True)
+        self._show(f"  {click.style('●', fg='green')} {trace.status} {label}")
+        for action in trace.waybill_info.path[:1]:
             when = datetime.datetime.fromtimestamp(action.action_time or 0, _CHINA_TIME)
-            what = escape(action.action_msg or "")
-            self._say(f"  [dim]│   {when:%m-%d %H:%M}  {what}[/]")
+            what = f"│   {when:%m-%d %H:%M}  {action.action_msg or ''}"
+            self._show(f"  {click.style(what, dim=True)}")
 
-    def _head(self, number: int, key: str, call: str = "") -> None:
-        title = self._words(key) + (self._words("colon") + call if call else "")
-        self._say(f"\n[bold cyan]{number}  {escape(title)}[/]")
+    def _head(self, number: int, title: str, call: str = "") -> None:
+        text = self._say("{title}: {call}", title=title, call=call) if call else title
+        self._show("\n" + click.style(f"{number}  {text}", fg="cyan", bold=True))
 
     def _row(self, name: str, value: str) -> None:
-        self._say(f"  [dim]{name}{' ' * (13 - cell_len(name))}[/] {escape(value)}")
+        # GBK has as many bytes as a terminal columns.
+        padded = name + " " * (13 - len(name.encode("gbk")))
+        self._show(f"  {click.style(padded, dim=True)} {value}")
 
     def _names(self, goods: tuple[GoodsDetail, ...]) -> str:
-        return self._words("comma").join(detail.goods_name or "?" for detail in goods)
+        return self._say(", ").join(detail.goods_name for detail in goods)
 
     def _check(self, expected: str, met: bool) -> None:
         if not met:
             self.failures.append(expected)
-            said = self._words("demo.expected", expected=expected)
-            self._say(f"  [bold red]✗ {escape(said)}[/]")
+            text = "✗ " + self._say("expected {expected}", expected=expected)
+            self._show(f"  {click.style(text, fg='red', bold=True)}")
 
-    def _say(self, markup: str) -> None:
-        self._console.print(markup, highlight=False, soft_wrap=True)
+    def verdict(self) -> None:
+        """
+        Show whether all went well.
+        """
+        text, colour = self._say("Every step gave what it should."), "green"
+        if self.failures:
+            colour = "red"
+            text = self._say(
+                "Failed: {steps}", steps=self._say(", ").join(self.failures)
+            )
+        sign = "✗" if self.failures else "✓"
+        self._show(f"\n{click.style(f'{sign} {text}', fg=colour, bold=True)}")
 
 
 def play(
-    words: Callable[..., str], console: Console, sandbox: Sandbox | None = None
+    say: Callable[..., str],
+    show: Callable[[str], None],
+    sandbox: Sandbox | None = None,
 ) -> list[str]:
     """
     Show the demo, and return what did not come out as it should.
 
     Args:
-        words: Returns a message by its key, in one of the command line's languages.
+        say: Returns a message in the chosen language.
 
-        console: Where it is shown.
+        show: Prints a line.
 
-        sandbox: Who answers.
+        sandbox: What answers; None: a new one.
     """
-    demo = Demo(words, console, sandbox or Sandbox())
+    # One token serves for the days that pass within seconds.
+    demo = Demo(say, show, sandbox or Sandbox(token_lifetime=30 * 86_400))
     demo.run()
-    if demo.failures:
-        failed = words("demo.failed", count=len(demo.failures))
-        console.print(f"\n[bold red]✗ {failed}[/]")
-    else:
-        console.print(f"\n[bold green]✓ {words('demo.passed')}[/]")
+    demo.verdict()
     return demo.failures

@@ -9,7 +9,6 @@ Source: https://developers.weixin.qq.com/miniprogram/dev/platform-capabilities/i
 
 from __future__ import annotations
 
-import contextlib
 import enum
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -315,12 +314,13 @@ def integer(value: object) -> int | None:
     """
     Return *value* of a reply as a number: it may come as a string.
     """
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, (int, str)) and not isinstance(value, bool):
-        with contextlib.suppress(ValueError):
-            return int(value)
-    return None
+    if type(value) is int:
+        return value
+    whole = isinstance(value, float) and value.is_integer()
+    try:
+        return int(value) if whole or isinstance(value, str) else None  # type: ignore
+    except ValueError:
+        return None
 
 
 def goods_payload(goods_info: GoodsInfo) -> Json:

@@ -164,11 +164,13 @@ class _Kept:
     def is_same(self, other: _Kept | None) -> bool:
         return other is not None and self.token == other.token
 
-    def is_vain(self) -> bool:
+    def serves(self, refused: _Kept | None) -> bool:
         """
-        Whether it was renewed just now, so that another renewal would help no more.
+        Whether it is of use to a call whose token was *refused*.
         """
-        return abs(time.time() - self.renewed_at) < RENEWAL_PAUSE
+        # If it was renewed just now, another renewal would help no more.
+        is_new = abs(time.time() - self.renewed_at) < RENEWAL_PAUSE
+        return self.is_good() and (is_new or not self.is_same(refused))
 
 
 def _check_appid(field: str, appid: str) -> None:
@@ -259,11 +261,7 @@ class _FetchedToken(abc.ABC):
         """
         while True:
             kept = self._kept
-            if (
-                kept
-                and kept.is_good()
-                and (not kept.is_same(refused) or kept.is_vain())
-            ):
+            if kept and kept.serves(refused):
                 return kept.token
             mine: _Future = concurrent.futures.Future()
             failure = None

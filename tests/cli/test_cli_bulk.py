@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
 import errno
+import fcntl
 import io
 import json
 import os
 import re
 import signal
+import subprocess
 import sys
+import termios
 import threading
 import time
 from collections import Counter
@@ -20,11 +24,10 @@ import pytest
 from clitools import OPENID, Run, check_snapshot, process, ran
 
 from wxlogistics.__main__ import main
-from wxlogistics.cli import bulk, job
+from wxlogistics.cli import bulk, job, progress
+from wxlogistics.cli.language import speak
 from wxlogistics.cli.ledger import Ledger, Tally
-from wxlogistics.cli.messages import Say
-from wxlogistics.cli.terminal import CHINA_TIME
-from wxlogistics.cli.views import Bar
+from wxlogistics.cli.output import CHINA_TIME, note
 from wxlogistics.sandbox import Sandbox
 
 HEAD = "id,openid,waybill_id,receiver_phone,goods_name,goods_img_url"
@@ -86,6 +89,7 @@ class TestQuery:
             "row": 1,
             "id": "A1",
             "outcome": "ok",
+            "waybill_token": tokens[0],
             "status": 4,
             "status_name": "SIGNED",
             "label": "已签收",
@@ -98,13 +102,13 @@ class TestQuery:
                 {
                     "goods_name": "龙井茶",
                     "goods_img_url": "www.qq.com",
-                    "goods_desc": None,
+                    "goods_desc": "",
                 }
             ],
             "digest": first["digest"],
         } == first
         assert "已签收" == first["path"][0]["message"]
-        assert out.startswith("3 of 3 rows are done: tokens.results.jsonl\n")
+        assert out.startswith("3 / 3 rows done: tokens.results.jsonl\n")
 
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk"])
     @pytest.mark.parametrize(
@@ -156,7 +160,7 @@ class TestQuery:
         assert (3, 3, True, 1) == tuple(
             second.json[key] for key in ("done", "rows", "complete", "done_now")
         )
-        assert "3 of 3 rows are done: out.jsonl" == third.out.splitlines()[0]
+        assert "3 / 3 rows done: out.jsonl" == third.out.splitlines()[0]
         assert tokens == [line["id"] for line in lines("out.jsonl")]
 
     def test_query__stdin_in_part(
@@ -170,7 +174,7 @@ class TestQuery:
 
         out = run("bulk", "query", "-", "--out", "o", "--max-calls", "2").out
 
-        assert "2 rows are done: o" == out.splitlines()[0]
+        assert "2 rows done: o" == out.splitlines()[0]
 
     def test_query__pipe(self, run: Run, wechat: Sandbox) -> None:
         """
@@ -189,6 +193,34 @@ class TestQuery:
         assert [(0, 3), (0, 0)] == found
         assert tokens == [line["id"] for line in lines("out.jsonl")]
 
+    def test_source__pipe(self, run: Run, monkeypatch: Any) -> None:
+        """
+        A pipe is read to its end, its last line without an end too, as UTF-16 is, and
+        as a workbook is.
+        """
+        book = pytest.importorskip("openpyxl").Workbook()
+        book.active.append(["waybill_token"])
+        book.active.append(["A"])
+        file = io.BytesIO()
+        book.save(file)
+        Path("16.csv").write_bytes("token\tid\nA\t订单\n".encode("utf-16"))
+        Path("mac.csv").write_bytes(b"token,id\rA,1\r")
+        found = []
+        for data in (b"A\nB", b"A\n", file.getvalue()):
+            reading, writing = os.pipe()
+            os.write(writing, data)
+            os.close(writing)
+            with open(
+                reading, encoding="utf-8"
+            ) as stdin, monkeypatch.context() as patch:
+                patch.setattr(sys, "stdin", stdin)
+                found.append(run("bulk", "query", "-", "--dry-run", "--json").json)
+        for name in ("16.csv", "mac.csv"):
+            found.append(run("bulk", "query", name, "--dry-run", "--json").json)
+
+        assert [2, 1, 1, 1, 1] == [each["calls"] for each in found]
+        assert [{"waybill_token": "A"}] * 5 == [each["first"][0] for each in found]
+
     def test_query__stdin_is_closed(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
@@ -199,7 +231,7 @@ class TestQuery:
 
         code, _, err = run("bulk", "query", "-", "--out", "out.jsonl")
 
-        assert (2, "✗ Wrong use: stdin: Bad file descriptor") == (
+        assert (2, "✗ stdin: Bad file descriptor") == (
             code,
             err.splitlines()[0],
         )
@@ -253,8 +285,8 @@ class TestTrace:
         """
         Path("orders.csv").write_text(
             "id,openid,waybill_id,receiver_phone,sender_phone,trans_id,delivery_id,"
-            "order_detail_path,goods_name,goods_img_url,goods_desc,goods_name_2\n"
-            f"A1,{OPENID},SF1,138,139,42,SF,pages/o,茶,a,绿茶,杯\n",
+            "order_detail_path,goods_name,goods_img_url,goods_desc,goods_name_2,图片2\n"
+            f"A1,{OPENID},SF1,138,139,42,SF,pages/o,茶,a,绿茶,杯,\n",
             encoding="utf-8",
         )
 
@@ -286,46 +318,171 @@ class TestTrace:
             "waybill_token": call.reply["waybill_token"],
             "digest": line["digest"],
         } == line
-        assert not Path("orders.results.jsonl.journal").exists()
         assert "✓ registered " in out
 
     def test_trace__lost_answer(self, run: Run, wechat: Sandbox) -> None:
         """
-        A registration whose answer was lost is marked; again it is done on request.
+        A registration whose answer was lost has no line, and is made again: WeChat
+        returns the same token.
         """
         Path("orders.csv").write_text(orders(3), encoding="utf-8")
-        wechat.fail("trace_waybill", drop=True, waybill_id="SF2", times=3)
+        wechat.fail("trace_waybill", status=502, waybill_id="SF2", times=3)
 
         first = run("bulk", "trace", "orders.csv")
         second = run("bulk", "trace", "orders.csv", "--json")
-        third = run("bulk", "trace", "orders.csv", "--json", "--again", "maybe_applied")
 
-        assert (3, 3, 0) == (first.code, second.code, third.code)
-        assert (
-            "1 rows may be registered, or not. Registering again is harmless"
-            in first.err
+        assert (3, 0) == (first.code, second.code)
+        assert "1 row got no answer and is not done" in first.err
+        assert "! no answer " in first.out
+        assert (1, 0) == (second.json["done_now"], second.json["outcomes"]["failed"])
+        assert [1, 2, 3] == [line["row"] for line in lines("orders.results.jsonl")]
+
+    def test_trace__parcel_in_several_rows(self, run: Run, wechat: Sandbox) -> None:
+        """
+        One row per article: one registration with all of them, and a line per row.
+        """
+        Path("orders.csv").write_text(
+            f"{HEAD}\nA1,{OPENID},SF1,138,茶,a\nA2,{OPENID},SF2,138,碗,c\n"
+            f"A3,{OPENID},SF1,138,杯,b\n",
+            encoding="utf-8",
         )
-        assert (0, 1) == (second.json["done_now"], third.json["done_now"])
-        assert ["ok", "maybe_applied", "ok", "ok"] == [
-            line["outcome"] for line in lines("orders.results.jsonl")
-        ]
+        run("bulk", "trace", "orders.csv", "--out", "out.csv")
+        goods = {
+            call.payload["waybill_id"]: [
+                each["goods_name"] for each in call.payload["goods_info"]["detail_list"]
+            ]
+            for call in wechat.calls
+            if call.endpoint == "trace_waybill"
+        }
+        again = run("bulk", "trace", "orders.csv", "--out", "out.csv", "--json")
+        text = Path("orders.csv").read_text(encoding="utf-8")
+        Path("orders.csv").write_text(f"{text}A4,{OPENID},SF1,138,盘,d\n", "utf-8")
+        grown = run("bulk", "trace", "orders.csv", "--out", "out.csv")
 
-    def test_trace__json_lines(self, run: Run, wechat: Sandbox) -> None:
+        assert {"SF1": ["茶", "杯"], "SF2": ["碗"]} == goods
+        assert (3, 0, 3) == tuple(
+            again.json[key] for key in ("done", "done_now", "rows")
+        )
+        # A further article would be lost: WeChat keeps the first ones.
+        assert 2 == grown.code
+        assert "row 1 (line 2) of the input is not what it was" in grown.err
+
+    def test_trace__part_of_a_parcel_is_invalid(
+        self, run: Run, wechat: Sandbox
+    ) -> None:
         """
-        The API's own bodies, one a line, are an input.
+        No row of a parcel is sent until all can be, and each names its line.
         """
-        Path("orders.jsonl").write_text(
-            json.dumps(
+        bad = f"{HEAD}\nA1,{OPENID},SF1,138,茶,a\nA2,{OPENID},SF1,138****8000,杯,b\n"
+        Path("orders.csv").write_text(bad, encoding="utf-8")
+        first = run("bulk", "trace", "orders.csv")
+        calls_made = calls(wechat, "trace_waybill")
+        Path("orders.csv").write_text(bad.replace("138****8000", "138"), "utf-8")
+        second = run("bulk", "trace", "orders.csv", "--json")
+        last = {line["row"]: line["outcome"] for line in lines("orders.results.jsonl")}
+
+        problem = "receiver_phone '138****8000' is not one phone number"
+        assert (2, []) == (first.code, calls_made)
+        assert [
+            f"line 2: line 3, of the same parcel: {problem}",
+            f"line 3: line 3, of the same parcel: {problem}",
+        ] == first.err.splitlines()
+        assert (0, 2) == (second.code, second.json["done_now"])
+        assert {1: "ok", 2: "ok"} == last
+
+    def test_trace__workbook(self, run: Run, wechat: Sandbox) -> None:
+        """
+        An Excel workbook is read, from a file and from a pipe.
+        """
+        book = pytest.importorskip("openpyxl").Workbook()
+        book.active.append(HEAD.split(","))
+        book.active.append(["A1", OPENID, 771234567890123, 13800138000, "茶", None])
+        book.save("orders.xlsx")
+        with open("orders.xlsx", "rb") as file:
+            piped = ran("bulk", "trace", "-", "--out", "o.csv", "--json", stdin=file)
+
+        assert 0 == run("bulk", "trace", "orders.xlsx").code
+        assert (0, 1) == (piped.code, json.loads(piped.out)["done"])
+        assert ["771234567890123"] * 2 == calls(wechat, "trace_waybill")
+
+
+class TestDryRun:
+    @pytest.mark.parametrize("lang", ["en", "zh"])
+    def test_dry_run__look(self, lang: str, run: Run, wechat: Sandbox) -> None:
+        """
+        It shows the first calls and what is wrong, and sends nothing.
+        """
+        bad = "".join(f"B{n},{OPENID},无,138,茶,a\n" for n in range(12))
+        Path("orders.csv").write_text(f"备注,{orders(1)[:-1]}\n", encoding="utf-8")
+        text = f"备注,{HEAD}\n" + "".join(
+            f"x,{line}\n" for line in (orders(4) + bad).splitlines()[1:]
+        )
+        Path("orders.csv").write_text(text, encoding="utf-8")
+
+        look = run("bulk", "trace", "orders.csv", "--dry-run", "--lang", lang)
+
+        check_snapshot(f"dry-run-{lang}", f"{look.code}\n{look.out}--\n{look.err}")
+        assert [] == wechat.calls
+        assert ["orders.csv"] == os.listdir()
+
+    def test_dry_run__json(self, run: Run, monkeypatch: Any) -> None:
+        """
+        A program gets the same; neither variables nor an output are needed.
+        """
+        data = io.BytesIO(b"A\n\xe8\xbf\x90\n")
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(data))
+
+        ran = run("bulk", "query", "-", "--dry-run", "--json")
+
+        assert (2, "") == (ran.code, ran.err)
+        assert {
+            "ok": False,
+            "rows": 2,
+            "calls": 1,
+            "invalid": 1,
+            "first": [{"waybill_token": "A"}],
+            "problems": [
                 {
-                    "openid": OPENID,
-                    "waybill_id": "SF1",
-                    "receiver_phone": "138",
-                    "goods_info": {"detail_list": [{"goods_name": "茶"}]},
+                    "row": 2,
+                    "line": 2,
+                    "message": "waybill_token '运' is not a waybill_token",
                 }
-            )
-        )
+            ],
+        } == ran.json
 
-        assert 0 == run("bulk", "trace", "orders.jsonl").code
+
+class TestCsv:
+    def test_csv__round(self, run: Run, wechat: Sandbox) -> None:
+        """
+        CSV that Excel opens: with BOM, gone on with, and an input of `bulk query`.
+        """
+        Path("orders.csv").write_text(
+            orders(3).replace("SF2,", "NULL,"), encoding="utf-8"
+        )
+        argv = ("bulk", "trace", "orders.csv", "--out", "out.csv")
+        first = run(*argv, "--max-calls", "1")
+        second = run(*argv, "--json")
+        wechat.move("SF1", 4, message="=cmd|' /C calc'!A0")
+        query = run("bulk", "query", "out.csv", "--out", "q.csv")
+        again = run("bulk", "query", "out.csv", "--out", "q.csv", "--json")
+        jsonl = run("bulk", "query", "q.csv", "--out", "q2.jsonl", "--json")
+        with open("q.csv", encoding="utf-8-sig", newline="") as file:
+            rows = sorted(csv.DictReader(file), key=lambda row: int(row["row"]))
+
+        assert b"\xef\xbb\xbfrow,id,outcome," == Path("out.csv").read_bytes()[:18]
+        assert ((2, 2), (0, ""), 0) == (
+            (first.code, second.code),
+            (query.code, query.err),
+            again.json["done_now"],
+        )
+        assert 1 == second.json["done_now"]
+        assert ["1", "2"] == [row["row"] for row in rows]
+        assert ("A1", "ok", "SIGNED", "已签收", "龙井茶") == tuple(
+            rows[0][key] for key in ("id", "outcome", "status_name", "label", "goods")
+        )
+        assert "'=cmd|' /C calc'!A0" == rows[0]["message"]
+        assert 64 == len(rows[0]["waybill_token"])
+        assert (0, 2) == (jsonl.code, jsonl.json["done"])
 
 
 class TestSummary:
@@ -341,7 +498,8 @@ class TestSummary:
             number = tokens.index(token) + 1
             wechat.fail("query_trace", waybill_id=f"SF{number}", times=None, **fault)
         Path("t.csv").write_text(
-            "备注,token\n,\n" + "".join(f"x,{t}\n" for t in tokens) + "x,\n"
+            "备注,token\n,\n" + "".join(f"x,{t}\n" for t in tokens) + "x,\n",
+            encoding="utf-8",
         )
 
     @pytest.mark.parametrize("lang", ["en", "zh"])
@@ -361,7 +519,7 @@ class TestSummary:
             f"exit code {look.code}\n{look.out}--\n{look.err}"
             for look in (first, second)
         ]
-        look = re.sub(r"[\d,]+ a second|每秒 [\d,]+ 行", "...", "----\n".join(texts))
+        look = re.sub(r"[\d,]+/(s|秒)", ".../s", "----\n".join(texts))
         look = re.sub(r"\d:\d\d:\d\d", "0:00:00", look)
 
         check_snapshot(f"bulk-{columns}-{lang}", look)
@@ -388,7 +546,6 @@ class TestSummary:
                 "ok": 9,
                 "refused": 3,
                 "failed": 0,
-                "maybe_applied": 0,
                 "invalid": 1,
             },
             "statuses": {
@@ -406,62 +563,42 @@ class TestSummary:
 
     def test_summary__odd_lines(self, run: Run, wechat: Sandbox) -> None:
         """
-        Statuses from elsewhere, and no answer, are told as they are.
+        Statuses and errcodes from elsewhere are shown as they are.
         """
         Path("t.csv").write_text("A\nB\nC\nD\n")
         run("bulk", "query", "t.csv")
         results = Path("t.results.jsonl")
-        told = [json.loads(line) for line in results.read_text().splitlines()]
+        found = [json.loads(line) for line in results.read_text().splitlines()]
         for line, more in zip(
-            told,
+            found,
             (
                 {"outcome": "ok", "status_name": "LATER"},
                 {"outcome": "ok", "status_name": None},
-                {"outcome": "failed", "error": {"errcode": None, "type": "X"}},
-                {"outcome": "maybe_applied"},
+                {"outcome": "ok", "status_name": "UNKNOWN_" + "9" * 5000},
+                {"outcome": "refused", "error": {"errcode": "x"}},
             ),
         ):
             line.update(more)
-        results.write_text("".join(json.dumps(line) + "\n" for line in told))
+        results.write_text("".join(json.dumps(line) + "\n" for line in found))
 
-        code, out, err = run("bulk", "query", "t.csv")
+        code, out, _ = run("bulk", "query", "t.csv")
 
-        assert 3 == code
-        for text in (
-            "✓ LATER ",
-            "✓ WeChat tells no status ",
-            "! no answer ",
-            "! perhaps registered ",
-        ):
+        assert 1 == code
+        for text in ("✓ LATER ", "✓ registered ", "✓ UNKNOWN_999", "✗ x "):
             assert text in out
-        assert "1 rows got no answer: run the command with --again failed" in err
 
-    def test_summary__empty_input(self, run: Run, wechat: Sandbox) -> None:
+    @pytest.mark.parametrize("text", ["", "\n", "waybill_token\n"])
+    def test_summary__empty_input(self, text: str, run: Run, wechat: Sandbox) -> None:
         """
-        An empty input is done at once.
+        An input without rows is refused, and leaves no output.
         """
-        Path("t.csv").write_text("")
+        Path("t.csv").write_text(text)
 
-        assert (0, "0 of 0 rows are done: t.results.jsonl\n", "") == run(
-            "bulk", "query", "t.csv"
-        )
+        found = [run("bulk", "query", "t.csv"), run("bulk", "query", "t.csv", "--json")]
 
-    @pytest.mark.parametrize(
-        "outcomes, code",
-        [
-            ({}, 0),
-            ({"ok": 9}, 0),
-            ({"ok": 1, "invalid": 1}, 2),
-            ({"invalid": 1, "failed": 1}, 3),
-            ({"maybe_applied": 1}, 3),
-            ({"failed": 1, "refused": 1}, 1),
-        ],
-    )
-    def test_exit_code__each(self, outcomes: dict[str, int], code: int) -> None:
-        """
-        1 if WeChat refused any, 3 if any got no answer, 2 if any was malformed.
-        """
-        assert code == bulk._exit_code(Counter(outcomes))
+        assert [2, 2] == [each.code for each in found]
+        assert found[0].err.startswith("✗ t.csv has no rows\n")
+        assert ["t.csv"] == os.listdir()
 
 
 class TestStopping:
@@ -493,14 +630,14 @@ class TestStopping:
             "  errcode  45009 DailyQuotaError the day's calls are used up",
         ] == first.err.splitlines()[:2]
         assert (
-            "Run the same command again after 2026-11-25 00:00 China time (in 11 h 30 "
-            "min), when WeChat counts a new day." == first.err.splitlines()[-1]
+            "Stopped: the quota is used up. Run the same command again after "
+            "2026-11-25 00:00 China time (in 11 h 30 min), when WeChat's next day "
+            "begins." == first.err.splitlines()[-1]
         )
         assert ("quota", "2026-11-25T00:00:00+08:00", False) == tuple(
             again.json[key] for key in ("stopped", "continue_at", "complete")
         )
         assert 45009 == again.json["error"]["errcode"]
-        assert not Path("orders.results.jsonl.journal").exists()
 
     def test_quota__next_day(self, run: Run, wechat: Sandbox) -> None:
         """
@@ -548,10 +685,10 @@ class TestStopping:
         assert 1 == code
         assert "invalid appsecret" in err
         assert err.endswith(
-            "Stopped, since every row would be refused for this. Mend it, then run the "
-            "same command again.\n"
+            "Stopped: every row would be refused for this. Fix it, then run the same "
+            "command again.\n"
         )
-        assert [] == lines("t.results.jsonl")
+        assert ["t.csv"] == os.listdir()
 
     def test_no_answer__nothing_there(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
@@ -559,7 +696,7 @@ class TestStopping:
         """
         Where nobody answers it gives up soon.
         """
-        monkeypatch.setattr(job, "PATIENCE_AT_FIRST", 0.0)
+        monkeypatch.setattr(job, "STREAK", 2)
         Path("t.csv").write_text("A\nB\n")
 
         code, _, err = run("bulk", "query", "t.csv", "--base-url", "http://127.0.0.1:9")
@@ -575,7 +712,13 @@ class TestStopping:
         """
         Path("orders.csv").write_text(orders(300), encoding="utf-8")
         wechat.fail("trace_waybill", delay=0.02, times=None)
-        threading.Timer(0.4, os.kill, [os.getpid(), number]).start()
+
+        def kill() -> None:
+            while not calls(wechat, "trace_waybill"):
+                time.sleep(0.01)
+            os.kill(os.getpid(), number)
+
+        threading.Thread(target=kill, daemon=True).start()
         before = signal.getsignal(number)
 
         ran = run("bulk", "trace", "orders.csv", "--workers", "4", "--json")
@@ -588,47 +731,8 @@ class TestStopping:
         assert sorted(line["waybill_id"] for line in done) == sorted(
             calls(wechat, "trace_waybill")
         )
-        assert not Path("orders.results.jsonl.journal").exists()
-        assert "Finishing what is under way; once more ends at once." in ran.err
+        assert "Finishing the calls under way; Ctrl-C again ends at once." in ran.err
         assert before == signal.getsignal(number)
-
-    def test_interrupt__twice(self, surroundings: Path) -> None:
-        """
-        The second time the process ends at once, with the terminal as it was.
-        """
-        killed: list[tuple[int, int]] = []
-        notes: list[str] = []
-        ended: list[str] = []
-
-        class Progress:
-            def note(self, text: str) -> None:
-                notes.append(text)
-
-            def __exit__(self, *_: object) -> None:
-                notes.append("closed")
-
-        class Job:
-            def end(self, reason: str) -> None:
-                ended.append(reason)
-
-        any_job: Any = Job()
-        # Where the tests run in the background, SIGINT is ignored to begin with.
-        before = signal.getsignal(signal.SIGINT)
-        with bulk._interruptible(
-            any_job, Progress(), Say("en"), kill=lambda *args: killed.append(args)
-        ):
-            handler: Any = signal.getsignal(signal.SIGINT)
-            handler(signal.SIGINT, None)
-            handler(signal.SIGINT, None)
-            assert signal.SIG_DFL == signal.getsignal(signal.SIGINT)
-
-        assert ["interrupted"] == ended
-        assert [
-            "Finishing what is under way; once more ends at once.",
-            "closed",
-        ] == notes
-        assert [(os.getpid(), signal.SIGINT)] == killed
-        assert before == signal.getsignal(signal.SIGINT)
 
     def test_interrupt__in_a_thread(self, run: Run, wechat: Sandbox) -> None:
         """
@@ -655,7 +759,7 @@ class TestStopping:
 
         assert 0 == code
         assert (
-            "Stopped after --max-calls. Run the same command again to go on.\n" == err
+            "Stopped after --max-calls. Run the same command again to resume.\n" == err
         )
         assert 2 == len(lines("orders.results.jsonl"))
 
@@ -666,15 +770,14 @@ class TestFiles:
         [
             (["none.csv"], "none.csv: No such file or directory"),
             (["."], ".: Is a directory"),
-            (["-"], "--out FILE is missing: the results need a file, to go on from"),
-            (["t.csv", "--out", "-"], "--out FILE is missing: the results need a file"),
+            (["-"], "--out FILE is missing"),
+            (["t.csv", "--out", "-"], "--out FILE is missing"),
             (["t.csv", "--out", "t.csv"], "t.csv is the input"),
             (["t.csv", "--out", "x/../t.csv"], "x/../t.csv is the input"),
-            (["/dev/null"], "--out FILE is missing: the results need a file, to go on"),
-            (["t.csv.journal", "--out", "t.csv"], "t.csv.journal is the input"),
+            (["/dev/null"], "--out FILE is missing"),
             (["t.csv", "--out", "other.txt"], "other.txt holds something else than"),
             (["t.csv", "--out", "no/out"], "no/out: No such file or directory"),
-            (["bad.csv"], "the first row names no column waybill_token"),
+            (["bad.csv"], "no column waybill_token"),
         ],
     )
     def test_files__wrong_use(
@@ -685,16 +788,14 @@ class TestFiles:
         """
         Path("x").mkdir()
         Path("t.csv").write_text("A\n")
-        Path("t.csv.journal").write_text("A\n")
         Path("bad.csv").write_text("a,b\n")
         Path("other.txt").write_text("mine\n")
 
         code, out, err = run("bulk", "query", *argv)
 
         assert (2, "") == (code, out)
-        assert err.startswith(f"✗ Wrong use: {problem}")
+        assert err.startswith(f"✗ {problem}")
         assert "mine\n" == Path("other.txt").read_text()
-        assert "A\n" == Path("t.csv.journal").read_text()
         assert [] == wechat.calls
 
     def test_files__long_name(self, run: Run, wechat: Sandbox) -> None:
@@ -707,20 +808,6 @@ class TestFiles:
 
         assert 2 == code
         assert ": File name too long" in " ".join(err.split())
-
-    def test_files__journal_is_a_folder(self, run: Run, wechat: Sandbox) -> None:
-        """
-        So is a folder in the journal's place.
-        """
-        Path("orders.csv").write_text(orders(1), encoding="utf-8")
-        Path("out.jsonl.journal").mkdir()
-
-        code, _, err = run("bulk", "trace", "orders.csv", "--out", "out.jsonl")
-
-        assert (2, "✗ Wrong use: out.jsonl.journal: Is a directory") == (
-            code,
-            err.splitlines()[0],
-        )
 
     def test_files__no_variables(self, run: Run) -> None:
         """
@@ -736,7 +823,7 @@ class TestFiles:
         Two runs do not write one output.
         """
         Path("t.csv").write_text("A\n")
-        other = Ledger(Path("t.results.jsonl"), journaled=False)
+        other = Ledger(Path("t.results.jsonl"))
 
         code, _, err = run("bulk", "query", "t.csv")
         other.close()
@@ -806,32 +893,6 @@ class TestFiles:
         assert 1 == second.json["done_now"]
         assert 3 == second.json["outcomes"]["ok"]
 
-    def test_files__mended_before_a_second_article(
-        self, run: Run, wechat: Sandbox
-    ) -> None:
-        """
-        A row that names a malformed one's parcel waits for it, and the mended one is
-        done: WeChat gets the goods of the first.
-        """
-        good = orders(1) + f"A2,{openid(1)},SF1,13800138000,咖啡,www.qq.com\n"
-        broken = good.replace("13800138000,龙井茶", "1.38E+10,龙井茶")
-        Path("orders.csv").write_text(broken, encoding="utf-8")
-        first = run("bulk", "trace", "orders.csv", "--json")
-        Path("orders.csv").write_text(good, encoding="utf-8")
-        second = run("bulk", "trace", "orders.csv", "--json")
-
-        assert (2, 2) == (first.code, first.json["outcomes"]["invalid"])
-        assert (2, 1, 1, 1) == (
-            second.code,
-            second.json["done_now"],
-            second.json["outcomes"]["ok"],
-            second.json["outcomes"]["invalid"],
-        )
-        assert (
-            "龙井茶"
-            == wechat.calls[-1].payload["goods_info"]["detail_list"][0]["goods_name"]
-        )
-
     def test_files__other_command(self, run: Run, wechat: Sandbox) -> None:
         """
         The output of one command is not gone on with by the other.
@@ -870,7 +931,7 @@ class TestFiles:
 
         err = run("bulk", "query", "t.csv").err
 
-        assert "Columns that mean nothing here: '备注', 'goods_name'\n" == err
+        assert "Ignored columns: '备注', 'goods_name'\n" == err
 
 
 class Terminal(io.StringIO):
@@ -882,38 +943,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def counts(**numbers: int) -> Counter[Tally]:
-    return Counter({Tally(name, ""): number for name, number in numbers.items()})
-
-
 class TestProgress:
-    @pytest.mark.parametrize("lang", ["en", "zh"])
-    @pytest.mark.parametrize("columns", [110, 75, 50])
-    def test_bar__look(
-        self, columns: int, lang: str, surroundings: Path, monkeypatch: Any
-    ) -> None:
-        """
-        The bar in both languages at three widths: under way, waiting, without an end.
-        """
-        monkeypatch.setenv("COLUMNS", str(columns))
-        looks = []
-        for total, waits in ((40_000, False), (40_000, True), (None, False)):
-            monkeypatch.setattr(sys, "stderr", Terminal())
-            bar = Bar(Say(lang), total, 8_000, lambda waits=waits: waits)
-            now = 1000.0
-            bar._progress.get_time = lambda: now
-            for number in range(5):
-                now += 1
-                bar.update(counts(ok=800 * number, refused=3 * number, invalid=number))
-            out = bar._progress.console
-            with out.capture() as captured:
-                out.print(bar._progress.get_renderable())
-            plain = re.sub(r"\x1b\[[0-9;]*m", "", captured.get())
-            # Without an end the bar pulses.
-            looks.append(plain if total else re.sub("━[━ ]+", "~~~ ", plain))
-
-        check_snapshot(f"bar-{columns}-{lang}", "----\n".join(looks))
-
     def test_bar__in_a_terminal(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
@@ -926,12 +956,23 @@ class TestProgress:
         monkeypatch.setattr(sys, "stderr", seen)
 
         run("bulk", "query", "t.csv", "--max-calls", "1")
-        assert "Going on" not in seen.getvalue()
+        assert "Resuming" not in seen.getvalue()
         ran = run("bulk", "query", "t.csv", "--json")
 
         assert 3 == ran.json["done"]
-        assert "━" in seen.getvalue()
-        assert "Going on: 1 rows are done already." in seen.getvalue()
+        assert re.search(r"#+-* +1/3", seen.getvalue())
+        assert re.search(r"#+ +3/3 .*✓ 2  ✗ 0", seen.getvalue())
+        assert "Resuming: 1 row is done already." in seen.getvalue()
+
+    def test_bar__of_a_pipe(self, wechat: Sandbox, run: Run, monkeypatch: Any) -> None:
+        """
+        As long as the end is not known the bar shows how many rows are done.
+        """
+        monkeypatch.setattr(sys, "stderr", Terminal())
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"A\nB\n")))
+        monkeypatch.setenv("COLUMNS", "40")
+
+        assert 1 == run("bulk", "query", "-", "--out", "o.jsonl").code
 
     @pytest.mark.parametrize("lang", ["en", "zh"])
     def test_lines__now_and_then(self, lang: str, capsys: Any) -> None:
@@ -939,25 +980,27 @@ class TestProgress:
         Without a terminal there is a line every ten seconds.
         """
         now = 100.0
-        for total in (40_000, None):
-            with bulk.Lines(Say(lang), total, 8_000, clock=lambda: now) as lines_:
+        with speak(lang):
+            for total in (40_000, None):
+                line = progress.lines(total, 8_000, clock=lambda: now)
                 for number in range(1, 26):
                     now += 1
-                    lines_.update(counts(ok=780 * number, failed=number))
+                    line(Counter({Tally("ok", ""): 780 * number}))
 
         check_snapshot(f"lines-{lang}", capsys.readouterr().err)
 
     def test_lines__nothing_done(self, capsys: Any) -> None:
         """
-        Before the first row is done no time is left to be told.
+        Before the first row is done no time is left to be named.
         """
         now = 100.0
-        with bulk.Lines(Say("en"), 40, 0, clock=lambda: now) as lines_:
-            now += 20
-            lines_.update(Counter())
+        line = progress.lines(40, 0, clock=lambda: now)
+        now += 20
+        with speak("en"):
+            line(Counter())
 
         assert (
-            "0 of 40 rows: 0 good, 0 refused, 0 failed; 0/s\n"
+            "0 / 40 rows: 0 succeeded, 0 refused, 0 invalid; 0/s\n"
             == capsys.readouterr().err
         )
 
@@ -969,9 +1012,8 @@ class TestProgress:
         os.close(reading)
         with open(writing, "w", encoding="utf-8") as closed:
             monkeypatch.setattr(sys, "stderr", closed)
-            lines_ = bulk.Lines(Say("en"), 40, 0)
             for _ in range(2):
-                lines_.note("x" * 100_000)
+                note("x" * 100_000)
 
     def test_progress__rows_done_again(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
@@ -986,6 +1028,122 @@ class TestProgress:
 
         assert "" == err
         assert 4 == len(lines("t.results.jsonl"))
+
+
+class TestNothingLost:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @pytest.mark.parametrize("command", ["query", "trace"])
+    def test_interrupt__idle_pipe(
+        self, command: str, number: int, wechat: Sandbox
+    ) -> None:
+        """
+        A signal ends a run that waits for its pipe; what was read of tokens is done.
+        """
+        out = Path("out.jsonl")
+        argv = ("bulk", command, "-", "--out", str(out))
+        with process(*argv, stdin=subprocess.PIPE) as waiting:
+            waiting.stdin.write("A\nB\n" if command == "query" else f"{HEAD}\n")
+            waiting.stdin.flush()
+            deadline = time.monotonic() + 60
+            if command == "query":
+                while not out.exists() or out.read_bytes().count(b"\n") < 2:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.01)
+            else:
+                # Unread bytes: once there are none, the run waits for more.
+                while fcntl.ioctl(waiting.stdin, termios.FIONREAD, b"    ") != bytes(4):
+                    assert time.monotonic() < deadline
+                    time.sleep(0.01)
+            waiting.send_signal(number)
+            _, err = waiting.communicate(timeout=60)
+
+        assert 130 == waiting.returncode, err
+        assert (command == "query") == out.exists()
+
+    @pytest.mark.parametrize("out", ["out.jsonl", "out.csv"])
+    @pytest.mark.parametrize(
+        "harm",
+        [
+            lambda path: path.unlink(),
+            lambda path: path.rename("other"),
+            lambda path: os.truncate(path, path.stat().st_size // 2),
+            lambda path: path.write_text(""),
+            lambda path: (path.unlink(), path.write_text("")),
+        ],
+    )
+    def test_output__disappears(
+        self, harm: Any, out: str, run: Run, wechat: Sandbox
+    ) -> None:
+        """
+        An output that disappears or shrinks during a run ends it with an error.
+        """
+        Path("orders.csv").write_text(orders(300), encoding="utf-8")
+        wechat.fail("trace_waybill", delay=0.01, times=None)
+
+        def watch() -> None:
+            while not Path(out).exists() or Path(out).stat().st_size < 2000:
+                time.sleep(0.005)
+            harm(Path(out))
+
+        thread = threading.Thread(target=watch)
+        thread.start()
+        argv = ("bulk", "trace", "orders.csv", "--out", out, "--workers", "4")
+        code, shown, err = run(*argv)
+        thread.join()
+
+        assert (2, "") == (code, shown)
+        assert f"{out} was removed, renamed or changed by" not in err
+        assert f"✗ {out} was removed, renamed or changed during the run" in err
+        assert len(calls(wechat, "trace_waybill")) < 300
+
+    def test_output__disappears_at_the_end(
+        self, run: Run, wechat: Sandbox, monkeypatch: Any
+    ) -> None:
+        """
+        So does one that is gone after its last line.
+        """
+        Path("t.csv").write_text("A\n")
+        real = job.Job.run
+
+        def run_and_remove(*args: Any) -> None:
+            real(*args)
+            Path("t.results.jsonl").unlink()
+
+        monkeypatch.setattr(job.Job, "run", run_and_remove)
+
+        assert 2 == run("bulk", "query", "t.csv").code
+
+    def test_interrupt__while_the_pipe_is_read(
+        self, run: Run, wechat: Sandbox, monkeypatch: Any
+    ) -> None:
+        """
+        Nothing is sent of a registrations' pipe that was not read to its end.
+        """
+        reading, writing = os.pipe()
+        os.write(writing, orders(3).encode())
+        threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGTERM]).start()
+        with open(reading, encoding="utf-8") as stdin:
+            monkeypatch.setattr(sys, "stdin", stdin)
+            code, _, err = run("bulk", "trace", "-", "--out", "out.jsonl")
+        os.close(writing)
+
+        assert (130, []) == (code, wechat.calls)
+        assert err.endswith("Interrupted.\n")
+
+    def test_pipe__stops_while_idle(self, wechat: Sandbox) -> None:
+        """
+        A run that has to stop does not wait for its pipe.
+        """
+        wechat.fail("query_trace", errcode=45009, times=None)
+        argv = ("bulk", "query", "-", "--out", "out.jsonl", "--json")
+        with process(*argv, stdin=subprocess.PIPE) as stopped:
+            stopped.stdin.write("A\n")
+            stopped.stdin.flush()
+            code = stopped.wait(60)
+            found = json.loads(stopped.stdout.read())
+
+        assert (1, "quota") == (code, found["stopped"])
+        assert not Path("out.jsonl").exists()
 
 
 class TestProcess:
@@ -1020,7 +1178,7 @@ class TestProcess:
             ):
                 time.sleep(0.02)
             query.send_signal(signal.SIGINT)
-            assert "Finishing what is under way" in query.stderr.readline()
+            assert "Finishing the calls under way" in query.stderr.readline()
             query.send_signal(signal.SIGINT)
             code = query.wait(5)
 

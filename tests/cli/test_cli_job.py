@@ -1,637 +1,282 @@
-"""What becomes of each row, and when a run ends by itself. No network, no waiting."""
+"""What a bulk run does with each row, and when it stops."""
 
 from __future__ import annotations
 
-import itertools
-import json
 import threading
 import time
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Iterable, Mapping
 
-import attrs
 import pytest
 
-from wxlogistics import (
-    GatewayError,
-    InvalidArgumentError,
-    TransportError,
-    UnexpectedResponseError,
-)
-from wxlogistics.cli import job as module
-from wxlogistics.cli.job import Job, check_same_input, check_whole_input
+from wxlogistics import InvalidArgumentError, TransportError, UnexpectedResponseError
+from wxlogistics.cli import job
+from wxlogistics.cli.job import Job
 from wxlogistics.cli.ledger import Ledger, Tally
-from wxlogistics.cli.messages import Problem, Say
-from wxlogistics.cli.rows import Row
+from wxlogistics.cli.output import Problem
+from wxlogistics.cli.rows import Row, Task
 from wxlogistics.errors import api_error
 
-OK = Tally("ok", "SIGNED")
 
-
-def refusal(errcode: int, errmsg: str = "text rid: 66557522-735e87a4-648726cc") -> Any:
+def refusal(errcode: int, errmsg: str = "") -> Exception:
     return api_error("query_trace", errcode, errmsg)
 
 
-class World:
+def no_answer(endpoint: str = "query_trace") -> TransportError:
+    return TransportError(endpoint, "no connection", maybe_applied=False)
+
+
+def task(number: int, token: str = "", problem: Problem | None = None) -> Task:
+    fields = {"waybill_token": token or f"T{number}"}
+    return Task((Row(number, number + 1, fields, problem),), fields, problem=problem)
+
+
+TASKS = [task(number) for number in range(1, 101)]
+
+
+class Calls:
     """
-    A ledger, a clock that only waiting moves, and a WeChat that does what it is told.
+    Answers each call with the next answer, the last one for ever.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.out = folder / "out.jsonl"
-        self.now = 1000.0
-        self.waited: list[float] = []
-        self.called: list[int] = []
-        self.answer: Callable[[Row], Any] = lambda row: None
-        self.ledger: Ledger
-        self.job: Job
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.made: list[str] = []
 
-    def call(self, row: Row) -> dict[str, Any]:
-        self.called.append(row.number)
-        answer = self.answer(row)
-        if isinstance(answer, BaseException):
+    def __call__(self, each: Task) -> Mapping[str, Any]:
+        self.made.append(each.fields["waybill_token"])
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
             raise answer
-        return {"status_name": "SIGNED"}
-
-    def wait(self, seconds: float) -> None:
-        self.waited.append(seconds)
-        self.now += seconds
-
-    def run(
-        self, rows: Any, journaled: bool = True, workers: int = 1, **options: Any
-    ) -> list[tuple[str, str]]:
-        self.ledger = Ledger(self.out, journaled=journaled)
-        self.job = Job(
-            self.call,
-            self.ledger,
-            Say("en"),
-            clock=lambda: self.now,
-            wait=self.wait,
-            **options,
-        )
-        try:
-            return [tuple(tally) for tally in self.job.run(rows, workers)]
-        finally:
-            self.ledger.close()
-
-    def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.out.read_text().splitlines()]
-
-    @property
-    def journal(self) -> Path:
-        return Path(f"{self.out}.journal")
+        return {"status_name": answer}
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def run(
+    calls: Callable[[Task], Mapping[str, Any]],
+    tasks: Iterable[Task] = TASKS,
+    *,
+    workers: int = 1,
+    **options: Any,
+) -> tuple[Job, dict[int, Tally]]:
+    """
+    Run a job to its end, and return it with what is in its output.
+    """
+    out = Ledger(Path("out.jsonl"))
+    made = Job(calls, out, threading.Event(), **options)
+    made.wait = lambda seconds: None
+    try:
+        made.run(tasks, workers)
+    finally:
+        out.close()
+    return made, {row: tally for row, (tally, _) in out.rows.items()}
 
 
-def rows(count: int, first: int = 1) -> list[Row]:
-    return [
-        Row(number, number + 1, {"waybill_id": f"W{number}", "openid": f"o{number}"})
-        for number in range(first, first + count)
-    ]
+@pytest.fixture(autouse=True)
+def folder(surroundings: Path) -> None:
+    """
+    Each test has a folder of its own.
+    """
 
 
-class TestOutcomes:
-    def test_run__good(self, world: World) -> None:
+class TestJob:
+    @pytest.mark.parametrize("workers", [1, 4, 100])
+    def test_run__all_rows(self, workers: int) -> None:
         """
-        A good row is a line with what the call returned.
+        Each row is done once, with as many calls at the same time as there are workers.
         """
-        assert [OK, OK] == world.run(rows(2))
-        assert {
-            "row": 1,
-            "id": "W1",
-            "outcome": "ok",
-            "status_name": "SIGNED",
-            "digest": f"{rows(1)[0].digest:012x}",
-        } == world.lines()[0]
-        assert world.job.stop is None
-        assert not world.journal.exists()
+        now, most = 0, 0
+        lock = threading.Lock()
 
-    def test_run__refused(self, world: World) -> None:
-        """
-        A refusal is told with errcode and rid, and the others go on.
-        """
-        world.answer = lambda row: refusal(931023) if row.number == 1 else None
+        def call(each: Task) -> Mapping[str, Any]:
+            nonlocal now, most
+            with lock:
+                now += 1
+                most = max(most, now)
+            time.sleep(0.005)
+            with lock:
+                now -= 1
+            return {"status_name": "SIGNED"}
 
-        assert [("refused", "931023"), OK] == world.run(rows(2))
-        assert {
-            "type": "WaybillNotFoundError",
-            "errcode": 931023,
-            "rid": "66557522-735e87a4-648726cc",
-            "message": "WeChat refused query_trace: text",
-        } == world.lines()[0]["error"]
+        made, rows = run(call, workers=workers)
 
-    def test_run__malformed(self, world: World) -> None:
-        """
-        A malformed row is not sent; its line says where it stands.
-        """
-        bad = Row(1, 7, {"id": "A7"}, Problem("row.empty", name="openid"))
-
-        assert [("invalid", "")] == world.run([bad])
-        assert [] == world.called
-        assert ("A7", "openid is empty", 7) == (
-            world.lines()[0]["id"],
-            world.lines()[0]["error"]["message"],
-            world.lines()[0]["error"]["line"],
-        )
-
-    def test_run__refused_by_the_client(self, world: World) -> None:
-        """
-        So it is with one that the client refuses.
-        """
-        world.answer = lambda row: InvalidArgumentError(
-            "openid", "holds half a character"
-        )
-
-        assert [("invalid", "")] == world.run(rows(1))
-        assert "openid: holds half a character" == world.lines()[0]["error"]["message"]
-        assert not world.journal.exists()
+        assert {number: Tally("ok", "SIGNED") for number in range(1, 101)} == rows
+        assert {Tally("ok", "SIGNED"): 100} == made.counts
+        assert 1 <= most <= workers
+        assert workers == 1 or most > 1
 
     @pytest.mark.parametrize(
-        "error, kind",
+        "error, reason",
         [
-            (TransportError("trace_waybill", "no answer", True), "TransportError"),
-            (GatewayError("follow_waybill", 502, ""), "GatewayError"),
-            (
-                UnexpectedResponseError("trace_waybill", 200, "<", "no JSON"),
-                "UnexpectedResponseError",
-            ),
+            (refusal(45009), "quota"),
+            (refusal(9300513), "quota"),
+            (refusal(40001), "refused"),
+            (refusal(42001), "refused"),
+            (refusal(40013), "refused"),
+            (refusal(40125), "refused"),
+            (refusal(40164), "refused"),
+            (refusal(48001), "refused"),
+            (refusal(61007), "refused"),
         ],
     )
-    def test_run__maybe_registered(
-        self, error: Exception, kind: str, world: World
-    ) -> None:
+    def test_run__stops_at_the_first(self, error: Exception, reason: str) -> None:
         """
-        A registration that may have arrived is marked so, and not sent again.
+        The first spent quota or refused credential ends the run: its row is not done.
         """
-        world.answer = lambda row: error if row.number == 1 else None
-
-        assert [("maybe_applied", ""), OK] == world.run(rows(2))
-        assert [1, 2] == world.called
-        assert kind == world.lines()[0]["error"]["type"]
-
-    def test_run__bug(self, world: World) -> None:
-        """
-        What is no failure of the call's ends the run, and leaves the row open.
-        """
-        world.answer = lambda row: ZeroDivisionError()
-
-        with pytest.raises(ZeroDivisionError):
-            world.run(rows(1))
-        assert world.journal.exists()
-
-
-class TestNoAnswer:
-    @pytest.mark.parametrize(
-        "error",
-        [
-            TransportError("query_trace", "no answer", True),
-            TransportError("trace_waybill", "no connection", False),
-            TransportError("stable_token", "no answer", True),
-            UnexpectedResponseError(
-                "query_trace", 403, "<html>", "not WeChat's answer"
-            ),
-        ],
-    )
-    def test_run__tried_again(self, error: Exception, world: World) -> None:
-        """
-        What cannot have done harm is tried again after a while.
-        """
-        answers = iter([error, error, None, None])
-        world.answer = lambda row: next(answers)
-
-        assert [OK, OK] == world.run(rows(2))
-        assert [1, 1, 1, 2] == world.called
-        assert [2.0, 4.0] == world.waited
-
-    def test_run__fails_alone(self, world: World) -> None:
-        """
-        A row that gets no answer while others do is given up.
-        """
-        error = TransportError("query_trace", "no answer", True)
-        world.answer = lambda row: error if row.number == 1 else None
-
-        def wait(seconds: float) -> None:
-            World.wait(world, seconds)
-            world.job._has_answer()
-
-        world.wait = wait  # type: ignore[method-assign]
-
-        assert [("failed", "TransportError"), OK] == world.run(rows(2))
-        assert [1, 1, 1, 2] == world.called
-        assert world.job.stop is None
-
-    def test_run__nobody_answers(self, world: World) -> None:
-        """
-        When nothing is ever answered the run ends soon, and no row is spoilt.
-        """
-        world.answer = lambda row: TransportError("query_trace", "no connection", False)
-
-        assert [] == world.run(rows(5))
-        assert "no_answer" == world.job.stop.reason
-        assert "no connection" == world.job.stop.error.reason
-        assert [1, 1, 1, 1] == world.called
-        assert [2.0, 4.0, 8.0] == world.waited
-        assert [] == world.lines()
-        assert not world.journal.exists()
-
-    def test_run__answers_end(self, world: World) -> None:
-        """
-        After a first answer it is more patient: the network may come back.
-        """
-        lost = TransportError("query_trace", "no connection", False)
-        world.answer = lambda row: lost if row.number > 1 else None
-
-        assert [OK] == world.run(rows(5))
-        assert "no_answer" == world.job.stop.reason
-        assert 120 < sum(world.waited) < 136
-
-    def test_run__registrations_at_the_end(self, world: World) -> None:
-        """
-        A registration that was sent last is still marked.
-        """
-        error = TransportError("trace_waybill", "no answer", True)
-
-        def answer(row: Row) -> Any:
-            world.now += 121
-            return error
-
-        world.answer = answer
-
-        assert [("maybe_applied", "")] == world.run(rows(5))
-        assert "no_answer" == world.job.stop.reason
-
-
-class TestQuota:
-    def test_run__day(self, world: World) -> None:
-        """
-        45009 of the day ends the run; the row that met it is not done.
-        """
-        error = refusal(45009, "reach max api daily quota limit")
-        world.answer = lambda row: error if row.number == 3 else None
-
-        assert [OK, OK] == world.run(rows(9))
-        assert ("quota", error) == world.job.stop
-        assert [1, 2, 3] == world.called
-        assert not world.journal.exists()
-
-        world.answer = lambda row: None
-        assert [OK] * 7 == world.run(rows(9))
-        assert list(range(1, 10)) == [line["row"] for line in world.lines()]
-
-    def test_run__many_users(self, world: World) -> None:
-        """
-        9300513 for one user after the other is the mini-program's limit: the run
-        ends, and those rows are not done.
-        """
-        world.answer = lambda row: refusal(9300513) if row.number > 2 else None
-
-        assert [OK, OK] == world.run(rows(99))
-        assert "quota" == world.job.stop.reason
-        assert 2 + module.STREAK == len(world.called)
-        assert 2 == len(world.lines())
-        assert not world.journal.exists()
-
-    def test_run__one_user(self, world: World) -> None:
-        """
-        9300513 for the rows of one user is that user's limit.
-        """
-        same = [
-            Row(number, number, {"waybill_id": f"W{number}", "openid": "o"})
-            for number in range(1, 61)
-        ]
-        world.answer = lambda row: refusal(9300513)
-
-        assert [("refused", "9300513")] * 60 == world.run(same)
-        assert world.job.stop is None
-
-    @pytest.mark.parametrize("then", [None, refusal(931023)])
-    def test_run__some_users(self, then: Any, world: World) -> None:
-        """
-        9300513 now and then is of those users: the next answer tells.
-        """
-        world.answer = lambda row: refusal(9300513) if row.number < 9 else then
-
-        tallies = world.run(rows(9))
-
-        assert [("refused", "9300513")] * 8 == tallies[:8]
-        assert list(range(1, 10)) == [line["row"] for line in world.lines()]
-
-    def test_run__some_users_at_the_end(self, world: World) -> None:
-        """
-        At the end of the input they are written.
-        """
-        world.answer = lambda row: refusal(9300513) if row.number > 1 else None
-
-        assert [OK] + [("refused", "9300513")] * 3 == world.run(rows(4))
-
-    def test_run__some_users_cut_short(self, world: World) -> None:
-        """
-        A run that is cut short leaves them to the next.
-        """
-        world.answer = lambda row: refusal(9300513)
-
-        assert [] == world.run(rows(9), max_calls=3)
-        assert [] == world.lines()
-
-    @pytest.mark.parametrize("errcode", [40001, 40164, 40125, 48001, 61007])
-    def test_run__all_the_same(self, errcode: int, world: World) -> None:
-        """
-        What would refuse every row ends the run before it spoils them.
-        """
-        world.answer = lambda row: refusal(errcode)
-
-        assert [] == world.run(rows(9))
-        assert ("refused", errcode) == (
-            world.job.stop.reason,
-            world.job.stop.error.errcode,
-        )
-        assert [] == world.lines()
-
-
-class TestPace:
-    def test_run__minute(self, world: World, monkeypatch: Any) -> None:
-        """
-        Too many calls in a minute: all wait for the next one, and the row is done.
-        """
-        monkeypatch.setattr(module.time, "time", lambda: 1795485620.0)
-        monkeypatch.setattr(module.random, "random", lambda: 0.5)
-        answers = iter([None, refusal(45011), None, None])
-        world.answer = lambda row: next(answers)
-
-        assert [OK] * 3 == world.run(rows(3))
-        assert [1, 2, 2, 3] == world.called
-        assert [40.5] == world.waited
-
-    def test_run__second(self, world: World) -> None:
-        """
-        Too many in a second, though the client waited already: a little more.
-        """
-        answers = iter([refusal(45009, "second limit"), None])
-        world.answer = lambda row: next(answers)
-
-        assert [OK] == world.run(rows(1))
-        assert [True] == [2 <= pause <= 3 for pause in world.waited]
-
-    def test_run__never_slow_enough(self, world: World) -> None:
-        """
-        A row does not wait for ever.
-        """
-        world.answer = lambda row: refusal(45011)
-
-        assert [("refused", "45011")] == world.run(rows(1))
-        assert module.WAITS + 1 == len(world.called)
-
-    def test_waits__told(self, world: World) -> None:
-        """
-        Whoever looks on can see that it waits, and Ctrl-C need not wait along.
-        """
-        seen = []
-        world.answer = lambda row: refusal(45011)
-
-        def wait(seconds: float) -> None:
-            seen.append(world.job.waits())
-            world.job.end("interrupted")
-
-        world.wait = wait  # type: ignore[method-assign]
-
-        assert [] == world.run(rows(3))
-        assert [True] == seen
-
-
-class TestStopping:
-    def test_end__under_way_is_finished(self, world: World) -> None:
-        """
-        What is under way is finished and written; nothing else begins.
-        """
-
-        def answer(row: Row) -> None:
-            if row.number == 3:
-                world.job.end("interrupted")
-
-        world.answer = answer
-
-        assert [OK] * 3 == world.run(iter(rows(50)), workers=1)
-        assert [1, 2, 3] == world.called
-        assert "interrupted" == world.job.stop.reason
-
-    def test_end__queued_rows(self, world: World) -> None:
-        """
-        Rows that wait for a thread are not begun.
-        """
-        go_on = threading.Event()
-
-        def answer(row: Row) -> None:
-            if row.number == 2:
-                # By then the next two wait for a thread.
-                time.sleep(0.1)
-                world.job.end("interrupted")
-                go_on.set()
-            go_on.wait(10)
-
-        world.answer = answer
-
-        assert [OK] * 2 == world.run(rows(9), workers=2)
-        assert {1, 2} == set(world.called)
-
-    def test_end__first_reason_stays(self, world: World) -> None:
-        """
-        The reason that came first is the one that is told.
-        """
-
-        def answer(row: Row) -> Any:
-            world.job.end("interrupted")
-            return refusal(45009, "daily")
-
-        world.answer = answer
-        world.run(rows(2))
-
-        assert "interrupted" == world.job.stop.reason
-
-    def test_max_calls__so_many(self, world: World) -> None:
-        """
-        No more than that are sent; malformed rows are not counted.
-        """
-        bad = Row(1, 1, {}, Problem("row.json"))
-
-        tallies = world.run([bad, *rows(5, first=2)], max_calls=2)
-
-        assert [("invalid", ""), OK, OK] == tallies
-        assert "max_calls" == world.job.stop.reason
-
-    def test_max_calls__just_enough(self, world: World) -> None:
-        """
-        As many as there are is no stop.
-        """
-        assert [OK] * 3 == world.run(rows(3), max_calls=3)
-        assert world.job.stop is None
-
-    def test_max_calls__none(self, world: World) -> None:
-        """
-        0 sends nothing.
-        """
-        assert [] == world.run(rows(3), max_calls=0)
-        assert [] == world.called
-
-
-class TestGoingOn:
-    def test_run__the_rest(self, world: World) -> None:
-        """
-        A second run does what the first did not, and a third does nothing.
-        """
-        world.run(rows(9), max_calls=4)
-        world.run(rows(9))
-        done = [*world.called]
-        world.run(rows(9))
-
-        assert list(range(1, 10)) == done == world.called
-
-    def test_run__killed_while_sending(self, world: World) -> None:
-        """
-        A row that was announced and has no result is marked, not sent.
-        """
-        Path(world.out).touch()
-        first, *_ = rows(1)
-        world.journal.write_text(f"1 {first.digest} 0\n")
-
-        assert [("maybe_applied", ""), OK] == world.run(rows(2))
-        assert [2] == world.called
-        assert {
-            "type": "Interrupted",
-            "errcode": None,
-            "rid": None,
-            "message": "the run was killed while this row was sent: it may be "
-            "registered",
-        } == world.lines()[0]["error"]
-        assert not world.journal.exists()
-
-    def test_run__killed_while_sending_and_again(self, world: World) -> None:
-        """
-        Whoever says so has it sent at once.
-        """
-        Path(world.out).touch()
-        first, *_ = rows(1)
-        world.journal.write_text(f"1 {first.digest} 0\n")
-
-        assert [OK] == world.run(rows(1), again=["maybe_applied"])
+        calls = Calls("SIGNED", error)
+        made, rows = run(calls)
+
+        assert made.stop == (reason, error)
+        assert [1] == [*rows]
+        assert ["T1", "T2"] == calls.made
 
     @pytest.mark.parametrize(
-        "again, called",
-        [
-            ([], []),
-            (["refused"], [1]),
-            (["failed"], []),
-            (["maybe_applied"], [2]),
-            (["refused", "maybe_applied"], [1, 2]),
-        ],
+        "error", [refusal(931023), refusal(9300507), refusal(-1), refusal(123456)]
     )
-    def test_run__again(
-        self, again: list[str], called: list[int], world: World
-    ) -> None:
+    def test_run__refused(self, error: Any) -> None:
         """
-        Outcomes that are named are done once more; their last line counts.
+        A refusal of one row is its result.
         """
-        lost = TransportError("trace_waybill", "no answer", True)
-        answers = {1: refusal(931023), 2: lost}
-        world.answer = lambda row: answers.get(row.number)
-        world.run(rows(3))
-        world.called.clear()
-        world.answer = lambda row: None
+        made, rows = run(Calls("SIGNED", error, "SIGNED"), TASKS[:3])
 
-        world.run(rows(3), again=again)
+        assert Tally("refused", str(error.errcode)) == rows[2]
+        assert (3, None) == (len(rows), made.stop)
 
-        assert called == world.called
-        assert 3 + len(called) == len(world.lines())
-
-    def test_run__mended(self, world: World) -> None:
+    def test_run__no_answer(self) -> None:
         """
-        A malformed row that was mended is done; one that was not stays as it is.
+        A row without an answer has no line; many in a row end the run.
         """
-        bad = [Row(n, n, {}, Problem("row.json")) for n in (1, 2)]
-        world.run(bad)
+        lost = UnexpectedResponseError("query_trace", "not JSON", 200, "")
+        few, rows = run(Calls(no_answer(), lost, "SIGNED"), TASKS[:3])
+        many, _ = run(Calls(no_answer()))
+        # An answer in between begins the count anew.
+        answers = [no_answer()] * (job.STREAK - 1) + ["SIGNED"]
+        none, _ = run(Calls(*answers, *answers), TASKS[: 2 * job.STREAK])
 
-        assert [OK] == world.run([bad[0], Row(2, 2, {"waybill_id": "W2"})])
-        assert [2] == world.called
+        assert ([3], 2, None) == ([*rows], few.unanswered, few.stop)
+        assert (job.STREAK, "no_answer") == (many.unanswered, many.stop.reason)
+        assert isinstance(many.last_error, TransportError)
+        assert none.stop is None
 
-    def test_run__changed(self, world: World) -> None:
+    def test_run__next_time(self) -> None:
         """
-        A row that changed since it was done is told before anything behind it is sent.
+        Another run does what has no line, and refused rows if it is asked to.
         """
-        world.run(rows(3), max_calls=2)
-        changed = [rows(1)[0], Row(2, 3, {"waybill_id": "other"}), rows(3)[2]]
+        run(Calls("SIGNED", no_answer(), refusal(931023)), TASKS[:3])
+        calls = Calls("SIGNED")
+        run(calls, TASKS[:3])
+        again = Calls("SIGNED")
+        run(again, TASKS[:4], again=True)
 
-        with pytest.raises(Problem) as raised:
-            world.run(changed)
+        assert (["T2"], ["T3", "T4"]) == (calls.made, again.made)
+        assert 5 == Path("out.jsonl").read_text().count("\n")
 
-        assert (
-            Say("en")
-            .problem(raised.value)
-            .startswith("row 2 (line 3) of the input is not what it was when")
-        )
-        assert [1, 2] == world.called
-
-    def test_check_same_input__killed_while_sending(self, world: World) -> None:
+    @pytest.mark.parametrize(
+        "errmsg, pause",
+        [("minute-quota", (1.0, 61.0)), ("reach max api second frequence", (2.0, 3.0))],
+    )
+    def test_run__slower_pace(self, errmsg: str, pause: tuple[float, float]) -> None:
         """
-        So is one that was being sent.
+        A pace that is too fast waits for the next minute or second, and loses no row.
         """
-        Path(world.out).touch()
-        world.journal.write_text("1 7 0\n")
-        ledger = Ledger(world.out, journaled=True)
+        waited: list[float] = []
+        errcode = 45011 if "minute" in errmsg else 45009
+        out = Ledger(Path("out.jsonl"))
+        calls = Calls(refusal(errcode, errmsg), refusal(errcode, errmsg), "SIGNED")
+        made = Job(calls, out, threading.Event())
+        made.wait = waited.append
+        made.run(TASKS[:2], 1)
+        out.close()
 
-        with pytest.raises(Problem):
-            check_same_input(ledger, rows(1)[0])
-        ledger.close()
+        assert ["T1", "T1", "T1", "T2"] == calls.made
+        assert 2 == len(waited) and all(pause[0] <= each <= pause[1] for each in waited)
 
-    def test_run__second_article_was_done(self, world: World) -> None:
+    def test_run__pace_for_ever(self) -> None:
         """
-        What was done stays done, though the parcel's first row was mended since; a row
-        that was not done is not.
+        A pace that is never slow enough ends the run.
         """
-        first, second, third = rows(3)
-        problem = Problem("row.same_waybill", row=1)
-        world.run([Row(1, 2, {}, Problem("row.json")), second])
-        mended = [first, attrs.evolve(second, problem=problem)]
+        calls = Calls(refusal(45011))
+        made, rows = run(calls)
 
-        assert [OK, ("invalid", "")] == world.run(
-            [*mended, attrs.evolve(third, problem=problem)]
-        )
-        assert [2, 1] == world.called
-        assert [] == world.run([*mended, attrs.evolve(third, problem=problem)])
-        assert [OK] == world.run([*mended, third])
+        assert ({}, "quota", job.WAITS) == (rows, made.stop.reason, len(calls.made))
 
-    def test_run__second_article_was_being_sent(self, world: World) -> None:
+    def test_run__invalid(self) -> None:
         """
-        One that was being sent when the run was killed may have been registered.
+        A row that cannot be used is not sent, and named; one that the client refuses
+        as well.
         """
-        row = rows(1)[0]
-        Path(world.out).touch()
-        world.journal.write_text(f"1 {row.digest} 0\n")
+        bad = task(2, problem=Problem("{name} is empty", name="openid"))
+        refused = InvalidArgumentError("waybill_token", "is empty; give its value")
+        made, rows = run(Calls("SIGNED", refused), [TASKS[0], bad, TASKS[2]])
 
-        assert [("maybe_applied", "")] == world.run(
-            [attrs.evolve(row, problem=Problem("row.same_waybill", row=7))]
-        )
+        assert [Tally("invalid")] * 2 == [rows[2], rows[3]]
+        assert [
+            (3, "openid is empty"),
+            (4, "waybill_token: is empty; give its value"),
+        ] == made.invalid
 
-    def test_check_whole_input__shorter(self, world: World) -> None:
+    def test_due__fixed_and_changed(self) -> None:
         """
-        An input that ends before what is done of it is another one.
+        An invalid row that was fixed is done; another row that changed is an error.
         """
-        world.run(rows(3))
-        ledger = Ledger(world.out, journaled=True)
+        bad = task(2, problem=Problem("{name} is empty", name="openid"))
+        run(Calls("SIGNED"), [TASKS[0], bad])
+        same = Calls("SIGNED")
+        run(same, [TASKS[0], bad])
+        fixed = Calls("SIGNED")
+        _, rows = run(fixed, TASKS[:2])
 
-        check_whole_input(ledger, 3)
-        with pytest.raises(Problem) as raised:
-            check_whole_input(ledger, 2)
-        ledger.close()
+        assert ([], ["T2"], Tally("ok", "SIGNED")) == (same.made, fixed.made, rows[2])
+        with pytest.raises(Problem, match="row changed"):
+            run(Calls("SIGNED"), [task(1, "other")])
 
-        assert "has results up to row 3" in Say("en").problem(raised.value)
-
-    def test_run__endless_input(self, world: World) -> None:
+    @pytest.mark.parametrize("most, done", [(0, 0), (3, 3), (100, 100)])
+    def test_run__max_calls(self, most: int, done: int) -> None:
         """
-        The input is read as it is needed.
+        --max-calls counts calls; invalid rows cost none.
         """
-        endless = (Row(n, n, {"waybill_id": str(n)}) for n in itertools.count(1))
+        bad = task(101, problem=Problem("bad"))
+        made, rows = run(Calls("SIGNED"), [bad, *TASKS], max_calls=most)
 
-        assert [OK] * 5 == world.run(endless, max_calls=5)
+        assert done + 1 == len(rows)
+        assert (made.stop is None) == (most == 100)
+
+    @pytest.mark.parametrize("error", [ZeroDivisionError("bug"), OSError(28, "full")])
+    def test_run__failure(self, error: Exception) -> None:
+        """
+        Anything else is raised, when what is under way is finished.
+        """
+        with pytest.raises(type(error)):
+            run(Calls("SIGNED", error), workers=4)
+
+    def test_run__input_fails(self) -> None:
+        """
+        So is a failure of the input.
+        """
+
+        def tasks() -> Iterable[Task]:
+            yield TASKS[0]
+            raise Problem("bad input")
+
+        with pytest.raises(Problem, match="bad input"):
+            run(Calls("SIGNED"), tasks())
+
+        assert 1 == Path("out.jsonl").read_text().count("\n")
+
+    def test_run__interrupted(self) -> None:
+        """
+        Once the run is ended no other task begins.
+        """
+        ended = threading.Event()
+        out = Ledger(Path("out.jsonl"))
+
+        def call(each: Task) -> Mapping[str, Any]:
+            if each is TASKS[4]:
+                ended.set()
+            return {}
+
+        made = Job(call, out, ended)
+        made.run(TASKS, 1)
+        out.close()
+
+        assert ("interrupted", None) == made.stop
+        assert 5 == len(out.rows)

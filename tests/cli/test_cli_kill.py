@@ -1,7 +1,8 @@
-"""kill -9 at random moments, and then going on: no row is lost and none done twice."""
+"""kill -9 at random moments, and then another run: one line for every row."""
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import random
@@ -13,12 +14,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
 from clitools import ran
 
 from wxlogistics.sandbox import Sandbox
 
-KILLS = 20
-ROWS = 1500
+KILLS = 10
+ROWS = 800
 
 #: Seconds that a call takes; with 4 workers a run comes to some 300 rows a second.
 DELAY = 0.012
@@ -28,8 +30,8 @@ def openid(number: int) -> str:
     return f"o{number:027d}"
 
 
-#: Forks a process for each command line that it reads, since starting Python twenty
-#: times takes longer than all the rest. Tells the number of each, and when it is dead.
+#: Forks a process for each command line that it reads, since starting Python each
+#: time takes longer than all the rest. Prints the number of each, and its exit code.
 NURSERY = """
 import json, os, sys
 import wxlogistics.cli.bulk
@@ -47,7 +49,7 @@ for line in sys.stdin:
 
 def kill_and_go_on(out: Path, *argv: str) -> tuple[list[dict[str, Any]], int]:
     """
-    Start *argv* and kill it, twenty times, then let it come to its end.
+    Start *argv* and kill it, ten times, then let it come to its end.
 
     Returns:
         The results, and how many runs had begun to write when they were killed.
@@ -82,35 +84,20 @@ def kill_and_go_on(out: Path, *argv: str) -> tuple[list[dict[str, Any]], int]:
     last = ran(*command, "--json")
 
     assert json.loads(last.out)["complete"], last.err
-    text = out.read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines()], cut_short
+    lines = out.read_text(encoding="utf-8-sig").splitlines()
+    if out.suffix == ".csv":
+        return [*csv.DictReader(lines)], cut_short
+    return [json.loads(line) for line in lines], cut_short
 
 
 class TestKill:
-    def test_query__every_row_once(self, wechat: Sandbox) -> None:
+    @pytest.mark.parametrize("name", ["out.jsonl", "out.csv"])
+    def test_trace__every_row_once(self, name: str, wechat: Sandbox) -> None:
         """
-        The union of all runs' results is the input, exactly.
-        """
-        wechat.fail("query_trace", delay=DELAY, times=None)
-        out = Path("out.jsonl")
-        tokens = [f"T{number:05d}" for number in range(1, ROWS + 1)]
-        Path("tokens.csv").write_text("\n".join(tokens))
-
-        results, cut_short = kill_and_go_on(out, "query", "tokens.csv")
-
-        assert cut_short > 10
-        assert tokens == [
-            result["id"] for result in sorted(results, key=lambda each: each["row"])
-        ]
-        assert list(range(1, ROWS + 1)) == sorted(result["row"] for result in results)
-
-    def test_trace__every_row_once_and_sent_once(self, wechat: Sandbox) -> None:
-        """
-        So it is for registrations; and each was sent once at most: those that were
-        under way at a kill are marked, and not repeated.
+        The union of all runs' results is the input, exactly: a registration under way
+        at a kill is made again, for the same token.
         """
         wechat.fail("trace_waybill", delay=DELAY, times=None)
-        out = Path("out.jsonl")
         rows = "".join(
             f"{openid(n)},SF{n},13800138000,tea,www.qq.com\n"
             for n in range(1, ROWS + 1)
@@ -119,22 +106,16 @@ class TestKill:
             f"openid,waybill_id,receiver_phone,goods_name,goods_img_url\n{rows}"
         )
 
-        results, cut_short = kill_and_go_on(out, "trace", "orders.csv")
+        results, cut_short = kill_and_go_on(Path(name), "trace", "orders.csv")
         sent = Counter(
             call.payload["waybill_id"]
             for call in wechat.calls
             if call.endpoint == "trace_waybill"
         )
-        marked = {each["id"] for each in results if each["outcome"] == "maybe_applied"}
-        told = {each["id"] for each in results if each["outcome"] == "ok"}
 
-        assert cut_short > 10
-        assert [f"SF{n}" for n in range(1, ROWS + 1)] == [
-            each["id"] for each in sorted(results, key=lambda each: each["row"])
-        ]
-        # Never twice; and what is not told of one way or the other was never sent.
-        assert {1} == set(sent.values())
-        assert told | marked == {f"SF{n}" for n in range(1, ROWS + 1)}
-        assert told <= set(sent) <= told | marked
-        assert 0 < len(marked) <= 4 * KILLS
-        assert not Path("out.jsonl.journal").exists()
+        assert cut_short > 5
+        assert [(n, f"SF{n}") for n in range(1, ROWS + 1)] == sorted(
+            (int(each["row"]), each["waybill_id"]) for each in results
+        )
+        assert {64} == {len(each["waybill_token"]) for each in results}
+        assert sum(sent.values()) - ROWS <= 4 * KILLS

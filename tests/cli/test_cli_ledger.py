@@ -1,463 +1,321 @@
-"""The output of a bulk run: appended whole, read again, and held by one run alone."""
+"""The output: what is kept, what is read again, and what is never harmed."""
 
 from __future__ import annotations
 
+import csv
 import errno
 import json
 import os
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from wxlogistics.cli import ledger as module
+from wxlogistics.cli import ledger
 from wxlogistics.cli.ledger import Ledger, Tally
-from wxlogistics.cli.messages import Problem, Say
+from wxlogistics.cli.output import Problem
 
-SIGNED = Tally("ok", "SIGNED")
-NOT_FOUND = Tally("refused", "931023")
-
-
-def open_(path: Path, journaled: bool = True) -> Ledger:
-    return Ledger(path, journaled=journaled)
+NAMES = ["out.jsonl", "out.csv"]
 
 
-def write(ledger: Ledger, row: int, tally: Tally = SIGNED) -> None:
-    error = {"errcode": int(tally.key), "type": "X"} if tally.key.isdigit() else None
-    rest = {"id": f"A{row}", "outcome": tally.outcome, "status_name": tally.key}
-    ledger.write(row, row * 1000, tally, {**rest, "error": error})
+def line(row: int, outcome: str = "ok", **fields: Any) -> dict[str, Any]:
+    start = {"row": row, "id": f"A{row}", "outcome": outcome}
+    return {**start, **fields, "digest": f"d{row}"}
 
 
-def why(path: Path, journaled: bool = True) -> str:
-    with pytest.raises(Problem) as raised:
-        open_(path, journaled)
-    return Say("en").problem(raised.value)
+LINES = [
+    line(1, waybill_id="SF1", waybill_token="-T" * 32),
+    line(
+        2,
+        waybill_id="SF2",
+        status=4,
+        status_name="SIGNED",
+        label="已签收",
+        final=True,
+        path=[{"time": 1795485600, "type": 1, "message": "=1+1\n换行"}],
+        goods=[{"goods_name": "茶"}, {"goods_name": "杯"}],
+    ),
+    line(
+        3,
+        "refused",
+        error={"type": "X", "errcode": 931023, "rid": "r", "message": "no, none"},
+    ),
+    line(
+        4,
+        "invalid",
+        error={"type": "InvalidRow", "errcode": None, "message": '"bad"', "line": 5},
+    ),
+]
+
+FOUND = {
+    1: (Tally("ok"), "d1"),
+    2: (Tally("ok", "SIGNED"), "d2"),
+    3: (Tally("refused", "931023"), "d3"),
+    4: (Tally("invalid"), "d4"),
+}
 
 
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "out.jsonl"
+def write(path: Path, *lines: dict[str, Any]) -> bytes:
+    out = Ledger(path)
+    out.write(lines)
+    out.close()
+    return path.read_bytes()
 
 
-@pytest.fixture
-def journal(out: Path) -> Path:
-    return Path(f"{out}.journal")
+def rows_of(path: Path) -> dict[int, tuple[Tally, str]]:
+    out = Ledger(path)
+    out.close()
+    return out.rows
 
 
-class TestWrite:
-    def test_write__one_line(self, out: Path) -> None:
+@pytest.fixture(params=NAMES)
+def path(request: Any, tmp_path: Path) -> Path:
+    found: Path = tmp_path / request.param
+    return found
+
+
+class TestLedger:
+    def test_load__what_was_written(self, path: Path) -> None:
         """
-        A result is one line of JSON, row first, Chinese as it is.
+        Another run reads what one has written.
         """
-        ledger = open_(out)
-        ledger.write(7, 255, Tally("ok", "SIGNED"), {"id": "单", "outcome": "ok"})
-        ledger.close()
+        first = write(path, *LINES[:2])
+        whole = write(path, *LINES[2:])
+        out = Ledger(path)
+        out.close()
 
-        assert (
-            '{"row": 7, "id": "单", "outcome": "ok", "digest": "0000000000ff"}\n'
-            == out.read_text(encoding="utf-8")
+        assert whole.startswith(first)
+        assert FOUND == out.rows
+        assert {Tally("ok"): 1, Tally("ok", "SIGNED"): 1} == {
+            tally: count
+            for tally, count in out.counts().items()
+            if tally.outcome == "ok"
+        }
+        assert whole == path.read_bytes()
+
+    def test_write__csv(self, tmp_path: Path) -> None:
+        """
+        CSV has a BOM, one line a row, and no formula but in a waybill_token.
+        """
+        path = tmp_path / "out.csv"
+        text = write(path, *LINES).decode("utf-8-sig")
+        rows = list(csv.DictReader(text.splitlines()))
+
+        assert 5 == len(text.splitlines())
+        assert "-T" * 32 == rows[0]["waybill_token"]
+        assert ("2026-11-24 10:00", "'=1+1 换行", "茶 | 杯", "4", "True") == tuple(
+            rows[1][name] for name in ("time", "message", "goods", "status", "final")
+        )
+        assert ("931023", "X", "r", "no, none", "") == tuple(
+            rows[2][name] for name in ("errcode", "error", "rid", "reason", "line")
+        )
+        assert ('"bad"', "5", "d4") == tuple(
+            rows[3][name] for name in ("reason", "line", "digest")
         )
 
-    def test_write__there_at_once(self, out: Path) -> None:
+    def test_load__every_torn_end(self, path: Path) -> None:
         """
-        Nothing waits in a buffer that a kill would empty.
+        A last line that was torn, wherever, is cut off, and its row is not done.
         """
-        ledger = open_(out)
+        data = write(path, *LINES[:2])
+        last = data.rindex(b"\n", 0, -1) + 1
+        for size in range(1, len(data)):
+            path.write_bytes(data[:size])
+            out = Ledger(path)
+            found, left = len(out.rows), path.read_bytes()
+            out.write([LINES[2]])
+            out.close()
 
-        write(ledger, 1)
-
-        assert 1 == len(out.read_text().splitlines())
-        ledger.close()
-
-    def test_write__half_a_character(self, out: Path) -> None:
-        """
-        Text that cannot be written whole costs no row.
-        """
-        ledger = open_(out)
-        ledger.write(1, 1, SIGNED, {"id": "\ud800", "outcome": "ok"})
-        ledger.close()
-
-        assert "?" == json.loads(out.read_text())["id"]
-
-    def test_counts__of_all_runs(self, out: Path) -> None:
-        """
-        Rows are counted by status and errcode, over all runs; the last line counts.
-        """
-        first = open_(out)
-        write(first, 1)
-        write(first, 2, NOT_FOUND)
-        write(first, 3, NOT_FOUND)
-        first.close()
-        second = open_(out)
-        write(second, 3)
-        write(second, 9)
-
-        assert {SIGNED: 3, NOT_FOUND: 1} == second.counts()
-        assert (SIGNED, NOT_FOUND, SIGNED, None, None) == tuple(
-            map(second.tally, (1, 2, 3, 4, 10))
-        )
-        assert 9 == second.last_row
-        second.close()
-        third = open_(out)
-        assert {SIGNED: 3, NOT_FOUND: 1} == third.counts()
-        assert (3000, None) == (third.digest(3), third.digest(4))
-        third.close()
-
-    @pytest.mark.parametrize(
-        "line, tally",
-        [
-            ({"outcome": "ok", "status_name": "SIGNED"}, SIGNED),
-            ({"outcome": "ok"}, Tally("ok", "")),
-            ({"outcome": "ok", "status_name": None}, Tally("ok", "")),
-            (
-                {"outcome": "refused", "error": {"errcode": -1, "type": "X"}},
-                Tally("refused", "-1"),
-            ),
-            (
-                {"outcome": "failed", "error": {"errcode": None, "type": "X"}},
-                Tally("failed", "X"),
-            ),
-            ({"outcome": "invalid", "error": {}}, Tally("invalid", "")),
-            ({"outcome": "maybe_applied"}, Tally("maybe_applied", "")),
-        ],
-    )
-    def test_tally_of__line(self, line: dict[str, Any], tally: Tally) -> None:
-        """
-        What a line is counted by.
-        """
-        assert tally == module.tally_of(line)
-
-    def test_write__disk_full(self, out: Path, monkeypatch: Any) -> None:
-        """
-        A disk that is full leaves no half line, and no other line behind it.
-        """
-        ledger = open_(out)
-        write(ledger, 1)
-        whole = out.read_bytes()
-        real_write = os.write
-
-        def write_a_part(file: int, data: bytes) -> int:
-            if len(data) < 20:
-                raise OSError(errno.ENOSPC, "No space left on device")
-            return real_write(file, data[: len(data) // 2])
-
-        monkeypatch.setattr(os, "write", write_a_part)
-        with pytest.raises(OSError, match="No space left"):
-            write(ledger, 2)
-        monkeypatch.undo()
-
-        assert whole == out.read_bytes()
-        with pytest.raises(OSError, match="an earlier write failed"):
-            write(ledger, 3)
-        ledger.close()
-
-    def test_write__in_parts(self, out: Path, monkeypatch: Any) -> None:
-        """
-        A write that takes a part at a time comes out whole.
-        """
-        ledger = open_(out)
-        real_write = os.write
-        monkeypatch.setattr(os, "write", lambda file, data: real_write(file, data[:7]))
-
-        write(ledger, 1)
-
-        assert "A1" == json.loads(out.read_text())["id"]
-        ledger.close()
-
-
-class TestSync:
-    def test_sync__once_a_second(self, out: Path, monkeypatch: Any) -> None:
-        """
-        Both files are forced to the disk, but not more than once a second.
-        """
-        synced: list[int] = []
-        monkeypatch.setattr(os, "fsync", synced.append)
-        now = time.monotonic()
-        monkeypatch.setattr(time, "monotonic", lambda: now)
-        ledger = open_(out)
-
-        ledger.sync()
-        assert 0 == len(synced)
-        now += 1.0
-        ledger.sync()
-        ledger.sync()
-        assert 2 == len(synced)
-        ledger.close()
-        assert 4 == len(synced)
-
-
-class TestJournal:
-    def test_announce__before_the_result(self, out: Path, journal: Path) -> None:
-        """
-        What is announced and has no result is open for the next run.
-        """
-        first = open_(out)
-        for row in (1, 2, 3):
-            first.announce(row, row * 1000)
-        write(first, 1)
-        first.take_back(2)
-        kill(first)
-
-        second = open_(out)
-
-        assert [False, False, True] == [second.is_open(row) for row in (1, 2, 3)]
-        assert (1000, None, 3000) == tuple(map(second.digest, (1, 2, 3)))
-        assert 3 == second.last_row
-        write(second, 3)
-        assert not second.is_open(3)
-        second.close()
-
-    def test_close__nothing_open(self, out: Path, journal: Path) -> None:
-        """
-        Where nothing is open the journal goes.
-        """
-        ledger = open_(out)
-        ledger.announce(1, 1000)
-        assert journal.exists()
-        write(ledger, 1)
-
-        ledger.close()
-
-        assert not journal.exists()
-
-    def test_close__something_open(self, out: Path, journal: Path) -> None:
-        """
-        What an earlier run left open and this one did not come to, stays.
-        """
-        first = open_(out)
-        first.announce(5, 5000)
-        kill(first)
-        second = open_(out)
-        second.close()
-        third = open_(out)
-
-        assert third.is_open(5)
-        third.close()
-
-    def test_announce__done_once_more(self, out: Path) -> None:
-        """
-        A row that is done once more is open again until its new result.
-        """
-        first = open_(out)
-        write(first, 1, NOT_FOUND)
-        first.announce(1, 1000)
-        kill(first)
-        second = open_(out)
-        assert second.is_open(1)
-        second.announce(1, 1000)
-        write(second, 1)
-        kill(second)
-
-        third = open_(out)
-
-        assert not third.is_open(1)
-        assert SIGNED == third.tally(1)
-        third.close()
-
-    def test_load__output_lost_its_end(self, out: Path) -> None:
-        """
-        After a power cut the output may be shorter than when the journal was written:
-        a result that comes later still counts.
-        """
-        first = open_(out)
-        write(first, 1)
-        write(first, 2)
-        first.announce(3, 3000)
-        kill(first)
-        out.write_bytes(b"")
-        second = open_(out)
-        assert second.is_open(3)
-        write(second, 3)
-        kill(second)
-
-        third = open_(out)
-
-        assert not third.is_open(3)
-        third.close()
-
-    def test_load__new_output(self, out: Path, journal: Path) -> None:
-        """
-        A journal whose output is gone is of no use.
-        """
-        first = open_(out)
-        first.announce(1, 1000)
-        kill(first)
-        out.unlink()
-
-        second = open_(out)
-
-        assert not second.is_open(1)
-        second.close()
-
-    @pytest.mark.parametrize("content", ["openid,waybill_id\n", "openid", "1 2 3\n{"])
-    def test_load__new_output_beside_another_file(
-        self, content: str, out: Path, journal: Path
-    ) -> None:
-        """
-        A file of the journal's name that is no journal is left alone, also where the
-        output is new.
-        """
-        journal.write_text(content)
-
-        assert why(out).startswith(f"{journal} holds something else")
-        assert content == journal.read_text()
-
-    def test_load__journal_is_a_folder(self, out: Path, journal: Path) -> None:
-        """
-        So is a folder.
-        """
-        journal.mkdir()
-
-        assert f"{journal}: Is a directory" == why(out)
-
-    def test_load__torn_journal(self, out: Path, journal: Path) -> None:
-        """
-        A line torn off was not announced: the call comes after the whole line.
-        """
-        out.write_text("")
-        journal.write_bytes(b"7 7000 0\n12 120")
-
-        ledger = open_(out)
-
-        assert [True, False, False] == [ledger.is_open(row) for row in (7, 12, 1)]
-        assert b"7 7000 0\n7 7000 0\n" == journal.read_bytes()
-        ledger.close()
-
-    @pytest.mark.parametrize("content", ["x\n", "1 2\n", "1 2 3 4\n", "\n"])
-    def test_load__no_journal(self, content: str, out: Path, journal: Path) -> None:
-        """
-        A file of that name that is no journal is left alone.
-        """
-        out.write_text("")
-        journal.write_text(content)
-
-        assert why(out).startswith(f"{journal} holds something else")
-        assert content == journal.read_text()
-
-    def test_queries__no_journal(self, out: Path, journal: Path) -> None:
-        """
-        What changes nothing needs none.
-        """
-        ledger = open_(out, journaled=False)
-        ledger.announce(1, 1000)
-        ledger.take_back(1)
-        ledger.sync(at_once=True)
-
-        assert not journal.exists()
-        assert not ledger.is_open(1)
-        ledger.close()
-
-
-class TestLoad:
-    @pytest.mark.parametrize(
-        "torn",
-        [
-            b"{",
-            b'{"row": ',
-            b'{"row": 3, "id"',
-            b'{"row": 3}',
-            b'{"row": 3, "id": "\xe5',
-        ],
-    )
-    def test_load__torn_line(self, torn: bytes, out: Path) -> None:
-        """
-        A last line that was torn is cut off; its row is not done.
-        """
-        first = open_(out)
-        write(first, 1)
-        write(first, 2)
-        first.close()
-        whole = out.read_bytes()
-        out.write_bytes(whole + torn)
-
-        second = open_(out)
-
-        assert whole == out.read_bytes()
-        assert second.tally(3) is None
-        write(second, 3)
-        second.close()
-        assert [1, 2, 3] == [
-            json.loads(line)["row"] for line in out.read_text().splitlines()
-        ]
+            assert found == (size >= last)
+            assert data.startswith(left)
+            assert 3 in rows_of(path)
 
     @pytest.mark.parametrize(
         "content",
         [
-            b"notes of mine",
-            b"notes of mine\n",
-            b"{}\n",
-            b"3\n",
+            b"mine\n",
+            b"mine",
             b'{"row": 1}\n',
-            b'{"row": "1", "digest": "0", "outcome": "ok"}\n',
-            b'{"row": 0, "digest": "0", "outcome": "ok"}\n',
-            b'{"row": true, "digest": "0", "outcome": "ok"}\n',
-            b'{"row": 99999999999, "digest": "0", "outcome": "ok"}\n',
-            b'{"row": 1, "digest": "x", "outcome": "ok"}\n',
-            b'{"row": 1, "digest": "0", "outcome": "good"}\n',
-            b'{"row": 1, "digest": "0", "outcome": "refused"}\n',
-            b"\xff\n",
-            b"[" * 100_000 + b"\n",
+            b'{"row": "1", "outcome": "ok", "digest": "d"}\n',
+            b'{"row": 0, "outcome": "ok", "digest": "d"}\n',
+            b'{"row": 1%s, "outcome": "ok", "digest": "d"}\n' % (b"0" * 5000),
+            b'{"row": 1, "outcome": "done", "digest": "d"}\n',
+            b'{"row": 1, "outcome": "ok", "digest": 5}\n',
+            b'{"row": 1, "outcome": "refused", "digest": "d"}\n',
+            b'{"row": ' + b"[" * 100_000 + b"\n",
+            b'{"row": \xff\n',
+            b"\xef\xbb\xbfrow,id\n",
         ],
     )
-    def test_load__foreign(self, content: bytes, out: Path) -> None:
+    def test_load__of_another_program(self, content: bytes, path: Path) -> None:
         """
-        Somebody else's file is refused, and not a byte of it is changed.
+        A file that this command did not write is refused, and kept.
         """
-        out.write_bytes(content)
+        path.write_bytes(content)
 
-        assert why(out).startswith(f"{out} holds something else than results")
-        assert content == out.read_bytes()
+        with pytest.raises(Problem, match="foreign output"):
+            Ledger(path)
 
-    def test_open__held(self, out: Path) -> None:
-        """
-        A second run on the same output is refused, in this process or another.
-        """
-        ledger = open_(out)
-        code = (
-            "import sys; from pathlib import Path\n"
-            "from wxlogistics.cli.ledger import Ledger\n"
-            "from wxlogistics.cli.messages import Problem\n"
-            "try: Ledger(Path(sys.argv[1]), journaled=True)\n"
-            "except Problem as problem: print(problem.key)\n"
-        )
-        other = subprocess.run(
-            [sys.executable, "-c", code, str(out)], capture_output=True, text=True
-        )
+        assert content == path.read_bytes()
 
-        assert ("out.held\n", "") == (other.stdout, other.stderr)
-        assert f"another run is writing {out}" == why(out)
-        ledger.close()
-        open_(out).close()
+    @pytest.mark.parametrize("cells", ["x,A1,ok", "1,A1", '1,"A1,ok', "1" * 5000])
+    def test_load__csv_of_another_program(self, cells: str, tmp_path: Path) -> None:
+        """
+        So is CSV that only begins like one of this command.
+        """
+        path = tmp_path / "out.csv"
+        data = write(path, LINES[0]) + cells.encode() + b"\n"
+        path.write_bytes(data)
 
-    def test_open__no_lock(self, out: Path, monkeypatch: Any) -> None:
+        with pytest.raises(Problem, match="foreign output"):
+            Ledger(path)
+
+        assert data == path.read_bytes()
+
+    def test_load__long_digest(self, path: Path) -> None:
         """
-        A file system that knows no locks is told of.
+        A digest of 5,000 digits is another one, and no error.
         """
-        import fcntl
+        write(path, {**LINES[0], "digest": "f" * 5000})
+        out = Ledger(path)
+        out.close()
+
+        assert "f" * 5000 == out.rows[1][1]
+
+    def test_close__without_rows(self, path: Path) -> None:
+        """
+        An output without rows is removed, unless it was there before.
+        """
+        Ledger(path).close()
+        assert not path.exists()
+
+        path.write_bytes(b"")
+        Ledger(path).close()
+        assert path.exists()
+
+    @pytest.mark.parametrize(
+        "harm",
+        [
+            lambda path: path.unlink(),
+            lambda path: path.rename(f"{path}.old"),
+            lambda path: os.truncate(path, 5),
+            lambda path: path.write_bytes(path.read_bytes() + b"x"),
+            lambda path: (path.unlink(), path.write_bytes(b"")),
+        ],
+    )
+    @pytest.mark.parametrize("do", [lambda out: out.write([LINES[1]]), Ledger.close])
+    def test_check__changed(self, harm: Any, do: Any, path: Path) -> None:
+        """
+        An output that another program has changed ends the run, once.
+        """
+        out = Ledger(path)
+        out.write(LINES[:1])
+        harm(path)
+
+        with pytest.raises(Problem, match="output changed"):
+            do(out)
+
+        if do is not Ledger.close:
+            out.close()
+
+    def test_lock__two_runs(self, path: Path) -> None:
+        """
+        Two runs do not write one output.
+        """
+        out = Ledger(path)
+        with pytest.raises(Problem, match="another run is writing"):
+            Ledger(path)
+        out.close()
+
+        Ledger(path).close()
+
+    def test_lock__not_possible(self, path: Path, monkeypatch: Any) -> None:
+        """
+        A file system without locks is an error, not a risk.
+        """
 
         def flock(*_: object) -> None:
             raise OSError(errno.ENOLCK, "No locks available")
 
-        monkeypatch.setattr(fcntl, "flock", flock)
+        monkeypatch.setattr("fcntl.flock", flock)
 
-        assert f"{out}: No locks available" == why(out)
+        with pytest.raises(Problem) as raised:
+            Ledger(path)
 
-    def test_open__folder(self, tmp_path: Path) -> None:
+        assert "No locks available" == raised.value.fields["reason"]
+
+    @pytest.mark.parametrize("name", ["no/out", ".", "/dev/null"])
+    def test_open__impossible(self, name: str) -> None:
         """
-        What is no file, or cannot be one.
+        What cannot be an output is refused.
         """
-        missing = tmp_path / "none" / "out.jsonl"
+        with pytest.raises(Problem):
+            Ledger(Path(name))
 
-        assert f"{tmp_path}: Is a directory" == why(tmp_path)
-        assert f"{missing}: No such file or directory" == why(missing)
-        assert "/dev/null is no regular file" == why(Path("/dev/null"))
+    @pytest.mark.parametrize("taken", [0, 7])
+    def test_write__full_disk(self, taken: int, path: Path, monkeypatch: Any) -> None:
+        """
+        A disk that takes a part only keeps the output whole.
+        """
+        before = write(path, LINES[0])
+        out = Ledger(path)
+        pieces = [taken] if taken else []
+        real = os.write
 
+        def some(file: int, data: bytes) -> int:
+            if not pieces:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return real(file, data[: pieces.pop()])
 
-def kill(ledger: Ledger) -> None:
-    """
-    Leave the files as kill -9 would.
-    """
-    ledger._close_files()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", some)
+            with pytest.raises(OSError, match="No space"):
+                out.write([LINES[1]])
+        out.close()
+
+        assert before == path.read_bytes()
+
+    def test_open__full_disk(self, tmp_path: Path, monkeypatch: Any) -> None:
+        """
+        A disk without room for the headings is reported as any other.
+        """
+
+        def write(*_: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(os, "write", write)
+
+        with pytest.raises(Problem) as raised:
+            Ledger(tmp_path / "out.csv")
+
+        assert "No space left on device" == raised.value.fields["reason"]
+
+    def test_write__in_pieces(self, path: Path, monkeypatch: Any) -> None:
+        """
+        What the system takes in pieces arrives whole; it is forced to the disk.
+        """
+        real, synced = os.write, []
+        monkeypatch.setattr(ledger, "_SYNC_EVERY", 0)
+        monkeypatch.setattr(os, "fsync", synced.append)
+        monkeypatch.setattr(os, "write", lambda file, data: real(file, data[:5]))
+
+        write(path, *LINES)
+
+        assert FOUND == rows_of(path)
+        assert 3 == len(synced)
+
+    def test_write__half_characters(self, path: Path) -> None:
+        """
+        Half a character breaks no line.
+        """
+        write(path, line(1, waybill_id="a\ud800"))
+
+        assert {1: (Tally("ok"), "d1")} == rows_of(path)
+
+    def test_write__json(self, tmp_path: Path) -> None:
+        """
+        JSON Lines hold what they were given.
+        """
+        path = tmp_path / "out.jsonl"
+
+        assert LINES == [json.loads(each) for each in write(path, *LINES).splitlines()]

@@ -1,39 +1,70 @@
-"""Reading what people have: CSV, TSV, JSON Lines; UTF-8 and GBK; and broken rows."""
+"""Reading what shops have: CSV, TSV, JSON Lines, Excel; UTF-8 and GBK; broken rows."""
 
 from __future__ import annotations
 
 import io
 import json
-from typing import Any
+import sys
+from typing import Any, Sequence
 
 import pytest
 
 from wxlogistics import GoodsDetail
-from wxlogistics.cli import rows
-from wxlogistics.cli.messages import Problem, Say
-from wxlogistics.cli.rows import QUERY, TRACE, Columns, Reader, Row, goods_of, survey
+from wxlogistics.cli.headings import (
+    HEADINGS,
+    QUERY,
+    TRACE,
+    Columns,
+    check_given,
+    field_of,
+)
+from wxlogistics.cli.language import speak
+from wxlogistics.cli.output import Problem
+from wxlogistics.cli.rows import (
+    Reader,
+    Task,
+    likely_encoding,
+    records,
+    with_headings,
+    workbook,
+)
 
-COMMA = "\uff0c"
 HEAD = "openid,waybill_id,receiver_phone,goods_name,goods_img_url"
+UNREADABLE = "[unreadable]"
+
+
+def tasks(
+    data: str | bytes,
+    columns: Columns = QUERY,
+    *,
+    form: str | None = None,
+    encoding: str | None = None,
+    given: Sequence[str] = (),
+    is_file: bool = True,
+) -> list[Task]:
+    """
+    Return what is read of a file, or of a pipe.
+    """
+    if isinstance(data, str):
+        data = data.encode()
+    lines = data.splitlines(keepends=True)
+    encoding = encoding or (likely_encoding(lines) if is_file else None)
+    reader = Reader(columns, check_given(given, columns))
+    return [*reader.tasks(records(iter(lines), form, encoding, columns))]
 
 
 def read(
     data: str | bytes, columns: Columns = QUERY, **options: Any
 ) -> list[tuple[int, int, Any]]:
     """
-    Number, line, and the fields or what is wrong.
+    Return number, line, and the fields or what is wrong, of each row.
     """
-    if isinstance(data, str):
-        data = data.encode()
-    say = Say("en")
-    return [
-        (
-            row.number,
-            row.line,
-            say.problem(row.problem) if row.problem else dict(row.fields),
-        )
-        for row in Reader(columns, **options).rows(io.BytesIO(data))
+    found = [
+        (row.number, row.line, task.why or {**task.fields, "id": row.fields.get("id")})
+        for task in tasks(data, columns, **options)
+        for row in task.rows
     ]
+    return sorted(found, key=lambda row: row[0])
 
 
 def tokens(data: str | bytes, **options: Any) -> list[Any]:
@@ -43,13 +74,13 @@ def tokens(data: str | bytes, **options: Any) -> list[Any]:
     ]
 
 
-def why(data: str | bytes, columns: Columns = QUERY, **options: Any) -> str:
+def refused(data: str | bytes, columns: Columns = QUERY, **options: Any) -> str:
     """
-    Why an input is refused as a whole.
+    Return why an input is refused as a whole.
     """
     with pytest.raises(Problem) as raised:
-        read(data, columns, **options)
-    return Say("en").problem(raised.value)
+        tasks(data, columns, **options)
+    return raised.value.format_message()
 
 
 class TestForms:
@@ -57,15 +88,12 @@ class TestForms:
         "data",
         [
             "waybill_token\nA\nB\n",
-            "waybill_token\r\nA\r\nB\r\n",
-            "waybill_token\nA\nB",
+            "waybill_token\r\nA\r\nB",
             "A\nB\n",
             "\nA\n\n\nB\n\n",
             "Waybill Token\nA\nB\n",
-            "token\nA\nB\n",
             "查询id\nA\nB\n",
             "note,waybill_token,x\n1,A,2\n,B,\n",
-            "waybill_token,note\nA\nB\n",
             'waybill_token\n"A"\n"B"\n',
             "waybill_token;note\nA;1\nB;2\n",
             "waybill_token\tnote\nA\t1\nB\t2\n",
@@ -78,346 +106,194 @@ class TestForms:
             "sep=;\nwaybill_token;note\nA;1,2\nB;3\n",
             '"sep=,"\r\ntoken,note\r\nA,1\r\nB,2\r\n',
             "sep=\t\nwaybill_token\tnote\nA\t1\nB\t2\n",
+            'waybill_token\n\'A\n="B"\n',
         ],
     )
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk"])
-    def test_rows__forms(self, data: str, encoding: str) -> None:
+    def test_records__forms(self, data: str, encoding: str) -> None:
         """
         Two tokens, in each form that people have them.
         """
         assert ["A", "B"] == tokens(data.encode(encoding))
 
-    def test_rows__empty(self) -> None:
+    @pytest.mark.parametrize("data", ["", "\n \n", "waybill_token\n"])
+    def test_records__empty(self, data: str) -> None:
         """
-        Nothing in it, no rows.
+        Without rows there are no tasks.
         """
-        assert [] == read("")
-        assert [] == read("\n \n")
-        assert [] == read("waybill_token\n")
+        assert [] == tasks(data)
 
-    def test_rows__numbers_and_lines(self) -> None:
+    def test_records__numbers_and_lines(self) -> None:
         """
-        Rows count without the head and blank lines; lines are the file's.
+        Rows count without the headings and blank lines; lines are the file's.
         """
         data = 'waybill_token,note\n\nA,1\n"B","two\nlines"\n\nC,3\n'
 
-        assert [
-            (1, 3, {"waybill_token": "A"}),
-            (2, 4, {"waybill_token": "B"}),
-            (3, 7, {"waybill_token": "C"}),
-        ] == read(data)
-
-    def test_rows__without_a_head(self) -> None:
-        """
-        Lone tokens need no head: the first is a row.
-        """
-        assert [
-            (1, 1, {"waybill_token": "A"}),
-            (2, 2, {"waybill_token": "B"}),
-        ] == read("A\nB\n")
-
-    def test_rows__all_of_query(self) -> None:
-        """
-        A query's row may have an id and an openid.
-        """
-        assert [(1, 2, {"waybill_token": "A", "id": "7", "openid": "o1"})] == read(
-            "订单号,用户openid,waybill_token\n7,o1,A\n"
-        )
+        assert [(1, 3), (2, 4), (3, 7)] == [row[:2] for row in read(data)]
+        assert [(1, 1), (2, 2)] == [row[:2] for row in read("A\nB\n")]
+        assert [(1, 3)] == [row[:2] for row in read("sep=;\ntoken;x\nA;1\n")]
 
     @pytest.mark.parametrize(
         "form, data",
         [
-            ("csv", '{"waybill_token": 1}\n'),
+            ("csv", '{"A"}\n'),
             ("tsv", "waybill_token\tid\nA\t1,2\n"),
             ("jsonl", '"A"\n'),
         ],
     )
-    def test_rows__form_given(self, form: str, data: str) -> None:
+    def test_records__form_given(self, form: str, data: str) -> None:
         """
         A form that is given is not guessed.
         """
-        assert 1 == len(read(data, form=form))
+        assert 1 == len(tasks(data, form=form))
 
     def test_ignored__names(self) -> None:
         """
-        Names that mean nothing are remembered, each once and not too many.
+        Headings without a field are kept, each once and not too many; those of an
+        earlier result are not.
         """
-        csv_, jsonl = Reader(QUERY), Reader(QUERY)
-        list(csv_.rows(io.BytesIO("备注,waybill_token,goods_name\n1,A,b\n".encode())))
-        lines = (json.dumps({"token": "A", f"x{n % 30}": 1}) for n in range(90))
-        list(jsonl.rows(io.BytesIO("\n".join(lines).encode())))
+        found = []
+        for data in (
+            "备注,waybill_token,goods_name\n1,A,b\n",
+            "\n".join(json.dumps({"token": "A", f"x{n % 30}": 1}) for n in range(90)),
+            "row,outcome,digest,waybill_token\n1,ok,d1,A\n",
+        ):
+            reader = Reader(QUERY)
+            lines = data.encode().splitlines(keepends=True)
+            list(reader.tasks(records(iter(lines), None, None, QUERY)))
+            found.append(reader.ignored)
 
-        assert ["备注", "goods_name"] == csv_.ignored
-        assert [f"x{n}" for n in range(20)] == jsonl.ignored
+        assert [["备注", "goods_name"], [f"x{n}" for n in range(20)], []] == found
 
     @pytest.mark.parametrize(
-        "data, columns, problem",
+        "data, problem",
         [
-            ("id,openid\n", QUERY, "the first row names no column waybill_token"),
-            ("a,b\n", QUERY, "the first row names no column waybill_token"),
-            (
-                "运单号,备注\n",
-                TRACE,
-                "the first row names no column openid, receiver_phone, goods_name",
-            ),
-            ("A\nB\n", TRACE, "the first row names no column openid, waybill_id,"),
-            (
-                "token,waybill_token\n",
-                QUERY,
-                "two columns are both called waybill_token",
-            ),
-            (b"\xff\xfeA\x00", QUERY, 'the file is UTF-16; save it as "CSV UTF-8"'),
-            (b"\xfe\xff\x00A", QUERY, 'the file is UTF-16; save it as "CSV UTF-8"'),
-            ('"waybill_token\nA\n', QUERY, "its quotation marks do not match"),
-            ("运单号\nSF1\n", QUERY, "the first row names no column waybill_token"),
-            ("收件人手机号\n1\n", QUERY, "the first row names no column waybill_token"),
-            ("goods_name_2\n1\n", QUERY, "the first row names no column waybill_token"),
-            ("物流编号\nSF1\n", QUERY, "the first row names no column waybill_token"),
-            (",,\n", QUERY, "the first row names no column waybill_token"),
-            ('[{"waybill_token": "A"}]', QUERY, "the file is one JSON array; put each"),
-            ('[\n"A"]', QUERY, "the file is one JSON array; put each"),
-            ("[[" + " " * rows.LONGEST_LINE, TRACE, "the file is one JSON array"),
-            (b"PK\x03\x04\x14\n", QUERY, "the file is an Excel workbook; save it as"),
-            (b"\xd0\xcf\x11\xe0\n", QUERY, "the file is an Excel workbook; save it as"),
-            (b"PK\x03\x04" * 2**18, QUERY, "the file is an Excel workbook; save it as"),
-            ("token,id\rA,1\r", QUERY, "the file has line ends of an old Mac; save it"),
-            ("A\rB\r", QUERY, "the file has line ends of an old Mac; save it as"),
+            ("id,openid\n", "no column waybill_token"),
+            (",,\n运单号\nSF1\n", "no column waybill_token"),
+            ("收件人手机号\n1\n", "no column waybill_token"),
+            ("goods_name_2\n1\n", "no column waybill_token"),
+            ("token,waybill_token\n", "[several columns]"),
+            ("token,token\n", "[several columns]"),
+            ('"waybill_token\nA\n', "[not CSV]"),
+            ('waybill_token,id\nA,1\n"B"x,2\nC,3\n', "[not CSV]"),
+            ('waybill_token,id\n"A,1\nB,2\nC",3\nD,4\n', "[not CSV]"),
+            ('token,note\nA,"1\nB,2\nC,3"\n', "[not CSV]"),
+            ("token\n" + "B" * 200_000, "[not CSV]"),
+            ('[{"waybill_token": "A"}]', "[JSON array]"),
+            ('[\n"A"]', "[JSON array]"),
         ],
     )
-    def test_rows__no_input(
-        self, data: str | bytes, columns: Columns, problem: str
-    ) -> None:
+    def test_records__no_input(self, data: str, problem: str) -> None:
         """
-        What rules out the whole input is told at once.
+        What rules out the whole input is reported at once.
         """
-        assert why(data, columns).startswith(problem)
+        assert refused(data).startswith(problem)
+
+    def test_records__line_of_a_quote(self) -> None:
+        """
+        The message names the line on which the open quotation mark stands.
+        """
+        lines = "".join(f"T{n},1\n" for n in range(100))
+        with pytest.raises(Problem) as raised:
+            tasks(f'sep=,\nwaybill_token,id\nA,1\n"B,1\n{lines}')
+
+        assert 4 == raised.value.fields["line"]
 
 
 class TestEncodings:
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk", "gb18030"])
-    def test_rows__chinese(self, encoding: str) -> None:
+    @pytest.mark.parametrize("is_file", [True, False])
+    def test_records__chinese(self, encoding: str, is_file: bool) -> None:
         """
-        Chinese is read as it was written, when each line tells by itself.
+        Chinese is read as it was written, from a file and from a pipe.
         """
         data = "waybill_token,id\nA,订单一\nB,联通\nC,龙井\n".encode(encoding)
 
         assert ["订单一", "联通", "龙井"] == [
-            fields["id"]
-            for _, _, fields in read(data, encoding=survey(io.BytesIO(data)))
+            fields["id"] for _, _, fields in read(data, is_file=is_file)
         ]
 
-    def test_rows__stdin_in_gbk(self) -> None:
+    @pytest.mark.parametrize(
+        "data, encoding, id_",
+        [
+            ("waybill_token,id\nA,联通\n".encode("gbk"), "gbk", "联通"),
+            ("waybill_token,id\nA,订单\n".encode("utf-8-sig"), "gbk", "订单"),
+        ],
+    )
+    def test_records__encoding_given(
+        self, data: bytes, encoding: str, id_: str
+    ) -> None:
         """
-        Where nothing can be looked at beforehand, it is GBK from the first line on
-        that is no UTF-8.
+        联通 in GBK is valid UTF-8 too: --encoding settles it, but for a BOM.
         """
-        data = "waybill_token,id\nA,1\nB,订单\nC,联通\n".encode("gbk")
+        assert id_ == read(data, encoding=encoding)[0][2]["id"]
 
-        assert ["1", "订单", "联通"] == [fields["id"] for _, _, fields in read(data)]
-
-    def test_rows__encoding_given(self) -> None:
+    @pytest.mark.parametrize(
+        "data, is_file",
+        [
+            ("A,订单\nB,".encode() + b"\xff\xff\n" + "C,三\n".encode(), True),
+            ("A,订单\nB,".encode() + b"\xe9a\n" + "C,三\n".encode(), False),
+            ("A,订单\nB,".encode() + "运单\nC,3\n".encode("gbk"), False),
+            ("A,运单\n".encode("gbk") + "B,订单\n".encode() + b"C,3\n", False),
+            ("A,运\nC,龙\n".encode("gbk") + "B,订单\n".encode(), True),
+        ],
+    )
+    def test_records__one_broken_line(self, data: bytes, is_file: bool) -> None:
         """
-        联通 in GBK is valid UTF-8 too, and famous for it: who knows better can say so.
+        One line in another encoding is one invalid row; the others are read.
         """
-        data = "waybill_token,id\nA,联通\n".encode("gbk")
+        found = tokens(b"waybill_token,id\n" + data, is_file=is_file)
 
-        assert "联通" == read(data, encoding="gbk")[0][2]["id"]
+        assert {"A", UNREADABLE, "C"} == {*found}
 
-    def test_rows__bom_goes_before(self) -> None:
+    def test_records__pipe_is_not_awaited(self) -> None:
         """
-        A BOM settles it.
-        """
-        data = "waybill_token,id\nA,订单\n".encode("utf-8-sig")
-
-        assert "订单" == read(data, encoding="gbk")[0][2]["id"]
-
-    def test_rows__one_broken_line(self) -> None:
-        """
-        One line in another encoding is one malformed row, and spoils no other.
-        """
-        data = (
-            "waybill_token,id\nA,订单\nB,".encode() + b"\xff\xff" + "\nC,三\n".encode()
-        )
-
-        assert "utf-8" == survey(io.BytesIO(data))
-        assert [
-            "A",
-            "id has characters that no text has: is the encoding right?",
-            "C",
-        ] == tokens(data, encoding="utf-8")
-
-    @pytest.mark.parametrize("stray", [b"\xe9", b"\xe9a"])
-    def test_rows__stdin_with_a_bad_byte(self, stray: bytes) -> None:
-        """
-        A stray byte in what is UTF-8 spoils its own row alone, also where it could be
-        GBK with what follows.
-        """
-        data = b"waybill_token,id\nA,caf" + stray + ",\nB,订单\nC,龙井\n".encode()
-
-        assert [
-            "id has characters that no text has: is the encoding right?",
-            {"waybill_token": "B", "id": "订单"},
-            {"waybill_token": "C", "id": "龙井"},
-        ] == [fields for _, _, fields in read(data)]
-
-    def test_rows__stdin_in_utf8_and_gbk(self) -> None:
-        """
-        Once a line can be nothing but UTF-8, one in GBK is malformed.
-        """
-        data = "waybill_token,id\nA,订单\nB,".encode() + "运单\n".encode("gbk")
-
-        assert ["A", "id has characters that no text has: is the encoding right?"] == (
-            tokens(data + b"C\n")[:2]
-        )
-
-    @pytest.mark.parametrize("likely", ["gbk", None])
-    def test_rows__utf8_within_gbk(self, likely: str | None) -> None:
-        """
-        Where most is GBK, a line of UTF-8 is malformed, and not read as nonsense.
-        """
-        line = "B,订单\n".encode()
-        data = "waybill_token,id\nA,运单\nC,龙井\n".encode("gbk") + line
-
-        assert "璁㈠崟" == line[2:-1].decode("gbk")
-        assert [
-            {"waybill_token": "A", "id": "运单"},
-            {"waybill_token": "C", "id": "龙井"},
-            "id has characters that no text has: is the encoding right?",
-        ] == [fields for _, _, fields in read(data, likely=likely)]
-
-    def test_rows__stdin_by_chance_both(self) -> None:
-        """
-        A first line of GBK that is UTF-8 as well does not decide: those behind it do.
-        """
-        data = "waybill_token,id\nA,模\nB,运单\nC,龙井\n".encode("gbk")
-
-        assert "ģ" == "模".encode("gbk").decode()
-        assert ["模", "运单", "龙井"] == [fields["id"] for _, _, fields in read(data)]
-
-    def test_rows__stdin_is_not_awaited(self) -> None:
-        """
-        A row is there as soon as its line is, where that is UTF-8.
+        A row is there as soon as its line is.
         """
         file = io.BytesIO("waybill_token,id\nA,订单\nB,2\n".encode())
 
-        next(iter(Reader(QUERY).rows(file)))
+        next(Reader(QUERY).tasks(records(file, None, None, QUERY)))
 
         assert b"B,2\n" == file.read()
 
-    def test_rows__blank_line_in_gbk(self) -> None:
-        """
-        A line of wide blanks is blank in GBK, too, and loses none behind it.
-        """
-        data = "waybill_token,id\n\u3000\nA,一\nB,二\n".encode("gbk")
 
-        assert ["A", "B"] == tokens(data)
-
-    @pytest.mark.parametrize(
-        "data, encoding",
-        [
-            (b"", "utf-8"),
-            (b"abc\n", "utf-8"),
-            ("运单\n".encode(), "utf-8"),
-            ("运单\n".encode("gbk"), "gbk"),
-            ("运单\n单号\n".encode() + "运单\n".encode("gbk"), "utf-8"),
-            (b"\xd4" * rows.LONGEST_LINE + b"\n", "utf-8"),
-        ],
-    )
-    def test_survey__encoding(self, data: bytes, encoding: str) -> None:
-        """
-        The encoding is that of most lines.
-        """
-        assert encoding == survey(io.BytesIO(data))
-
-
-class TestMalformed:
+class TestInvalid:
     @pytest.mark.parametrize(
         "line, problem",
         [
-            ("", "waybill_token is empty"),
+            (",x", "waybill_token is empty"),
             (" ,x", "waybill_token is empty"),
-            ("a\x00b", "waybill_token has characters that no text has"),
-            ("a\x1bb", "waybill_token has characters that no text has"),
-            ("a\ufffdb", "waybill_token has characters that no text has"),
-            ("B,1,2", "3 values, but the first row names 2"),
-            ('"B', "its quotation marks do not match, or it is no CSV"),
-            ('"B"x', "its quotation marks do not match, or it is no CSV"),
-            ("B" * 200_000, "its quotation marks do not match, or it is no CSV"),
-            ("B" * rows.LONGEST_LINE, "longer than any row can be"),
-            ("B" * (rows.LONGEST_LINE * 2), "longer than any row can be"),
+            ("a\x00b", UNREADABLE),
+            ("a\x1bb", UNREADABLE),
+            ("a\ufffdb", UNREADABLE),
+            ("B,1,2", "3 values, but 2 headings"),
+            ("运单", "[not one waybill_token]"),
+            ("B C", "[not one waybill_token]"),
+            ('"B\nC"', "[not one waybill_token]"),
         ],
     )
     def test_rows__one_bad_line(self, line: str, problem: str) -> None:
         """
-        A bad row is a row with a problem; those around it are read.
+        A bad row has a problem; those around it are read.
         """
-        found = tokens(f"waybill_token,id\nA,1\n{line or ',x'}\nC,3\nD,4\n")
+        found = tokens(f"waybill_token,id\nA,1\n{line}\nC,3\n")
 
-        assert ["A", "C", "D"] == [found[0], *found[2:]]
-        assert found[1].startswith(problem)
-
-    def test_rows__quote_never_closed(self) -> None:
-        """
-        A quote that is never closed swallows no other row.
-        """
-        lines = "".join(f"T{n},1\n" for n in range(100))
-
-        found = tokens(f'waybill_token,id\n"A,1\n{lines}')
-
-        assert 101 == len(found)
-        assert [f"T{n}" for n in range(100)] == found[1:]
-
-    def test_rows__quote_closed_far_away(self) -> None:
-        """
-        One that is closed far below was not meant to be.
-        """
-        lines = "".join(f"T{n},1\n" for n in range(50))
-
-        found = tokens(f'waybill_token,note\nA,"1\n{lines}B,2"\n')
-
-        assert 52 == len(found)
-        assert [f"T{n}" for n in range(50)] == found[1:51]
-
-    def test_rows__quote_closed_by_another(self) -> None:
-        """
-        Nor do two such quotes together.
-        """
-        found = tokens('waybill_token,id\n"A,1\nB,2\nC",3\nD,4\n')
-
-        assert [False, True, False, True] == [
-            each in ("A", "B", "C", "D") for each in found
-        ]
-
-    def test_rows__quote_before_a_long_line(self) -> None:
-        """
-        Nor one that runs into a line that is too long.
-        """
-        long = "x" * rows.LONGEST_LINE
-
-        assert [2, 3, 4] == [
-            line for _, line, _ in read(f'waybill_token,id\n"A,1\n{long}\nC,3\n')
-        ]
-
-    def test_rows__quote_within(self) -> None:
-        """
-        A lone quote within a value is a character.
-        """
-        assert ['5"'] == tokens('waybill_token,id\n5",1\n')
+        assert ["A", problem, "C"] == found
 
     @pytest.mark.parametrize(
         "line, problem",
         [
-            ("{", "no JSON object"),
-            ("[" * 100_000, "no JSON object"),
-            ("3", "no JSON object"),
-            ("[]", "no JSON object"),
+            ("{", "not a JSON object"),
+            ("[" * 100_000, "not a JSON object"),
+            ("3", "not a JSON object"),
             ('{"waybill_token": null}', "waybill_token is empty"),
-            ('{"waybill_token": 1.5}', "waybill_token is no text"),
-            ('{"waybill_token": true}', "waybill_token is no text"),
-            ('{"waybill_token": ["A"]}', "waybill_token is no text"),
-            ('{"waybill_token": "\\ud800"}', "waybill_token has characters"),
-            ('{"token": "A", "waybill_token": "B"}', "two columns are both called"),
-            ("x" * rows.LONGEST_LINE, "longer than any row can be"),
+            ("{}", "waybill_token is empty"),
+            ('{"waybill_token": 1.5}', "waybill_token is not a text"),
+            ('{"waybill_token": true}', "waybill_token is not a text"),
+            ('{"waybill_token": ["A"]}', "waybill_token is not a text"),
+            ('{"waybill_token": "\\ud800"}', UNREADABLE),
+            ('{"token": "A", "waybill_token": "B"}', "[several columns]"),
+            ('{"waybill_token": 1%s}' % ("0" * 5000), "not a JSON object"),
         ],
     )
     def test_rows__one_bad_object(self, line: str, problem: str) -> None:
@@ -429,85 +305,254 @@ class TestMalformed:
         assert ["A", "7"] == [found[0], found[2]]
         assert found[1].startswith(problem)
 
-    def test_row__told_as_far_as_it_is_read(self) -> None:
+    def test_row__id(self) -> None:
         """
-        A bad row still tells its id.
+        A row is named by its id, or by WeChat's, also if it is invalid.
         """
-        reader = Reader(QUERY)
-        (row,) = reader.rows(io.BytesIO(b"id,waybill_token,openid\nA7,,o\n"))
+        data = "id,waybill_token,openid\nA7,,o\n,B,o\n,,o\n"
 
-        assert ("A7", 1, 2) == (row.id, row.number, row.line)
+        assert ["A7", "B", None] == [task.rows[0].id for task in tasks(data)]
+
+    def test_rows__earlier_result(self) -> None:
+        """
+        A result without a waybill_token has nothing to query.
+        """
+        data = "row,outcome,waybill_token,digest\n1,ok,A,d\n2,refused,,d\n"
+
+        assert ["A"] == tokens(data)
+
+
+class TestHeadings:
+    @pytest.mark.parametrize(
+        "field, headings",
+        [
+            (
+                "receiver_phone",
+                "收货人手机号 联系手机 手机号 收货人手机 收件人电话 联系电话 收货人电话 电话 "
+                "收件人联系电话 买家手机 收货人联系方式 手机号码 收件人手机号码 收货人电话号码 "
+                "客户电话 联系方式 收件人手机/电话 Phone receiver_mobile",
+            ),
+            (
+                "waybill_id",
+                "运单编号 快递编号 物流单号 快递单号 *运单号 运单号(必填) 运单号（必填） 物流编号 "
+                "快递运单号 电子面单号 包裹号 运单号码 快递号 【必填】运单号 ＊快递单号 运单号： "
+                "运单号(必填，文本格式) tracking_number Waybill-No",
+            ),
+            (
+                "goods_name",
+                "宝贝标题 宝贝名称 商品标题 商品名称 货品名称 商品 产品名称 商品名",
+            ),
+            (
+                "goods_img_url",
+                "商品主图 商品图片 宝贝图片 图片 商品图片url 商品图片(URL) 主图链接 image",
+            ),
+            ("openid", "OpenID 用户openid 买家的openid"),
+            ("sender_phone", "寄件人手机 发货人电话 寄件人联系方式"),
+            ("trans_id", "交易单号 微信支付交易单号 微信支付单号"),
+            ("id", "订单号 订单编号 主订单编号 子订单编号 order_id 商户订单号"),
+        ],
+    )
+    def test_known__of_exports(self, field: str, headings: str) -> None:
+        """
+        The headings of Taobao, Tmall, JD, Pinduoduo and WeChat's shop are known.
+        """
+        values = dict(zip(HEAD.split(","), ["o", "SF1", "138", "茶", "a"]))
+        for heading in headings.split(" "):
+            others = {name: value for name, value in values.items() if name != field}
+            head = ",".join([f"\ufeff {heading}\u3000", *others])
+            data = f"{head}\n{','.join([values.get(field, '138'), *others.values()])}\n"
+            (task,) = tasks(data, TRACE)
+
+            assert task.problem is None, heading
+            assert field == "id" or field in task.fields or field[:6] == "goods_"
+            assert field != "id" or task.rows[0].id == "138"
+
+    @pytest.mark.parametrize(
+        "heading",
+        [
+            "物流公司",
+            "快递公司",
+            "收货人姓名",
+            "收货地址",
+            "商品ID",
+            "商品数量",
+            "运送方式",
+        ]
+        + [
+            "收货方式",
+            "商品总价",
+            "店铺名称",
+            "买家留言",
+            "订单状态",
+            "图片数量",
+            "快递费",
+        ],
+    )
+    def test_known__other_columns(self, heading: str) -> None:
+        """
+        What stands beside them is not taken for one of them.
+        """
+        reader = Reader(TRACE)
+        lines = f"{HEAD},{heading}\no,SF1,138,茶,a,x\n".encode().splitlines(True)
+        (task,) = reader.tasks(records(iter(lines), None, None, TRACE))
+
+        assert ([heading], None) == (reader.ignored, task.problem)
+        assert "x" not in task.fields.values()
+
+    def test_known__two_phones(self) -> None:
+        """
+        Taobao's export has a fixed and a mobile phone: the first that is filled counts,
+        the mobile one before the other.
+        """
+        data = (
+            "openid,运单号,联系电话,联系手机,商品名称,图片\n"
+            "o,SF1,0755-26001234,13800138000,茶,a\no,SF2,0755-26001234,,茶,a\n"
+        )
+
+        buyer = "openid,运单号,买家手机,收货人电话,商品名称,图片\no,SF3,139,138,茶,a\n"
+
+        assert ["13800138000", "0755-26001234", "138"] == [
+            task.fields["receiver_phone"]
+            for task in (*tasks(data, TRACE), *tasks(buyer, TRACE))
+        ]
+
+    def test_complete__says_what_would_do(self) -> None:
+        """
+        A refusal lists what was found, what would do, and how to name a column.
+        """
+        text = refused("订单编号,买家昵称,物流单号\n1,2,3\n", TRACE)
+
+        assert [
+            "no column openid, receiver_phone, goods_name, goods_img_url",
+            "openid: openid, 用户openid, 买家openid",
+            "receiver_phone: receiver_phone, 收件人手机号, 收货人手机号, 联系手机, 手机号, "
+            "联系电话, 收件人电话",
+            "goods_name: goods_name, 商品名称, 商品标题, 宝贝标题, 宝贝名称, 商品",
+            "goods_img_url: goods_img_url, 商品图片, 商品主图, 宝贝图片, 图片",
+            "Without pictures, add an empty column goods_img_url.",
+            "Found: 订单编号, 买家昵称, 物流单号",
+            "Name a column: --map 'HEADING=openid'",
+        ] == text.splitlines()
+
+    @pytest.mark.parametrize("field", HEADINGS)
+    def test_headings__examples_are_known(self, field: str) -> None:
+        """
+        Each heading that a message names is known.
+        """
+        columns = Columns((), (field,))
+
+        for name in [field, *HEADINGS[field][0].split(" ")]:
+            assert field == field_of(name, columns)
+
+    @pytest.mark.parametrize(
+        "head",
+        [
+            "goods_name",
+            "goods_name,商品大图",
+            "goods_name,goods_img_url,goods_name_2",
+        ],
+    )
+    def test_complete__unknown_picture(self, head: str) -> None:
+        """
+        A picture's column that is not known is an error, never an empty picture.
+        """
+        values = ",".join("x" * (head.count(",") + 1))
+        data = f"openid,waybill_id,receiver_phone,{head}\no,SF1,138,{values}\n"
+        line = json.dumps(
+            {
+                "openid": "o",
+                "waybill_id": "SF1",
+                "receiver_phone": "138",
+                "goods_name": "茶",
+                "pics": "a",
+            }
+        )
+
+        assert refused(data, TRACE).startswith("no column goods_img_url")
+        assert "[image is missing]" == read(line, TRACE)[0][2]
+
+    @pytest.mark.parametrize(
+        "given, found",
+        [
+            (["客户的电话=receiver_phone"], "138"),
+            (["客户的电话=receiver_phone", "备用=goods_name_2"], "138"),
+        ],
+    )
+    def test_map__names_the_rest(self, given: list[str], found: str) -> None:
+        """
+        --map names a column that is not known, and goes before those that are.
+        """
+        data = (
+            "openid,运单号,客户的电话,手机号,商品名称,图片,备用,图片2\n"
+            "o,SF1,138,139,茶,a,杯,\n"
+        )
+        (task,) = tasks(data, TRACE, given=given)
+
+        assert found == task.fields["receiver_phone"]
+        assert task.goods and len(given) == len(task.goods.detail_list)
+
+    @pytest.mark.parametrize(
+        "given, problem",
+        [
+            (
+                "联系手机",
+                "[not a map]",
+            ),
+            ("=openid", "[not a map]"),
+            ("a=phone", "[not a map]"),
+            ("a=openid_2", "[not a map]"),
+            ("a=goods_name_11", "[not a map]"),
+            (
+                "none=openid",
+                "no column none\nFound: openid, waybill_id, receiver_phone",
+            ),
+        ],
+    )
+    def test_map__wrong(self, given: str, problem: str) -> None:
+        """
+        One that cannot be is refused, with what was found.
+        """
+        assert refused(f"{HEAD}\n", TRACE, given=[given]).startswith(problem)
+
+    def test_known__very_long_number(self) -> None:
+        """
+        A heading with 5,000 digits is none of ours.
+        """
+        assert "waybill_token is empty" == read(f'{{"token{"1" * 5000}": "x"}}')[0][2]
 
 
 class TestTrace:
-    def test_rows__all_columns(self) -> None:
+    def test_tasks__all_columns(self) -> None:
         """
         A registration may have all that the call takes.
         """
         names = [
             *("openid", "waybill_id", "receiver_phone", "sender_phone", "trans_id"),
-            *("delivery_id", "order_detail_path", "id", "goods_name", "goods_img_url"),
-            "goods_desc",
+            *("delivery_id", "order_detail_path"),
         ]
-        data = f"{','.join(names)}\n{','.join(f'v{n}' for n in range(11))}\n"
-
-        assert [
-            (
-                1,
-                2,
-                {
-                    "openid": "v0",
-                    "waybill_id": "v1",
-                    "receiver_phone": "v2",
-                    "sender_phone": "v3",
-                    "trans_id": "v4",
-                    "delivery_id": "v5",
-                    "order_detail_path": "v6",
-                    "id": "v7",
-                    "goods": [
-                        {
-                            "goods_name": "v8",
-                            "goods_img_url": "v9",
-                            "goods_desc": "v10",
-                        }
-                    ],
-                },
-            )
-        ] == read(data, TRACE)
-
-    def test_rows__chinese_names(self) -> None:
-        """
-        The columns may have the document's Chinese names, and goods their numbers.
-        """
+        values = ["o", "SF1", "138", "139", "42", "SF", "pages/o"]
         data = (
-            "订单编号,用户openid,运单号,收件人手机号,商品名称,商品图片,商品名称2,商品图片2\n"
-            "7,o1,SF1,138,茶,a,杯,b\n"
+            f"{','.join(names)},id,goods_name,goods_img_url,goods_desc\n"
+            f"{','.join(values)},A1,茶,a,绿茶\n"
         )
-        ((_, _, fields),) = read(data.encode("gbk"), TRACE)
+        (task,) = tasks(data, TRACE)
 
-        assert ("7", "o1", "SF1", "138") == (
-            fields["id"],
-            fields["openid"],
-            fields["waybill_id"],
-            fields["receiver_phone"],
-        )
-        assert (
-            GoodsDetail("茶", "a"),
-            GoodsDetail("杯", "b"),
-        ) == goods_of(fields["goods"]).detail_list
+        assert dict(zip(names, values)) == task.fields
+        assert "A1" == task.rows[0].id
+        assert task.goods
+        assert (GoodsDetail("茶", "a", "绿茶"),) == task.goods.detail_list
 
     @pytest.mark.parametrize(
         "head, values, goods",
         [
-            ("goods_name", "茶", [("茶", "")]),
             ("goods_name_1,goods_img_url_1", "茶,a", [("茶", "a")]),
+            ("商品名称,图片,商品名称2,图片2", "茶,a,杯,b", [("茶", "a"), ("杯", "b")]),
             (
-                "goods_name,goods_name3,goods_name_10",
-                "a,b,c",
+                "goods_name,图片,goods_name3,图片3,goods_name_10,图片10",
+                "a,,b,,c,",
                 [("a", ""), ("b", ""), ("c", "")],
             ),
-            ("goods_name,goods_name_2,goods_name_3", "a,,c", [("a", ""), ("c", "")]),
-            ("goods", "茶=a", [("茶", "a")]),
+            ("goods_name,图片,goods_name_2,图片2", "a,x,,", [("a", "x")]),
             ("goods", "茶=a|杯=b?x=1", [("茶", "a"), ("杯", "b?x=1")]),
             (
                 "goods",
@@ -516,21 +561,21 @@ class TestTrace:
             ),
             ("goods", '"{""goods_name"":\n ""茶""}"', [("茶", "")]),
             ("goods,goods_name", "茶=a,杯", [("茶", "a")]),
-            ("goods,goods_name", ",杯", [("杯", "")]),
         ],
     )
-    def test_rows__goods(
+    def test_tasks__goods(
         self, head: str, values: str, goods: list[tuple[str, str]]
     ) -> None:
         """
         Goods in columns of their own, or all in one.
         """
         data = f"openid,waybill_id,receiver_phone,{head}\no,SF1,138,{values}\n"
-        ((_, _, fields),) = read(data, TRACE)
+        (task,) = tasks(data, TRACE)
 
+        assert "" == task.why and task.goods
         assert goods == [
             (detail.goods_name, detail.goods_img_url)
-            for detail in goods_of(fields["goods"]).detail_list
+            for detail in task.goods.detail_list
         ]
 
     @pytest.mark.parametrize(
@@ -542,7 +587,7 @@ class TestTrace:
         ],
     )
     @pytest.mark.parametrize("name", ["goods", "goods_info"])
-    def test_rows__goods_in_json(self, name: str, goods: str) -> None:
+    def test_tasks__goods_in_json(self, name: str, goods: str) -> None:
         """
         A line may be the API's own body.
         """
@@ -550,10 +595,11 @@ class TestTrace:
             '{"openid": "o", "waybill_id": "SF1", "receiver_phone": 13800138000, '
             f'"{name}": {goods}}}'
         )
-        ((_, _, fields),) = read(line, TRACE)
+        (task,) = tasks(line, TRACE)
 
-        assert "13800138000" == fields["receiver_phone"]
-        assert (GoodsDetail("茶", "a"),) == goods_of(fields["goods"]).detail_list
+        assert "13800138000" == task.fields["receiver_phone"]
+        assert task.goods
+        assert (GoodsDetail("茶", "a"),) == task.goods.detail_list
 
     @pytest.mark.parametrize(
         "values, problem",
@@ -563,198 +609,276 @@ class TestTrace:
             ("o,SF1,,茶,a", "receiver_phone is empty"),
             ("o,SF1,138,,", "goods_name is empty"),
             ("o,SF1,138,,a", "goods without a goods_name"),
-            ("o,7.77123E+14,138,茶,a", "waybill_id 7.77123E+14 was rounded by Excel"),
-            ("o,SF1,1.38e10,茶,a", "receiver_phone 1.38e10 was rounded by Excel"),
-            ("o,SF1,138,茶\x07,a", "goods_name has characters that no text has"),
-            ("o,SF1,1.38E-10,茶,a", "receiver_phone 1.38E-10 was rounded by Excel"),
-            ('o,SF1,"1,38E+10",茶,a', "receiver_phone 1,38E+10 was rounded by Excel"),
-            ("o,SF1,########,茶,a", "receiver_phone ######## is what a spreadsheet"),
-            ("o,SF1,#N/A,茶,a", "receiver_phone #N/A is what a spreadsheet made of it"),
-            ('o,SF1,="138",茶,a', 'receiver_phone ="138" is what a spreadsheet made'),
-            ("o,SF1,'138,茶,a", "receiver_phone '138 is what a spreadsheet made of it"),
-            ("o,SF1,\u2019138,茶,a", "receiver_phone \u2019138 is what a spreadsheet"),
-            ("o,SF1,13800138000.0,茶,a", "receiver_phone 13800138000.0 is what a"),
-            ("o,777.00,138,茶,a", "waybill_id 777.00 is what a spreadsheet made of it"),
-            (
-                "o,SF1,\uff11\uff13\uff18,茶,a",
-                "receiver_phone '\uff11\uff13\uff18' has full-width or invisible",
-            ),
-            (
-                "o,\uff33F1,138,茶,a",
-                "waybill_id '\uff33F1' has full-width or invisible",
-            ),
-            ("o,SF\u200b1,138,茶,a", "waybill_id 'SF\\u200b1' has full-width or invis"),
-            ("o,SF1,138\xa00013,茶,a", "receiver_phone '138\\xa00013' has full-width"),
-            ("o,SF1,\u202a138,茶,a", "receiver_phone '\\u202a138' has full-width or"),
+            ("o,SF1,138,茶\x07,a", UNREADABLE),
+            ("o,7.77123E+14,138,茶,a", "[rounded]"),
+            ('o,SF1,"1,38E+10",茶,a', "[rounded]"),
         ],
     )
     def test_rows__bad_values(self, values: str, problem: str) -> None:
         """
         What cannot be registered is known before anything is sent.
         """
-        ((_, _, found),) = read(f"{HEAD}\n{values}\n", TRACE)
+        assert [(1, 2, problem)] == read(f"{HEAD}\n{values}\n", TRACE)
 
-        assert found.startswith(problem)
+    @pytest.mark.parametrize(
+        "number",
+        ["无", "待发货", "-", "--", "NULL", "None", "n/a", "0", "顺丰SF1234567890123"]
+        + ["SF1234567890123:1234", "SF1234567890123/SF1234567890124", "########"]
+        + ["771234567890123-771234567890124", "SF1 SF2", "SF1、SF2", "#N/A", "1.38e14"]
+        + ["\uff33F1", "SF\u200b1", "SF1;SF2", "已签收", "SF1\nSF2", "777.5"],
+    )
+    def test_rows__no_waybill_number(self, number: str) -> None:
+        """
+        A cell that cannot be one waybill number is refused.
+        """
+        ((_, line, found),) = read(f'{HEAD}\no,"{number}",138,茶,a\n', TRACE)
+
+        assert 2 == line
+        assert "[not one waybill_id]" == found
 
     @pytest.mark.parametrize(
         "phone",
-        ["+86 138-0013-8000", "13800138000转12 34", "0755-26001234", "138****8000"],
+        ["138****8000", "13800138000/13900139000", "13800138000 13900139000", "无", "-"]
+        + ["张三 13800138000", "13800138000,13900139000", "NULL", "0", "########"]
+        + [
+            "\uff11\uff13\uff18",
+            "\u202a13800138000",
+            "1.38e10",
+            "13800138000;139",
+            "12",
+        ],
     )
-    def test_rows__good_phones(self, phone: str) -> None:
+    def test_rows__no_phone(self, phone: str) -> None:
         """
-        What people write into a phone number is theirs.
+        A cell that cannot be one phone number is refused.
         """
-        data = f"{HEAD}\no,SF1,{phone},茶,a\n"
+        ((_, line, found),) = read(f'{HEAD}\no,SF1,"{phone}",茶,a\n', TRACE)
 
-        assert phone == read(data, TRACE)[0][2]["receiver_phone"]
+        assert 2 == line
+        assert "[not one receiver_phone]" == found
+
+    @pytest.mark.parametrize(
+        "number, sent",
+        [
+            ('="771234567890123"', "771234567890123"),
+            ("'771234567890123", "771234567890123"),
+            ("\u2019771234567890123", "771234567890123"),
+            ("\t771234567890123 ", "771234567890123"),
+            ("771234567890123.0", "771234567890123"),
+            ("SF1234567890123\n", "SF1234567890123"),
+            ("JDVA12345678901-1-1-", "JDVA12345678901-1-1-"),
+            ("WXTESTEXPRESS0000014", "WXTESTEXPRESS0000014"),
+        ],
+    )
+    def test_rows__good_waybill_numbers(self, number: str, sent: str) -> None:
+        """
+        What protects a number from a spreadsheet is dropped: nothing is lost by it.
+        """
+        number = number.replace('"', '""')
+        ((_, _, fields),) = read(f'{HEAD}\no,"{number}",138,茶,a\n', TRACE)
+
+        assert sent == fields["waybill_id"]
+
+    @pytest.mark.parametrize(
+        "phone, sent",
+        [
+            ("+86 138-0013-8000", "+86 138-0013-8000"),
+            ("13800138000转12 34", "13800138000转12 34"),
+            ("13800138000-1234", "13800138000-1234"),
+            ("0755-26001234", "0755-26001234"),
+            ("(0755)26001234", "(0755)26001234"),
+            ("400-800-1234", "400-800-1234"),
+            ("8000", "8000"),
+            ("'13800138000", "13800138000"),
+            ('="13800138000"', "13800138000"),
+            ("13800138000.0", "13800138000"),
+        ],
+    )
+    def test_rows__good_phones(self, phone: str, sent: str) -> None:
+        """
+        What people write into a phone number is kept.
+        """
+        phone = phone.replace('"', '""')
+        ((_, _, fields),) = read(f'{HEAD}\no,SF1,"{phone}",茶,a\n', TRACE)
+
+        assert sent == fields["receiver_phone"]
+
+    @pytest.mark.parametrize(
+        "values, message",
+        [
+            (
+                "o,SF\u200b1,138,茶,a",
+                "waybill_id 'SF\\u200b1' is not one waybill number",
+            ),
+            ("o,SF1,138****8000,茶,a", "receiver_phone '138****8000' is not one phone"),
+            ("o,7.7E+14,138,茶,a", "waybill_id 7.7E+14 was rounded by a spreadsheet"),
+            (f"o,{'x' * 99},138,茶,a", f"waybill_id '{'x' * 60}' is not one waybill"),
+        ],
+    )
+    def test_rows__message(self, values: str, message: str) -> None:
+        """
+        The message shows the cell, and what cannot be seen in it.
+        """
+        with speak("en"):
+            ((_, _, found),) = read(f"{HEAD}\n{values}\n", TRACE)
+
+        assert found.startswith(message)
 
     @pytest.mark.parametrize(
         "id_, found", [("3E12", "3E12"), ("#7", "#7"), ("2.02E+17", None)]
     )
     def test_rows__rounded_id(self, id_: str, found: str | None) -> None:
         """
-        An id is what you like, but not what Excel has rounded.
+        An id is what you like, but not what a spreadsheet has rounded.
         """
         ((_, _, fields),) = read(f"id,waybill_token\n{id_},A\n")
 
-        if found:
-            assert found == fields["id"]
-        else:
-            assert fields.startswith("id 2.02E+17 was rounded by Excel")
+        assert (fields["id"] if found else fields) == (found or "[rounded]")
 
     @pytest.mark.parametrize(
-        "goods, name",
-        [
-            ("茶\ufffd=a", "goods_name"),
-            ('[{""goods_name"": ""茶"", ""goods_desc"": ""\\u0007""}]', "goods_desc"),
-        ],
+        "goods",
+        ["茶\ufffd=a", '[{""goods_name"": ""茶"", ""goods_desc"": ""\\u0007""}]'],
     )
-    def test_rows__broken_goods(self, goods: str, name: str) -> None:
+    def test_rows__broken_goods(self, goods: str) -> None:
         """
-        Goods that are written in one value are looked at as well.
+        Goods that are written in one value are checked as well.
         """
-        data = f'openid,waybill_id,receiver_phone,goods\no,S,1,"{goods}"\n'
+        data = f'openid,waybill_id,receiver_phone,goods\no,S1,138,"{goods}"\n'
 
-        assert f"{name} has characters that no text has: is the encoding right?" == (
-            read(data, TRACE)[0][2]
-        )
+        assert UNREADABLE == read(data, TRACE)[0][2]
 
-    def test_rows__eleven_goods(self) -> None:
+
+class TestParcels:
+    @pytest.mark.parametrize("between", [0, 5_000])
+    def test_tasks__rows_of_one_parcel(self, between: int) -> None:
         """
-        Eleven goods are one too many.
+        Several rows of one parcel are one registration, however far apart; the same
+        article is one.
         """
-        names = ",".join(f"goods_name_{n}" for n in range(1, 12))
-        data = f"openid,waybill_id,receiver_phone,{names}\no,S,1{',a' * 11}\n"
+        others = "".join(f"o,YT{n},138,茶,a\n" for n in range(between))
+        data = f"{HEAD}\no,SF1,138,茶,a\n{others}o,SF1,138,杯,b\no,SF1,138,茶,a\n"
+        first, *rest = tasks(data, TRACE)
 
-        assert "11 goods; WeChat takes 1 to 10" == read(data, TRACE)[0][2]
+        assert first.goods and "" == first.why
+        assert ["茶", "杯"] == [each.goods_name for each in first.goods.detail_list]
+        assert [1, between + 2, between + 3] == [row.number for row in first.rows]
+        assert between == len(rest)
 
-    def test_rows__one_parcel_in_two_rows(self) -> None:
-        """
-        The second article of a parcel in a row of its own would be lost at WeChat.
-        """
-        data = (
-            f"{HEAD}\no,SF1,138,茶,a\no,SF1,138,杯,b\no,SF1,138,茶,a\no,SF2,138,杯,b\n"
-        )
-        found = [fields for _, _, fields in read(data, TRACE)]
-
-        assert found[1].startswith("the same parcel as row 1 with other goods")
-        assert ["SF1", "SF1", "SF2"] == [found[n]["waybill_id"] for n in (0, 2, 3)]
-
-    def test_rows__one_parcel_far_apart(self) -> None:
-        """
-        However many rows are between the two.
-        """
-        between = "".join(f"o,YT{n},138,茶,a\n" for n in range(5_000))
-        data = f"{HEAD}\no,SF1,138,茶,a\n{between}o,SF1,138,咖啡,b\no,SF1,138,茶,a\n"
-        found = [fields for _, _, fields in read(data, TRACE)]
-
-        assert found[5_001].startswith("the same parcel as row 1 with other goods")
-        assert [f"YT{n}" for n in range(5_000)] == [
-            fields["waybill_id"] for fields in found[1:5_001]
-        ]
-        assert "SF1" == found[5_002]["waybill_id"]
-
-    def test_rows__one_parcel_of_two_customers(self) -> None:
+    def test_tasks__same_number_of_two_customers(self) -> None:
         """
         Another customer's parcel is another one.
         """
         data = f"{HEAD}\no,SF1,138,茶,a\np,SF1,138,咖啡,b\n"
 
-        assert ["o", "p"] == [fields["openid"] for _, _, fields in read(data, TRACE)]
+        assert ["o", "p"] == [task.fields["openid"] for task in tasks(data, TRACE)]
 
-    def test_rows__same_goods_in_other_words(self) -> None:
+    @pytest.mark.parametrize(
+        "second, why",
+        [
+            ("o,SF1,139,杯,b", "[parcel differs]"),
+            ("o,SF1,138****8000,杯,b", "[parcel has problem]"),
+            ("o,SF1,138,,", "[parcel has problem]"),
+            (",SF1,138,杯,b", "[parcel has problem]"),
+            (",,,杯,b", "[parcel has problem]"),
+        ],
+    )
+    @pytest.mark.parametrize("turned", [False, True])
+    def test_tasks__all_or_none(self, second: str, why: str, turned: bool) -> None:
         """
-        The same goods are the same, however they are written.
+        If one row of a parcel cannot be used, all of them are refused.
         """
-        data = (
-            '{"openid": "o", "waybill_id": "S", "receiver_phone": 1, "goods": "茶=a"}\n'
-            '{"openid": "o", "waybill_id": "S", "receiver_phone": 1, '
-            '"goods": [{"goods_name": "茶", "goods_img_url": "a"}]}'
-        )
+        rows = ["o,SF1,138,茶,a", second]
+        if turned and not second.startswith(",,"):
+            rows.reverse()
+        data = "\n".join([HEAD, *rows, "o,SF2,138,茶,a"])
+        one, other = tasks(data, TRACE)
 
-        assert ["S", "S"] == [
-            fields["waybill_id"] for _, _, fields in read(data, TRACE)
+        assert (why, 2, "", 1) == (one.why, len(one.rows), other.why, len(other.rows))
+
+    def test_tasks__more_than_ten_goods(self) -> None:
+        """
+        Eleven articles are one too many, in one row or in several.
+        """
+        rows = "".join(f"o,SF1,138,茶{n},a\n" for n in range(11))
+        (task,) = tasks(f"{HEAD}\n{rows}", TRACE)
+        names = ",".join(f"goods_name_{n},图片{n}" for n in range(1, 12))
+        data = f"openid,waybill_id,receiver_phone,{names}\no,S1,138{',a' * 22}\n"
+
+        assert ("[parcel too large]", 11) == (task.why, len(task.rows))
+        assert "11 goods; WeChat takes 1 to 10" == read(data, TRACE)[0][2]
+
+    def test_tasks__row_without_a_parcel(self) -> None:
+        """
+        A row that names no waybill yet, but its customer, is alone.
+        """
+        data = f"{HEAD}\no,SF1,138,茶,a\np,,139,杯,b\n,,,杯,b\n"
+
+        assert [["SF1"], [None, None]] == [
+            [row.fields.get("waybill_id") for row in task.rows]
+            for task in tasks(data, TRACE)
         ]
 
-    @pytest.mark.parametrize(
-        "first, problem",
-        [
-            ("o,SF1,1.38E+10,茶,a", "the same parcel as row 1 with other goods"),
-            ("o,SF1,138,,", "the same parcel as row 1 with other goods"),
-            ("o,SF1,1.38E+10,杯,b", None),
-            ("o,,138,茶,a", None),
-            ("o,7.7E+14,138,茶,a", None),
-        ],
-    )
-    def test_rows__one_parcel_whose_first_row_is_malformed(
-        self, first: str, problem: str | None
-    ) -> None:
-        """
-        A malformed row may be mended, and is the first then; if it tells its parcel.
-        """
-        found = read(f"{HEAD}\n{first}\no,SF1,138,杯,b\n", TRACE)[1][2]
-
-        if problem:
-            assert found.startswith(problem)
-        else:
-            assert "SF1" == found["waybill_id"]
-
-    def test_digest__of_a_second_article(self) -> None:
-        """
-        A row that is refused for another one's sake tells all that it has.
-        """
-        alone = f"{HEAD}\no,SF1,138,杯,b\n"
-        second = f"{HEAD}\no,SF1,138,茶,a\no,SF1,138,杯,b\n"
-        (one,) = Reader(TRACE).rows(io.BytesIO(alone.encode()))
-        _, two = Reader(TRACE).rows(io.BytesIO(second.encode()))
-
-        assert "row.same_waybill" == two.problem.key
-        assert one.fields == two.fields
-
-
-class TestRow:
     def test_digest__content(self) -> None:
         """
-        The digest changes with what is sent, and with nothing else.
+        The digest changes with what is sent and with nothing else, and no spreadsheet
+        takes it for a number.
         """
-        row = Row(1, 2, {"waybill_token": "A", "openid": "o"})
+        (one,) = tasks(f"{HEAD}\no,SF1,138,茶,a\n", TRACE)
+        (same,) = tasks(f"备注,{HEAD}\nx,o,SF1,138,茶,a\n", TRACE)
+        (more,) = tasks(f"{HEAD}\no,SF1,138,茶,a\no,SF1,138,杯,b\n", TRACE)
 
-        assert row.digest == Row(7, 9, {"openid": "o", "waybill_token": "A"}).digest
-        assert row.digest != Row(1, 2, {"waybill_token": "B", "openid": "o"}).digest
-        assert row.digest != Row(1, 2, row.fields, Problem("row.json")).digest
-        assert 0 <= row.digest < 2**48
+        assert one.digest == same.digest
+        assert one.digest != more.digest
+        assert "d" == one.digest[0] and 13 == len(one.digest)
 
-    @pytest.mark.parametrize(
-        "fields, id_",
-        [
-            ({"id": "7", "waybill_id": "SF1"}, "7"),
-            ({"waybill_id": "SF1"}, "SF1"),
-            ({"waybill_token": "A"}, "A"),
-            ({}, None),
-        ],
-    )
-    def test_id__order(self, fields: dict[str, str], id_: str | None) -> None:
+
+class TestWorkbook:
+    def sheet(self, rows: list[list[Any]]) -> bytes:
+        openpyxl = pytest.importorskip("openpyxl")
+        book = openpyxl.Workbook()
+        sheet = book.create_sheet("订单")
+        for row in rows:
+            sheet.append(row)
+        file = io.BytesIO()
+        book.save(file)
+        return file.getvalue()
+
+    def test_workbook__read(self) -> None:
         """
-        A row is called by its id, or by what WeChat calls it.
+        The first sheet that is not empty; numbers as they are shown, and one that
+        Excel has rounded is refused.
         """
-        assert id_ == Row(1, 1, fields).id
+        data = self.sheet(
+            [
+                HEAD.split(","),
+                ["o", 771234567890123, 13800138000, "茶", "a"],
+                [None] * 5,
+                ["o", "SF2", "138", "杯", None],
+                ["o", 7712345678901234567, 138, "杯", "b"],
+                ["o", 77123.5, 138, "杯", "b"],
+            ]
+        )
+        found = [*Reader(TRACE).tasks(with_headings(workbook(data), TRACE))]
+
+        assert [
+            ("771234567890123", "13800138000"),
+            ("SF2", "138"),
+            (None, "138"),
+            (None, "138"),
+        ] == [
+            (task.fields.get("waybill_id"), task.fields["receiver_phone"])
+            for task in found
+        ]
+        assert [2, 4, 5, 6] == [task.rows[0].line for task in found]
+        assert ["", "", "[rounded]", "[rounded]"] == [task.why for task in found]
+
+    def test_workbook__none(self, monkeypatch: Any) -> None:
+        """
+        A file that only begins like one, an empty one, and a missing extra.
+        """
+        with pytest.raises(Problem, match="not an Excel workbook"):
+            list(workbook(b"PK\x03\x04rubbish"))
+        assert [] == list(workbook(self.sheet([])))
+        monkeypatch.setitem(sys.modules, "python_calamine", None)
+        with pytest.raises(Problem, match="extra excel"):
+            list(workbook(b"PK\x03\x04"))

@@ -13,8 +13,6 @@ import pytest
 from clitools import APPID, OPENID, SECRET, Run, check_snapshot, ran
 
 from wxlogistics import Trace
-from wxlogistics.cli.messages import Say
-from wxlogistics.cli.terminal import Terminal
 from wxlogistics.cli.views import show_trace
 from wxlogistics.sandbox import Sandbox
 
@@ -95,7 +93,7 @@ class TestRegister:
         _, out, _ = run("trace", "SF1", *REGISTER, "--goods", TEA, "--lang", "zh")
 
         assert (
-            "✓ SF1 已登记。请把 waybill_token 和订单存在一起\uff1a"
+            "✓ SF1 传运单成功。请把 waybill_token 和订单存在一起\uff1a"
             == out.splitlines()[0]
         )
 
@@ -145,10 +143,10 @@ class TestRegister:
     @pytest.mark.parametrize(
         "argv, problem",
         [
-            ([], "give --goods or --goods-file, one of them"),
+            ([], "give either --goods or --goods-file"),
             (
                 ["--goods", "a=b", "--goods-file", "goods.json"],
-                "give --goods or --goods-file, one of them",
+                "give either --goods or --goods-file",
             ),
             (["--goods", "茶"], "'茶' is not NAME=URL"),
             (["--goods", "=url"], "goods without a goods_name"),
@@ -165,23 +163,23 @@ class TestRegister:
 
         assert (2, "") == (code, out)
         assert [
-            f"✗ Wrong use: {problem}",
-            "  See: wxlogistics trace --help",
+            f"✗ {problem}",
+            "  Try 'wxlogistics trace --help' for help.",
         ] == err.splitlines()
 
     @pytest.mark.parametrize(
         "content, problem",
         [
-            (b"", "the goods are no JSON"),
-            (b"[" * 100_000, "the goods are no JSON"),
-            (b"\xff\xfe", "the goods are no JSON"),
-            (b"3", "the goods are no list of objects"),
+            (b"", "the goods are not JSON"),
+            (b"[" * 100_000, "the goods are not JSON"),
+            (b"\xff\xfe", "the goods are not JSON"),
+            (b"3", "the goods are not a list of objects"),
             (b"[]", "0 goods; WeChat takes 1 to 10"),
-            (b'["a"]', "the goods are no list of objects"),
-            (b'[{"goods_name": 3}]', "the goods are no list of objects"),
-            (b'[{"goods_name": "a", "goods_desc": 3}]', "the goods are no list of"),
+            (b'["a"]', "the goods are not a list of objects"),
+            (b'[{"goods_name": 3}]', "the goods are not a list of objects"),
+            (b'[{"goods_name": "a", "goods_desc": 3}]', "the goods are not a list of"),
             (b'[{"goods_img_url": "a"}]', "goods without a goods_name"),
-            (b'[{"goods_name": "a", "price": 1}]', "goods have no price: only"),
+            (b'[{"goods_name": "a", "price": 1}]', "goods do not have price, only"),
         ],
     )
     def test_trace__bad_goods_file(
@@ -195,7 +193,7 @@ class TestRegister:
         code, _, err = run("trace", "SF1", *REGISTER, "--goods-file", "goods.json")
 
         assert 2 == code
-        assert err.startswith(f"✗ Wrong use: {problem}")
+        assert err.startswith(f"✗ {problem}")
 
     def test_trace__goods_desc_null(self, run: Run, wechat: Sandbox) -> None:
         """
@@ -214,19 +212,22 @@ class TestRegister:
         argv = ["trace", " ", *REGISTER, "--goods", TEA]
         english, chinese = run(*argv), run(*argv, "--lang", "zh")
 
-        assert (2, "✗ Wrong use: waybill_id: is empty\n") == (english.code, english.err)
-        assert "✗ 用法不对\uff1awaybill_id\uff1a不能为空\n" == chinese.err
+        assert (2, "✗ waybill_id: is empty; give its value\n") == (
+            english.code,
+            english.err,
+        )
+        assert "✗ waybill_id\uff1a不能为空\n" == chinese.err
 
     def test_trace__bad_base_url(self, run: Run, wechat: Sandbox) -> None:
         """
-        So is a base URL that is none; its own words stay English.
+        So is a base URL that is not one.
         """
         code, _, err = run(
             "trace", "SF1", *REGISTER, "--goods", TEA, "--base-url", "x", "--lang", "zh"
         )
 
         assert 2 == code
-        assert err.startswith("✗ 用法不对\uff1abase_url\uff1ais not like https://")
+        assert err.startswith("✗ base_url\uff1a不是 https://api.weixin.qq.com 这样")
 
 
 class TestUpdate:
@@ -310,7 +311,7 @@ class TestQuery:
 
         out = run("query", token).out
 
-        assert "\x1b[1;32m● signed for\x1b[0m" in out
+        assert "\x1b[32m\x1b[1m● signed\x1b[0m" in out
 
     def test_query__piped(self, run: Run, wechat: Sandbox, monkeypatch: Any) -> None:
         """
@@ -361,7 +362,7 @@ class TestQuery:
                 {
                     "goods_name": "龙井茶 250 克",
                     "goods_img_url": "https://shop.example/tea.jpg",
-                    "goods_desc": None,
+                    "goods_desc": "",
                 }
             ],
             "raw": wechat.calls[-1].reply,
@@ -369,38 +370,75 @@ class TestQuery:
 
     def test_query__json_of_next_to_nothing(self, run: Run, wechat: Sandbox) -> None:
         """
-        What WeChat leaves out is null under the same keys.
+        What WeChat leaves out has the same keys.
         """
-        wechat.fail("query_trace", status=200, body='{"errcode": 0}')
+        reply = {"errcode": 0, "waybill_info": {"status": 0}}
+        wechat.fail("query_trace", status=200, body=json.dumps(reply))
 
         ran = run("query", "t", "--json")
 
         assert {
             "ok": True,
             "waybill_token": "t",
-            "status": None,
-            "status_name": None,
-            "label": None,
+            "status": 0,
+            "status_name": "NOT_COLLECTED",
+            "label": "运单不存在或者未揽收",
             "final": False,
-            "waybill_id": None,
+            "waybill_id": "",
             "delivery_id": None,
             "delivery_name": None,
             "path": [],
             "goods": [],
-            "raw": {"errcode": 0},
+            "raw": reply,
         } == ran.json
 
-    def test_query__next_to_nothing(self, run: Run, wechat: Sandbox) -> None:
+    def test_query__without_goods(self, run: Run, wechat: Sandbox) -> None:
         """
-        To a person it says what there is not.
+        What WeChat leaves out is not shown.
         """
-        wechat.fail("query_trace", status=200, body='{"errcode": 0}')
+        reply = {"errcode": 0, "waybill_info": {"status": 5, "waybill_id": "SF1"}}
+        wechat.fail("query_trace", status=200, body=json.dumps(reply))
 
         assert [
-            "? WeChat tells no status",
+            "SF1",
+            "● exception",
             "",
-            "WeChat tells no steps of its way.",
+            "WeChat returned no steps of the route.",
         ] == run("query", "t").out.splitlines()
+
+    @pytest.mark.parametrize(
+        "argv", [["{}", "--json"], ["--json", "{}"], ["--openid", "-o" * 14, "{}"]]
+    )
+    @pytest.mark.parametrize("token", ["-nlpFQ" + "h" * 58, "--lang" + "h" * 58])
+    def test_query__token_with_a_hyphen(
+        self, argv: list[str], token: str, run: Run, wechat: Sandbox
+    ) -> None:
+        """
+        One waybill_token in 64 begins with a hyphen; it is not an option.
+        """
+        run("query", *(word.format(token) for word in argv))
+        other = run("update-goods", token, "--goods", "a=b")
+        run("query", "--", token)
+
+        assert [token] * 3 == [
+            call.payload["waybill_token"]
+            for call in wechat.calls
+            if "waybill_token" in call.payload
+        ]
+        assert 1 == other.code
+
+    def test_trace__token_with_escapes(self, run: Run, wechat: Sandbox) -> None:
+        """
+        A waybill_token that WeChat never gives acts on no terminal.
+        """
+        reply = {"errcode": 0, "waybill_token": "a\x1b[31mb\x9b1m"}
+        wechat.fail("trace_waybill", status=200, body=json.dumps(reply), times=2)
+        argv = ["trace", "SF1", *REGISTER, "--goods", TEA]
+
+        shown = run(*argv).out + run(*argv, "--json").out
+
+        assert "a [31mb 1m" == shown.splitlines()[1]
+        assert not {"\x1b", "\x9b"} & set(shown)
 
     def test_show_trace__odd_texts(
         self, surroundings: Path, capsys: pytest.CaptureFixture[str]
@@ -411,6 +449,7 @@ class TestQuery:
         trace = Trace.from_reply(
             {
                 "waybill_info": {
+                    "status": 0,
                     "waybill_id": "\x1b[31mSF\x071",
                     "path": {
                         "path_action": [
@@ -426,11 +465,11 @@ class TestQuery:
             }
         )
 
-        show_trace(Terminal(Say("en"), False), trace)
+        show_trace(trace)
 
         assert [
             " [31mSF 1  :smile:",
-            "? WeChat tells no status",
+            "● not collected",
             "",
             "                 ● [red]a ]0;b",
             "                 │",
@@ -524,7 +563,7 @@ class TestErrors:
             "✗ No answer from WeChat to stable_token: no connection to "
             f"127.0.0.1:{port}:",
             "  Connection refused",
-            "  advice  The request was not sent: check the network "
+            "  advice  The request was not sent. Check the network "
             "('wxlogistics doctor'",
             "          helps), then try again.",
         ] == err.splitlines()
@@ -535,15 +574,14 @@ class TestErrors:
             (
                 ["trace", "SF1", *REGISTER, "--goods", TEA],
                 "trace_waybill",
-                "It may have been registered all the same. Run the command again: "
-                "that is harmless, WeChat keeps the first goods and returns the "
-                "waybill_token.",
+                "The waybill may have been registered. Run the command again: WeChat "
+                "keeps the first goods and returns the waybill_token.",
             ),
             (
                 ["update-goods", "t", "--goods", TEA],
                 "update_waybill_goods",
-                "The goods may have been replaced all the same, and changes are few: "
-                "see with 'query' before you repeat it.",
+                "The goods may have been replaced, and WeChat allows few changes: look "
+                "with 'query' before you try again.",
             ),
             (["query", "t"], "query_trace", "Try again."),
             (["carriers"], "get_delivery_list", "Try again."),
@@ -562,7 +600,7 @@ class TestErrors:
         assert 3 == ran.code
         assert advice == ran.json["error"]["advice"]
         assert ran.json["error"]["maybe_applied"] is True
-        assert "GatewayError" == ran.json["error"]["type"]
+        assert "TransportError" == ran.json["error"]["type"]
 
     def test_fail__no_variables(self, run: Run) -> None:
         """
@@ -572,10 +610,9 @@ class TestErrors:
 
         assert 2 == english.code
         assert [
-            "✗ Wrong use: WXLOGISTICS_ACCESS_TOKEN is not set. Set "
-            "WXLOGISTICS_ACCESS_TOKEN,",
-            "  or WXLOGISTICS_APPID and WXLOGISTICS_SECRET",
-            "  'wxlogistics doctor' helps with the set-up.",
+            "✗ WXLOGISTICS_ACCESS_TOKEN is not set. Set WXLOGISTICS_ACCESS_TOKEN, or",
+            "  WXLOGISTICS_APPID and WXLOGISTICS_SECRET",
+            "  'wxlogistics doctor' checks the setup.",
         ] == english.err.splitlines()
         assert "没有设置 WXLOGISTICS_ACCESS_TOKEN" in chinese.err
 
@@ -604,7 +641,7 @@ class TestErrors:
         No option takes a secret.
         """
         for name in ("--secret", "--access-token", "--appid", "--token"):
-            assert f"there is no option {name}" in run("query", "t", name, "x").err
+            assert f"No such option '{name}'" in run("query", "t", name, "x").err
 
 
 class TestProcess:

@@ -34,9 +34,11 @@ STORY = [
 ]
 
 
-def run(argv: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    argv: list[str], folder: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """
-    Run a program; a proxy of the environment does not count.
+    Run a program in a folder; a proxy of the environment does not count.
     """
     kept = {
         name: value
@@ -45,6 +47,7 @@ def run(argv: list[str], **environment: str) -> subprocess.CompletedProcess[str]
     }
     return subprocess.run(
         argv,
+        cwd=folder,
         env={**kept, **environment},
         capture_output=True,
         text=True,
@@ -114,13 +117,13 @@ class TestStory:
     """
 
     def tell(self, argv: list[str], tmp_path: Path) -> Sandbox:
-        # node-easywechat keeps tokens in a file, by the appid.
         sandbox = Sandbox(clock=Clock(NOON, speed=0), unknown_waybill=931023)
         sandbox.add_waybill(WAYBILL_ID)
         with sandbox.serve() as server:
             text = json.dumps(EXAMPLE)
             told = [server.url, sandbox.appid, sandbox.secret, text]
-            done = run([*argv, *told], TMPDIR=str(tmp_path))
+            # node-easywechat keeps its token in a file there.
+            done = run([*argv, *told], tmp_path)
 
         assert 0 == done.returncode, done.stderr
         assert [WAYBILL_ID, "测试名字", True] == json.loads(done.stdout)

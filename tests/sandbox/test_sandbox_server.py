@@ -583,6 +583,8 @@ class TestMain:
             (["--port", "-1"], "argument --port: give a number from 0 to 65535"),
             (["--port", "http"], "argument --port: give a number from 0 to 65535"),
             (["--ports"], "unrecognized arguments: --ports"),
+            (["--keyfile", "k.pem"], "argument --keyfile: it goes with --certfile"),
+            (["--ca-file", "c.pem"], "argument --ca-file: it goes with --tls"),
         ],
     )
     def test_main__nonsense(

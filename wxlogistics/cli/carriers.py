@@ -7,27 +7,27 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Sequence
 
+import attrs
 import click
 
-from .._hosts import MAIN_URL
+from .. import MAIN_URL
 from ..models import DeliveryInfo, delivery_list
+from . import output
 from .command import Command, option
-from .terminal import GOOD, Terminal, note, when
+from .language import plural, say
 
 #: Seconds for which the list is kept.
 KEPT_FOR = 24 * 3600
 
 
-def command(terminal: Terminal) -> click.Command:
+def command(terminal: output.Terminal) -> click.Command:
     """
     Return the command.
     """
-    say = terminal.say
 
     def run(text: str | None, refresh: bool) -> int:
         path = cache_path(terminal.base_urls)
@@ -41,43 +41,37 @@ def command(terminal: Terminal) -> click.Command:
             save(path, carriers)
         found = search(carriers, text or "")
         if terminal.as_json:
-            terminal.answer(
-                {
-                    "ok": True,
-                    "count": len(found),
-                    "fetched_at": int(fetched_at),
-                    "carriers": [
-                        {
-                            "delivery_id": carrier.delivery_id,
-                            "delivery_name": carrier.delivery_name,
-                        }
-                        for carrier in found
-                    ],
-                }
+            fields = {"count": len(found), "fetched_at": int(fetched_at)}
+            output.answer(
+                {"ok": True, **fields, "carriers": [*map(attrs.asdict, found)]}
             )
-            return GOOD
+            return output.GOOD
+        count = plural("{count} carrier", "{count} carriers", len(found))
         if found:
-            from .views import show_carriers
-
-            show_carriers(terminal, found)
-            told = say("carriers.count", count=len(found))
+            _show(found)
         else:
-            told = say("carriers.none", text=text)
+            count = say("No carrier has {text} in its id or name.", text=text)
         if kept:
-            told += say("carriers.cached", time=when(int(fetched_at)))
-        note(click.style(told, dim=True))
-        return GOOD
+            count += say("[list kept]", time=output.when(int(fetched_at)))
+        output.note(click.style(count, dim=True))
+        return output.GOOD
 
-    return Command(
-        terminal,
-        "carriers",
-        run,
-        [
-            click.Argument(["text"], required=False, metavar="[TEXT]"),
-            option(say, "--refresh", "help.refresh", is_flag=True),
-        ],
-        examples=["wxlogistics carriers", "wxlogistics carriers 顺丰"],
-    )
+    params = [
+        click.Argument(["text"], required=False, metavar="[TEXT]"),
+        option("--refresh", is_flag=True),
+    ]
+    examples = ["wxlogistics carriers", "wxlogistics carriers 顺丰"]
+    return Command(terminal, "carriers", run, params, examples=examples)
+
+
+def _show(carriers: Sequence[DeliveryInfo]) -> None:
+    rows = [("delivery_id", say("name"))]
+    for each in carriers:
+        rows.append((output.clean(each.delivery_id), output.clean(each.delivery_name)))
+    left = max(output.cells(id_) for id_, _ in rows)
+    for index, (id_, name) in enumerate(rows):
+        head = click.style(output.pad(id_, left), fg="cyan" if index else None)
+        output.echo(click.style(f"{head}  {name}".rstrip(), bold=not index))
 
 
 def search(carriers: Sequence[DeliveryInfo], text: str) -> list[DeliveryInfo]:
@@ -85,20 +79,18 @@ def search(carriers: Sequence[DeliveryInfo], text: str) -> list[DeliveryInfo]:
     Return the carriers with *text* in their id or name; the one of that id first.
     """
     wanted = text.strip().casefold()
-    if not wanted:
-        return list(carriers)
     found = []
     for carrier in carriers:
-        id_ = (carrier.delivery_id or "").casefold()
-        if wanted in id_ or wanted in (carrier.delivery_name or "").casefold():
-            found.append((id_ != wanted, carrier))
-    found.sort(key=lambda pair: pair[0])
-    return [carrier for _, carrier in found]
+        if wanted in f"{carrier.delivery_id}\n{carrier.delivery_name}".casefold():
+            found.append(carrier)
+    if wanted:
+        found.sort(key=lambda carrier: carrier.delivery_id.casefold() != wanted)
+    return found
 
 
 def cache_path(base_urls: Sequence[str]) -> Path:
     """
-    Return where the list of one WeChat is kept: a sandbox has another.
+    Return where the list is kept; each address has its own.
     """
     urls = ",".join(base_urls) or os.environ.get("WXLOGISTICS_BASE_URL") or MAIN_URL
     name = hashlib.sha256(urls.encode("utf-8", "replace")).hexdigest()[:12]
@@ -113,7 +105,7 @@ def _cache_folder() -> Path:
     try:
         home = Path.home()
     except RuntimeError:
-        # No HOME, and a user whom the system does not know: nothing can be kept.
+        # No HOME, and a user that the system does not know: nothing is kept.
         return Path(os.devnull)
     if sys.platform == "win32":  # pragma: no cover
         return Path(os.environ.get("LOCALAPPDATA", home))
@@ -124,44 +116,24 @@ def _cache_folder() -> Path:
 
 def load(path: Path) -> tuple[float, tuple[DeliveryInfo, ...]] | None:
     """
-    Return when the list in *path* was fetched, and it; None if it is old or no list.
+    Return when the list in *path* was fetched, and it; None if it is old or not a list.
     """
     try:
         kept = json.loads(path.read_bytes())
         fetched_at, carriers = kept["fetched_at"], delivery_list(kept)
-        if carriers and 0 <= time.time() - fetched_at < KEPT_FOR:
-            return fetched_at, carriers
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        RecursionError,
-    ):
-        pass
-    return None
+        is_fresh = carriers and 0 <= time.time() - fetched_at < KEPT_FOR
+    # Rubbish of any kind is not a list.
+    except Exception:
+        return None
+    return (fetched_at, carriers) if is_fresh else None
 
 
 def save(path: Path, carriers: Sequence[DeliveryInfo]) -> None:
     """
-    Keep *carriers*, whole or not at all.
+    Keep *carriers*; `load()` takes what was torn for nothing.
     """
-    kept = {
-        "fetched_at": time.time(),
-        "delivery_list": [
-            {"delivery_id": each.delivery_id, "delivery_name": each.delivery_name}
-            for each in carriers
-        ],
-    }
-    # A cache folder that cannot be written makes the next run slower, no more.
+    kept = {"fetched_at": time.time(), "delivery_list": [*map(attrs.asdict, carriers)]}
+    # Without a cache folder the next run is slower, no more.
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            try:
-                file.write(json.dumps(kept, ensure_ascii=False).encode())
-                file.close()
-                os.replace(file.name, path)
-            except OSError:
-                os.unlink(file.name)
-                raise
+        path.write_text(json.dumps(kept, ensure_ascii=False), encoding="utf-8")

@@ -1,106 +1,148 @@
-"""click's commands, with help in both languages and the options that all share."""
+"""click's commands with this command's help format and shared options."""
 
 from __future__ import annotations
 
-import difflib
 import re
-import shutil
 import sys
 from typing import Any, Callable, Iterable, Sequence
 
 import click
 
-from .messages import LANGUAGES, Say
-from .terminal import Terminal, cells, fold, pad
+from .language import LANGUAGES, is_chinese, say
+from .output import Problem, Terminal, fold, table, width
 
-#: What the environment may say, behind WXLOGISTICS_.
-ENVIRONMENT = ("ACCESS_TOKEN", "APPID", "SECRET", "BASE_URL")
-
-#: The widest that help gets.
-_WIDEST = 100
-
-#: The widest that the left column of a list gets.
-_WIDEST_LEFT = 34
-
-
-#: A file's name, which the shell completes; what is wrong with it is found later.
+#: A file's name, which the shell completes; errors are reported where it is opened.
 FILE = click.Path(readable=False)
+
+#: One waybill_token in 64 begins with a hyphen.
+_TOKEN = re.compile(r"-[\w-]{19,}")
+
+_HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
 
 class Enough(Exception):
     """
-    Whoever reads what is printed has seen enough: ``wxlogistics carriers | head``.
+    The reader of stdout has closed it: ``wxlogistics carriers | head``.
     """
+
+
+class Formatter(click.HelpFormatter):
+    """
+    Writes help in columns of a terminal, where a Chinese character takes two.
+    """
+
+    def __init__(self, *_: object, **__: object) -> None:
+        super().__init__(width=width())
+
+    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
+        usage = say("Usage:") + ("" if is_chinese() else " ")
+        self.write("\n".join(fold(f"{usage}{prog} {args}", self.width)) + "\n")
+
+    def write_heading(self, heading: str) -> None:
+        self.write(heading + ("：" if is_chinese() else ":") + "\n")
+
+    def write_text(self, text: str) -> None:
+        for line in text.split("\n"):
+            # A command line is to be copied: it is not folded.
+            is_command = line.startswith(("$ ", " "))
+            lines = [f"  {line}"] if is_command else fold(line, self.width)
+            self.write("\n".join(lines) + "\n")
+
+    def write_dl(
+        self, rows: Iterable[tuple[str, str]], col_max: int = 34, col_spacing: int = 2
+    ) -> None:
+        for line in table([*rows], widest=col_max):
+            self.write(f"{line}\n")
+
+
+class Context(click.Context):
+    """
+    Formats help with `Formatter`.
+    """
+
+    formatter_class = Formatter
 
 
 class Command(click.Command):
     """
-    One command, whose help is in the terminal's language.
+    One command.
 
     Args:
-        terminal: Whom it answers.
+        terminal: How the command was called.
 
-        name: Its name; its help is the message ``help.<name>``.
+        name: Its name; its help is the message ``[help NAME]``.
 
-        callback: Does it, and returns the exit code.
+        run: Does it, and returns the exit code.
 
-        params: Its options and arguments; those that all have come behind them.
+        params: Its own options and arguments; the shared ones follow.
 
-        examples: Command lines.
+        examples: Command lines for its help.
 
-        calls: Whether it calls WeChat, so that it takes --base-url.
+        calls: Whether it takes --base-url.
     """
+
+    context_class = Context
 
     def __init__(
         self,
         terminal: Terminal,
         name: str,
-        callback: Callable[..., int] | None = None,
+        run: Callable[..., int],
         params: Iterable[click.Parameter] = (),
         *,
-        help_key: str | None = None,
+        help_name: str = "",
         examples: Sequence[str] = (),
         calls: bool = True,
-        **options: Any,
     ) -> None:
-        say = terminal.say
-        self.terminal = terminal
-        self.examples = examples
+        help_ = say(f"[help {help_name or name}]")
         super().__init__(
             name,
-            callback=callback,
+            callback=run,
             params=[*params, *_shared(terminal, calls)],
-            help=say(help_key or f"help.{name}"),
-            options_metavar=say("help.options_metavar"),
-            context_settings={"help_option_names": ["-h", "--help"]},
-            **options,
+            help=help_,
+            short_help=help_.split("\n")[0],
+            epilog=_examples(examples),
+            options_metavar=say("[OPTIONS]"),
+            context_settings=_HELP_NAMES,
         )
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """
+        Take what looks like a waybill_token as an argument, also if it begins with -.
+        """
+        if any(map(_TOKEN.fullmatch, args)) and "--" not in args:
+            # The only switch among the options is --json: the others take a value.
+            found = [
+                word
+                for before, word in zip(["--json", *args], args)
+                if _TOKEN.fullmatch(word)
+                and (before == "--json" or not before.startswith("--"))
+            ]
+            args = [*(word for word in args if word not in found), "--", *found]
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
-        self.terminal.command = ctx.command_path
         try:
             code = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:
+            # click would end the process.
             raise Enough from None
+        except Problem as problem:
+            problem.ctx = ctx
+            raise
         return code
-
-    def get_help_option(self, ctx: click.Context) -> click.Option | None:
-        return _in_our_words(super().get_help_option(ctx), self.terminal.say)
-
-    def get_help(self, ctx: click.Context) -> str:
-        usage = " ".join([ctx.command_path, *self.collect_usage_pieces(ctx)])
-        return _help(self, usage, [("help.options", option_rows(self, ctx))])
 
 
 class Group(click.Group):
     """
-    Several commands; tells them where none is named.
+    Several commands; prints its help if none is named.
     """
+
+    context_class = Context
 
     def __init__(
         self,
-        terminal: Terminal,
         name: str,
         commands: Iterable[click.Command],
         *,
@@ -108,239 +150,68 @@ class Group(click.Group):
         sections: Iterable[tuple[str, list[tuple[str, str]]]] = (),
         examples: Sequence[str] = (),
     ) -> None:
-        self.terminal = terminal
-        self.examples = examples
         self._sections = sections
         super().__init__(
             name,
             # In the order in which they are given, not by the alphabet.
             commands={str(command.name): command for command in commands},
-            callback=self._tell,
-            params=[*params, lang_option(terminal.say)],
-            help=terminal.say(f"help.{name}"),
-            context_settings={"help_option_names": ["-h", "--help"]},
+            callback=self._help,
+            params=[*params, lang_option()],
+            help=say(f"[help {name}]"),
+            epilog=_examples(examples),
+            context_settings=_HELP_NAMES,
             invoke_without_command=True,
-            subcommand_metavar="",
+            options_metavar=say("[OPTIONS]"),
+            subcommand_metavar=say("COMMAND"),
         )
 
     @staticmethod
-    def _tell() -> None:
+    def _help() -> None:
         context = click.get_current_context()
         if context.invoked_subcommand is None:
             click.echo(context.get_help())
 
-    def get_help_option(self, ctx: click.Context) -> click.Option | None:
-        return _in_our_words(super().get_help_option(ctx), self.terminal.say)
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self.commands]
 
-    def get_help(self, ctx: click.Context) -> str:
-        say = self.terminal.say
-        rows = [
-            (name, (command.help or "").split("\n")[0])
-            for name, command in self.commands.items()
-        ]
-        usage = " ".join(
-            [ctx.command_path, say("help.command_metavar"), say("help.options_metavar")]
-        )
-        sections = [("help.commands", rows), ("help.options", option_rows(self, ctx))]
-        return _help(self, usage, [*sections, *self._sections])
+    def format_epilog(self, ctx: click.Context, formatter: Any) -> None:
+        super().format_epilog(ctx, formatter)
+        for title, rows in self._sections:
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
 
-def _in_our_words(option: click.Option | None, say: Say) -> click.Option | None:
-    assert option is not None
-    option.help = say("help.help")
-    return option
+def _examples(lines: Sequence[str]) -> str | None:
+    if not lines:
+        return None
+    head = say("Examples") + ("：" if is_chinese() else ":")
+    return "\n".join([head, *(f"  $ {line}" for line in lines)])
 
 
-def option(
-    say: Say, names: str, key: str, *, metavar: str | None = None, **settings: Any
-) -> click.Option:
+def option(names: str, text: str = "", **settings: Any) -> click.Option:
     """
-    Return an option whose help is the message *key*.
+    Return an option; its help is the message ``[--NAME]``, or else *text*.
     """
-    return click.Option(names.split(), help=say(key), metavar=metavar, **settings)
+    help_ = say(text or f"[{names.split()[0]}]")
+    return click.Option(names.split(), help=help_, **settings)
 
 
-def lang_option(say: Say) -> click.Option:
+def lang_option() -> click.Option:
     """
-    Return --lang, which was obeyed before click began.
+    Return --lang, which takes effect before click begins.
     """
-    return option(
-        say,
-        "--lang",
-        "help.lang",
-        metavar="|".join(reversed(LANGUAGES)),
-        type=Choice(say, LANGUAGES),
-        expose_value=False,
-    )
+    return option("--lang", type=click.Choice(LANGUAGES), expose_value=False)
 
 
 def _shared(terminal: Terminal, calls: bool) -> Iterable[click.Option]:
-    def as_json(_: click.Context, __: click.Parameter, value: bool) -> None:
-        terminal.as_json = value
+    def keep(name: str) -> dict[str, Any]:
+        def callback(_: click.Context, __: click.Parameter, value: Any) -> None:
+            setattr(terminal, name, value)
 
-    def base_url(_: click.Context, __: click.Parameter, value: Sequence[str]) -> None:
-        terminal.base_urls = tuple(value)
+        return {"callback": callback, "expose_value": False}
 
-    say = terminal.say
     if calls:
-        yield option(
-            say,
-            "--base-url",
-            "help.base_url",
-            metavar="URL",
-            multiple=True,
-            callback=base_url,
-            expose_value=False,
-        )
-    yield option(
-        say,
-        "--json",
-        "help.json",
-        is_flag=True,
-        callback=as_json,
-        expose_value=False,
-        # Known even when another option is wrong.
-        is_eager=True,
-    )
-    yield lang_option(say)
-
-
-def option_rows(command: click.Command, ctx: click.Context) -> list[tuple[str, str]]:
-    """
-    Return the options of *command* with their help.
-    """
-    required: str = command.terminal.say("help.required")  # type: ignore[attr-defined]
-    rows = []
-    for param in command.get_params(ctx):
-        if isinstance(param, click.Option) and not param.hidden:
-            names = ", ".join(sorted(param.opts, key=len))
-            if param.metavar:
-                names += f" {param.metavar}"
-            mark = required if param.required else ""
-            rows.append((names, (param.help or "") + mark))
-    return rows
-
-
-def _help(
-    command: Command | Group,
-    usage: str,
-    sections: Iterable[tuple[str, list[tuple[str, str]]]],
-) -> str:
-    say = command.terminal.say
-    width = min(shutil.get_terminal_size().columns, _WIDEST)
-    lines = fold(say("help.usage") + say("colon") + usage, width)
-    for paragraph in (command.help or "").split("\n"):
-        lines += ["", *fold(paragraph, width)]
-    if command.examples:
-        lines += ["", say("help.examples") + say("colon").rstrip()]
-        lines += [f"  $ {example}" for example in command.examples]
-    for title, rows in sections:
-        lines += ["", say(title) + say("colon").rstrip(), *_two_columns(rows, width)]
-    return "\n".join(lines)
-
-
-def _two_columns(rows: list[tuple[str, str]], width: int) -> Iterable[str]:
-    left = min(max(cells(name) for name, _ in rows), _WIDEST_LEFT, width // 2)
-    for name, text in rows:
-        head = "  " + pad(name, left) + "  "
-        if cells(name) > left:
-            yield f"  {name}"
-            head = " " * (left + 4)
-        for line in fold(text, max(width - left - 4, 20)):
-            yield head + line
-            head = " " * (left + 4)
-
-
-class Choice(click.Choice):  # type: ignore[type-arg]
-    """
-    One of a few words; says so in the terminal's language.
-    """
-
-    def __init__(self, say: Say, choices: Sequence[str]) -> None:
-        self._say = say
-        super().__init__(choices)
-
-    def convert(
-        self,
-        value: object,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> str:
-        if value not in self.choices:
-            comma = self._say("comma")
-            problem = self._say(
-                "use.choice", value=value, choices=comma.join(self.choices)
-            )
-            self.fail(problem, param, ctx)
-        return str(value)
-
-
-class Number(click.ParamType):  # type: ignore[type-arg]
-    """
-    A whole number from *least*; says so in the terminal's language.
-    """
-
-    name = "number"
-
-    def __init__(self, say: Say, least: int | None = None) -> None:
-        self._say = say
-        self._least = least
-
-    def convert(
-        self,
-        value: object,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> int:
-        try:
-            number = int(str(value))
-        except ValueError:
-            self.fail(self._say("use.number", value=value), param, ctx)
-        if self._least is not None and number < self._least:
-            problem = self._say("use.range", value=value, least=self._least)
-            self.fail(problem, param, ctx)
-        return number
-
-
-_NO_COMMAND = re.compile(r"No such command '(.*)'\.")
-_TOO_MANY = re.compile(r"Got unexpected extra arguments? \((.*)\)")
-
-
-def usage_problem(error: click.ClickException, say: Say) -> str:
-    """
-    Return what is wrong with a command line, in the terminal's language.
-
-    What click says otherwise stays in English.
-    """
-    command: Any = getattr(getattr(error, "ctx", None), "command", None)
-    if isinstance(error, click.NoSuchOption):
-        names = [name for param in command.params for name in param.opts]
-        problem = say("use.no_option", name=error.option_name)
-        return problem + _perhaps(error.option_name, names, say)
-    if isinstance(error, click.MissingParameter) and error.param:
-        return say("use.missing", name=_name(error.param))
-    if isinstance(error, click.BadParameter) and error.param:
-        return say("use.bad", name=_name(error.param), problem=error.message)
-    if isinstance(error, click.BadOptionUsage):
-        has_one = "does not take a value" in error.message
-        key = "use.takes_none" if has_one else "use.needs_value"
-        return say(key, name=error.option_name)
-    found = _NO_COMMAND.match(error.message)
-    if found:
-        problem = say("use.no_command", name=found[1])
-        return problem + _perhaps(found[1], [*command.commands], say)
-    found = _TOO_MANY.match(error.message)
-    if found:
-        return say("use.too_many", extra=found[1])
-    return error.format_message().rstrip(".")
-
-
-def _perhaps(name: str, names: list[str], say: Say) -> str:
-    near = difflib.get_close_matches(name, names, n=1)
-    return say("use.perhaps", name=near[0]) if near else ""
-
-
-def _name(param: click.Parameter) -> str:
-    if isinstance(param, click.Option):
-        return param.opts[-1]
-    return (param.metavar or str(param.name).upper()).strip("[]")
+        yield option("--base-url", metavar="URL", multiple=True, **keep("base_urls"))
+    # Eager: it takes effect even if another option is wrong.
+    yield option("--json", is_flag=True, is_eager=True, **keep("as_json"))
+    yield lang_option()

@@ -1,78 +1,72 @@
-"""`wxlogistics doctor`: what a newcomer trips over, step by step."""
+"""`wxlogistics doctor`: checks the setup step by step."""
 
 from __future__ import annotations
 
 import email.utils
 import os
 import re
-import shutil
 import time
 import urllib.parse
-from typing import Iterator, NamedTuple
+from typing import Any, Iterator, NamedTuple
 
 import click
 import requests
 import requests.utils
 
-from .._hosts import MAIN_URL
+from .. import MAIN_URL, errors
 from ..client import Client
-from ..errors import (
-    AccessTokenError,
-    ApiError,
-    InvalidArgumentError,
-    WxLogisticsError,
-)
+from . import output
 from .command import Command
-from .messages import Say
-from .terminal import (
-    GOOD,
-    NO_ANSWER,
-    WRONG_USE,
-    Terminal,
-    cells,
-    clean,
-    explain,
-    fold,
-    pad,
-)
+from .language import listed, plural, say
 
 #: In the order in which they are checked.
 STEPS = ("variables", "host", "tls", "token", "permission", "clock")
 
-_PATH = "/cgi-bin/express/delivery/open_msg/get_delivery_list"
+#: Seconds for the check of one host.
 _TIMEOUT = 5
 
-#: A clock that is off by more seconds is worth a word.
+#: Seconds by which a clock may be off.
 _CLOCK_MAY_BE_OFF = 120
+
+#: The variables of a proxy, of which each may be in capital letters.
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+#: Patterns of the reason why a host cannot be reached, and what is said instead.
+_REASONS = {
+    "resolve|not known|nodename|getaddrinfo": "the host name cannot be resolved (DNS)",
+    "refused": "connection refused",
+    "timed out|no answer|deadline": "no answer in time",
+    "broke": "the connection broke",
+}
 
 
 class Step(NamedTuple):
     """
-    What one step found.
+    The result of one check.
 
     Attributes:
         name: One of `STEPS`.
 
         is_good: None if it was not checked.
 
-        found: What is so.
+        found: What was found.
 
         advice: What to do about it.
 
-        code: The exit code that a failure asks for.
+        code: The exit code if it failed.
 
         error: WeChat's refusal, if it was one.
     """
 
     name: str
-    is_good: bool | None
-    found: str
+    is_good: bool | None = None
+    found: str = ""
     advice: str = ""
-    code: int = WRONG_USE
+    code: int = output.WRONG_USE
     error: Exception | None = None
 
 
-def command(terminal: Terminal) -> click.Command:
+def command(terminal: output.Terminal) -> click.Command:
     """
     Return the command.
     """
@@ -80,285 +74,233 @@ def command(terminal: Terminal) -> click.Command:
     def run() -> int:
         steps = []
         for step in examine(terminal):
-            steps.append(step)
+            found = masked(step.found or say("not checked"))
+            steps.append(step._replace(found=found, advice=masked(step.advice)))
             if not terminal.as_json:
-                _show(step, terminal.say)
+                _show(steps[-1])
         failed = [step for step in steps if step.is_good is False]
         if terminal.as_json:
-            terminal.answer(
-                {"ok": not failed, "steps": [_fields(step) for step in steps]}
-            )
-        elif failed:
-            text = terminal.say("doctor.problems", count=len(failed))
-            click.echo("\n" + click.style(text, fg="red", bold=True))
+            output.answer({"ok": not failed, "steps": [*map(_fields, steps)]})
         else:
-            text = terminal.say("doctor.all_good")
-            click.echo("\n" + click.style(text, fg="green", bold=True))
-        return failed[0].code if failed else GOOD
+            text = plural("{count} problem.", "{count} problems.", len(failed))
+            text = text if failed else say("Everything is fine.")
+            colour = "red" if failed else "green"
+            output.echo("\n" + click.style(text, fg=colour, bold=True))
+        return failed[0].code if failed else output.GOOD
 
-    return Command(
-        terminal,
-        "doctor",
-        run,
-        examples=[
-            "wxlogistics doctor",
-            "wxlogistics doctor --base-url http://127.0.0.1:8790",
-        ],
-    )
+    command = "wxlogistics doctor"
+    examples = [command, f"{command} --base-url http://127.0.0.1:8790"]
+    return Command(terminal, "doctor", run, examples=examples)
 
 
 def _fields(step: Step) -> dict[str, object]:
-    return {
-        "step": step.name,
-        "ok": step.is_good,
-        "found": step.found,
-        "advice": step.advice or None,
-        "errcode": getattr(step.error, "errcode", None),
-        "rid": getattr(step.error, "rid", None),
-        "ip": getattr(step.error, "ip", None),
-    }
+    fields = {"step": step.name, "ok": step.is_good, "found": step.found}
+    more = {name: getattr(step.error, name, None) for name in ("errcode", "rid", "ip")}
+    return {**fields, "advice": step.advice or None, **more}
 
 
-def _show(step: Step, say: Say) -> None:
+def _show(step: Step) -> None:
     signs = {True: ("✓", "green"), False: ("✗", "red"), None: ("–", "yellow")}
     sign, colour = signs[step.is_good]
-    left = max(cells(say(f"doctor.{name}")) for name in STEPS)
-    head = f"{click.style(sign, fg=colour, bold=True)} "
-    head += pad(say(f"doctor.{step.name}"), left) + "  "
-    width = max(min(shutil.get_terminal_size().columns, 100) - left - 4, 20)
+    left = max(output.cells(say(f"[{name}]")) for name in STEPS)
+    head = click.style(sign, fg=colour, bold=True)
+    head += " " + output.pad(say(f"[{step.name}]"), left) + "  "
+    columns = max(output.width() - left - 4, 20)
     for text, mark in ((step.found, ""), (step.advice, "→ ")):
-        for line in fold(mark + text, width) if text else []:
-            click.echo(head + (click.style(line, fg="yellow") if mark else line))
+        for line in output.fold(mark + text, columns) if text else []:
+            output.echo(head + (click.style(line, fg="yellow") if mark else line))
             head = " " * (left + 4)
 
 
-def examine(terminal: Terminal) -> Iterator[Step]:
+def masked(text: str) -> str:
     """
-    Yield each step of the examination when it is done.
+    Return *text* without anything that may be a secret, wherever it was put.
     """
-    say = terminal.say
-    variables = _variables(say)
+    values = output.private_values()
+    for value in sorted(values, key=len, reverse=True):
+        text = text.replace(value, "***") if len(value) >= 8 else text
+    return re.sub(r"(?<![\w-])([0-9A-Fa-f]{32}|[\w-]{48,})(?![\w-])", "***", text)
+
+
+def examine(terminal: output.Terminal) -> Iterator[Step]:
+    """
+    Yield the result of each check when it is there.
+    """
+    variables = _variables()
     yield variables
-    answer: Answer | None = None
-    for step in _network(terminal):
-        if isinstance(step, Step):
-            yield step
-        else:
-            answer = step
-    yield from _calls(terminal, variables.is_good is not False, answer)
-    clock_off = answer.clock_off if answer else None
-    if clock_off is None:
-        yield Step("clock", None, say("doctor.skipped"))
-    elif abs(clock_off) > _CLOCK_MAY_BE_OFF:
-        found = say("doctor.clock_off", seconds=round(abs(clock_off)))
-        yield Step("clock", False, found, say("doctor.set_clock"))
-    else:
-        # The server tells whole seconds.
-        seconds = round(abs(clock_off)) + 1
-        yield Step("clock", True, say("doctor.clock_good", seconds=seconds))
-
-
-def _variables(say: Say) -> Step:
-    def read(name: str) -> str:
-        return os.environ.get(f"WXLOGISTICS_{name}", "").strip()
-
-    token, appid, secret = map(read, ("ACCESS_TOKEN", "APPID", "SECRET"))
-    if token:
-        found = say("doctor.set", name="WXLOGISTICS_ACCESS_TOKEN")
-        if appid:
-            found += say("semicolon") + say("doctor.both")
-        return Step("variables", True, found)
-    values = {"WXLOGISTICS_APPID": appid, "WXLOGISTICS_SECRET": secret}
-    missing = [name for name, value in values.items() if not value]
-    if missing:
-        found = say("doctor.not_set", names=say("comma").join(missing))
-        return Step("variables", False, found, say("doctor.set_them"))
-    if not re.fullmatch("wx[0-9a-f]{16}", appid):
-        found = say("doctor.odd_appid", value=clean(appid))
-        return Step("variables", False, found, say("doctor.copy_again"))
-    if not re.fullmatch("[0-9a-f]{32}", secret):
-        found = say("doctor.odd_secret", length=len(secret))
-        return Step("variables", False, found, say("doctor.copy_again"))
-    found = f"WXLOGISTICS_APPID {appid}" + say("comma")
-    return Step("variables", True, found + say("doctor.set", name="WXLOGISTICS_SECRET"))
-
-
-class Answer(NamedTuple):
-    """
-    What a host answered.
-
-    Attributes:
-        url: The host.
-
-        clock_off: The seconds by which its clock is behind ours.
-    """
-
-    url: str
-    clock_off: float | None
-
-
-def _urls(terminal: Terminal) -> list[str]:
-    urls = os.environ.get("WXLOGISTICS_BASE_URL", "").split(",")
-    return list(terminal.base_urls) or [u.strip() for u in urls if u.strip()]
-
-
-def _network(terminal: Terminal) -> Iterator[Step | Answer]:
-    """
-    Yield the steps host and TLS, and the first host that answers as WeChat does.
-    """
-    say = terminal.say
-    urls = _urls(terminal) or [MAIN_URL]
-    found, advice, tls = [], "", Step("tls", None, say("doctor.skipped"))
-    answer = None
-    for url in urls:
-        probe = _probe(url, say)
-        found.append(probe.found)
-        advice = probe.advice
-        tls = probe.tls or tls
-        answer = probe.answer
-        if answer:
+    found, tls = [], Step("tls")
+    for url in terminal.base_urls or base_urls():
+        host, tls_, clock_off = _reach(url)
+        found.append(host.found)
+        tls = tls_ or tls
+        if host.is_good:
             break
-    good = answer is not None or tls.is_good is False
-    yield Step(
-        "host", good, say("semicolon").join(found), "" if good else advice, NO_ANSWER
-    )
+    # It was reached, if only its certificate is bad.
+    good = host.is_good or tls.is_good is False
+    advice = "" if good else host.advice
+    yield host._replace(is_good=good, found="\n".join(found), advice=advice)
     yield tls
-    if answer:
-        yield answer
-
-
-class _Probe(NamedTuple):
-    found: str
-    advice: str = ""
-    tls: Step | None = None
-    answer: Answer | None = None
-
-
-def _probe(url: str, say: Say) -> _Probe:
-    """
-    Ask *url* what WeChat refuses to everybody: there is no token in it.
-    """
-    try:
-        Client("none", base_url=url).close()
-    except InvalidArgumentError:
-        bad = say("doctor.bad_url", value=clean(url.rpartition("@")[2]))
-        return _Probe(bad, say("doctor.url_like"))
-    host = urllib.parse.urlsplit(url).netloc
-    proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
-    proxy_name = urllib.parse.urlsplit(proxy or "").hostname
-
-    def failed(key: str, **fields: object) -> _Probe:
-        reason = say(key, **fields)
-        found = say("doctor.unreached", host=host, reason=reason)
-        return _Probe(found, say("doctor.check_network"))
-
-    began = time.monotonic()
-    try:
-        with requests.Session() as session:
-            response = session.post(
-                url.rstrip("/") + _PATH,
-                json={},
-                timeout=_TIMEOUT,
-                allow_redirects=False,
-                # Not what ~/.netrc may have for this host.
-                auth=lambda request: request,
-            )
-    except requests.exceptions.ProxyError:
-        return failed("doctor.proxy", proxy=proxy_name)
-    except requests.exceptions.SSLError as error:
-        reason = re.search(r"verify failed: ([^(\n]*)", str(error))
-        bad = say(
-            "doctor.bad_certificate",
-            host=host,
-            reason=reason[1].strip() if reason else "SSL",
-        )
-        found = say("doctor.reached", host=host, ms=_since(began))
-        return _Probe(found, tls=Step("tls", False, bad, say("doctor.check_tls"), 3))
-    except requests.Timeout:
-        return failed("doctor.timeout", seconds=_TIMEOUT)
-    except requests.RequestException as error:
-        said = str(error)
-        if "resolve" in said or "getaddrinfo" in said:
-            return failed("doctor.no_name")
-        if "refused" in said:
-            return failed("doctor.refused")
-        return failed("doctor.broken")
-    found = say("doctor.reached", host=host, ms=_since(began))
-    if proxy_name:
-        found += say("comma") + say("doctor.through", proxy=proxy_name)
-    if url.startswith("https:"):
-        tls = Step("tls", True, say("doctor.certificate", host=host))
+    if variables.is_good and host.is_good:
+        yield from _calls(url)
     else:
-        tls = Step("tls", None, say("doctor.no_tls"))
-    errmsg = _errmsg(response)
-    if errmsg is None:
-        found = say("doctor.not_wechat", host=host, status=response.status_code)
-        return _Probe(found, say("advice.unexpected"), tls)
-    return _Probe(found, tls=tls, answer=Answer(url, _clock_off(response, errmsg)))
+        yield Step("token")
+        yield Step("permission")
+    if clock_off is None:
+        yield Step("clock")
+        return
+    off = round(abs(clock_off))
+    if off > _CLOCK_MAY_BE_OFF:
+        text = say("{seconds} s off the server's", seconds=off)
+        yield Step("clock", False, text, say("Set this machine's clock, best by NTP."))
+    else:
+        # The server's time has whole seconds.
+        text = say("within {seconds} s of the server's", seconds=off + 1)
+        yield Step("clock", True, text)
 
 
-def _since(began: float) -> int:
-    return round((time.monotonic() - began) * 1000)
+def _variables() -> Step:
+    names = ("ACCESS_TOKEN", "APPID", "SECRET")
+    values = (os.environ.get(f"WXLOGISTICS_{name}", "") for name in names)
+    token, appid, secret = map(str.strip, values)
+    if token:
+        found = say("{name} (not shown)", name="WXLOGISTICS_ACCESS_TOKEN")
+        if appid:
+            found = listed([found, say("WXLOGISTICS_APPID is not used then")])
+        return Step("variables", True, found)
+    given = {"WXLOGISTICS_APPID": appid, "WXLOGISTICS_SECRET": secret}
+    missing = [name for name, value in given.items() if not value]
+    if missing:
+        found = say("not set: {names}", names=listed(missing))
+        return Step("variables", False, found, say("[set the variables]"))
+    for name, pattern in zip(given, ("wx[0-9a-f]{16}", "[0-9a-f]{32}")):
+        if not re.fullmatch(pattern, given[name]):
+            found = say(f"[odd {name}]", length=len(given[name]))
+            return Step("variables", False, found, say("[copy it again]"))
+    shown = say("{name} (not shown)", name="WXLOGISTICS_SECRET")
+    return Step("variables", True, listed([f"WXLOGISTICS_APPID {appid}", shown]))
 
 
-def _errmsg(response: requests.Response) -> str | None:
+def base_urls() -> list[str]:
     """
-    Return WeChat's errmsg; None if it was not WeChat who answered.
+    Return the addresses that the environment names, or WeChat's.
     """
+    urls = os.environ.get("WXLOGISTICS_BASE_URL", "").split(",")
+    return [url.strip() for url in urls if url.strip()] or [MAIN_URL]
+
+
+def _proxy(url: str) -> str:
+    """
+    Return by which proxy *url* is reached and which variable says so, as a part of a
+    sentence.
+    """
+    names = [name for base in _PROXIES for name in (base, base.upper())]
+    values = {name: os.environ[name] for name in names if os.environ.get(name)}
+    proxies = requests.utils.get_environ_proxies(url)
+    proxy = requests.utils.select_proxy(url, proxies)
+    if proxy:
+        name = next((name for name, value in values.items() if value == proxy), "")
+        # Without a scheme, or with one.
+        host = urllib.parse.urlsplit("//" + proxy.rpartition("//")[2]).hostname
+        return say(", through the proxy {proxy} ({name})", proxy=host, name=name)
+    skipping = [name for name in values if name.lower() == "no_proxy"]
+    if len(values) > len(skipping) > 0 and not proxies:
+        return say(", without a proxy ({name})", name=skipping[0])
+    return ""
+
+
+def _reach(url: str) -> tuple[Step, Step | None, float | None]:
+    """
+    Make a call with a token that cannot be, which WeChat refuses.
+
+    Returns:
+        The results for the host and its certificate, and the seconds by which this
+        machine's clock is ahead of its.
+    """
+    session = requests.Session()
+    # Not what ~/.netrc has for this host.
+    session.auth = lambda request: request
+    dates: list[str] = []
+    hooks: list[Any] = session.hooks["response"]
+    hooks.append(lambda got, **_: dates.append(got.headers.get("Date", "")))
+    options: Any = {"timeout": _TIMEOUT, "deadline": _TIMEOUT, "retries": 0}
     try:
-        reply = response.json()
-    except ValueError:
-        return None
-    if not isinstance(reply, dict) or "errcode" not in reply:
-        return None
-    return str(reply.get("errmsg"))
+        client = Client("none", base_url=url, session=session, **options)
+    except errors.InvalidArgumentError:
+        found = say("not a base URL (not shown)")
+        return _host(False, found, say("[like a base URL]")), None, None
+    parts = urllib.parse.urlsplit(url)
+    host = parts.netloc
+    proxy = _proxy(url)
+    tls = Step("tls", None, say("not used: for a sandbox only"))
+    if parts.scheme == "https":
+        tls = Step("tls", True, say("the certificate of {host} is trusted", host=host))
+    began = time.monotonic()
+    # WeChat refuses this token: a success is another program's.
+    status = 200
+    try:
+        with session:
+            client.get_delivery_list()
+    except errors.ApiError as error:
+        answered = _host(True, _answered(host, began) + proxy)
+        return answered, tls, _clock_off(dates[0], error.rid)
+    except errors.UnexpectedResponseError as error:
+        status = error.status
+    except errors.TransportError as error:
+        reason = output.clean(error.reason)
+        if re.search("certificate|SSL", reason):
+            text = say("[bad certificate]", host=host, reason=reason)
+            tls = Step("tls", False, text, say("[check TLS]"), output.NO_ANSWER)
+            return _host(False, _answered(host, began)), tls, None
+        for pattern, text in _REASONS.items():
+            reason = say(text) if re.search(pattern, error.reason) else reason
+        found = say("{host}: {reason}", host=host, reason=reason + proxy)
+        return _host(False, found, say("[check the network]")), None, None
+    text = say("[not like WeChat]", host=host, status=status)
+    return _host(False, text, say("[not WeChat]")), tls, None
 
 
-def _clock_off(response: requests.Response, errmsg: str) -> float | None:
+def _host(is_good: bool, found: str, advice: str = "") -> Step:
+    return Step("host", is_good, found, advice, output.NO_ANSWER)
+
+
+def _clock_off(date: str, rid: str | None) -> float | None:
     """
     Return by how many seconds this machine's clock is ahead of the server's.
     """
     try:
-        date = email.utils.parsedate_to_datetime(response.headers["Date"]).timestamp()
-    except (LookupError, ValueError, TypeError):
+        return time.time() - email.utils.parsedate_to_datetime(date).timestamp()
+    except (ValueError, TypeError):
         # The first part of a rid is the time.
-        rid = re.search(r"rid: ?([0-9a-f]{8})-", errmsg)
-        if not rid:
-            return None
-        date = int(rid[1], 16)
-    return time.time() - date
+        found = re.match("[0-9a-f]{8}-", rid or "")
+        return time.time() - int(found[0][:8], 16) if found else None
 
 
-def _calls(terminal: Terminal, is_set: bool, answer: Answer | None) -> Iterator[Step]:
+def _answered(host: str, began: float) -> str:
+    ms = round((time.monotonic() - began) * 1000)
+    return say("{host} answered in {ms} ms", host=host, ms=ms)
+
+
+def _calls(url: str) -> Iterator[Step]:
     """
-    Yield the steps token and permission, by one call that uses up next to nothing.
+    Yield the checks of token and permission, by one call of get_delivery_list.
     """
-    say = terminal.say
-    skipped = say("doctor.skipped")
-    if not is_set or answer is None:
-        yield Step("token", None, skipped)
-        yield Step("permission", None, skipped)
-        return
-    given = bool(os.environ.get("WXLOGISTICS_ACCESS_TOKEN", "").strip())
-    token = Step("token", True, say("doctor.accepted" if given else "doctor.fetched"))
+    given = os.environ.get("WXLOGISTICS_ACCESS_TOKEN", "").strip()
+    token = Step("token", True, say("[token accepted]" if given else "[token fetched]"))
     try:
-        with Client.from_env(base_url=answer.url, deadline=20) as client:
+        with Client.from_env(base_url=url, deadline=20) as client:
             count = len(client.get_delivery_list())
-    except WxLogisticsError as error:
-        code, title, rows = explain(error, say)
+    except errors.WxLogisticsError as error:
+        code, title, rows = output.explain(error)
         failed = Step("permission", False, title, rows[-1][1], code, error)
-        is_the_token = isinstance(error, AccessTokenError)
+        is_the_token = isinstance(error, errors.AccessTokenError)
         if is_the_token or getattr(error, "endpoint", "") == "stable_token":
             yield failed._replace(name="token")
-            yield Step("permission", None, skipped)
+            yield Step("permission")
         else:
-            # Refused for something else than the token.
-            yield (
-                token
-                if isinstance(error, ApiError)
-                else token._replace(is_good=None, found=skipped)
-            )
+            # Refused, but not for the token.
+            yield token if isinstance(error, errors.ApiError) else Step("token")
             yield failed
     else:
         yield token
-        yield Step("permission", True, say("doctor.permitted", count=count))
+        text = say("the logistics API is open ({count} carriers)", count=count)
+        yield Step("permission", True, text)

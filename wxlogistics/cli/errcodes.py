@@ -2,55 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Iterable
-
 import click
 
-from ..errors import ERRCODES, ApiError, api_error
-from .command import Command, Number
-from .messages import Say
-from .terminal import GOOD, Terminal
+from ..errcodes import WORDS
+from ..errors import api_error
+from . import output
+from .command import Command
+from .language import say
 
 
-def command(terminal: Terminal) -> click.Command:
+def command(terminal: output.Terminal) -> click.Command:
     """
     Return the command.
     """
-    say = terminal.say
 
     def run(code: int | None) -> int:
-        rows = [*_rows(list(ERRCODES) if code is None else [code], say)]
+        rows = []
+        for errcode in WORDS if code is None else [code]:
+            text = output.meaning(errcode) or say("not in the table")
+            found = [(api_error("", errcode, ""), text)]
+            # One errcode, two meanings.
+            if errcode == 45009:
+                found.append((api_error("", errcode, "second"), say("[too fast]")))
+            for error, text in found:
+                name = type(error).__name__
+                rows.append((errcode, name, text, output.advice(error)))
         if terminal.as_json:
             keys = ("errcode", "error", "meaning", "advice")
-            errors = [dict(zip(keys, row)) for row in rows]
-            terminal.answer({"ok": True, "errors": errors})
-            return GOOD
-        from .views import show_errcodes
+            output.answer(
+                {"ok": True, "errors": [dict(zip(keys, row)) for row in rows]}
+            )
+        else:
+            for row in rows:
+                _show(*row)
+        return output.GOOD
 
-        show_errcodes(terminal, [[str(row[0]), *row[1:]] for row in rows])
-        return GOOD
-
-    made = Command(
-        terminal,
-        "errors",
-        run,
-        [click.Argument(["code"], required=False, metavar="[CODE]", type=Number(say))],
-        examples=["wxlogistics errors", "wxlogistics errors 9300507"],
-        calls=False,
-    )
-    # Or -1 would be taken for an option.
+    params = [click.Argument(["code"], required=False, metavar="[CODE]", type=int)]
+    lines = ["wxlogistics errors", "wxlogistics errors 9300507"]
+    made = Command(terminal, "errors", run, params, examples=lines, calls=False)
+    # Or -1 is taken for an option.
     made.ignore_unknown_options = True
     return made
 
 
-def _rows(codes: Iterable[int], say: Say) -> Iterable[tuple[int, str, str, str]]:
-    for code in codes:
-        meaning = say.meaning(code) or say("errors.unknown")
-        yield _row(api_error("", code, ""), meaning, say)
-        # One errcode, two meanings.
-        if code == 45009:
-            yield _row(api_error("", code, "second"), say("errors.pace"), say)
-
-
-def _row(error: ApiError, meaning: str, say: Say) -> tuple[int, str, str, str]:
-    return error.errcode, type(error).__name__, meaning, say.advice(error)
+def _show(errcode: int, error: str, text: str, advice: str) -> None:
+    columns = max(output.width(data=True) - 9, 20)
+    head = click.style(f"{errcode:<9}", fg="cyan", bold=True)
+    first, *others = output.fold(f"{error}  {text}", columns)
+    output.echo(head + click.style(first, bold=True))
+    for line in [*others, *output.fold(advice, columns)]:
+        output.echo(" " * 9 + line)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Iterable, Sequence
+from typing import Iterable
 
 from ..models import MAX_GOODS, GoodsDetail, GoodsInfo
-from .messages import Problem
+from .output import Problem
 
-_FIELDS = ("goods_name", "goods_img_url", "goods_desc")
+FIELDS = ("goods_name", "goods_img_url", "goods_desc")
 
 
 def goods_from_pairs(pairs: Iterable[str]) -> GoodsInfo:
@@ -22,9 +22,9 @@ def goods_from_pairs(pairs: Iterable[str]) -> GoodsInfo:
     for pair in pairs:
         name, equals, url = pair.partition("=")
         if not equals:
-            raise Problem("goods.pair", value=pair)
+            raise Problem("{value!r} is not NAME=URL", value=pair)
         details.append({"goods_name": name.strip(), "goods_img_url": url.strip()})
-    return _goods(details)
+    return goods_from_value(details)
 
 
 def goods_from_json(text: str | bytes) -> GoodsInfo:
@@ -37,7 +37,7 @@ def goods_from_json(text: str | bytes) -> GoodsInfo:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        raise Problem("goods.json") from None
+        raise Problem("the goods are not JSON") from None
     return goods_from_value(value)
 
 
@@ -46,7 +46,7 @@ def goods_from_value(value: object) -> GoodsInfo:
     Return the goods in *value*: a list, or an object around one as WeChat's API has it.
 
     Raises:
-        Problem: It is nothing of that kind.
+        Problem: It is neither.
     """
     for key in ("goods_info", "detail_list"):
         if isinstance(value, dict) and key in value:
@@ -54,26 +54,22 @@ def goods_from_value(value: object) -> GoodsInfo:
     if isinstance(value, dict) and "goods_name" in value:
         value = [value]
     if not isinstance(value, list):
-        raise Problem("goods.shape")
-    return _goods(value)
-
-
-def _goods(details: Sequence[object]) -> GoodsInfo:
-    if not 1 <= len(details) <= MAX_GOODS:
-        raise Problem("goods.count", count=len(details))
-    return GoodsInfo([_detail(detail) for detail in details])
+        raise Problem("[goods shape]")
+    if not 1 <= len(value) <= MAX_GOODS:
+        raise Problem("{count} goods; WeChat takes 1 to 10", count=len(value))
+    return GoodsInfo([_detail(detail) for detail in value])
 
 
 def _detail(detail: object) -> GoodsDetail:
     if not isinstance(detail, dict):
-        raise Problem("goods.shape")
+        raise Problem("[goods shape]")
     for key, value in detail.items():
-        if key not in _FIELDS:
-            raise Problem("goods.unknown", name=key)
+        if key not in FIELDS:
+            raise Problem("[goods field]", name=key)
         if not isinstance(value, str) and not (key == "goods_desc" and value is None):
-            raise Problem("goods.shape")
-    name, url, text = (detail.get(field) for field in _FIELDS)
+            raise Problem("[goods shape]")
+    name, url, text = (detail.get(field) for field in FIELDS)
     if not name or not name.strip():
-        raise Problem("goods.no_name")
+        raise Problem("goods without a goods_name")
     # WeChat takes "" for no image.
-    return GoodsDetail(name, url or "", text or None)
+    return GoodsDetail(name, url or "", text or "")

@@ -2,53 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 import threading
 import time
-from typing import Any, Callable, Collection, Iterable, Iterator, NamedTuple
+from collections import Counter
+from typing import Any, Callable, Iterable, Mapping, NamedTuple
 
-import attrs
+from .. import errors
+from .ledger import INVALID, OK, REFUSED, Ledger, Tally
+from .output import Problem, argument_problem, explain
+from .rows import Task
 
-from ..bulk import run_many
-from ..errors import (
-    AccessTokenError,
-    ApiError,
-    CallLimitError,
-    CredentialError,
-    DailyQuotaError,
-    InvalidArgumentError,
-    IpNotAllowedError,
-    NotAuthorizedError,
-    RateLimitError,
-    WxLogisticsError,
-)
-from .ledger import FAILED, INVALID, MAYBE_APPLIED, OK, REFUSED, Ledger, Tally, tally_of
-from .messages import Problem, Say
-from .rows import Row
-from .terminal import REGISTERS, argument_problem, explain
-
-#: What is no fault of the row's: every other one would be refused for the same reason.
+#: These are not the row's fault: every other one would be refused for the same reason.
 _ALL_THE_SAME = (
-    AccessTokenError,
-    CredentialError,
-    IpNotAllowedError,
-    NotAuthorizedError,
+    errors.AccessTokenError,
+    errors.CredentialError,
+    errors.IpNotAllowedError,
+    errors.NotAuthorizedError,
 )
 
-#: errcode 9300513 may be of one user or of the whole mini-program. So many in a row, of
-#: different users, are of the mini-program.
-STREAK = 50
+#: A run ends after so many calls in a row without an answer.
+STREAK = 20
 
-#: Seconds without any answer after which a run ends; before the first one there was
-#: perhaps never any.
-PATIENCE = 120.0
-PATIENCE_AT_FIRST = 10.0
-
-#: How often a row is tried that gets no answer while others do.
-ATTEMPTS = 3
-
-#: How often a row waits because WeChat wants a slower pace.
+#: A row is sent so often if WeChat wants a slower pace.
 WAITS = 30
 
 
@@ -59,303 +35,196 @@ class Stop(NamedTuple):
     Attributes:
         reason: quota, refused, no_answer, max_calls or interrupted.
 
-        error: The last failure, if it was for that.
+        error: The failure that it was for.
     """
 
     reason: str
-    error: WxLogisticsError | None = None
-
-
-class _Task(NamedTuple):
-    """
-    A row to be done.
-
-    Attributes:
-        was_announced: Whether an earlier run was about to send it, or had sent it,
-            when it was killed.
-    """
-
-    row: Row
-    was_announced: bool
+    error: errors.WxLogisticsError | None = None
 
 
 class Job:
     """
-    Does the rows of an input that are not done yet.
+    Does the tasks of an input that are not done yet.
 
     Args:
-        call: Does one row, and returns what belongs into its line.
+        call: Does one task, and returns the fields of its line.
 
-        ledger: Where the results are.
+        ledger: Where the results go.
 
-        say: Speaks the user's language.
+        ended: Is set when no other task may begin.
 
-        again: Outcomes that are done once more.
+        again: Whether rows that were refused are done once more.
 
-        max_calls: Send so many rows at most.
-
-        clock: Seconds that only go forward.
-
-        wait: Waits for so many seconds, or until the run ends.
+        max_calls: The most calls to make.
 
     Attributes:
-        again: As given.
-
         stop: Why it ended early.
+
+        unanswered: The rows that got no answer in this run.
+
+        last_error: The last failure of a row without an answer.
+
+        progress: Is called after each row, with the counts of this run.
+
+        invalid: The line and the message of each row that cannot be used.
     """
 
     def __init__(
         self,
-        call: Callable[[Row], dict[str, Any]],
+        call: Callable[[Task], Mapping[str, Any]],
         ledger: Ledger,
-        say: Say,
+        ended: threading.Event,
         *,
-        again: Collection[str] = (),
+        again: bool = False,
         max_calls: int | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        wait: Callable[[float], object] | None = None,
     ) -> None:
         self._call = call
         self._ledger = ledger
-        self._say = say
         self.again = again
         self._max_calls = max_calls
-        self._clock = clock
+        self.progress: Callable[[Counter[Tally]], None] = lambda counts: None
         self._lock = threading.Lock()
-        self._ended = threading.Event()
-        self._wait = wait or self._ended.wait
-        self._answered_at = clock()
-        self._patience = PATIENCE_AT_FIRST
-        self._resume_at = float("-inf")
-        # Refused with 9300513, while it is not known whose limit it is.
-        self._held: list[tuple[Row, ApiError]] = []
+        self._failure: BaseException | None = None
+        self._streak = 0
+        self.wait: Callable[[float], object] = ended.wait
+        self._ended = ended
+        self.invalid: list[tuple[int, str]] = []
+        self.counts: Counter[Tally] = Counter()
+        self.unanswered = 0
+        self.last_error: errors.WxLogisticsError | None = None
         self.stop: Stop | None = None
 
-    def waits(self) -> bool:
+    def end(self, reason: str, error: errors.WxLogisticsError | None = None) -> None:
         """
-        Whether the calls wait at the moment, since WeChat wants a slower pace.
-        """
-        return self._clock() < self._resume_at
-
-    def end(self, reason: str, error: WxLogisticsError | None = None) -> None:
-        """
-        Begin no other row; what is under way is finished.
+        Begin no other task; those under way are finished.
         """
         self.stop = self.stop or Stop(reason, error)
         self._ended.set()
 
-    def run(self, rows: Iterable[Row], workers: int) -> Iterator[Tally]:
+    def run(self, tasks: Iterable[Task], workers: int) -> None:
         """
-        Do *rows*, and yield what comes of each.
+        Do *tasks* in threads.
 
         Raises:
-            Problem: The input is not the one that the output began with.
+            Problem: The input is not the one that the output began with, or the output
+                was changed during the run.
         """
-        with contextlib.closing(
-            run_many(self._do, self._due(rows), workers=workers)
-        ) as results:
-            for tallies in results:
-                yield from tallies
-                self._ledger.sync()
-        # Nothing came behind them that could have told; a run cut short leaves them
-        # to the next.
-        if not self.stop:
-            yield from self._release()
+        free = threading.Semaphore(workers)
+        threads: list[threading.Thread] = []
 
-    def _due(self, rows: Iterable[Row]) -> Iterator[_Task]:
-        """
-        Yield those of *rows* that are to be done.
-        """
-        ledger = self._ledger
+        def work(task: Task) -> None:
+            try:
+                self._do(task)
+            except BaseException as error:
+                self._failure = self._failure or error
+                self._ended.set()
+            finally:
+                free.release()
+
         sent = 0
-        for row in rows:
+        try:
+            for task in tasks:
+                if not self.is_due(task):
+                    continue
+                if not task.problem and sent == self._max_calls:
+                    self.end("max_calls")
+                sent += not task.problem
+                free.acquire()
+                if self._ended.is_set():
+                    break
+                thread = threading.Thread(target=work, args=[task], daemon=True)
+                thread.start()
+                threads = [*(each for each in threads if each.is_alive()), thread]
+        finally:
+            for thread in threads:
+                thread.join()
+        if self._failure:
+            raise self._failure
+        if self._ended.is_set() and not self.stop:
+            self.stop = Stop("interrupted")
+
+    def is_due(self, task: Task) -> bool:
+        """
+        Return whether *task* is to be done.
+
+        Raises:
+            Problem: It was done with other content.
+        """
+        due = False
+        for row in task.rows:
+            tally, digest = self._ledger.rows.get(row.number, (Tally(INVALID), ""))
+            if digest == task.digest:
+                due |= tally.outcome == REFUSED and self.again
+            elif tally.outcome == INVALID:
+                # It is new, or was fixed.
+                due = True
+            else:
+                fields = {"row": row.number, "line": row.line}
+                raise Problem("[row changed]", path=self._ledger.path, **fields)
+        return due
+
+    def _do(self, task: Task) -> None:
+        if task.problem:
+            self._write_invalid(task, task.why)
+            return
+        for _ in range(WAITS):
             if self._ended.is_set():
                 return
-            check_same_input(ledger, row)
-            was_announced = ledger.is_open(row.number)
-            tally = ledger.tally(row.number)
-            if tally and not was_announced and tally.outcome not in self.again:
-                is_mended = not _is_as_it_was(ledger, row)
-                if not is_mended:
-                    continue
-            task = _Task(row, was_announced and MAYBE_APPLIED not in self.again)
-            if not (row.problem or task.was_announced):
-                if sent == self._max_calls:
-                    self.stop = self.stop or Stop("max_calls")
-                    return
-                sent += 1
-            yield task
-
-    def _do(self, task: _Task) -> list[Tally]:
-        """
-        Do one row, and return what came of it, and of held ones.
-        """
-        row = task.row
-        if self._ended.is_set():
-            return []
-        if task.was_announced:
-            return [self._write_interrupted(row)]
-        if row.problem:
-            return [self._write_invalid(row, self._say.problem(row.problem))]
-        attempts, waits, began = 0, 0, self._clock()
-        while self._has_turn():
-            self._ledger.announce(row.number, row.digest)
             try:
-                fields = self._call(row)
-            except InvalidArgumentError as error:
-                self._ledger.take_back(row.number)
-                return [self._write_invalid(row, argument_problem(error, self._say))]
-            except RateLimitError as error:
-                self._has_answer()
-                waits += 1
-                if waits > WAITS:
-                    return [*self._release(), self._write_error(row, REFUSED, error)]
-                self._ledger.take_back(row.number)
+                fields = self._call(task)
+            except errors.InvalidArgumentError as error:
+                self._write_invalid(task, argument_problem(error))
+            except errors.RateLimitError as error:
                 self._slow_down(error)
-            except (DailyQuotaError, *_ALL_THE_SAME) as error:
-                self._ledger.take_back(row.number)
-                is_quota = isinstance(error, DailyQuotaError)
-                self.end("quota" if is_quota else "refused", error)
-            except CallLimitError as error:
-                self._has_answer()
-                self._ledger.take_back(row.number)
-                return self._hold(row, error)
-            except ApiError as error:
-                self._has_answer()
-                return [*self._release(), self._write_error(row, REFUSED, error)]
-            except WxLogisticsError as error:
-                is_over = self._clock() - self._answered_at > self._patience
-                if is_over:
-                    self.end("no_answer", error)
-                if _may_be_applied(error):
-                    return [self._write_error(row, MAYBE_APPLIED, error)]
-                self._ledger.take_back(row.number)
-                attempts += 1
-                if is_over:
-                    return []
-                if attempts >= ATTEMPTS and self._answered_at > began:
-                    return [self._write_error(row, FAILED, error)]
-                self._wait(min(2.0**attempts, 15.0))
+                continue
+            except (errors.DailyQuotaError, errors.CallLimitError) as error:
+                self.end("quota", error)
+            except _ALL_THE_SAME as error:
+                self.end("refused", error)
+            except errors.ApiError as error:
+                fields = {"type": type(error).__name__, "message": explain(error)[1]}
+                fields |= {"errcode": error.errcode, "rid": error.rid}
+                self._write(task, REFUSED, {"error": fields})
+            except errors.WxLogisticsError as error:
+                self._has_no_answer(task, error)
             else:
-                self._has_answer()
-                return [*self._release(), self._write(row, OK, fields)]
-        return []
+                self._write(task, OK, fields)
+            return
+        self.end("quota", self.last_error)
 
-    def _has_turn(self) -> bool:
-        """
-        Wait while the pace is too fast; return False once the run has ended.
-        """
-        while not self._ended.is_set() and self.waits():
-            self._wait(self._resume_at - self._clock())
-        return not self._ended.is_set()
-
-    def _has_answer(self) -> None:
-        self._answered_at = self._clock()
-        self._patience = PATIENCE
-
-    def _slow_down(self, error: RateLimitError) -> None:
-        # The client has already waited for other seconds, so this one is of a minute,
+    def _slow_down(self, error: errors.RateLimitError) -> None:
+        # The client has waited for other seconds already, so this one is of a minute,
         # or of a second that many share.
         pause = 2.0 if "second" in error.errmsg else 60 - time.time() % 60
-        self._resume_at = max(self._resume_at, self._clock() + pause + random.random())
+        self.last_error = error
+        self.wait(pause + random.random())
 
-    def _hold(self, row: Row, error: ApiError) -> list[Tally]:
+    def _has_no_answer(self, task: Task, error: errors.WxLogisticsError) -> None:
         """
-        Keep a row that was refused with 9300513 until it is known whose limit it is.
-        """
-        with self._lock:
-            self._held.append((row, error))
-            if len(self._held) < STREAK:
-                return []
-            users = {each.fields.get("openid") or each.id for each, _ in self._held}
-            if len(users) >= STREAK / 2:
-                # Not done: another day they may be.
-                self._held.clear()
-                self.end("quota", error)
-        return self._release()
-
-    def _release(self) -> list[Tally]:
-        """
-        Write the rows that were kept: the limit is their users'.
+        Leave *task* to the next run.
         """
         with self._lock:
-            held, self._held = self._held, []
-        return [self._write_error(row, REFUSED, error) for row, error in held]
+            self.unanswered += len(task.rows)
+            self.last_error = error
+            self._streak += 1
+            if self._streak >= STREAK:
+                self.end("no_answer", error)
 
-    def _write_error(self, row: Row, outcome: str, error: WxLogisticsError) -> Tally:
-        _, message, _ = explain(error, self._say)
-        return self._write(
-            row,
-            outcome,
-            {
-                "error": {
-                    "type": type(error).__name__,
-                    "errcode": getattr(error, "errcode", None),
-                    "rid": getattr(error, "rid", None),
-                    "message": message,
-                }
-            },
+    def _write_invalid(self, task: Task, message: str) -> None:
+        self._write(
+            task, INVALID, {"error": {"type": "InvalidRow", "message": message}}
         )
+        self.invalid += [(row.line, message) for row in task.rows]
 
-    def _write_invalid(self, row: Row, message: str) -> Tally:
-        error = {"type": "MalformedRow", "errcode": None, "rid": None}
-        return self._write(
-            row, INVALID, {"error": {**error, "message": message, "line": row.line}}
-        )
-
-    def _write_interrupted(self, row: Row) -> Tally:
-        error = {"type": "Interrupted", "errcode": None, "rid": None}
-        message = self._say("bulk.was_interrupted")
-        return self._write(row, MAYBE_APPLIED, {"error": {**error, "message": message}})
-
-    def _write(self, row: Row, outcome: str, fields: dict[str, Any]) -> Tally:
-        line = {"id": row.id, "outcome": outcome, **fields}
-        tally = tally_of(line)
-        self._ledger.write(row.number, row.digest, tally, line)
-        return tally
-
-
-def _may_be_applied(error: WxLogisticsError) -> bool:
-    """
-    Whether the registration that ended in *error*, which is no refusal, may have been
-    made. One that failed at its access_token was not even sent.
-    """
-    endpoint = getattr(error, "endpoint", "")
-    return endpoint in REGISTERS and getattr(error, "maybe_applied", True)
-
-
-def check_same_input(ledger: Ledger, row: Row) -> None:
-    """
-    Check that *row* is as it was when it was done; one that was malformed may have
-    been mended since.
-
-    Raises:
-        Problem: It is not.
-    """
-    if ledger.digest(row.number) is None or _is_as_it_was(ledger, row):
-        return
-    tally = ledger.tally(row.number)
-    if tally is None or tally.outcome != INVALID:
-        raise Problem("out.changed", path=ledger.path, row=row.number, line=row.line)
-
-
-def _is_as_it_was(ledger: Ledger, row: Row) -> bool:
-    """
-    Whether *row* has the content that is known of it.
-    """
-    digests = [row.digest]
-    if row.problem and row.problem.key == "row.same_waybill":
-        # That is the fault of another row, which may have been mended since.
-        digests.append(attrs.evolve(row, problem=None).digest)
-    return ledger.digest(row.number) in digests
-
-
-def check_whole_input(ledger: Ledger, last_row: int) -> None:
-    """
-    Check that the input has not become shorter than what is done of it.
-
-    Raises:
-        Problem: It has.
-    """
-    if ledger.last_row > last_row:
-        raise Problem("out.shorter", path=ledger.path, row=ledger.last_row)
+    def _write(self, task: Task, outcome: str, fields: Mapping[str, Any]) -> None:
+        found = []
+        for row in task.rows:
+            start = {"row": row.number, "id": row.id, "outcome": outcome}
+            line = {"line": row.line} if outcome == INVALID else {}
+            found.append({**start, **fields, **line, "digest": task.digest})
+        tallies = self._ledger.write(found)
+        with self._lock:
+            self._streak = 0
+            for tally in tallies:
+                self.counts[tally] += 1
+                self.progress(self.counts)

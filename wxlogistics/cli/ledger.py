@@ -1,43 +1,39 @@
-"""The output of a bulk run: what is done, so that another run can go on from there.
+"""The output of a bulk run: one line per row, from which another run can resume.
 
-One line of JSON per row is appended to the output with one write(2), which is what
-survives kill -9. Before a registration is sent, its row goes to a journal beside the
-output: a row that stands there without a result may have been registered.
+The output is JSON Lines or CSV. Each line is appended with one write(2) as soon as its
+result is there: that survives kill -9. A row without a line was not finished and is
+sent again, which is harmless: WeChat answers a second registration with the same token.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import stat
 import sys
 import threading
 import time
-from array import array
 from collections import Counter
 from pathlib import Path
-from typing import Any, Callable, Iterator, NamedTuple
+from typing import Any, Mapping, NamedTuple, Sequence
 
-from .messages import Problem
+from .output import Problem, clean, unusable, when
 
-#: What can come of a row.
-OK, REFUSED, FAILED, MAYBE_APPLIED, INVALID = (
-    "ok",
-    "refused",
-    "failed",
-    "maybe_applied",
-    "invalid",
-)
-OUTCOMES = (OK, REFUSED, FAILED, MAYBE_APPLIED, INVALID)
+#: What can come of a row that is written.
+OK, REFUSED, INVALID = "ok", "refused", "invalid"
 
-#: Seconds between two times that the files are forced to the disk.
+#: Seconds between two fsyncs.
 _SYNC_EVERY = 1.0
 
-# No input has more rows; a larger number is not of our making.
-_MOST_ROWS = 50_000_000
+_CSV = (
+    "row id outcome waybill_id waybill_token status status_name label final "
+    "delivery_id delivery_name time message goods errcode error rid reason line digest"
+).split()
 
-# Every line of ours begins so.
-_HEAD = b'{"row": '
+# What a spreadsheet takes for a formula.
+_FORMULA = tuple("=+-@")
 
 
 class Tally(NamedTuple):
@@ -45,260 +41,212 @@ class Tally(NamedTuple):
     What rows are counted by.
 
     Attributes:
-        outcome: One of `OUTCOMES`.
+        outcome: ok, refused or invalid.
 
-        key: The status, the errcode or the kind of error.
+        key: The status or the errcode.
     """
 
     outcome: str
-    key: str
+    key: str = ""
 
 
 class Ledger:
     """
-    An output file, held by this process alone.
+    An output file, locked for this process.
 
     Args:
         path: The file, which may exist from an earlier run.
-
-        journaled: Whether a call must be announced before it is made.
 
     Raises:
         Problem: The file cannot be used.
     """
 
-    def __init__(self, path: Path, *, journaled: bool) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._journal_path = journal_path(path)
+        self._as_csv = path.suffix.lower() == ".csv"
+        self._head = ",".join(_CSV) + "\r\n" if self._as_csv else ""
         self._lock = threading.Lock()
-        self._broken = False
         self._synced_at = time.monotonic()
-        # By row: the digest of its input, and what came of it as an index of _tallies.
-        self._digests = array("Q")
-        self._states = array("I")
-        self._tallies: list[Tally | None] = [None]
-        # row -> its digest, and the size of the output when its call was announced.
-        self._announced: dict[int, tuple[int, int]] = {}
-        self._file, is_new = _open(path)
-        self._journal: int | None = None
+        #: Row -> what came of it, and the digest of its input.
+        self.rows: dict[int, tuple[Tally, str]] = {}
+        self._created = not os.path.exists(path)
+        self._file = _open(path)
+        self._is_broken = False
         try:
-            _hold(self._file, path)
-            if journaled:
-                self._journal, _ = _open(self._journal_path)
-                self._load_journal()
-                if is_new:
-                    # It belongs to an output that is gone.
-                    self._announced.clear()
-                    os.ftruncate(self._journal, 0)
-            self._load()
-            # A power cut may have left the output shorter than its journal says.
-            for row, (digest, _) in [*self._announced.items()]:
-                self.announce(row, digest)
-        except BaseException:
-            self._close_files()
+            _lock(self._file, path)
+            self._size = self._load()
+            if self._as_csv and not self._size:
+                self._append(self._head.encode("utf-8-sig"))
+        except BaseException as error:
+            os.close(self._file)
+            if isinstance(error, OSError):
+                raise unusable(path, error.errno) from None
             raise
-
-    # What is known of a row
-
-    def tally(self, row: int) -> Tally | None:
-        """
-        Return what came of *row*, if anything did.
-        """
-        return self._tallies[self._states[row]] if row < len(self._states) else None
-
-    def digest(self, row: int) -> int | None:
-        """
-        Return the digest of *row* as it was when it was done or announced.
-        """
-        if row in self._announced:
-            return self._announced[row][0]
-        return self._digests[row] if self.tally(row) else None
-
-    def is_open(self, row: int) -> bool:
-        """
-        Whether *row* was announced by an earlier run that did not tell the end of it.
-        """
-        return row in self._announced
-
-    @property
-    def last_row(self) -> int:
-        """
-        The highest row of which something is known.
-        """
-        return max([len(self._states) - 1, *self._announced, 0])
 
     def counts(self) -> Counter[Tally]:
         """
         Return how many rows there are of each kind.
         """
-        found: Counter[Tally] = Counter()
-        for index, count in Counter(self._states).items():
-            tally = self._tallies[index]
-            if tally:
-                found[tally] = count
-        return found
+        return Counter(tally for tally, _ in self.rows.values())
 
-    # What is written
+    # Writing
 
-    def announce(self, row: int, digest: int) -> None:
+    def write(self, lines: Sequence[Mapping[str, Any]]) -> list[Tally]:
         """
-        Tell that a call for *row* is about to be made.
+        Append *lines*, the results of one call, together.
+
+        Raises:
+            Problem: The file is not what it was after the last write.
+
+            OSError: The disk is full, for example.
         """
-        if self._journal is None:
-            return
+        text = "".join(map(self._written, lines))
+        tallies = [*map(tally_of, lines)]
         with self._lock:
-            size = os.fstat(self._file).st_size
-            self._announced[row] = digest, size
-            self._append(self._journal, b"%d %d %d\n" % (row, digest, size))
+            self._append(text.encode("utf-8", "replace"))
+            for line, tally in zip(lines, tallies):
+                self.rows[line["row"]] = tally, line["digest"]
+            if time.monotonic() - self._synced_at >= _SYNC_EVERY:
+                self._synced_at = time.monotonic()
+                os.fsync(self._file)
+        return tallies
 
-    def take_back(self, row: int) -> None:
+    def check(self) -> None:
         """
-        Tell that the call for *row* had no effect.
-        """
-        if self._journal is None:
-            return
-        with self._lock:
-            del self._announced[row]
-            self._append(self._journal, b"%d\n" % row)
+        Check that the file is as it was after the last write.
 
-    def write(self, row: int, digest: int, tally: Tally, rest: dict[str, Any]) -> None:
+        Raises:
+            Problem: It was removed, renamed or truncated meanwhile.
         """
-        Append the result of *row*.
-        """
-        line = {"row": row, **rest, "digest": f"{digest:012x}"}
-        data = json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
-        with self._lock:
-            self._append(self._file, data)
-            self._note(row, digest, tally)
-            self._announced.pop(row, None)
-
-    def sync(self, *, at_once: bool = False) -> None:
-        """
-        Force what is written to the disk, where that was not done in the last second.
-        """
-        now = time.monotonic()
-        if at_once or now - self._synced_at >= _SYNC_EVERY:
-            self._synced_at = now
-            for file in (self._journal, self._file):
-                if file is not None:
-                    os.fsync(file)
+        ours = os.fstat(self._file)
+        try:
+            is_there = os.path.samestat(ours, os.stat(self.path))
+        except OSError:
+            is_there = False
+        if not is_there or ours.st_size != self._size:
+            self._is_broken = True
+            raise Problem("[output changed]", path=self.path)
 
     def close(self) -> None:
         """
-        Let go of the files; the journal goes when nothing in it is open.
+        Release the file; one that this run created and wrote no row to is removed.
         """
-        if not self._broken:
-            self.sync(at_once=True)
-            if self._journal is not None and not self._announced:
-                self._journal_path.unlink(missing_ok=True)
-        self._close_files()
+        try:
+            if not self._is_broken:
+                self.check()
+                if self._created and not self.rows:
+                    self.path.unlink()
+                else:
+                    os.fsync(self._file)
+        finally:
+            os.close(self._file)
 
-    def _close_files(self) -> None:
-        for file in (self._journal, self._file):
-            if file is not None:
-                os.close(file)
-
-    def _append(self, file: int, data: bytes) -> None:
+    def _append(self, data: bytes) -> None:
         """
         Append *data* whole, or not at all.
         """
-        if self._broken:
-            raise OSError("an earlier write failed")
-        size = os.fstat(file).st_size
+        self.check()
         try:
-            written = os.write(file, data)
-            # A disk that is full takes a part, and says so at the next write.
+            written = os.write(self._file, data)
+            # A disk that is full takes a part, and fails at the next write.
             while written < len(data):
-                written += os.write(file, data[written:])
+                written += os.write(self._file, data[written:])
         except OSError:
-            self._broken = True
-            os.ftruncate(file, size)
+            self._is_broken = True
+            os.ftruncate(self._file, self._size)
             raise
+        self._size += len(data)
 
-    # What is read
+    def _written(self, line: Mapping[str, Any]) -> str:
+        if not self._as_csv:
+            return json.dumps(line, ensure_ascii=False) + "\n"
+        error, path = line.get("error") or {}, line.get("path") or [{}]
+        goods = " | ".join(str(each["goods_name"]) for each in line.get("goods") or ())
+        news = {"time": when(path[0].get("time")), "message": path[0].get("message")}
+        more = {"error": error.get("type"), "reason": error.get("message")}
+        fields = {**line, **error, **news, **more, "goods": goods}
+        found = io.StringIO()
+        csv.writer(found).writerow(_cell(name, fields.get(name)) for name in _CSV)
+        return found.getvalue()
 
-    def _note(self, row: int, digest: int, tally: Tally) -> None:
-        missing = row + 1 - len(self._states)
-        if missing > 0:
-            self._states.frombytes(bytes(missing * self._states.itemsize))
-            self._digests.frombytes(bytes(missing * self._digests.itemsize))
-        if tally not in self._tallies:
-            self._tallies.append(tally)
-        self._states[row] = self._tallies.index(tally)
-        self._digests[row] = digest
+    # Reading
 
-    def _load(self) -> None:
-        for offset, line in _whole_lines(self._file, self.path, _is_torn):
+    def _load(self) -> int:
+        """
+        Read the file, cut off a last line that was torn, and return its size.
+        """
+        size = 0
+        start = self._head.encode("utf-8-sig") if self._as_csv else b'{"row": '
+        with open(self.path, "rb") as file:
             try:
-                result = json.loads(line)
-                row, digest = result["row"], int(result["digest"], 16)
-                tally = tally_of(result)
-                if type(row) is not int or not 0 < row <= _MOST_ROWS:
-                    raise ValueError
-            except (ValueError, TypeError, LookupError, RecursionError):
-                raise Problem("out.foreign", path=self.path) from None
-            self._note(row, digest, tally)
-            if row in self._announced and offset >= self._announced[row][1]:
-                del self._announced[row]
+                for raw in file:
+                    # What does not begin as a line of ours is never cut off.
+                    if not size and not start.startswith(raw[: len(start)]):
+                        raise ValueError
+                    if not raw.endswith(b"\n"):
+                        os.ftruncate(self._file, size)
+                        break
+                    if size or not self._as_csv:
+                        self._read(raw.decode())
+                    size += len(raw)
+            except (ValueError, TypeError, LookupError, RecursionError, csv.Error):
+                raise Problem("[foreign output]", path=self.path) from None
+        return size
 
-    def _load_journal(self) -> None:
-        assert self._journal is not None
-        for _, line in _whole_lines(
-            self._journal, self._journal_path, _is_torn_journal
-        ):
-            try:
-                row, *rest = map(int, line.split())
-                if rest:
-                    digest, size = rest
-                    self._announced[row] = digest, size
-                else:
-                    self._announced.pop(row, None)
-            except ValueError:
-                raise Problem("out.foreign", path=self._journal_path) from None
+    def _read(self, text: str) -> None:
+        if self._as_csv:
+            (cells,) = csv.reader([text], strict=True)
+            line: dict[str, Any] = dict(zip(_CSV, cells, strict=True))
+            line["row"] = int(line["row"][:12])
+            line["error"] = {"errcode": line["errcode"]}
+        else:
+            line = json.loads(text)
+        row, digest = line["row"], line["digest"]
+        if type(row) is not int or row < 1 or type(digest) is not str:
+            raise ValueError
+        self.rows[row] = tally_of(line), digest
 
 
-def journal_path(path: Path) -> Path:
+def _cell(name: str, value: object) -> str:
     """
-    Return where the journal of the output *path* is.
+    Return one line of text that a spreadsheet shows as it is.
     """
-    return Path(f"{path}.journal")
+    text = "" if value is None else clean(str(value))
+    # A waybill_token may begin with a hyphen and is for programs.
+    return f"'{text}" if text.startswith(_FORMULA) and name != "waybill_token" else text
 
 
-def tally_of(line: dict[str, Any]) -> Tally:
+def tally_of(line: Mapping[str, Any]) -> Tally:
     """
     Return what a line of the output is counted by.
 
     Raises:
-        ValueError, TypeError, LookupError: It is not of our making.
+        ValueError, TypeError, LookupError: It is not of this command.
     """
     outcome = line["outcome"]
-    if outcome not in OUTCOMES:
+    if outcome == REFUSED:
+        return Tally(REFUSED, str(line["error"]["errcode"]))
+    if outcome not in (OK, INVALID):
         raise ValueError
-    if outcome == OK:
-        return Tally(OK, str(line.get("status_name") or ""))
-    if outcome in (INVALID, MAYBE_APPLIED):
-        return Tally(outcome, "")
-    error = line["error"]
-    return Tally(outcome, str(error["errcode"] or error["type"]))
+    return Tally(outcome, str(line.get("status_name") or ""))
 
 
-def _open(path: Path) -> tuple[int, bool]:
+def _open(path: Path) -> int:
     """
-    Open *path* for appending, and return whether it is new.
+    Open *path* for appending.
     """
-    flags = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0)
-    is_new = not os.path.exists(path)
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
     try:
-        file = os.open(path, flags | os.O_CREAT, 0o666)
+        file = os.open(path, flags, 0o666)
     except OSError as error:
-        raise Problem("use.file", path=path, reason=error.strerror) from None
+        raise unusable(path, error.errno) from None
     if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)
-        raise Problem("out.no_file", path=path)
-    return file, is_new
+        raise Problem("{path} is not a regular file", path=path)
+    return file
 
 
-def _hold(file: int, path: Path) -> None:
+def _lock(file: int, path: Path) -> None:
     """
     Keep other processes off *file* until this one ends, however it ends.
     """
@@ -306,47 +254,14 @@ def _hold(file: int, path: Path) -> None:
         if sys.platform == "win32":  # pragma: no cover
             import msvcrt
 
-            # Behind all that is ever written, since Windows lets nobody read it.
+            # Beyond all that is ever written, since Windows locks reading too.
             os.lseek(file, 1 << 40, os.SEEK_SET)
             msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
         else:
             import fcntl
 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise Problem("out.held", path=path) from None
+    except (BlockingIOError, PermissionError):
+        raise Problem("another run is writing {path}", path=path) from None
     except OSError as error:
-        raise Problem("use.file", path=path, reason=error.strerror) from None
-
-
-def _is_torn(line: bytes) -> bool:
-    """
-    Whether *line* is the beginning of a line of the output.
-    """
-    return line.startswith(_HEAD) or _HEAD.startswith(line)
-
-
-def _is_torn_journal(line: bytes) -> bool:
-    """
-    Whether *line* is the beginning of a line of the journal.
-    """
-    return not line.strip(b"0123456789 ")
-
-
-def _whole_lines(
-    file: int, path: Path, is_torn: Callable[[bytes], bool]
-) -> Iterator[tuple[int, bytes]]:
-    """
-    Yield each line with its offset; cut off a last one that was torn.
-    """
-    offset = 0
-    with open(path, "rb") as lines:
-        for line in lines:
-            if not line.endswith(b"\n"):
-                # Of somebody else's file nothing is cut off.
-                if not is_torn(line):
-                    raise Problem("out.foreign", path=path)
-                os.ftruncate(file, offset)
-                return
-            yield offset, line
-            offset += len(line)
+        raise unusable(path, error.errno) from None

@@ -1,79 +1,51 @@
-"""The rows of a file as people have it: CSV, TSV or JSON Lines, in UTF-8 or GBK.
-
-Read one at a time. A row that cannot be read is a row too, with its problem.
-"""
+"""The rows of a file as shops have it: CSV, TSV, JSON Lines or Excel; UTF-8 or GBK."""
 
 from __future__ import annotations
 
 import csv
-import functools
 import hashlib
+import io
 import itertools
 import json
 import re
-import unicodedata
-from collections import deque
-from typing import IO, Any, Iterable, Iterator, Mapping, NamedTuple, Sequence
+from typing import Any, Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
-from ..models import GoodsInfo
-from .goods import goods_from_json, goods_from_pairs, goods_from_value
-from .messages import Problem
-from .parcels import Parcels
+from ..models import MAX_GOODS, GoodsInfo
+from .goods import FIELDS, goods_from_json, goods_from_pairs, goods_from_value
+from .headings import QUERY, TRACE, Columns, check_complete, field_of, known
+from .output import Problem
 
-#: A longer line is no row of ours.
-LONGEST_LINE = 1024 * 1024
+#: A line, its headings and its values (None: the line of headings itself): what every
+#: kind of file comes to.
+Record = tuple[int, Sequence[str], Sequence[Any] | None]
 
-# A quoted value may go over so many lines; a quote that is never closed is then known
-# to be a fault of its own row, and swallows no other.
-_LONGEST_RECORD = 32
+# How Excel's own files begin: .xlsx and .xls.
+WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
-#: What a row may have, and the names that people give it. Compared without case,
-#: blanks, hyphens and underscores; a number at the end counts the goods.
-_NAMES: Mapping[str, Sequence[str]] = {
-    "waybill_token": ("waybill_token", "token", "运单token", "查询id"),
-    "openid": ("openid", "用户openid"),
-    "waybill_id": ("waybill_id", "运单号", "快递单号", "物流单号"),
-    "receiver_phone": ("receiver_phone", "收件人手机号", "收件人手机", "收件人电话"),
-    "sender_phone": ("sender_phone", "寄件人手机号", "寄件人手机", "寄件人电话"),
-    "trans_id": ("trans_id", "交易单号", "微信支付交易单号"),
-    "delivery_id": ("delivery_id", "运力id"),
-    "order_detail_path": ("order_detail_path", "订单详情页"),
-    "goods": ("goods", "goods_info", "detail_list", "商品信息"),
-    "goods_name": ("goods_name", "商品名称"),
-    "goods_img_url": ("goods_img_url", "商品图片", "商品图片url"),
-    "goods_desc": ("goods_desc", "商品描述", "商品详情"),
-    "id": ("id", "order_id", "订单号", "订单编号"),
-}
-
-# Excel's way with a long number: 7.77123E+14, in some countries 7,77123E+14.
-_ROUNDED = re.compile(r"\d([.,]\d+)?E[+-]?\d+", re.IGNORECASE)
-
-# What other ways through a spreadsheet leave: ####, #N/A, ="138", '138, 138.0.
-_MANGLED = re.compile(r"[#='\u2018\u2019]|\d+[.,]0+$")
-
-#: The columns whose values a spreadsheet takes for numbers.
-_NUMBERS = ("waybill_id", "trans_id", "receiver_phone", "sender_phone")
-
-# How the files of Excel itself begin: .xlsx and .xls.
-_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
-
-# A whole array of JSON. No column's name begins like that.
-_ARRAY = re.compile(r"\s*\[\s*([\[{\]\"]|$)")
-
-# Excel's own hint at what stands between the values.
+# Excel's hint at what separates the values.
 _SEPARATOR = re.compile(r'\s*"?sep=([^\w\s"]|\t)"?\s*', re.IGNORECASE)
 
-# So many lines behind the first one that may be GBK tell whether it is.
-_AHEAD = 100
-
-_CODECS = {"gbk": "gb18030", "utf-8": "utf-8"}
-
-# What no value has: control characters, and the mark for what could not be decoded.
+# Characters of no text: controls, and the mark for what cannot be decoded.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffd]")
 
-_BOM = b"\xef\xbb\xbf"
+# A number as a spreadsheet rounds it: 7.77123E+14, in some countries 7,77123E+14.
+_ROUNDED = re.compile(r"\d([.,]\d+)?E\+\d+", re.IGNORECASE)
+
+# What protects a number from a spreadsheet: ="771", '771.
+_PROTECTED = re.compile('="(.*)"|[\'\u2018\u2019](.*)', re.DOTALL)
+
+# JD's have a hyphen, behind it a piece's number.
+_WAYBILL = re.compile(r"(?=.*\d)[0-9A-Za-z]{2,40}(-[0-9A-Za-z]{0,6}){0,3}")
+
+# A customer's number may be hidden behind another one and an extension.
+_PHONE = re.compile(
+    r"(?=(\D*\d){3,17}\D*$)\+?[0-9(][0-9() -]*((转|分机|ext\.?|#)[0-9 -]+)?"
+)
+
+# Without blanks, and nothing but ASCII.
+_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 @attrs.frozen
@@ -82,463 +54,133 @@ class Row:
     One row of the input.
 
     Attributes:
-        number: Counts the rows from 1; neither the names above them nor blank lines.
+        number: Counts the rows from 1, without the headings and blank lines.
 
-        line: The line in the file on which it begins.
+        line: The line of the file on which it begins.
 
-        fields: Its values by our names.
+        fields: Its values by field.
 
         problem: Why it cannot be used.
     """
 
     number: int
     line: int
-    fields: Mapping[str, Any] = {}
+    fields: Mapping[str, Any]
     problem: Problem | None = None
+
+    @property
+    def parcel(self) -> tuple[str | None, str | None]:
+        """
+        What tells its parcel from others, as far as it can be used.
+        """
+        return self.fields.get("openid"), self.fields.get("waybill_id")
 
     @property
     def id(self) -> str | None:
         """
-        What the row is called: by the input, or else by WeChat.
+        Its name: the input's, or else WeChat's.
         """
-        for name in ("id", "waybill_id", "waybill_token"):
-            value = self.fields.get(name)
-            if isinstance(value, str):
-                return value
-        return None
-
-    @property
-    def digest(self) -> int:
-        """
-        A number that changes with the row's content: 48 bits of a hash.
-        """
-        told = [self.fields, self.problem and self.problem.key]
-        text = json.dumps(told, ensure_ascii=False, sort_keys=True)
-        found = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-        return int.from_bytes(found[:6], "big")
+        names = ("id", "waybill_id", "waybill_token")
+        return next((self.fields[name] for name in names if name in self.fields), None)
 
 
-class Columns(NamedTuple):
+@attrs.frozen
+class Task:
     """
-    What the rows of a command have.
+    What one call does: one row, or the rows of one parcel.
 
     Attributes:
-        required: Each row must have these.
+        rows: The rows, which share the result.
 
-        optional: And may have these.
+        fields: The arguments of the call.
 
-        goods: Whether each must have goods.
+        goods: Its goods, if it registers.
+
+        problem: Why it cannot be done.
     """
 
-    required: tuple[str, ...]
-    optional: tuple[str, ...]
-    goods: bool
-
-
-QUERY = Columns(("waybill_token",), ("id", "openid"), False)
-TRACE = Columns(
-    ("openid", "waybill_id", "receiver_phone"),
-    ("id", "sender_phone", "trans_id", "delivery_id", "order_detail_path"),
-    True,
-)
-
-
-class Reader:
-    """
-    Reads rows from bytes.
-
-    Args:
-        columns: What they have.
-
-        form: csv, tsv or jsonl; None: as the first line looks.
-
-        encoding: utf-8 or gbk; None: as the lines look.
-
-        likely: utf-8 or gbk, what a survey found; None: nobody has seen it all.
-
-    Attributes:
-        ignored: Names in the input that mean nothing here.
-    """
-
-    def __init__(
-        self,
-        columns: Columns,
-        form: str | None = None,
-        encoding: str | None = None,
-        likely: str | None = None,
-    ) -> None:
-        self._columns = columns
-        self._form = form
-        self._encoding = encoding
-        self._likely = likely
-        self.ignored: list[str] = []
-
-    def rows(self, file: IO[bytes]) -> Iterator[Row]:
-        """
-        Yield the rows in *file*.
-
-        Raises:
-            Problem: Its first line rules out that there are any.
-        """
-        lines = _Lines(file, self._encoding, self._likely)
-        first = lines.peek()
-        if first is None:
-            return
-        form = self._form or _guess_form(first.text)
-        if _ARRAY.match(first.text):
-            raise Problem("row.array")
-        records = (
-            self._objects(lines)
-            if form == "jsonl"
-            else self._cells(lines, _delimiter(form, lines))
-        )
-        parcels = Parcels()
-        for number, (line, content) in enumerate(records, 1):
-            if isinstance(content, Problem):
-                yield Row(number, line, problem=content)
-                continue
-            problem, goods = None, None
-            try:
-                fields, goods = self._checked(content)
-            except Problem as found:
-                # Told as far as it can be read, so that it can be found.
-                fields, problem = _texts(content), found
-            if self._columns.goods:
-                first_row = _first_row(parcels, number, content, goods)
-                # WeChat would keep the goods of the first alone, and tell nobody.
-                if first_row != number:
-                    problem = problem or Problem("row.same_waybill", row=first_row)
-            yield Row(number, line, fields, problem)
-
-    def _objects(self, lines: _Lines) -> Iterator[tuple[int, dict[str, Any] | Problem]]:
-        for line in lines:
-            yield line.number, self._object(line)
-
-    def _object(self, line: _Line) -> dict[str, Any] | Problem:
-        if line.problem:
-            return line.problem
-        try:
-            value = json.loads(line.text)
-        except (ValueError, RecursionError):
-            return Problem("row.json")
-        if isinstance(value, str) and "waybill_token" in self._columns.required:
-            return {"waybill_token": value}
-        if not isinstance(value, dict):
-            return Problem("row.json")
-        try:
-            names = self._known([*value])
-        except Problem as problem:
-            return problem
-        return {name: field for name, field in zip(names, value.values()) if name}
-
-    def _cells(
-        self, lines: _Lines, delimiter: str
-    ) -> Iterator[tuple[int, dict[str, Any] | Problem]]:
-        records = _Records(lines, delimiter)
-        head = records.head()
-        names = self._known(head)
-        if self._columns is QUERY and len(head) == 1 and _is_token(head[0]):
-            names = ["waybill_token"]
-            self.ignored.clear()
-            records.push_back()
-        else:
-            self._check_names(names)
-        for line, cells in records.below(names):
-            if isinstance(cells, Problem):
-                yield line, cells
-            elif any(cell.strip() for cell in cells):
-                yield line, {name: cell for name, cell in zip(names, cells) if name}
-
-    def _known(self, names: Sequence[str]) -> list[str]:
-        """
-        Return our name of each column; empty where there is none.
-        """
-        known = [_our_name(name, self._columns) for name in names]
-        for name, ours in zip(names, known):
-            if ours and known.count(ours) > 1:
-                raise Problem("row.twice", name=ours)
-            if not ours and name not in self.ignored and len(self.ignored) < 20:
-                self.ignored.append(name)
-        return known
-
-    def _check_names(self, names: Sequence[str]) -> None:
-        missing = [name for name in self._columns.required if name not in names]
-        if self._columns.goods and "goods" not in names and "goods_name" not in names:
-            missing.append("goods_name")
-        if missing:
-            raise Problem("row.no_column", names=", ".join(missing))
-
-    def _checked(
-        self, content: dict[str, Any]
-    ) -> tuple[dict[str, Any], GoodsInfo | None]:
-        """
-        Return the values of a row and its goods, or raise what is wrong with it.
-        """
-        fields: dict[str, Any] = {}
-        goods: GoodsInfo | None = None
-        columns = self._columns
-        for name in (*columns.required, *columns.optional):
-            value = _text(name, content.get(name))
-            if value:
-                fields[name] = value
-            elif name in columns.required:
-                raise Problem("row.empty", name=name)
-        if columns.goods:
-            fields["goods"] = _goods_cells(content)
-            # Read now, so that a row with bad goods is known before any is sent.
-            goods = goods_of(fields["goods"])
-            for detail in goods.detail_list:
-                for name in ("goods_name", "goods_img_url", "goods_desc"):
-                    _text(name, getattr(detail, name))
-        return fields, goods
-
-
-def _first_row(
-    parcels: Parcels,
-    number: int,
-    content: Mapping[str, Any],
-    goods: GoodsInfo | None,
-) -> int:
-    """
-    Return the number of the first row that names the same parcel with other goods;
-    *number* itself, where there is none.
-
-    A row that cannot be used, whose *goods* are None, counts as well: once it is
-    mended, it is the first.
-    """
-    try:
-        parcel = [_text(name, content.get(name)) for name in ("openid", "waybill_id")]
-    except Problem:
-        return number
-    if not all(parcel):
-        return number
-    try:
-        details = (goods or goods_of(_goods_cells(content))).detail_list
-    except Problem:
-        details = ()
-    its_goods = _hash([*map(attrs.astuple, details)]) >> 32
-    known = parcels.first(_hash(parcel), number << 32 | its_goods)
-    first, goods_of_first = divmod(known, 1 << 32)
-    return number if goods_of_first == its_goods else first
-
-
-def _hash(value: object) -> int:
-    """
-    Return 64 bits that tell *value* from others, and are not all zero.
-    """
-    text = json.dumps(value, ensure_ascii=False)
-    found = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(found[:8], "big") or 1
-
-
-def goods_of(value: object) -> GoodsInfo:
-    """
-    Return the goods of a row, which may be written in several ways.
-
-    Raises:
-        Problem: They cannot be read.
-    """
-    if not isinstance(value, str):
-        return goods_from_value(value)
-    if value.lstrip()[:1] in ("[", "{"):
-        return goods_from_json(value)
-    return goods_from_pairs(value.split("|"))
-
-
-def _goods_cells(content: Mapping[str, Any]) -> object:
-    """
-    Return the goods of a row: one value, or one name and its company per article.
-    """
-    goods = content.get("goods")
-    if goods and goods != "":
-        return goods
-    numbers = {
-        re.sub(r"goods_(name|img_url|desc)", "", name)
-        for name in content
-        if name.startswith("goods_")
-    }
-    articles = []
-    for number in sorted(numbers, key=lambda number: int(number[1:] or 1)):
-        article = {
-            name: _text(name, content.get(name + number))
-            for name in ("goods_name", "goods_img_url", "goods_desc")
-        }
-        if any(article.values()):
-            articles.append({name: value for name, value in article.items() if value})
-    if not articles:
-        raise Problem("row.empty", name="goods_name")
-    return articles
-
-
-def _text(name: str, value: object) -> str:
-    if value is None:
-        return ""
-    if type(value) is int:
-        return str(value)
-    if not isinstance(value, str):
-        raise Problem("row.type", name=name)
-    value = value.strip()
-    if _CONTROL.search(value):
-        raise Problem("row.characters", name=name)
-    # An order's own number may look like 3E12, but not like 3E+12.
-    if name in _NUMBERS or (name == "id" and "+" in value):
-        if _ROUNDED.fullmatch(value):
-            raise Problem("row.rounded", name=name, value=value)
-    if name in _NUMBERS:
-        if _MANGLED.match(value):
-            raise Problem("row.mangled", name=name, value=value)
-        if not value.isascii() and any(map(_is_odd, value)):
-            raise Problem("row.odd", name=name, value=value)
-    return value
-
-
-def _is_odd(char: str) -> bool:
-    """
-    Whether *char* is a full-width form of a letter or digit, or cannot be seen: what
-    looks like a number and is none.
-    """
-    if "\uff01" <= char <= "\uff5e":
-        return True
-    return char != " " and unicodedata.category(char) in ("Cf", "Zs")
-
-
-def _texts(content: Mapping[str, Any]) -> dict[str, str]:
-    return {name: value for name, value in content.items() if isinstance(value, str)}
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]", "", name).casefold()
-
-
-_OURS = {_plain(theirs): ours for ours, names in _NAMES.items() for theirs in names}
-
-
-# The same few names, for each line of JSON.
-@functools.lru_cache(maxsize=256)
-def _our_name(name: str, columns: Columns) -> str:
-    plain = _plain(name)
-    base = plain.rstrip("0123456789")
-    number = plain[len(base) :]
-    ours = _OURS.get(base, "")
-    if columns.goods and ours.startswith("goods_"):
-        return ours if number in ("", "1") else f"{ours}_{number}"
-    if columns.goods and ours == "goods" and not number:
-        return ours
-    return "" if number or ours not in columns.required + columns.optional else ours
-
-
-def _is_token(cell: str) -> bool:
-    """
-    Whether *cell*, alone in the first row, is a token already and not a column's name.
-    """
-    base = _plain(cell).rstrip("0123456789")
-    return cell.isascii() and base not in _OURS
-
-
-def _guess_form(line: str) -> str:
-    if line.lstrip()[:1] == "{":
-        return "jsonl"
-    return "tsv" if "\t" in line else "csv"
-
-
-def _delimiter(form: str, lines: _Lines) -> str:
-    """
-    Return what stands between the values, told by the first line that is not blank.
-    """
-    line = next(lines)
-    told = _SEPARATOR.fullmatch(line.text)
-    if told:
-        return told[1]
-    lines.push_back([line])
-    text = line.text.rstrip("\r\n")
-    if "\r" in text:
-        raise Problem("row.mac")
-    if form == "tsv":
-        return "\t"
-    # Excel writes what the machine's region has between the items of a list.
-    return ";" if ";" in text and "," not in text else ","
-
-
-class _Line(NamedTuple):
-    number: int
-    text: str
+    rows: tuple[Row, ...]
+    fields: Mapping[str, str]
+    goods: GoodsInfo | None = None
     problem: Problem | None = None
 
-
-class _Lines:
-    """
-    The lines that are not blank, decoded, with their numbers.
-    """
-
-    def __init__(
-        self, file: IO[bytes], encoding: str | None, likely: str | None
-    ) -> None:
-        self._raw: Iterator[tuple[int, bytes]] = _raw_lines(file)
-        self._encoding = encoding
-        self._likely = likely
-        self._ahead: deque[_Line] = deque()
-
-    def __iter__(self) -> Iterator[_Line]:
-        return self
-
-    def __next__(self) -> _Line:
-        if self._ahead:
-            return self._ahead.popleft()
-        while True:
-            number, raw = next(self._raw)
-            if number == 1:
-                if raw.startswith(_WORKBOOKS):
-                    raise Problem("row.workbook")
-                if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-                    raise Problem("row.utf16")
-                if raw.startswith(_BOM):
-                    self._encoding = "utf-8"
-                    raw = raw[len(_BOM) :]
-            if len(raw) >= LONGEST_LINE:
-                # The beginning tells what kind of file it is.
-                return _Line(number, raw[:8].decode("latin-1"), Problem("row.long"))
-            # Python 3.10 reads no CSV with a NUL in it.
-            text = self._decoded(raw).replace("\0", "\ufffd")
-            if text.strip():
-                return _Line(number, text)
-
-    def peek(self) -> _Line | None:
-        line = next(self, None)
-        if line:
-            self.push_back([line])
-        return line
-
-    def push_back(self, lines: Iterable[_Line]) -> None:
-        self._ahead.extendleft(reversed([*lines]))
-
-    def _decoded(self, raw: bytes) -> str:
-        if raw.isascii():
-            return raw.decode("ascii")
-        if self._encoding:
-            codec = _CODECS[self._encoding]
-        else:
-            self._likely = self._likely or self._look_ahead(raw)
-            # Nearly all UTF-8 can be read as GBK, and is nonsense then.
-            is_other = self._likely == "gbk" and _is_utf8(raw)
-            codec = "ascii" if is_other else _CODECS[self._likely]
-        # What cannot be read becomes a mark that `_text` refuses.
-        return raw.decode(codec, "replace")
-
-    def _look_ahead(self, raw: bytes) -> str:
+    @property
+    def why(self) -> str:
         """
-        Return the encoding of what begins with *raw*, the first line that is not ASCII.
+        The message of its problem.
         """
-        if _is_utf8(raw):
-            return "utf-8"
-        ahead = [*itertools.islice(self._raw, _AHEAD)]
-        self._raw = itertools.chain(ahead, self._raw)
-        return _encoding_of([raw, *(each for _, each in ahead)])
+        return self.problem.format_message() if self.problem else ""
+
+    @property
+    def digest(self) -> str:
+        """
+        A text that changes with what is sent; not one that a spreadsheet can round.
+        """
+        goods = self.goods.detail_list if self.goods else ()
+        problem = self.problem.message if self.problem else ""
+        found = [{**self.fields}, [*map(attrs.astuple, goods)], problem]
+        text = json.dumps(found, sort_keys=True)
+        return f"d{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+# Bytes to records
+
+
+def records(
+    lines: Iterable[bytes], form: str | None, encoding: str | None, columns: Columns
+) -> Iterator[Record]:
+    """
+    Yield what is in the lines of a text file.
+
+    Args:
+        form: csv, tsv or jsonl; None: as the first line looks.
+
+        encoding: None: as the first line that is not ASCII looks.
+
+    Raises:
+        Problem: The file as a whole cannot be read.
+    """
+    numbered = enumerate(_decoded(lines, encoding), 1)
+    for start, first in numbered:
+        if first.strip():
+            break
+    else:
+        return
+    hint = _SEPARATOR.fullmatch(first)
+    texts = itertools.chain([] if hint else [first], (text for _, text in numbered))
+    start += bool(hint)
+    if re.match(r'\s*\[\s*([\[{\]"]|$)', first):
+        raise Problem("[JSON array]")
+    if form == "jsonl" or (form is None and first.lstrip()[:1] == "{"):
+        yield from _objects(texts, start, columns)
+        return
+    # Excel writes what the machine's region has between the items of a list.
+    delimiter = ";" if ";" in first and "," not in first else ","
+    if form == "tsv" or ("\t" in first and (form is None or "," not in first)):
+        delimiter = "\t"
+    cells = _cells(texts, start, hint[1] if hint else delimiter)
+    yield from with_headings(cells, columns)
+
+
+def _decoded(lines: Iterable[bytes], encoding: str | None) -> Iterator[str]:
+    codec = "gb18030" if encoding == "gbk" else encoding
+    for number, raw in enumerate(lines):
+        if not number and raw.startswith(b"\xef\xbb\xbf"):
+            raw, codec = raw[3:], "utf-8"
+        if codec is None and not raw.isascii():
+            codec = "utf-8" if _is_utf8(raw) else "gb18030"
+        # Python 3.10 reads no CSV with a NUL in it.
+        text = raw.decode(codec or "ascii", "replace").replace("\0", "\ufffd")
+        # Nearly all UTF-8 can be read as GBK, and is nonsense then.
+        if codec == "gb18030" and encoding != "gbk" and _is_utf8(raw):
+            text = raw.decode("ascii", "replace")
+        yield text
 
 
 def _is_utf8(raw: bytes) -> bool:
     """
-    Whether *raw* can be nothing else: GBK that happens to be UTF-8 as well has hardly
-    ever a letter of more than two bytes in it, and Chinese has three.
+    Return whether *raw* can only be UTF-8: GBK that happens to be UTF-8 as well hardly
+    ever has a letter of more than two bytes in it, and Chinese has three.
     """
     try:
         return max(raw.decode("utf-8")) > "\u07ff"
@@ -546,113 +188,327 @@ def _is_utf8(raw: bytes) -> bool:
         return False
 
 
-def _raw_lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+def likely_encoding(lines: Iterable[bytes]) -> str:
     """
-    Yield the lines of *file* with their numbers; of one that is too long its beginning.
+    Return the encoding of most lines.
     """
-    pieces = iter(functools.partial(file.readline, LONGEST_LINE), b"")
-    for number, raw in enumerate(pieces, 1):
-        line = raw
-        while len(line) == LONGEST_LINE and not line.endswith(b"\n"):
-            line = file.readline(LONGEST_LINE)
-        yield number, raw
+    votes = [_is_utf8(raw) or -1 for raw in lines if not raw.isascii()]
+    return "gb18030" if sum(votes) < 0 else "utf-8"
 
 
-class _Records:
-    """
-    Lines taken apart, where a quoted value may go over several.
-    """
-
-    def __init__(self, lines: _Lines, delimiter: str) -> None:
-        self._lines = lines
-        self._delimiter = delimiter
-        self._first: list[_Line] = []
-
-    def head(self) -> list[str]:
-        """
-        Return the first record that has anything in it.
-        """
-        while True:
-            self._first, cells = self._next(None)
-            if not self._first:
-                return []
-            if isinstance(cells, Problem):
-                raise cells
-            if any(cell.strip() for cell in cells):
-                return cells
-
-    def push_back(self) -> None:
-        self._lines.push_back(self._first)
-
-    def below(self, names: Sequence[str]) -> Iterator[tuple[int, list[str] | Problem]]:
-        """
-        Yield the other records, each with the line on which it begins.
-        """
-        while True:
-            lines, cells = self._next(names)
-            if not lines:
-                return
-            yield lines[0].number, cells
-
-    def _next(
-        self, names: Sequence[str] | None
-    ) -> tuple[list[_Line], list[str] | Problem]:
-        taken: list[_Line] = []
-        problem = Problem("row.quote")
-        for line in self._lines:
-            taken.append(line)
-            if line.problem:
-                problem = line.problem if len(taken) == 1 else problem
-                break
-            try:
-                cells = self._parse("".join(each.text for each in taken))
-            except csv.Error as error:
-                is_open = "unexpected end of data" in str(error)
-                if is_open and len(taken) < _LONGEST_RECORD:
-                    continue
-                break
-            if names is None or _fits(cells, names):
-                return taken, cells
-            if len(taken) == 1:
-                problem = Problem("row.width", count=len(cells), width=len(names))
-            break
-        # The fault is the first line's; those behind it are rows of their own.
-        self._lines.push_back(taken[1:])
-        return taken[:1], problem
-
-    def _parse(self, text: str) -> list[str]:
-        (cells,) = csv.reader([text], delimiter=self._delimiter, strict=True)
-        return cells
-
-
-def _fits(cells: Sequence[str], names: Sequence[str]) -> bool:
-    """
-    Whether *cells* are one row: not too many, and none of several lines but where that
-    makes sense.
-    """
-    return not any(cells[len(names) :]) and not any(
-        "\n" in cell.strip() and name and not name.startswith("goods")
-        for cell, name in zip(cells, names)
-    )
-
-
-def survey(file: IO[bytes]) -> str:
-    """
-    Return the encoding of a whole file: utf-8 or gbk.
-
-    A single line in the wrong encoding does not change that of all the others.
-    """
-    return _encoding_of(raw for _, raw in _raw_lines(file))
-
-
-def _encoding_of(lines: Iterable[bytes]) -> str:
-    as_utf8, not_utf8 = 0, 0
-    for raw in lines:
-        if len(raw) >= LONGEST_LINE or raw.isascii():
+def _objects(texts: Iterable[str], start: int, columns: Columns) -> Iterator[Record]:
+    for number, text in enumerate(texts, start):
+        if not text.strip():
             continue
         try:
-            raw.decode("utf-8")
-            as_utf8 += 1
-        except UnicodeDecodeError:
-            not_utf8 += 1
-    return "gbk" if not_utf8 > as_utf8 else "utf-8"
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            value = None
+        if isinstance(value, str) and columns is QUERY:
+            value = {"waybill_token": value}
+        if isinstance(value, dict):
+            yield number, [*value], [*value.values()]
+        else:
+            yield number, [], [Problem("not a JSON object")]
+
+
+def _cells(
+    texts: Iterable[str], start: int, delimiter: str
+) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(texts, delimiter=delimiter, strict=True)
+    line = start
+    try:
+        for cells in reader:
+            # Two stray quotation marks may swallow the rows between them.
+            inner = [text for cell in cells for text in cell.splitlines()[1:]]
+            if any(text.count(delimiter) >= max(len(cells) - 1, 1) for text in inner):
+                raise csv.Error("rows within a cell")
+            yield line, cells
+            line = start + reader.line_num
+    except csv.Error as error:
+        raise Problem("[not CSV]", line=line, reason=error) from None
+
+
+def with_headings(
+    cells: Iterable[tuple[int, Sequence[str]]], columns: Columns
+) -> Iterator[Record]:
+    """
+    Yield the rows below the first one, whose cells are the headings.
+
+    A single column of waybill_tokens needs no heading.
+    """
+    heads: Sequence[str] = ()
+    for line, row in cells:
+        if not any(cell.strip() for cell in row):
+            continue
+        if not heads:
+            first = row[0].strip()
+            known_one = [field_of(first, each) for each in (QUERY, TRACE)]
+            is_token = len(row) == 1 and _TOKEN.fullmatch(first) and not any(known_one)
+            heads = ["waybill_token"] if is_token and columns is QUERY else row
+            yield line, heads, None
+            if heads is row:
+                continue
+        values: list[Any] = [*row]
+        if any(row[len(heads) :]):
+            numbers = {"count": len(row), "width": len(heads)}
+            values = [Problem("{count} values, but {width} headings", **numbers)]
+        yield line, heads, values
+
+
+def workbook(data: bytes) -> Iterator[tuple[int, list[str]]]:
+    """
+    Yield the cells of the first sheet of an Excel file that has any.
+
+    Raises:
+        Problem: The extra is missing, or the file cannot be read.
+    """
+    try:
+        import python_calamine
+    except ImportError:
+        raise Problem("[extra excel]") from None
+    try:
+        book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(data))
+        sheets = [
+            book.get_sheet_by_name(name).to_python(skip_empty_area=False)
+            for name in book.sheet_names
+        ]
+    except (python_calamine.CalamineError, OSError, ValueError) as error:
+        raise Problem("not an Excel workbook: {reason}", reason=error) from None
+    for rows in filter(None, sheets):
+        for line, row in enumerate(rows, 1):
+            yield line, [_cell(value) for value in row]
+        return
+
+
+def _cell(value: object) -> str:
+    """
+    Return a cell of a workbook as text; a number of more than 15 digits was rounded.
+    """
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return f"{value:.5E}" if isinstance(value, float) else str(value)
+
+
+# Records to tasks
+
+
+class Reader:
+    """
+    Makes tasks of records.
+
+    Args:
+        columns: What they have.
+
+        given: Headings -> fields, as --map gives them.
+
+    Attributes:
+        ignored: Headings that are none of our fields.
+
+        rows_read: The rows so far.
+    """
+
+    def __init__(self, columns: Columns, given: Mapping[str, str] = {}) -> None:
+        self._columns = columns
+        self._given = given
+        self.ignored: list[str] = []
+        self.rows_read = 0
+
+    def tasks(self, found: Iterable[Record]) -> Iterator[Task]:
+        """
+        Yield the tasks; several rows of one parcel, wherever they are, are one.
+
+        Raises:
+            Problem: A column is missing.
+        """
+        if not self._columns.goods:
+            for row in self._rows(found):
+                sent = {name: row.fields[name] for name in row.fields if name != "id"}
+                yield Task((row,), sent, problem=row.problem)
+            return
+        parcels: dict[Any, list[Row]] = {}
+        rows = [*self._rows(found)]
+        # Without an openid a row may be of each parcel with its waybill_id.
+        unclear = {row.parcel[1] for row in rows if not row.parcel[0]}
+        key: Any = None
+        for row in rows:
+            openid, waybill_id = row.parcel
+            if waybill_id:
+                key = waybill_id if waybill_id in unclear else row.parcel
+            elif openid or key is None:
+                key = row.number
+            # Else it goes on with the parcel above, as merged cells do.
+            parcels.setdefault(key, []).append(row)
+        yield from map(_parcel, parcels.values())
+
+    def _rows(self, found: Iterable[Record]) -> Iterator[Row]:
+        table: Sequence[str] | None = None
+        fields: list[str] = []
+        is_ours = False
+        for line, headings, values in found:
+            problem: Problem | None = None
+            if headings is not table:
+                try:
+                    fields = known(headings, self._columns, self._given)
+                except Problem as error:
+                    if values is None:
+                        raise
+                    fields, problem = [], error
+                # Results of this command have columns of their own.
+                is_ours = {"outcome", "digest"} <= {*headings}
+                for heading, field in () if is_ours else zip(headings, fields):
+                    if not field and heading.strip() and len(self.ignored) < 20:
+                        self.ignored += {heading} - {*self.ignored}
+            if values is None:
+                table = headings
+                check_complete(headings, fields, self._columns, self._given)
+                continue
+            if values and isinstance(values[0], Problem):
+                problem, values = values[0], []
+            cells = _by_field(headings, fields, values)
+            # An earlier result without a waybill_token has nothing to query.
+            if is_ours and self._columns is QUERY and not cells.get("waybill_token"):
+                continue
+            self.rows_read += 1
+            yield self._row(self.rows_read, line, cells, problem)
+
+    def _row(
+        self, number: int, line: int, cells: Mapping[str, Any], problem: Problem | None
+    ) -> Row:
+        """
+        Return a row of its values by field, which are checked.
+        """
+        checked: dict[str, Any] = {}
+        for name in (*self._columns.required, *self._columns.optional):
+            try:
+                value = text_of(name, cells.get(name))
+                if value:
+                    checked[name] = value
+                elif name in self._columns.required:
+                    problem = problem or Problem("{name} is empty", name=name)
+            except Problem as error:
+                problem = problem or error
+        if self._columns.goods:
+            try:
+                checked["goods"] = _goods_of(cells)
+            except Problem as error:
+                problem = problem or error
+        return Row(number, line, checked, problem)
+
+
+def _by_field(
+    headings: Sequence[str], fields: Sequence[str], values: Sequence[Any]
+) -> dict[str, Any]:
+    """
+    Return values by field; of several columns of one field, the first that is filled.
+    """
+    found: dict[str, Any] = {}
+    # The receiver's goes before the buyer's, and a mobile phone before a fixed one.
+    ranks = [("收" not in each, "手机" not in each) for each in headings]
+    columns = sorted(zip(ranks, fields, values), key=lambda each: each[0])
+    for _, field, value in columns:
+        if field and found.get(field) in (None, ""):
+            found[field] = value.strip() if isinstance(value, str) else value
+    return found
+
+
+def _parcel(rows: Sequence[Row]) -> Task:
+    """
+    Return the task of one parcel's rows: all their goods, and what all of them tell.
+    """
+    fields: dict[str, str] = {}
+    details: list[Any] = []
+    problem: Problem | None = None
+    for row in rows:
+        if row.problem and not problem:
+            fields_ = {"line": row.line, "problem": row.problem.format_message()}
+            problem = Problem("[parcel has problem]", **fields_)
+            problem = row.problem if len(rows) == 1 else problem
+        for name, value in row.fields.items():
+            if name == "goods":
+                details += [each for each in value.detail_list if each not in details]
+            elif fields.setdefault(name, value) != value and name != "id":
+                differs = Problem("[parcel differs]", line=row.line, name=name)
+                problem = problem or differs
+    if len(details) > MAX_GOODS:
+        count = len(details)
+        problem = problem or Problem("[parcel too large]", count=count, rows=len(rows))
+    goods = GoodsInfo(details) if details else None
+    fields.pop("id", None)
+    return Task(tuple(rows), fields, goods, problem)
+
+
+def _goods_of(content: Mapping[str, Any]) -> GoodsInfo:
+    """
+    Return the goods of a row: one value, or a name and its companions per article.
+    """
+    value = content.get("goods")
+    if value in (None, ""):
+        value = _numbered(content)
+    if not isinstance(value, str):
+        goods = goods_from_value(value)
+    elif value[:1] in ("[", "{"):
+        goods = goods_from_json(value)
+    else:
+        goods = goods_from_pairs(value.split("|"))
+    for detail in goods.detail_list:
+        for name in FIELDS:
+            text_of(name, getattr(detail, name))
+    return goods
+
+
+def _numbered(content: Mapping[str, Any]) -> list[dict[str, str]]:
+    articles = []
+    for number in ("", *(f"_{number}" for number in range(2, 100))):
+        found = {name: content.get(name + number) for name in FIELDS}
+        article = {name: text_of(name, value) for name, value in found.items()}
+        if not any(article.values()):
+            continue
+        if found["goods_img_url"] is None:
+            raise Problem("[image is missing]", name=f"goods_img_url{number}")
+        articles.append({name: value for name, value in article.items() if value})
+    if not articles:
+        raise Problem("{name} is empty", name="goods_name")
+    return articles
+
+
+def text_of(name: str, value: object) -> str:
+    """
+    Return *value* as the text of a field.
+
+    Raises:
+        Problem: It cannot be one.
+    """
+    if value is None:
+        return ""
+    value = str(value) if type(value) is int else value
+    if not isinstance(value, str):
+        raise Problem("{name} is not a text", name=name)
+    value = value.strip()
+    if name in (*_PATTERNS, "id"):
+        value = _unprotected(value)
+        if name != "waybill_token" and _ROUNDED.fullmatch(value):
+            raise Problem("[rounded]", name=name, value=value)
+    if _CONTROL.search(value):
+        raise Problem("[unreadable]", name=name)
+    if value and name in _PATTERNS and not _PATTERNS[name].fullmatch(value):
+        raise Problem(f"[not one {name}]", name=name, value=repr(value)[1:-1][:60])
+    return value
+
+
+_PATTERNS = {
+    "waybill_id": _WAYBILL,
+    "receiver_phone": _PHONE,
+    "sender_phone": _PHONE,
+    "trans_id": _TOKEN,
+    "waybill_token": _TOKEN,
+}
+
+
+def _unprotected(value: str) -> str:
+    """
+    Return a number without what protects it from a spreadsheet, or a ``.0`` from one.
+    """
+    found = _PROTECTED.fullmatch(value)
+    value = (found[1] or found[2] or "").strip() if found else value
+    return re.sub(r"^(\d{1,15})\.0+$", r"\1", value)

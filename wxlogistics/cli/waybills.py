@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Sequence
+from typing import Any, Sequence
 
 import click
 
 from ..models import GoodsInfo
+from . import output
 from .command import FILE, Command, option
 from .goods import goods_from_json, goods_from_pairs
-from .messages import Problem, Say
-from .terminal import GOOD, Terminal, goods_names, stdin, trace_fields
+from .language import say
+from .views import show_trace
 
-_OPENID = "ovtZW4yB7DIj3CxOb6ii-nk4HhFo"
 _GOODS = "--goods '龙井茶=https://shop.example/tea.jpg'"
 
 
-def commands(terminal: Terminal) -> list[click.Command]:
+def commands(terminal: output.Terminal) -> list[click.Command]:
     """
     Return the six commands.
     """
@@ -31,144 +31,94 @@ def commands(terminal: Terminal) -> list[click.Command]:
     ]
 
 
-def _register(terminal: Terminal, name: str, endpoint: str) -> click.Command:
-    say = terminal.say
-
-    def run(
-        waybill_id: str, goods: Sequence[str], goods_file: str | None, **fields: str
-    ) -> int:
-        goods_info = _goods(goods, goods_file)
+def _register(terminal: output.Terminal, name: str, endpoint: str) -> click.Command:
+    def run(waybill_id: str, **fields: Any) -> int:
+        goods_info = _goods(fields.pop("goods"), fields.pop("goods_file"))
         with terminal.client() as client:
-            waybill_token = getattr(client, endpoint)(
-                waybill_id=waybill_id, goods_info=goods_info, **fields
-            )
+            register = getattr(client, endpoint)
+            token = register(waybill_id=waybill_id, goods_info=goods_info, **fields)
         if terminal.as_json:
-            terminal.answer(
-                {"ok": True, "waybill_id": waybill_id, "waybill_token": waybill_token}
-            )
+            found = {"waybill_id": waybill_id, "waybill_token": token}
+            output.answer({"ok": True, **found})
         else:
-            terminal.done(say("trace.done", waybill_id=waybill_id))
-            click.echo(waybill_token)
-        return GOOD
+            output.done(say("[registered]", waybill_id=output.clean(waybill_id)))
+            output.echo(output.clean(token))
+        return output.GOOD
 
-    return Command(
-        terminal,
-        name,
-        run,
-        [
-            click.Argument(["waybill_id"], metavar="WAYBILL_ID"),
-            option(say, "--openid", "help.openid", metavar="OPENID", required=True),
-            option(
-                say,
-                "--receiver-phone",
-                "help.receiver_phone",
-                metavar="PHONE",
-                required=True,
-            ),
-            *_goods_options(say),
-            option(say, "--sender-phone", "help.sender_phone", metavar="PHONE"),
-            option(say, "--trans-id", "help.trans_id", metavar="ID"),
-            option(say, "--delivery-id", "help.delivery_id", metavar="ID"),
-            option(
-                say, "--order-detail-path", "help.order_detail_path", metavar="PATH"
-            ),
-        ],
-        examples=[
-            f"wxlogistics {name} SF1234567890123 --openid {_OPENID} \\\n"
-            f"        --receiver-phone 13800138000 {_GOODS}",
-            f"wxlogistics {name} SF1234567890123 --openid {_OPENID} \\\n"
-            "        --receiver-phone 13800138000 --goods-file goods.json --json",
-        ],
+    command = (
+        f"wxlogistics {name} SF1234567890123 --openid ovtZW4yB7DIj3CxOb6ii-nk4HhFo \\\n"
+        "        --receiver-phone 13800138000 "
     )
+    params = [
+        click.Argument(["waybill_id"], metavar="WAYBILL_ID"),
+        option("--openid", metavar="OPENID", required=True),
+        option("--receiver-phone", metavar="PHONE", required=True),
+        *_goods_options(),
+        option("--sender-phone", metavar="PHONE"),
+        option("--trans-id", metavar="ID"),
+        option("--delivery-id", metavar="ID"),
+        option("--order-detail-path", metavar="PATH"),
+    ]
+    examples = [f"{command}{_GOODS}", f"{command}--goods-file goods.json --json"]
+    return Command(terminal, name, run, params, examples=examples)
 
 
-def _query(terminal: Terminal, name: str, endpoint: str) -> click.Command:
-    say = terminal.say
-
+def _query(terminal: output.Terminal, name: str, endpoint: str) -> click.Command:
     def run(waybill_token: str, openid: str | None) -> int:
         with terminal.client() as client:
             trace = getattr(client, endpoint)(waybill_token, openid=openid)
         if terminal.as_json:
-            terminal.answer(
-                {
-                    "ok": True,
-                    "waybill_token": waybill_token,
-                    **trace_fields(trace),
-                    "raw": trace.raw,
-                }
-            )
+            found = {"waybill_token": waybill_token, **output.trace_fields(trace)}
+            output.answer({"ok": True, **found, "raw": trace.raw})
         else:
-            from .views import show_trace
+            show_trace(trace)
+        return output.GOOD
 
-            show_trace(terminal, trace)
-        return GOOD
-
-    return Command(
-        terminal,
-        name,
-        run,
-        [
-            click.Argument(["waybill_token"], metavar="WAYBILL_TOKEN"),
-            option(say, "--openid", "help.openid", metavar="OPENID"),
-        ],
-        examples=[
-            f"wxlogistics {name} WAYBILL_TOKEN",
-            f"wxlogistics {name} WAYBILL_TOKEN --json | jq .status_name",
-        ],
-    )
+    command = f"wxlogistics {name} WAYBILL_TOKEN"
+    examples = [command, f"{command} --json | jq .status_name"]
+    return Command(terminal, name, run, _token(), examples=examples)
 
 
-def _update(terminal: Terminal, name: str, endpoint: str) -> click.Command:
-    say = terminal.say
-
-    def run(
-        waybill_token: str,
-        openid: str | None,
-        goods: Sequence[str],
-        goods_file: str | None,
-    ) -> int:
-        goods_info = _goods(goods, goods_file)
+def _update(terminal: output.Terminal, name: str, endpoint: str) -> click.Command:
+    def run(waybill_token: str, openid: str | None, **given: Any) -> int:
+        goods_info = _goods(**given)
         with terminal.client() as client:
             getattr(client, endpoint)(waybill_token, goods_info, openid=openid)
         if terminal.as_json:
-            terminal.answer({"ok": True, "waybill_token": waybill_token})
+            output.answer({"ok": True, "waybill_token": waybill_token})
         else:
-            names = goods_names(goods_info.detail_list, say)
-            terminal.done(say("update.done", goods=names))
-        return GOOD
+            names = output.goods_names(goods_info.detail_list)
+            output.done(say("The goods are replaced: {goods}", goods=names))
+        return output.GOOD
 
-    return Command(
-        terminal,
-        name,
-        run,
-        [
-            click.Argument(["waybill_token"], metavar="WAYBILL_TOKEN"),
-            *_goods_options(say),
-            option(say, "--openid", "help.openid", metavar="OPENID"),
-        ],
-        examples=[f"wxlogistics {name} WAYBILL_TOKEN \\\n        {_GOODS}"],
-    )
+    examples = [f"wxlogistics {name} WAYBILL_TOKEN \\\n        {_GOODS}"]
+    params = [*_token(), *_goods_options()]
+    return Command(terminal, name, run, params, examples=examples)
 
 
-def _goods_options(say: Say) -> list[click.Option]:
-    return [
-        option(say, "--goods", "help.goods", metavar="NAME=URL", multiple=True),
-        option(say, "--goods-file", "help.goods_file", metavar="FILE", type=FILE),
-    ]
+def _token() -> list[click.Parameter]:
+    token = click.Argument(["waybill_token"], metavar="WAYBILL_TOKEN")
+    return [token, option("--openid", metavar="OPENID")]
 
 
-def _goods(pairs: Sequence[str], path: str | None) -> GoodsInfo:
+def _goods_options() -> list[click.Parameter]:
+    one = option("--goods", metavar="NAME=URL", multiple=True)
+    return [one, option("--goods-file", metavar="FILE", type=FILE)]
+
+
+def _goods(goods: Sequence[str], goods_file: str | None) -> GoodsInfo:
     """
     Return the goods that the two options give.
     """
-    if bool(pairs) == bool(path):
-        raise Problem("use.goods_or_file")
-    if not path:
-        return goods_from_pairs(pairs)
+    if bool(goods) == bool(goods_file):
+        raise output.Problem("give either --goods or --goods-file")
+    if not goods_file:
+        return goods_from_pairs(goods)
+    path = Path(goods_file)
     try:
-        data = stdin().read() if path == "-" else Path(path).read_bytes()
+        data = output.stdin().read() if goods_file == "-" else path.read_bytes()
         return goods_from_json(data.decode("utf-8-sig"))
     except OSError as error:
-        raise Problem("use.file", path=path, reason=error.strerror) from None
+        raise output.unusable(goods_file, error.errno) from None
     except UnicodeDecodeError:
-        raise Problem("goods.json") from None
+        raise output.Problem("the goods are not JSON") from None

@@ -173,6 +173,10 @@ def run(
     """
     from .server import Server
 
+    if keyfile and not certfile:
+        raise ValueError("argument --keyfile: it goes with --certfile")
+    if ca_file and (certfile or not tls):
+        raise ValueError("argument --ca-file: it goes with --tls")
     controls, ignored = _open(state, _settings(set), seed, speed)
     if ignored:
         on_notice(_IGNORED, ignored, state)

@@ -17,7 +17,6 @@ import jsonschema
 from .controls import Controls
 from .wire import Answer
 from .world import state
-from .world.calls import Call
 from .world.plain_json import read_json, read_resource, write_json
 
 #: Every path of the control API begins with this.
@@ -25,6 +24,10 @@ PREFIX = "/_sandbox/"
 
 #: The OpenAPI description of all calls, of these too.
 OPENAPI: dict[str, Any] = read_resource(__package__, "openapi.json")
+
+#: What is shown of a call.
+_CALL = "number time endpoint payload reply status errcode milliseconds ip".split()
+_CALL += ["waybill_id", "escaped"]
 
 #: Of a body; the state that is put back may be large.
 LARGEST_BODY = 256 * 1024 * 1024
@@ -168,23 +171,14 @@ def _calls(
         if call.number > after and endpoint in ("", call.endpoint)
     ]
     # Not calls[-last:], which for 0 is all of them.
-    return [_call(call) for call in calls[max(0, len(calls) - last) :]]
-
-
-def _call(call: Call) -> dict[str, Any]:
-    names = ("number", "time", "endpoint", "payload", "reply", "status")
-    more = ("milliseconds", "errcode", "ip", "waybill_id", "escaped")
-    return {name: getattr(call, name) for name in names + more}
+    kept = calls[max(0, len(calls) - last) :]
+    return [{name: getattr(call, name) for name in _CALL} for call in kept]
 
 
 def _tokens(controls: Controls) -> dict[str, Any]:
     fetches = controls.token_fetches
-    return {
-        "total": fetches.total,
-        "refused": fetches.refused,
-        "forced": fetches.forced,
-        "forced_spacing": fetches.forced_spacing,
-    }
+    names = ("total", "refused", "forced", "forced_spacing")
+    return {name: getattr(fetches, name) for name in names}
 
 
 def _replace(controls: Controls, data: Any) -> None:

@@ -129,7 +129,7 @@ def answer(
         escaped=payload is not None and bool(_ESCAPE.search(body)),
         access_token=token,
         # The older document has the longer name, the current one the shorter.
-        component_access_token=parameters.get("component_access_token", token),
+        component_access_token=parameters.get("component_access_token") or token,
         ip=ip,
         first_use=in_process if first_use is None else first_use,
     )

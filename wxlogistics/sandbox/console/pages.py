@@ -23,6 +23,7 @@ from ..world.carriers import CARRIERS
 from ..world.endpoints import GETS, PATHS, PLUGIN
 from ..world.faults import Fault
 from ..world.parcels import Parcel
+from ..world.quotas import LIMITS
 from ..world.tokens import AccessToken
 from ..world.world import Registration
 from . import texts
@@ -38,6 +39,15 @@ _MASK = "•" * 8
 
 #: Fields of a request that hold an AppSecret.
 _SECRET_FIELDS = {"secret", "component_appsecret"}
+
+#: What a quota counts, in words.
+_COUNTED = {
+    "query": "calls of the query component",
+    "message": "calls of the message component",
+    "stable_token": "calls of stable_token",
+    "token": "calls of /cgi-bin/token",
+    "force_refresh": "forced renewals",
+}
 
 #: A shorter text is not looked for in others.
 _SHORTEST_SECRET = 8
@@ -582,26 +592,12 @@ def _state(token: AccessToken, now: float) -> str:
 
 def _quotas(visit: Visit, spent: list[tuple[str, int]]) -> dict[str, Any]:
     settings = visit.sandbox.settings
-    limits = {
-        "apps query": ("calls of the query component", settings.appid_daily_limit),
-        "apps message": ("calls of the message component", settings.appid_daily_limit),
-        "apps stable_token": ("calls of stable_token", settings.token_daily_limit),
-        "apps token": (
-            "calls of /cgi-bin/token",
-            settings.classic_token_daily_limit,
-        ),
-        "apps force_refresh": ("forced renewals", settings.force_refresh_daily_limit),
-        "users query": ("calls of the query component", settings.user_daily_limit),
-        "users message": (
-            "calls of the message component",
-            settings.user_daily_limit_message,
-        ),
-    }
     bars: dict[str, list[dict[str, Any]]] = {"apps": [], "users": []}
     for key, count in spent:
         kind, what, who = key.split(" ", 2)
-        words, limit = limits[f"{kind} {what}"]
-        bars[kind].append({"who": who, "what": words, "count": count, "limit": limit})
+        limit = getattr(settings, LIMITS[f"{kind} {what}"])
+        bar = {"who": who, "what": _COUNTED[what], "count": count, "limit": limit}
+        bars[kind].append(bar)
     return {
         "app_bars": bars["apps"],
         "user_bars": heapq.nlargest(

@@ -8,6 +8,7 @@ from typing import Any, Callable
 from .endpoints import PATHS, PLUGIN, Request
 from .errcodes import Refusal
 from .plain_json import read_resource
+from .quotas import LIMITS
 from .tokens import GRACE, AccessToken, App, Authorization, Component
 from .world import World
 
@@ -283,15 +284,11 @@ def _counter(world: World, request: Request, appid: str) -> tuple[str, int]:
     endpoint, settings = PATHS.get(path), world.settings
     if endpoint is None:
         raise Refusal(76021)
-    if endpoint in PLUGIN:
-        return f"apps {PLUGIN[endpoint]} {appid}", settings.appid_daily_limit
-    limits = {
-        "stable_token": settings.token_daily_limit,
-        "token": settings.classic_token_daily_limit,
-    }
-    if endpoint not in limits:
+    name = f"apps {PLUGIN.get(endpoint, endpoint)}"
+    if name not in LIMITS:
         raise Refusal(76022)
-    return f"apps {endpoint} {appid}", limits[endpoint]
+    limit: int = getattr(settings, LIMITS[name])
+    return f"{name} {appid}", limit
 
 
 def _quota_get(world: World, request: Request) -> dict[str, Any]:

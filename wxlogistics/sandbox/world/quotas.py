@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from typing import Mapping
 
@@ -11,11 +10,16 @@ from .clock import Clock
 #: Seconds by which China is ahead of Greenwich.
 CHINA = 8 * 3600
 
-#: The keys of a day: whose calls, of what, and who.
-_KEY = re.compile(
-    r"(apps (query|message|stable_token|token|force_refresh)|users (query|message)) .*",
-    re.DOTALL,
-)
+#: What is counted by the day: whose calls of what -> the setting that limits them.
+LIMITS = {
+    "apps query": "appid_daily_limit",
+    "apps message": "appid_daily_limit",
+    "apps stable_token": "token_daily_limit",
+    "apps token": "classic_token_daily_limit",
+    "apps force_refresh": "force_refresh_daily_limit",
+    "users query": "user_daily_limit",
+    "users message": "user_daily_limit_message",
+}
 
 _SECONDS = {"day": 86400, "minute": 60, "second": 1}
 
@@ -67,7 +71,7 @@ class Quotas:
         if type(index) is not int:
             raise ValueError(f"spent: {index!r:.200} is not a {period}")
         for key, count in counts.items():
-            if type(count) is not int or (period == "day" and not _KEY.fullmatch(key)):
+            if type(count) is not int or (period == "day" and not _is_key(key)):
                 raise ValueError(f"spent: {key!r:.200}: {count!r:.200}")
         self.spent[period] = index, dict(counts)
 
@@ -81,6 +85,11 @@ class Quotas:
             return False
         counts[key] = count + 1
         return True
+
+
+def _is_key(key: str) -> bool:
+    words = key.split(" ", 2)
+    return len(words) == 3 and " ".join(words[:2]) in LIMITS
 
 
 def _month(day: int) -> int:

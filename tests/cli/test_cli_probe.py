@@ -1,0 +1,182 @@
+"""The probe of the real WeChat, against sandboxes that differ."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clitools import APPID, OPENID, SECRET, Run, check_snapshot
+
+from wxlogistics import probe
+from wxlogistics.sandbox import Sandbox
+
+
+def different(run: Run) -> list[tuple[str, str]]:
+    found = run("probe", "--yes", "--json").json
+    return [
+        (each["endpoint"], each["what"]) for each in found["calls"] if not each["same"]
+    ]
+
+
+class TestProbe:
+    def test_probe__all_the_same(self, run: Run, wechat: Sandbox) -> None:
+        """
+        Against the sandbox all rows are the same, and at most ten calls are made.
+        """
+        code, out, err = run("probe", "--yes")
+        asked = {call.endpoint for call in wechat.calls}
+
+        assert (0, "") == (code, err)
+        assert len(probe.CALLS) == out.count("✓ same  ") == 9
+        assert len(wechat.calls) <= 10
+        assert {"get_delivery_list", "query_trace", "update_waybill_goods"} <= asked
+        assert {"trace_waybill", "stable_token"} <= asked
+
+    @pytest.mark.parametrize(
+        "fault, rows",
+        [
+            (
+                {"endpoint": "trace_waybill", "errcode": 9300534},
+                [("trace_waybill", "an openid that cannot be")],
+            ),
+            (
+                {"endpoint": "update_waybill_goods", "errcode": 40003},
+                [("update_waybill_goods", "a waybill_token that cannot be")],
+            ),
+            (
+                {"endpoint": "update_waybill_goods", "status": 500, "body": "x"},
+                [("update_waybill_goods", "a waybill_token that cannot be")],
+            ),
+            (
+                {"endpoint": "trace_waybill", "status": 200, "body": "[3]"},
+                [("trace_waybill", "an openid that cannot be")],
+            ),
+            (
+                {"endpoint": "trace_waybill", "drop": True},
+                [("trace_waybill", "an openid that cannot be")],
+            ),
+            (
+                {"endpoint": "query_trace", "status": 200, "body": "{}", "times": 2},
+                [
+                    ("query_trace", "no Content-Type"),
+                    ("query_trace", "a waybill_token that cannot be"),
+                ],
+            ),
+        ],
+    )
+    def test_probe__other_answers(
+        self, fault: dict[str, Any], rows: list[Any], run: Run, wechat: Sandbox
+    ) -> None:
+        """
+        Exactly the rows that are answered in another way differ.
+        """
+        wechat.fail(**fault)
+
+        assert rows == different(run)
+
+    def test_probe__other_settings(self, run: Run, monkeypatch: Any) -> None:
+        """
+        So it is against a sandbox with other settings.
+        """
+        sandbox = Sandbox(appid=APPID, secret=SECRET, opened=False)
+        with sandbox.serve() as server:
+            monkeypatch.setenv("WXLOGISTICS_BASE_URL", server.url)
+            monkeypatch.setenv("WXLOGISTICS_ACCESS_TOKEN", sandbox.access_token())
+            code, out, _ = run("probe", "--yes")
+
+        assert 1 == code
+        assert "✗ different  get_delivery_list: the carriers" in out
+        assert "  errcode: 48001\n  errcode, sandbox: 0\n" in out
+
+    @pytest.mark.parametrize("lang", ["en", "zh"])
+    def test_probe__look(self, lang: str, run: Run, wechat: Sandbox) -> None:
+        """
+        What differs is shown, in both languages; the report is English.
+        """
+        wechat.fail("trace_waybill", errcode=9300534)
+
+        code, out, _ = run("probe", "--yes", "--lang", lang)
+        report = Path("wxlogistics-probe.md").read_text(encoding="utf-8")
+
+        assert 1 == code
+        check_snapshot(f"probe-{lang}", f"{out}----\n{report}")
+
+    def test_probe__nothing_private(self, run: Run, wechat: Sandbox) -> None:
+        """
+        Neither output nor report has a token, an appid, an openid or an address.
+        """
+        token = wechat.access_token()
+        private = [token, APPID, SECRET, OPENID, "203.0.113.7", "::ffff:203.0.113.7"]
+        wechat.fail(
+            "query_trace",
+            errcode=40164,
+            errmsg=f"bad {' '.join(private)} 127.0.0.1 hint: [abc] rid: 1-2-3",
+            times=2,
+        )
+
+        shown = str(run("probe", "--yes")) + str(run("probe", "--yes", "--json"))
+        shown += Path("wxlogistics-probe.md").read_text(encoding="utf-8")
+
+        assert "bad *** *** *** *** ADDRESS ADDRESS ADDRESS" in shown
+        for value in (
+            *private,
+            "127.0.0.1",
+            os.environ["WXLOGISTICS_BASE_URL"],
+            "1-2-3",
+        ):
+            assert value not in shown
+
+    @pytest.mark.parametrize("words, code", [("y\n", 0), ("n\n", 130), ("", 130)])
+    def test_probe__asks(
+        self, words: str, code: int, run: Run, wechat: Sandbox, monkeypatch: Any
+    ) -> None:
+        """
+        It says which calls it makes, and makes them after a yes only.
+        """
+
+        class Terminal(io.StringIO):
+            def isatty(self) -> bool:
+                return True
+
+        monkeypatch.setattr(sys, "stdin", Terminal(words))
+
+        ran = run("probe", "--report", "r.md")
+
+        assert code == ran.code
+        assert "  trace_waybill: an openid that cannot be\n" in ran.err
+        assert "127.0.0.1" in ran.err.splitlines()[0]
+        assert (code == 0) == bool(wechat.calls) == Path("r.md").exists()
+
+    def test_probe__nobody_to_ask(self, run: Run, wechat: Sandbox) -> None:
+        """
+        Without a terminal it needs --yes.
+        """
+        code, _, err = run("probe")
+
+        assert (2, []) == (code, wechat.calls)
+        assert err.startswith("✗ nobody can be asked here: give --yes\n")
+
+    def test_report__another_path(self, run: Run, wechat: Sandbox) -> None:
+        """
+        The report goes where it is wanted, and says of which version it is.
+        """
+        ran = run("probe", "--yes", "--json", "--report", "r.md")
+        text = Path("r.md").read_text(encoding="utf-8")
+
+        assert "r.md" == ran.json["report"]
+        assert re.match(r"## wxlogistics \d[\w.]+ probe of a test server\n\n- ✓", text)
+        assert json.dumps(ran.json["calls"][0]["wechat"]["keys"]) == json.dumps(
+            [
+                "count",
+                "delivery_list",
+                "delivery_list[].delivery_id",
+                "delivery_list[].delivery_name",
+                "errcode",
+            ]
+        )

@@ -1,0 +1,91 @@
+"""`wxlogistics probe`: compares the real WeChat with the sandbox."""
+
+from __future__ import annotations
+
+import re
+import sys
+import urllib.parse
+from pathlib import Path
+from typing import Iterator, Sequence
+
+import click
+import requests
+
+from .. import WECHAT_URLS, __version__
+from ..probe import CALLS, Answer, differences, make
+from . import output
+from .command import FILE, Command, option
+from .doctor import base_urls
+from .language import labelled, listed, say, speak
+
+
+def command(terminal: output.Terminal) -> click.Command:
+    """
+    Return the command.
+    """
+
+    def run(yes: bool, report: str) -> int:
+        from ..sandbox import Sandbox
+
+        url = (terminal.base_urls or base_urls())[0].rstrip("/")
+        if not yes:
+            _ask(str(urllib.parse.urlsplit(url).hostname))
+        with terminal.client() as client:
+            found = _all(url, client.access_token())
+        sandbox = Sandbox()
+        with sandbox.serve() as server:
+            # A proxy of the environment does not lead to this machine.
+            known = _all(server.url, sandbox.access_token(), trust_env=False)
+        with speak("en"):
+            name = "WeChat" if url in WECHAT_URLS else "a test server"
+            text = f"## wxlogistics {__version__} probe of {name}\n\n"
+            for line in compared(found, known):
+                text += re.sub("^( *)", r"\1- ", line) + "\n"
+        Path(report).write_text(text, encoding="utf-8")
+        if terminal.as_json:
+            calls = []
+            for call, real, ours in zip(CALLS, found, known):
+                fields = {"same": real == ours, "wechat": real, "sandbox": ours}
+                calls.append({"endpoint": call.endpoint, "what": call.what, **fields})
+            output.answer({"ok": found == known, "calls": calls, "report": report})
+        else:
+            for line in [*compared(found, known), say("[probe: report]", path=report)]:
+                output.echo(output.clean(line))
+        return output.GOOD if found == known else output.REFUSED
+
+    path = option("--report", metavar="FILE", type=FILE, default="wxlogistics-probe.md")
+    examples = ["wxlogistics probe", "wxlogistics probe --yes --json"]
+    params = [option("--yes", is_flag=True), path]
+    return Command(terminal, "probe", run, params, examples=examples)
+
+
+def _ask(host: str) -> None:
+    """
+    Say which calls will be made, and ask whether to make them.
+    """
+    if not (sys.stdin and sys.stdin.isatty()):
+        raise output.Problem("[probe: say yes]")
+    output.note(say("[probe: calls]", host=host))
+    for call in CALLS:
+        output.note(f"  {call.endpoint}: {say(call.what)}")
+    if not click.confirm(say("Make these calls?"), err=True):
+        raise click.Abort
+
+
+def _all(url: str, token: str, trust_env: bool = True) -> list[Answer]:
+    private = output.private_values()
+    with requests.Session() as session:
+        session.trust_env = trust_env
+        return [make(session, call, url, token, private) for call in CALLS]
+
+
+def compared(found: Sequence[Answer], known: Sequence[Answer]) -> Iterator[str]:
+    """
+    Yield a line for each call, and how the two answers differ.
+    """
+    for call, real, ours in zip(CALLS, found, known):
+        sign, verdict = ("✓", "same") if real == ours else ("✗", "different")
+        yield f"{sign} {say(verdict)}  {labelled(call.endpoint, say(call.what))}"
+        for name, one, other in differences(real, ours):
+            yield f"  {labelled(name, one)}"
+            yield f"  {labelled(listed([name, say('sandbox')]), other)}"

@@ -1,0 +1,58 @@
+"""`wxlogistics sandbox`: the sandbox as an HTTP server, with click's options."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ..sandbox.command import OPTIONS, Option, Ready, run
+from .command import Command, option
+from .language import say
+from .output import Problem, Terminal, answer, echo, note
+
+
+def command(terminal: Terminal) -> click.Command:
+    """
+    Return the command.
+    """
+
+    def serve(**options: Any) -> int:
+        def on_ready(ready: Ready) -> None:
+            found = {name: value for name, value in ready._asdict().items() if value}
+            if terminal.as_json:
+                answer({"ok": True, **found})
+                return
+            for name, value in found.items():
+                if name == "console_url":
+                    name, value = "console", f"{value} {say('(open it in a browser)')}"
+                echo(f"{name}: {value}")
+
+        def on_notice(text: str, *values: object) -> None:
+            note(f"wxlogistics sandbox: {say(text).format(*values)}")
+
+        try:
+            return run(on_ready=on_ready, on_notice=on_notice, **options)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise Problem("{reason}", reason=reason) from None
+
+    examples = ["wxlogistics sandbox", "wxlogistics sandbox --port 0 --seed demo"]
+    params = map(_option, OPTIONS)
+    return Command(terminal, "sandbox", serve, params, examples=examples, calls=False)
+
+
+def _option(described: Option) -> click.Option:
+    def parse(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+        try:
+            return described.parse(value) if isinstance(value, str) else value
+        except ValueError as error:
+            raise click.BadParameter(str(error), ctx, param) from None
+
+    kind: Any = click.Path() if described.metavar == "FILE" else str
+    settings = {"metavar": described.metavar, "callback": parse, "type": kind}
+    if not described.metavar:
+        settings = {"is_flag": True}
+    one, many = {"default": described.default}, {"multiple": True}
+    more: dict[str, Any] = many if described.many else one
+    return option(described.flag, described.help, **settings, **more)

@@ -1,0 +1,96 @@
+"""Where the rows of a bulk run come from: a file, a pipe, or stdin."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import select
+import sys
+import threading
+from pathlib import Path
+from typing import IO, Iterator
+
+from .headings import Columns
+from .output import stdin, unusable
+from .rows import WORKBOOKS, Record, likely_encoding, records, with_headings, workbook
+
+_FORMS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+
+
+def is_stream(name: str) -> bool:
+    """
+    Return whether *name* is stdin, a pipe or a device.
+    """
+    path = Path(name)
+    return name == "-" or (path.exists() and not path.is_file() and not path.is_dir())
+
+
+def read(
+    name: str,
+    columns: Columns,
+    form: str | None,
+    encoding: str | None,
+    ended: threading.Event,
+) -> Iterator[Record]:
+    """
+    Yield what is in a file, a pipe, or stdin.
+
+    Args:
+        name: The file's or the pipe's name; - is stdin.
+
+        form: csv, tsv or jsonl; None: as the name and the content tell.
+
+        encoding: utf-8 or gbk; None: as the content tells.
+
+        ended: Reading a pipe stops once this is set.
+
+    Raises:
+        Problem: It cannot be read.
+    """
+    form = form or _FORMS.get(Path(name).suffix.lower())
+    try:
+        opened = contextlib.nullcontext(stdin()) if name == "-" else open(name, "rb")
+    except OSError as error:
+        raise unusable(name, error.errno) from None
+    with opened as file:
+        lines = _lines(file, ended)
+        if not is_stream(name):
+            data = file.read()
+            if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+                data, encoding = data.decode("utf-16", "replace").encode(), "utf-8"
+            whole = data.splitlines(keepends=True)
+            encoding = encoding or likely_encoding(whole)
+            lines = iter(whole)
+        first = next(lines, b"")
+        lines = itertools.chain([first], lines)
+        if first.startswith(WORKBOOKS):
+            yield from with_headings(workbook(b"".join(lines)), columns)
+        else:
+            yield from records(lines, form, encoding, columns)
+
+
+def _lines(stream: IO[bytes], ended: threading.Event) -> Iterator[bytes]:
+    """
+    Yield the lines of a stream until it or the run ends, also while it is idle.
+    """
+    try:
+        file = stream.fileno()
+    except OSError:
+        file = -1
+    # On Windows select takes sockets alone.
+    if file < 0 or sys.platform == "win32":
+        yield from stream
+        return
+    rest = b""
+    while not ended.is_set():
+        if not select.select([file], [], [], 0.1)[0]:
+            continue
+        data = os.read(file, 65536)
+        *whole, rest = (rest + data).split(b"\n")
+        for line in whole:
+            yield line + b"\n"
+        if not data:
+            if rest:
+                yield rest
+            return
