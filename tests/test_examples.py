@@ -18,6 +18,8 @@ from typing import Iterator
 
 import pytest
 import requests
+from babel.messages.mofile import read_mo
+from babel.messages.pofile import read_po
 
 from wxlogistics import Client, GoodsDetail, GoodsInfo, WaybillStatus
 from wxlogistics.sandbox import Sandbox
@@ -25,6 +27,7 @@ from wxlogistics.sandbox import Sandbox
 pytestmark = pytest.mark.once
 
 EXAMPLES = pathlib.Path(__file__).resolve().parent.parent / "examples"
+TRANSLATIONS = EXAMPLES / "django_shop/locale/zh_Hans/LC_MESSAGES/django"
 
 #: Seconds until a server that does not start fails the test.
 PATIENCE = 120
@@ -196,6 +199,16 @@ class TestDjangoShop:
 
         assert "\nOK\n" in said
         assert "skipped" not in said
+
+    def test_translations__complete(self):
+        """Each text has a translation, and the .mo file has those of the .po file."""
+        with open(TRANSLATIONS.with_suffix(".po"), "rb") as po:
+            texts = {text.id: text.string for text in read_po(po)}
+        with open(TRANSLATIONS.with_suffix(".mo"), "rb") as mo:
+            compiled = {text.id: text.string for text in read_mo(mo)}
+
+        assert all(texts.values())
+        assert compiled == texts
 
     def test_check__deploy(self):
         """Django's system checks pass."""
