@@ -47,10 +47,10 @@ CHINESE = {
     "enter a valid waybill number.": "请填写正确的运单号。",
     "it is shipped already.": "已经发过货了，不用再发。",
     "shipped, but not yet registered with WeChat. {problem}": (
-        "已发货，但还没有登记到微信物流。{problem}"
+        "已发货，但还没有传运单。{problem}"
     ),
     "shipped; WeChat follows the parcel.": "已发货，微信开始跟踪物流。",
-    "not yet registered with WeChat.": "还没有登记到微信物流。",
+    "not yet registered with WeChat.": "还没有传运单。",
     "the goods are updated.": "商品信息已更新。",
     # Replies to the mini-program
     "The request is malformed.": "请求有误。",
@@ -62,7 +62,7 @@ CHINESE = {
     "Create the tables that are missing.": "创建数据库表（已存在的不变）。",
     "The database is ready.": "数据库已就绪。",
     "Register missed waybills and query the open ones; for cron, once an hour.": (
-        "登记尚未登记的运单，并更新在途订单的物流状态；适合由 cron 每小时运行一次。"
+        "补传漏传的运单，并更新在途订单的物流状态；适合由 cron 每小时运行一次。"
     ),
     "calls to WeChat at most": "最多调用微信多少次",
     "leave orders alone that were queried within so many minutes": (

@@ -109,7 +109,7 @@ def test_ship__refused(press, order, wechat, errcode, text):
 
     said = press("ship", order, waybill_id=WAYBILL_ID)
 
-    assert "已发货，但还没有登记到微信物流" in said
+    assert "已发货，但还没有传运单" in said
     assert text in said
     assert order.state == "shipped"
     assert order.waybill_token == ""
@@ -126,7 +126,7 @@ def test_register__after_a_failure(order, press, wechat):
 
 
 def test_goods(press, order, wechat):
-    assert "还没有登记" in press("goods", order)
+    assert "还没有传运单" in press("goods", order)
     press("ship", order, waybill_id=WAYBILL_ID)
 
     order.goods = [{"name": "碧螺春", "image_url": ""}]

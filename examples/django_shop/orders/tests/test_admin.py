@@ -73,7 +73,7 @@ class ShipTests(AdminMixin, TransactionTestCase):
         with self.assertLogs("orders", "WARNING"):
             [said] = self.act("ship", order)
 
-        self.assertIn("已发货，但还没有登记", said)
+        self.assertIn("已发货，但还没有传运单", said)
         self.assertIn("小程序的物流接口配置有误", said)
         page = self.client.get(reverse("admin:orders_order_changelist"))
         self.assertContains(page, "小程序的物流接口配置有误")
@@ -175,7 +175,7 @@ class AdminTests(AdminMixin, TestCase):
     def test_update_goods__not_registered(self):
         [said] = self.act("update_goods", self.make_order())
 
-        self.assertIn("还没有登记", said)
+        self.assertIn("还没有传运单", said)
 
     def test_pages__no_openid(self):
         order = self.make_order()

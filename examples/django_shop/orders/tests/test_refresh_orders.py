@@ -76,7 +76,7 @@ class RefreshOrdersTests(WeChatMixin, TestCase):
 
         said = self.refresh()
 
-        self.assertIn("登记 1 个", said)
+        self.assertIn("传运单 1 个", said)
         order.refresh_from_db()
         self.assertEqual(len(order.waybill_token), 64)
         self.assertEqual(order.problem, "")
