@@ -462,6 +462,8 @@ class TestReadmes:
             os.utime(requirements, (0, 0))
         demo, redis = free_port(), free_port()
         variables = environment(
+            # gunicorn keeps a socket there.
+            HOME=str(tmp_path),
             PORT=str(demo),
             REDIS_URL=f"redis://127.0.0.1:{redis}/0",
             DJANGO_SUPERUSER_USERNAME="boss",
