@@ -483,20 +483,28 @@ class TestStableToken:
             ("first broken", ["first"], "TransportError", "NF"),
             ("first gateway", ["first"], "TransportError", "NF"),
             ("first spent", ["first"], "DailyQuotaError", "NF"),
-            # A token that a renewal brought is not renewed for 10 seconds, and later
-            # not by force, for as long as WeChat hands it out.
+            # A token that a renewal brought is not renewed by force for as long as
+            # WeChat hands it out; and a renewal that brought no other is not tried
+            # again for 10 seconds.
             (
-                "first second second second second",
+                "first second second second second second",
                 [get, "first", "second", 9.9, "second", 0.1, "second"]
                 + [9.9, "second", 0.1, "second", 3600, "second"],
                 "first second second second second second second second",
-                "NNNNN",
+                "NNNNNN",
             ),
             (
-                "first first second second",
+                "first first second second second",
                 [get, "first", "second", 9.9, "second", 0.1, "second"],
                 "first second second second second",
-                "NNFN",
+                "NNFNN",
+            ),
+            # Tokens that serve and are revoked soon are renewed each time.
+            (
+                "first second third",
+                [get, "first", get, "second", get],
+                "first second second third third",
+                "NNN",
             ),
             # Then WeChat may have another.
             ("second third", ["first", 10, "second"], "second third", "NN"),

@@ -6,12 +6,15 @@ access token: `wxlogistics._wire` replaces that before a caller sees it.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
 import ssl
 import threading
+import zlib
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -29,8 +32,7 @@ from .errors import TransportError, UnexpectedResponseError
 #: Reading stops behind this many bytes.
 MAX_REPLY = 5 * 1024 * 1024
 
-# Small, because a piece of gzip may unpack to a thousand times its size.
-_PIECE = 8 * 1024
+_PIECE = 64 * 1024
 
 #: Connections idle for longer are not used again: a NAT may have dropped them.
 IDLE = 60.0
@@ -151,25 +153,24 @@ class Http:
         if left <= 0:
             raise TransportError(request.endpoint, str(deadline), False)
         timeout = min(self._connect_timeout, left), min(self._read_timeout, left)
-        status = 0
-        is_own = self._session is None
-        own = self._own_session(deadline.clock()) if is_own else None
+        own = self._own_session(deadline.clock()) if self._session is None else None
+        # Filled before a hook of the caller's session, which may fail by itself.
+        answers: list[Any] = []
         try:
-            response = (own.send_json if own else self._send)(request, timeout)
-            status = response.status_code
+            send = own.send_json if own else partial(self._send, answers)
+            response = send(request, timeout)
+            answers.append(response)
             if response.raw is None:
                 # Made by hand, for a test.
                 response.raw = io.BytesIO(response.content or b"")
             with response:
                 # Behind an interim answer comes the real one: closed unread, the
                 # connection cannot hand it to the next request.
+                status = response.status_code
                 body = b"" if status < 200 else _read(request, response, deadline)
                 return status, body
-        except urllib3.DecodeError:
-            reason = "the body's compression is broken"
-            failure: Any = UnexpectedResponseError(request.endpoint, status, "", reason)
         except (OSError, UnicodeError, urllib3.HTTPError) as error:
-            failure = self._failure(error, request, bool(status), deadline)
+            failure = self._failure(error, request, bool(answers), deadline)
             if own and not isinstance(failure, Unreached):
                 # What broke this connection may have broken the idle ones. Those in use
                 # stay open: their threads hold the session.
@@ -195,21 +196,21 @@ class Http:
             own.used_at = now
             return own
 
-    def _send(self, request: Request, timeout: Timeout) -> requests.Response:
+    def _send(self, answers: list[Any], request: Request, timeout: Timeout) -> Any:
         session: Any = self._session
-        hooks = session.hooks.get("response") or []
+        hooks = (session.hooks or {}).get("response") or []
         hooks = hooks if isinstance(hooks, Iterable) else [hooks]
-        response: requests.Response = session.post(
+        # A request's hooks replace the session's.
+        hooks = [lambda r, **_: answers.append(r), *hooks, _drop_location]
+        return session.post(
             request.url,
             data=request.body,
             headers=_HEADERS,
             timeout=timeout,
             allow_redirects=False,
             stream=True,
-            # A request's hooks replace the session's.
-            hooks={"response": [*hooks, _drop_location]},
+            hooks={"response": hooks},
         )
-        return response
 
     def _failure(
         self, error: Exception, request: Request, answered: bool, deadline: Deadline
@@ -235,9 +236,8 @@ class Http:
             ssl.SSLZeroReturnError,
         )
         # These come up before a connection, or refuse it.
-        refused = isinstance(error, ValueError) or caused_by(
-            ssl.SSLCertVerificationError
-        )
+        refused = isinstance(error, ValueError) and not caused_by(urllib3.InvalidHeader)
+        refused |= caused_by(ssl.SSLCertVerificationError)
         refused |= said.startswith(("Could not find ", "Tunnel connection failed"))
         sent = answered or not (unreached or refused)
         name = urlsplit(request.host).netloc + self._by_proxy(request.host)
@@ -276,17 +276,15 @@ class _OwnSession(requests.Session):
         agent = {"User-Agent": f"wxlogistics/{__version__}"}
         self.headers = CaseInsensitiveDict(_HEADERS | agent)
         self.cookies = _NoCookies()
-        adapter = _Adapter()
-        self.mount("https://", adapter)
-        self.mount("http://", adapter)
+        self.mount("https://", _Adapter())
+        self.mount("http://", _Adapter())
         # For each host what the environment says of proxies and certificates.
         self._settings: dict[str, Any] = {}
 
     def send_json(self, request: Request, timeout: Timeout) -> Any:
-        host = request.host
-        if host not in self._settings:
-            found = self.merge_environment_settings(host, {}, True, None, None)
-            self._settings[host] = found
+        if request.host not in self._settings:
+            found = self.merge_environment_settings(request.host, {}, True, None, None)
+            self._settings[request.host] = found
         # As Session.post() would prepare it, at a third of its cost.
         prepared = requests.PreparedRequest()
         prepared.method = "POST"
@@ -294,7 +292,7 @@ class _OwnSession(requests.Session):
         prepared.headers = CaseInsensitiveDict(self.headers)
         prepared.headers["Content-Length"] = str(len(request.body))
         prepared.body = request.body
-        options = self._settings[host] | {"timeout": timeout}
+        options = self._settings[request.host] | {"timeout": timeout}
         return self.send(prepared, allow_redirects=False, **options)
 
 
@@ -357,30 +355,34 @@ def _drop_location(response: requests.Response, **kwargs: Any) -> None:
 
 def _read(request: Request, response: requests.Response, deadline: Deadline) -> bytes:
     raw = response.raw
-    coding = response.headers.get("Content-Encoding", "").lower() or "identity"
-    if coding not in ("identity", "gzip", "deflate"):
-        # urllib3 would unpack gzip in gzip without bound.
-        reason = "a Content-Encoding that was not asked for"
-        raise UnexpectedResponseError(
-            request.endpoint, response.status_code, "", reason
-        )
-    pieces = response.iter_content(_PIECE)
+    coding = response.headers.get("Content-Encoding", "").strip().lower() or "identity"
     if hasattr(raw, "read1") and hasattr(raw, "supports_chunked_reads"):
         # urllib3 returns what has arrived; every other way to read waits for a whole
         # piece, however slowly it trickles in.
-        pieces = iter(lambda: raw.read1(_PIECE, decode_content=True), b"")
+        pieces = iter(lambda: raw.read1(_PIECE, decode_content=False), b"")
+    else:
+        pieces, coding = response.iter_content(_PIECE), "identity"
     body = bytearray()
     for piece in pieces:
         body += piece
-        if len(body) > MAX_REPLY:
-            break
-        if coding == "identity" and getattr(raw, "length_remaining", None) == 0:
-            # Another read would only return nothing.
+        # At the end another read would only return nothing.
+        if len(body) > MAX_REPLY or getattr(raw, "length_remaining", None) == 0:
             break
         if deadline.left() <= 0:
             raise TimeoutError
-    # Empty if a hook or a cache of the session has read it.
-    return bytes(body) or response.content
+    if not body or coding == "identity":
+        # Empty if a hook or a cache of the session has read it.
+        return bytes(body) or response.content
+    reason = "a Content-Encoding that was not asked for"
+    if coding in ("gzip", "x-gzip", "deflate"):
+        reason = "the body's compression is broken"
+        # 32: gzip and zlib alike, by what the body begins with.
+        unpacker = zlib.decompressobj(32 + zlib.MAX_WBITS)
+        with contextlib.suppress(zlib.error):
+            unpacked = unpacker.decompress(body, MAX_REPLY + 1)
+            if unpacker.eof or len(unpacked) > MAX_REPLY:
+                return unpacked
+    raise UnexpectedResponseError(request.endpoint, response.status_code, "", reason)
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 # The refusals that another token can help against. 41001 cannot: a token was sent.
 _RENEWABLE = (40001, 40014, 42001)
 
-# An excerpt is cut to so many characters.
-_LONGEST_EXCERPT = 200
-
 logger = logging.getLogger("wxlogistics")
 
 # pytest then shows the line of the test, and none of this module's variables.
@@ -94,13 +91,12 @@ class Wire:
         Raises:
             WxLogisticsError: The last attempt's failure.
         """
-        deadline = post.deadline
         unreached: set[int] = set()
         maybe_applied = renewed = False
         repeats = 0
 
         def is_over(pause: float) -> bool:
-            return repeats == self._retries or deadline.left() <= pause
+            return repeats == self._retries or post.left() <= pause
 
         try:
             if tokens:
@@ -111,7 +107,7 @@ class Wire:
                 pause = self._random() * 2 ** min(repeats - 1, 3)
                 try:
                     request.host = self.hosts[host]
-                    return self._attempt(request, deadline)
+                    return self._attempt(request, post.deadline)
                 except Unreached:
                     unreached.add(host)
                     self._host = (host + 1) % len(self.hosts)
@@ -124,6 +120,7 @@ class Wire:
                     if not (repeatable and error.maybe_applied) or is_over(pause):
                         raise
                 except errors.AccessTokenError as error:
+                    post.refusals += 1
                     if renewed or not tokens or error.errcode not in _RENEWABLE:
                         raise
                     renewed = True
@@ -172,17 +169,19 @@ class Wire:
             logger.debug("%s: %s, rid %s, %.0f ms", name, outcome, rid, took)
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Post:
     """
     Makes one POST for a `TokenProvider`, within the call that needs the token.
 
     It goes to the hosts of the `Client` that makes the call, with its session and its
-    timeouts, and ends by that call's *deadline*; *wire* sends it.
+    timeouts, and ends by that call's *deadline*; *wire* sends it. *refusals* counts the
+    tokens of the call that WeChat has refused.
     """
 
-    _wire: Wire
+    _wire: Wire = attrs.field(repr=False)
     deadline: Deadline
+    refusals: int = 0
 
     def left(self) -> float:
         """
@@ -281,7 +280,7 @@ def _decode(request: Request, status: int, body: bytes) -> Json:
             raise errors.api_error(request.endpoint, errcode, errmsg)
         reason = "an errcode that is no number"
     said = body[: 64 * 1024].decode("utf-8", "replace")
-    excerpt = _mask(request, said, _LONGEST_EXCERPT)
+    excerpt = _mask(request, said, 200)
     raise UnexpectedResponseError(request.endpoint, status, excerpt, reason)
 
 
@@ -305,7 +304,7 @@ def lacking(endpoint: str, reply: Json, field: str) -> UnexpectedResponseError:
     """
     # Only keys that look like WeChat's: any other could be an openid sent back, or a
     # token.
-    keys = ", ".join(filter(_KEY.fullmatch, reply))[:_LONGEST_EXCERPT]
+    keys = ", ".join(filter(_KEY.fullmatch, reply))[:200]
     return UnexpectedResponseError(endpoint, 200, keys, f"no {field}")
 
 

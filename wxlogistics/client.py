@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 # pytest then shows the line of the test, and none of this module's variables.
 __tracebackhide__ = True
 
-_Extra = Mapping[str, Any] | None
-
 _ENV = "WXLOGISTICS_"
 _OPEN_MSG = "/cgi-bin/express/delivery/open_msg/"
 
@@ -107,10 +105,8 @@ class Client:
         urls = [url.strip() for url in read("BASE_URL").split(",") if url.strip()]
         options = ({"base_url": urls} if urls else {}) | options
         token, appid, secret = map(read, ("ACCESS_TOKEN", "APPID", "SECRET"))
-        if token:
-            return cls(token, **options)
-        if appid and secret:
-            return cls(StableToken(appid, secret), **options)
+        if token or (appid and secret):
+            return cls(token or StableToken(appid, secret), **options)
         missing = "SECRET" if appid else "APPID" if secret else "ACCESS_TOKEN"
         wanted = f"{_ENV}ACCESS_TOKEN, or both {_ENV}APPID and {_ENV}SECRET"
         raise InvalidArgumentError(_ENV + missing, f"is not set; give {wanted}")
@@ -364,7 +360,7 @@ class Client:
             raise wrong_type("payload", payload, "a dict")
         return self._post(path, path, dict(payload), repeatable=False)
 
-    def _register(self, endpoint: str, values: tuple[Any, ...], extra: _Extra) -> str:
+    def _register(self, endpoint: str, values: tuple[Any, ...], extra: Any) -> str:
         fields = dict(zip(_REQUIRED + _OPTIONAL, values))
         reply = self._call(endpoint, fields, extra, _REQUIRED)
         waybill_token = models.text(reply.get("waybill_token"))
@@ -372,14 +368,14 @@ class Client:
             raise lacking(endpoint, reply, "waybill_token")
         return waybill_token
 
-    def _query(self, endpoint: str, fields: Json, extra: _Extra) -> Trace:
+    def _query(self, endpoint: str, fields: Json, extra: Any) -> Trace:
         reply = self._call(endpoint, fields, extra, ("waybill_token",))
         if not models.has_status(reply):
             raise lacking(endpoint, reply, "waybill_info.status")
         return Trace.from_reply(reply)
 
     def _call(
-        self, endpoint: str, fields: Json, extra: _Extra, required: Collection[str]
+        self, endpoint: str, fields: Json, extra: Any, required: Collection[str]
     ) -> Json:
         """
         Send what is *required* of the *fields*, and of the rest what is given.
@@ -400,6 +396,4 @@ class Client:
 
     def _post(self, endpoint: str, path: str, payload: Json, repeatable: bool) -> Json:
         request = Request(endpoint, path, encode(payload))
-        # Keep it out of the variables of a traceback.
-        del payload
         return self._wire.call(request, self._tokens, self._wire.post(), repeatable)

@@ -18,10 +18,10 @@ import logging
 import os
 import re
 import time
-import urllib.parse
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
+from urllib.parse import quote
 
 import attrs
 
@@ -147,15 +147,18 @@ class _Kept:
 
         good_until: The Unix time until which it is used.
 
-        renewed_at: When a renewal brought it, or failed to replace it; 0 for never.
+        renewed_at: When it was last renewed, or tried to be; 0 for never.
 
-        by_renewal: Whether a renewal brought it.
+        renewal: The call for which a renewal brought it; None for any other.
+
+        is_useless: Whether the renewal failed, or WeChat had no other.
     """
 
     token: str = attrs.field(repr=False)
     good_until: float
     renewed_at: float = 0
-    by_renewal: bool = False
+    renewal: Post | None = None
+    is_useless: bool = False
 
     def is_good(self) -> bool:
         # A longer life than WeChat gives means that the clock was put back.
@@ -168,9 +171,11 @@ class _Kept:
         """
         Whether it is of use to a call whose token was *refused*.
         """
-        # If it was renewed just now, another renewal would help no more.
-        is_new = abs(time.time() - self.renewed_at) < RENEWAL_PAUSE
-        return self.is_good() and (is_new or not self.is_same(refused))
+        # If a renewal just now did not help, another would help no more.
+        in_vain = self.is_useless or (self.renewal and self.renewal.refusals > 1)
+        if in_vain and abs(time.time() - self.renewed_at) < RENEWAL_PAUSE:
+            refused = None
+        return self.is_good() and not self.is_same(refused)
 
 
 def _check_appid(field: str, appid: str) -> None:
@@ -182,13 +187,12 @@ def _check_appid(field: str, appid: str) -> None:
 
 
 def _check_cache(cache: Any) -> None:
-    if cache is None:
-        return
     try:
         inspect.signature(cache.set).bind("key", "value", timeout=1)
-        usable = callable(cache.get) and not isinstance(cache, type)
+        is_async = inspect.iscoroutinefunction(cache.get)
+        usable = callable(cache.get) and not (is_async or isinstance(cache, type))
     except (AttributeError, TypeError):
-        usable = False
+        usable = cache is None
     except ValueError:
         # A function written in C that does not tell its parameters.
         usable = True
@@ -291,17 +295,18 @@ class _FetchedToken(abc.ABC):
     def _fetch_and_keep(self, refused: _Kept | None, post: Post) -> _Kept:
         kept = self._kept if self._kept and self._kept.is_same(refused) else None
         # Until there is another, no thread should use it.
-        self._kept = None
+        self._kept, now = None, time.time()
         try:
             if refused is None:
                 found = self._look_up() or self._fetch(None, post)
             else:
                 # Where a renewal brought it, another by force would help no more.
-                found = self._fetch(None if kept and kept.by_renewal else refused, post)
-                found = attrs.evolve(found, renewed_at=time.time(), by_renewal=True)
+                found = self._fetch(None if kept and kept.renewal else refused, post)
+                is_same = found.is_same(refused)
+                found = _Kept(found.token, found.good_until, now, post, is_same)
         except WxLogisticsError:
             # Neither is a failed renewal tried again at once.
-            self._kept = kept and attrs.evolve(kept, renewed_at=time.time())
+            self._kept = kept and attrs.evolve(kept, renewed_at=now, is_useless=True)
             raise
         self._kept = found
         entry = json.dumps([found.token, found.good_until])
@@ -314,7 +319,7 @@ class _FetchedToken(abc.ABC):
         Return the token under *field* of a reply, with its life.
         """
         token = reply.get(field)
-        if not isinstance(token, str) or not token or token != token.strip():
+        if not (isinstance(token, str) and re.fullmatch("[!-~]+", token)):
             raise lacking(self._endpoint, reply, field)
         life = integer(reply.get("expires_in"))
         # A token without life left would be refused, and renewed for that; to believe
@@ -323,9 +328,10 @@ class _FetchedToken(abc.ABC):
         return _Kept(token, asked_at + life - min(MARGIN, life / 2))
 
     def _key(self) -> str:
-        # memcached takes no blanks.
-        appids = (urllib.parse.quote(appid, safe="") for appid in self._appids)
-        return ":".join(["wxlogistics", self._endpoint, *appids, "token"])
+        # Quoted, since memcached takes no blanks.
+        return ":".join(
+            ["wxlogistics", self._endpoint, *map(quote, self._appids), "token"]
+        )
 
     def _look_up(self) -> _Kept | None:
         """

@@ -1,0 +1,135 @@
+"""What comes after an answer, and how much of it is read."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import zlib
+from typing import Any
+
+import chaos
+import pytest
+import requests
+import responses
+from chaos import ChaosServer
+
+from wxlogistics import (
+    Client,
+    GoodsDetail,
+    GoodsInfo,
+    TransportError,
+    UnexpectedResponseError,
+    WxLogisticsError,
+)
+
+UPDATE = (
+    "https://api.weixin.qq.com/cgi-bin/express/delivery/open_msg/update_waybill_goods"
+)
+GOODS = GoodsInfo([GoodsDetail("围巾", "")])
+OK = b'{"errcode":0,"waybill_info":{"status":4}}'
+
+
+class TestHooks:
+    """What a hook of the caller's session raises comes after the answer."""
+
+    @pytest.mark.parametrize("as_list", [True, False])
+    @pytest.mark.parametrize(
+        "error",
+        [
+            requests.ConnectTimeout("the collector of the metrics is down"),
+            requests.exceptions.InvalidURL("bad collector"),
+            requests.exceptions.JSONDecodeError("no JSON", "<html>", 0),
+            ConnectionRefusedError(111, "Connection refused"),
+        ],
+        ids=lambda error: type(error).__name__,
+    )
+    @responses.activate
+    def test_update__sent_once(self, error: Exception, as_list: bool) -> None:
+        """The update may have been applied, and is not sent again."""
+
+        def hook(response: requests.Response, **kwargs: object) -> None:
+            raise error
+
+        rule = responses.post(UPDATE, json={"errcode": 0})
+        session: Any = requests.Session()
+        session.hooks = {"response": [hook] if as_list else hook}
+        client = Client("TOKEN", session=session)
+        with pytest.raises(TransportError) as caught:
+            client.update_waybill_goods("W", GOODS)
+
+        assert 1 == rule.call_count
+        assert caught.value.maybe_applied is True
+
+    @responses.activate
+    def test_update__no_hooks_at_all(self) -> None:
+        """requests takes None for no hooks."""
+        responses.post(UPDATE, json={"errcode": 0})
+        session: Any = requests.Session()
+        session.hooks = None
+
+        assert Client("T", session=session).update_waybill_goods("W", GOODS) is None
+
+
+def served(*pieces: bytes) -> chaos.Fault:
+    """Return a server's answer that sends *pieces* and ends."""
+
+    def answer(peer: chaos.Peer, request: chaos.Request) -> None:
+        for piece in pieces:
+            peer.send(piece)
+
+    return answer
+
+
+class TestAnswer:
+    @pytest.mark.parametrize("own", [True, False])
+    def test_update__lengths_that_differ(self, own: bool) -> None:
+        """An answer came, so the update may have been applied."""
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 13\r\n\r\n{}"
+        session = None if own else requests.Session()
+        with ChaosServer(then=served(head)) as server:
+            client = Client("TOKEN", base_url=server.url, session=session)
+            with pytest.raises(WxLogisticsError) as caught:
+                client.update_waybill_goods("W", GOODS)
+
+        assert getattr(caught.value, "maybe_applied", True) is True
+
+    @pytest.mark.parametrize("coding", ["gzip", "x-gzip", "GZIP ", "deflate"])
+    @responses.activate
+    def test_update__packed(self, coding: str) -> None:
+        """What comes compressed all the same is unpacked."""
+        body = zlib.compress(OK) if coding == "deflate" else gzip.compress(OK)
+        responses.post(UPDATE, body=body, headers={"Content-Encoding": coding})
+
+        assert Client("TOKEN").update_waybill_goods("W", GOODS) is None
+
+    @pytest.mark.parametrize(
+        "body, coding, reason",
+        [
+            (gzip.compress(OK)[:-9], "gzip", "the body's compression is broken"),
+            (b"\x1f\x8b rubbish", "gzip", "the body's compression is broken"),
+            (b"rubbish", "br", "a Content-Encoding that was not asked for"),
+            (b"rubbish", "gzip, gzip", "a Content-Encoding that was not asked for"),
+            (gzip.compress(b" " * 6 * 2**20), "gzip", "a body of more than 5 MiB"),
+        ],
+        ids=["cut", "rubbish", "br", "twice", "bomb"],
+    )
+    @responses.activate
+    def test_update__not_unpacked(self, body: bytes, coding: str, reason: str) -> None:
+        """Compression that is broken, unknown or too good is an error."""
+        responses.post(UPDATE, body=body, headers={"Content-Encoding": coding})
+        with pytest.raises(UnexpectedResponseError) as caught:
+            Client("TOKEN").update_waybill_goods("W", GOODS)
+
+        assert reason == caught.value.reason
+
+    def test_query__gzip_that_unpacks_to_nothing(self) -> None:
+        """Endless compressed pieces without content end by the deadline or the size."""
+        head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n"
+        name = b"\x1f\x8b\x08\x08\0\0\0\0\0\0"
+        endless = itertools.chain([head, name], itertools.repeat(b"x" * 65536, 200))
+        with ChaosServer(then=served(*endless)) as server:
+            client = Client("TOKEN", base_url=server.url, retries=0)
+            with pytest.raises(UnexpectedResponseError) as caught:
+                client.query_trace("W")
+
+        assert "the body's compression is broken" == caught.value.reason
