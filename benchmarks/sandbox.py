@@ -81,7 +81,7 @@ def _running(waybills: int) -> Iterator[dict[str, str]]:
 
 def main(waybills: int) -> None:
     """
-    Serve until nobody is there any more.
+    Serve until the last client has left.
     """
     from wxlogistics.sandbox import Sandbox, wire
 

@@ -1,7 +1,6 @@
 """What a call does when the network or the server misbehaves, on real sockets.
 
-`python tests/test_resilience.py` writes the table of docs/resilience.md from what
-happens in fact.
+`python tests/test_resilience.py` makes each call of the table and prints what happens.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import threading
 import time
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Callable, Iterator, NamedTuple, Sequence
+from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence
 
 import chaos
 import pytest
@@ -65,8 +64,6 @@ from wxlogistics import (
     UnexpectedResponseError,
     WxLogisticsError,
 )
-
-DOCUMENT = Path(__file__).parents[1] / "docs" / "resilience.md"
 
 #: What each kind of call returns when all goes well.
 RIGHT: dict[str, Any] = {
@@ -271,7 +268,7 @@ TABLE = [
     Row("gzip that is broken", encoded(b"\x1f\x8b\x08 not gzip"), NOT_WECHATS),
     Row("gzip in gzip", encoded(b"whatever", "gzip, gzip"), NOT_WECHATS),
     Row("a page that repeats the request", chaos.repeat_the_request, NOT_WECHATS),
-    # An answer of WeChat's
+    # WeChat's answer
     Row(
         "errcode -1",
         reply(SAID_BUSY),
@@ -404,9 +401,9 @@ COLUMNS = [
 ]
 
 
-def document_table(rows: Sequence[Sequence[Cell | None]]) -> str:
+def table(rows: Iterable[Sequence[Cell | None]]) -> str:
     """
-    Return the table of the document, with *rows* for those of `TABLE`.
+    Return a table for readers, with *rows* for those of `TABLE`.
     """
     lines = [
         "| the server | queries and registrations, the fault stays | it happens once "
@@ -416,10 +413,6 @@ def document_table(rows: Sequence[Sequence[Cell | None]]) -> str:
     for row, cells in zip(TABLE, rows):
         lines.append(f"| {' | '.join([row.what, *(str(c or '') for c in cells)])} |")
     return "\n".join(lines) + "\n"
-
-
-BEGIN = "<!-- written by tests/test_resilience.py: begin -->\n"
-END = "<!-- end -->\n"
 
 
 class TestFaults:
@@ -466,15 +459,6 @@ class TestFaults:
 
             assert attempts == len(server.requests)
         assert caught.value.maybe_applied
-
-    def test_table__is_in_the_document(self) -> None:
-        """
-        docs/resilience.md holds the table; if not, run this file.
-        """
-        document = DOCUMENT.read_text(encoding="utf-8")
-        table = document.partition(BEGIN)[2].partition(END)[0]
-
-        assert document_table([row.ends for row in TABLE]) == table
 
 
 @pytest.fixture
@@ -534,7 +518,7 @@ def trusted(
 
 class Clock:
     """
-    Time that passes only when somebody sleeps.
+    Time that passes only in sleep().
     """
 
     def __init__(self) -> None:
@@ -819,7 +803,7 @@ class TestRenewal:
 class TestMaybeApplied:
     def test_earlier_attempt__counts(self, make: Make, pauses: list[float]) -> None:
         """
-        A first attempt that may have been applied is told of, though the last was not
+        maybe_applied stays True for the first attempt, though the last was not
         even sent.
         """
         with ChaosServer(close_after_request) as server:
@@ -1110,7 +1094,7 @@ class TestIdleConnections:
 class TestDeadline:
     def test_deadline__over_all_attempts(self, server: ChaosServer, make: Make) -> None:
         """
-        There is no pause that would end behind it; the last real error is told.
+        There is no pause that would end behind it; the last real error is raised.
         """
         clock = Clock()
         server.script(then=reply(SAID_BUSY))
@@ -1388,7 +1372,7 @@ class TestTls:
         self, server: ChaosServer, make: Make
     ) -> None:
         """
-        Nothing is sent to a server that nobody vouches for.
+        Nothing is sent to a server whose certificate is not trusted.
         """
         with pytest.raises(TransportError) as caught:
             query(make(server.url))
@@ -1823,22 +1807,11 @@ class TestHosts:
         assert caught.value.reason.startswith("no connection to [::1]:1: ")
 
 
-def write_document() -> None:
-    """
-    Write the table into the document as it happens.
-    """
-    document = DOCUMENT.read_text(encoding="utf-8")
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    table = document_table(
-        [
+if __name__ == "__main__":
+    print(
+        table(
             [cell and observe(row, *each).cell for cell, each in zip(row.ends, COLUMNS)]
             for row in TABLE
-        ]
+        ),
+        end="",
     )
-    DOCUMENT.write_text(before + begin + table + end + after, encoding="utf-8")
-    print(table)
-
-
-if __name__ == "__main__":
-    write_document()
