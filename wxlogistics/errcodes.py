@@ -18,7 +18,7 @@ class Words(NamedTuple):
     What one errcode means and what to do about it.
 
     Attributes:
-        meaning_zh: What WeChat says by it, in Chinese.
+        meaning_zh: What it means, in Chinese.
 
         meaning: The same in English.
 

@@ -114,7 +114,7 @@ def _keys(value: object, before: str = "") -> Iterator[str]:
 
 def _public(errmsg: str, private: Sequence[str]) -> str:
     """
-    Return an errmsg without its rid, and without whom it concerns.
+    Return an errmsg without its rid and without private values.
     """
     text = re.sub(r"\s*(rid: ?[\w-]*|hints?: ?\[[^\]]*\])\s*$", "", errmsg)
     text = re.sub(r"\bwx[0-9a-f]{16}\b|\bo[\w-]{27}\b", "***", text)
