@@ -32,9 +32,7 @@ SURROUNDINGS = (
 
 @pytest.fixture(autouse=True)
 def no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    The tests run the same behind a proxy, and beside somebody's real credentials.
-    """
+    """The tests run the same behind a proxy, and beside somebody's real credentials."""
     for name in SURROUNDINGS:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -42,34 +40,26 @@ def no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def sample() -> Callable[[str], bytes]:
-    """
-    Reads a file of tests/samples.
-    """
+    """Reads a file of tests/samples."""
     return lambda name: (SAMPLES / name).read_bytes()
 
 
 @pytest.fixture
 def rsps() -> Iterator[responses.RequestsMock]:
-    """
-    Answers what is sent; a rule that nothing was sent to fails the test.
-    """
+    """Answers what is sent; a rule that nothing was sent to fails the test."""
     with responses.RequestsMock() as rsps:
         yield rsps
 
 
 @pytest.fixture
 def pauses() -> list[float]:
-    """
-    The seconds for which `client` would have waited.
-    """
+    """The seconds for which `client` would have waited."""
     return []
 
 
 @pytest.fixture
 def client(pauses: list[float]) -> Iterator[Client]:
-    """
-    A client that never waits; every pause it would make is the longest possible.
-    """
+    """A client that never waits; every pause it would make is the longest possible."""
     with make_client("ACCESS_TOKEN", sleep=pauses.append) as client:
         yield client
 

@@ -72,9 +72,7 @@ SENT = {
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """
-    Yield *error* and everything that hangs on it.
-    """
+    """Yield *error* and everything that hangs on it."""
     seen: list[BaseException] = []
     waiting: list[BaseException | None] = [error]
     while waiting:
@@ -86,9 +84,7 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def spoken(error: BaseException) -> str:
-    """
-    Return every text that logging, showing or sending *error* could contain.
-    """
+    """Return every text that logging, showing or sending *error* could contain."""
     texts = []
     for each in chain(error):
         texts += [str(each), repr(each), repr(each.args), repr(vars(each))]
@@ -103,7 +99,5 @@ def spoken(error: BaseException) -> str:
 
 
 def private_parts(text: str) -> list[str]:
-    """
-    Return the private values that *text* holds.
-    """
+    """Return the private values that *text* holds."""
     return [value for value in PRIVATE if value in text]

@@ -40,16 +40,12 @@ INVALID = {"errcode": 40001, "errmsg": "invalid credential rid: 1-2-3"}
 
 
 def issued(token: str, expires_in: Any = 7200) -> dict[str, Any]:
-    """
-    A reply of stable_token.
-    """
+    """A reply of stable_token."""
     return {"access_token": token, "expires_in": expires_in}
 
 
 def authorized(token: str, refresh_token: Any = REFRESH) -> dict[str, Any]:
-    """
-    A reply of api_authorizer_token.
-    """
+    """A reply of api_authorizer_token."""
     return {
         "authorizer_access_token": token,
         "expires_in": 7200,
@@ -112,9 +108,7 @@ def _started(
 
 
 class Time:
-    """
-    Stands in for the module `time` where a test decides the time.
-    """
+    """Stands in for the module `time` where a test decides the time."""
 
     def __init__(self) -> None:
         self.now = NOON
@@ -198,9 +192,7 @@ class Asker:
 
 
 class MemoryCache:
-    """
-    The least that a cache must have, with time of its own.
-    """
+    """The least that a cache must have, with time of its own."""
 
     def __init__(self, clock: Time) -> None:
         self.clock = clock
@@ -215,9 +207,7 @@ class MemoryCache:
 
 
 class Gate:
-    """
-    An answer of `ScriptedWeChat` that is held back until the gate is opened.
-    """
+    """An answer of `ScriptedWeChat` that is held back until the gate is opened."""
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer
@@ -230,9 +220,7 @@ class Gate:
         return self.answer
 
     def open_later(self) -> None:
-        """
-        Open it once it is reached and other threads had time to wait as well.
-        """
+        """Open it once it is reached and other threads had time to wait as well."""
         assert self.reached.wait(10)
         threading.Timer(0.2, self.opened.set).start()
 
@@ -256,9 +244,7 @@ class Gate:
 
 
 def outcome(function: Callable[[], Any]) -> Any:
-    """
-    Return what *function* returns or raises.
-    """
+    """Return what *function* returns or raises."""
     try:
         return function()
     except BaseException as error:

@@ -57,18 +57,14 @@ EMPTY_OPTION = "is empty; give its value, or None"
 
 
 class Text(str):
-    """
-    A str all the same.
-    """
+    """A str all the same."""
 
 
 @pytest.fixture
 def refused(
     rsps: responses.RequestsMock, client: Client
 ) -> Callable[..., InvalidArgumentError]:
-    """
-    Makes a call that must be refused before anything is sent.
-    """
+    """Makes a call that must be refused before anything is sent."""
 
     def refused(method: str, *args: Any, **arguments: Any) -> InvalidArgumentError:
         with pytest.raises(InvalidArgumentError) as caught:
@@ -83,9 +79,7 @@ def refused(
 
 class TestTexts:
     def test_rows__every_method_and_field(self) -> None:
-        """
-        The rows of this file are those of the document.
-        """
+        """The rows of this file are those of the document."""
         assert 10 == len(REQUIRED_TEXTS)
         assert 12 == len(OPTIONAL_TEXTS)
         assert 4 == len(WITH_GOODS)
@@ -111,9 +105,7 @@ class TestTexts:
     def test_required__no_text(
         self, refused: Any, method: str, field: str, value: object, problem: str
     ) -> None:
-        """
-        A required value is text that says something.
-        """
+        """A required value is text that says something."""
         error = refused(method, **{**REQUIRED[method], field: value})
 
         assert field == error.field
@@ -134,9 +126,7 @@ class TestTexts:
     def test_optional__no_text(
         self, refused: Any, method: str, field: str, value: object, problem: str
     ) -> None:
-        """
-        A value that may be left out is text too, when it is given.
-        """
+        """A value that may be left out is text too, when it is given."""
         error = refused(method, **REQUIRED[method], **{field: value})
 
         assert field == error.field
@@ -146,9 +136,7 @@ class TestTexts:
     def test_required__left_out(
         self, client: Client, rsps: responses.RequestsMock, method: str, field: str
     ) -> None:
-        """
-        Python itself asks for what is required.
-        """
+        """Python itself asks for what is required."""
         arguments = {**REQUIRED[method]}
         del arguments[field]
         with pytest.raises(TypeError, match=field):
@@ -162,9 +150,7 @@ class TestTexts:
     def test_required__any_text(
         self, client: Client, rsps: responses.RequestsMock, value: str
     ) -> None:
-        """
-        What WeChat makes of a text is WeChat's affair.
-        """
+        """What WeChat makes of a text is WeChat's affair."""
         rsps.post(
             "https://api.weixin.qq.com/cgi-bin/express/delivery/open_msg/query_trace",
             json={"waybill_info": {"status": 4}},
@@ -205,9 +191,7 @@ class TestGoods:
     def test_goods_info__of_another_type(
         self, refused: Any, method: str, value: object, kind: str
     ) -> None:
-        """
-        Goods come as a GoodsInfo.
-        """
+        """Goods come as a GoodsInfo."""
         error = refused(method, **{**REQUIRED[method], "goods_info": value})
 
         assert "goods_info" == error.field
@@ -217,9 +201,7 @@ class TestGoods:
     def test_detail_list__of_another_length(
         self, refused: Any, method: str, count: int
     ) -> None:
-        """
-        WeChat answers more than ten with a permanent -1, so they are not sent.
-        """
+        """WeChat answers more than ten with a permanent -1, so they are not sent."""
         goods_info = GoodsInfo([GoodsDetail("围巾", "")] * count)
         error = refused(method, **{**REQUIRED[method], "goods_info": goods_info})
 
@@ -239,9 +221,7 @@ class TestGoods:
     def test_detail_list__element_of_another_type(
         self, refused: Any, method: str, detail: Any, kind: str
     ) -> None:
-        """
-        Each of the goods is a GoodsDetail; the error counts from 0.
-        """
+        """Each of the goods is a GoodsDetail; the error counts from 0."""
         goods_info = GoodsInfo([GoodsDetail("围巾", ""), detail])
         error = refused(method, **{**REQUIRED[method], "goods_info": goods_info})
 
@@ -317,9 +297,7 @@ class TestGoodsInfo:
         ],
     )
     def test_detail_list__no_list(self, value: Any, kind: str) -> None:
-        """
-        A str or a dict is iterable too, and would be taken apart in silence.
-        """
+        """A str or a dict is iterable too, and would be taken apart in silence."""
         with pytest.raises(InvalidArgumentError) as caught:
             GoodsInfo(value)
 
@@ -342,9 +320,7 @@ class TestExtra:
     def test_extra__no_mapping(
         self, refused: Any, method: str, extra: object, kind: str
     ) -> None:
-        """
-        More parameters come as a dict.
-        """
+        """More parameters come as a dict."""
         error = refused(method, **REQUIRED[method], extra=extra)
 
         assert "extra" == error.field
@@ -370,9 +346,7 @@ class TestExtra:
     def test_extra__not_json(
         self, refused: Any, method: str, extra: dict[Any, Any], field: str
     ) -> None:
-        """
-        What is no JSON is named by its key.
-        """
+        """What is no JSON is named by its key."""
         error = refused(method, **REQUIRED[method], extra=extra)
 
         assert field == error.field
@@ -382,9 +356,7 @@ class TestExtra:
         )
 
     def test_extra__holds_itself(self, refused: Any, method: str) -> None:
-        """
-        A dict that holds itself has no end.
-        """
+        """A dict that holds itself has no end."""
         extra: dict[str, Any] = {}
         extra["bad"] = extra
         error = refused(method, **REQUIRED[method], extra=extra)
@@ -392,9 +364,7 @@ class TestExtra:
         assert "bad" == error.field
 
     def test_extra__too_deep(self, refused: Any, method: str) -> None:
-        """
-        A list in a list in a list … has an end, but the stack has it sooner.
-        """
+        """A list in a list in a list … has an end, but the stack has it sooner."""
         deep: list[Any] = []
         for _ in range(100_000):
             deep = [deep]
@@ -430,9 +400,7 @@ class TestRequest:
         ],
     )
     def test_path__not_a_path(self, refused: Any, path: object) -> None:
-        """
-        A path leads nowhere but to WeChat, and carries no second token.
-        """
+        """A path leads nowhere but to WeChat, and carries no second token."""
         error = refused("request", path, {})
 
         assert "path" == error.field
@@ -454,18 +422,14 @@ class TestRequest:
     def test_payload__no_mapping(
         self, refused: Any, payload: object, kind: str
     ) -> None:
-        """
-        WeChat takes JSON objects.
-        """
+        """WeChat takes JSON objects."""
         error = refused("request", "/cgi-bin/test", payload)
 
         assert "payload" == error.field
         assert f"is of type {kind}; give a dict" == error.problem
 
     def test_payload__not_json(self, refused: Any) -> None:
-        """
-        What is no JSON is named by its key.
-        """
+        """What is no JSON is named by its key."""
         error = refused("request", "/cgi-bin/test", {"a": 1, "b": {"c": b"x"}})
 
         assert "b" == error.field
@@ -527,9 +491,7 @@ class TestClient:
         ],
     )
     def test_base_url__a_host(self, base_url: Any) -> None:
-        """
-        One host, or several.
-        """
+        """One host, or several."""
         assert Client("ACCESS_TOKEN", base_url=base_url) is not None
 
     @pytest.mark.parametrize(
@@ -552,9 +514,7 @@ class TestClient:
         ],
     )
     def test_timeout__no_seconds(self, timeout: Any) -> None:
-        """
-        A call that could wait for ever is none.
-        """
+        """A call that could wait for ever is none."""
         with pytest.raises(InvalidArgumentError) as caught:
             Client("ACCESS_TOKEN", timeout=timeout)
 
@@ -563,9 +523,7 @@ class TestClient:
 
     @pytest.mark.parametrize("session", [5, object(), requests.Session, "session"])
     def test_session__none(self, session: Any) -> None:
-        """
-        What is no session of requests' is refused when the client is made.
-        """
+        """What is no session of requests' is refused when the client is made."""
         with pytest.raises(InvalidArgumentError) as caught:
             Client("ACCESS_TOKEN", session=session)
 
@@ -577,9 +535,7 @@ class TestClient:
 
     @pytest.mark.parametrize("deadline", [None, 0, -1, True, "60", (60,), float("nan")])
     def test_deadline__no_seconds(self, deadline: Any) -> None:
-        """
-        A call without an end is none.
-        """
+        """A call without an end is none."""
         with pytest.raises(InvalidArgumentError) as caught:
             Client("ACCESS_TOKEN", deadline=deadline)
 
@@ -588,9 +544,7 @@ class TestClient:
 
     @pytest.mark.parametrize("retries", [-1, 1.0, None, True, "2", float("inf")])
     def test_retries__no_number(self, retries: Any) -> None:
-        """
-        Repeats are counted in whole numbers.
-        """
+        """Repeats are counted in whole numbers."""
         with pytest.raises(InvalidArgumentError) as caught:
             Client("ACCESS_TOKEN", retries=retries)
 
@@ -599,8 +553,6 @@ class TestClient:
 
     @pytest.mark.parametrize("option", ["time_out", "proxies", "appid"])
     def test_init__misspelt(self, option: str) -> None:
-        """
-        An option that does not exist is not taken in silence.
-        """
+        """An option that does not exist is not taken in silence."""
         with pytest.raises(TypeError, match=option):
             Client("ACCESS_TOKEN", **{option: 1})  # type: ignore[arg-type]

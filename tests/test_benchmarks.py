@@ -14,9 +14,7 @@ ROOT = Path(__file__).parents[1]
 @pytest.mark.once
 class TestBenchmarks:
     def test_quick__tells_all_and_writes_nothing(self) -> None:
-        """
-        The command measures each thing once, and leaves the documentation alone.
-        """
+        """The command measures each thing once, and leaves the documentation alone."""
         pages = [*ROOT.glob("docs/performance*.md"), *ROOT.glob("docs/assets/perf*")]
         before = [page.read_bytes() for page in pages]
         done = subprocess.run(

@@ -88,9 +88,7 @@ class Exchange(NamedTuple):
 
 
 def trace(status: int, waybill_id: str, *path: PathAction) -> Callable[[bytes], Trace]:
-    """
-    The Trace of a scarf with SF, around the whole reply.
-    """
+    """The Trace of a scarf with SF, around the whole reply."""
     return lambda reply: Trace(
         WaybillInfo(WaybillStatus(status), waybill_id, path),
         ShopInfo(SCARF),
@@ -249,9 +247,7 @@ class TestEndpoints:
         sample: Sample,
         exchange: Exchange,
     ) -> requests.PreparedRequest:
-        """
-        The request, answered with success.
-        """
+        """The request, answered with success."""
         rsps.post(HOST + exchange.path, json=OK)
         exchange.call(client)
         (call,) = rsps.calls
@@ -260,26 +256,20 @@ class TestEndpoints:
     def test_body__exactly_the_sample(
         self, sent: requests.PreparedRequest, sample: Sample, exchange: Exchange
     ) -> None:
-        """
-        Not a byte more or less than the sample goes out.
-        """
+        """Not a byte more or less than the sample goes out."""
         assert sample(f"{exchange.request}.json") == sent.body
 
     def test_url__token_and_nothing_else(
         self, sent: requests.PreparedRequest, exchange: Exchange
     ) -> None:
-        """
-        The endpoint's own path, and the token as the only query parameter.
-        """
+        """The endpoint's own path, and the token as the only query parameter."""
         assert "POST" == sent.method
         assert f"{HOST}{exchange.path}?access_token=ACCESS_TOKEN" == sent.url
 
     def test_headers__json_of_known_length(
         self, sent: requests.PreparedRequest, exchange: Exchange
     ) -> None:
-        """
-        WeChat reads a body only if it is called JSON and its length is known.
-        """
+        """WeChat reads a body only if it is called JSON and its length is known."""
         assert isinstance(sent.body, bytes)
         assert {
             "Accept-Encoding": "identity",
@@ -295,9 +285,7 @@ class TestEndpoints:
         sample: Sample,
         exchange: Exchange,
     ) -> None:
-        """
-        What WeChat answers comes back as the method promises.
-        """
+        """What WeChat answers comes back as the method promises."""
         reply = sample(f"{exchange.reply}.json")
         rsps.post(HOST + exchange.path, body=reply)
 
@@ -309,9 +297,7 @@ class TestEndpoints:
 
 
 class TestDocument:
-    """
-    The document's examples, as they stand in it.
-    """
+    """The document's examples, as they stand in it."""
 
     @pytest.mark.parametrize(
         "name, document",
@@ -427,9 +413,7 @@ class TestDocument:
 
 class TestSamples:
     def methods(self) -> set[str]:
-        """
-        The methods of Client that call WeChat.
-        """
+        """The methods of Client that call WeChat."""
         return {
             name
             for name, method in inspect.getmembers(Client, inspect.isfunction)
@@ -437,9 +421,7 @@ class TestSamples:
         }
 
     def test_methods__each_has_samples(self) -> None:
-        """
-        An endpoint added to Client needs a request and a reply in a file.
-        """
+        """An endpoint added to Client needs a request and a reply in a file."""
         endpoints = self.methods() - {"request"} | {"open_query_plugin"}
 
         assert {f"{name}.request" for name in endpoints} <= {
@@ -450,15 +432,11 @@ class TestSamples:
         }
 
     def test_methods__each_is_in_calls(self) -> None:
-        """
-        An endpoint added to Client needs a row in every test below.
-        """
+        """An endpoint added to Client needs a row in every test below."""
         assert self.methods() == set(CALLS)
 
     def test_files__each_is_used(self) -> None:
-        """
-        No sample lies there without a test.
-        """
+        """No sample lies there without a test."""
         used = {f"{exchange.request}.json" for exchange in EXCHANGES}
         used |= {f"{exchange.reply}.json" for exchange in EXCHANGES}
         elsewhere = ("error.", "stable_token.", "api_authorizer_token.")
@@ -472,9 +450,7 @@ class TestSamples:
 
     @pytest.mark.parametrize("path", sorted(SAMPLES.iterdir()), ids=lambda p: p.name)
     def test_files__compact_utf8(self, path: Path) -> None:
-        """
-        Every sample is one compact JSON object in UTF-8, without a line end.
-        """
+        """Every sample is one compact JSON object in UTF-8, without a line end."""
         text = path.read_bytes().decode()
         value = json.loads(text)
 
@@ -516,9 +492,7 @@ class TestSamples:
     def test_token_requests__values(
         self, sample: Sample, name: str, expected: dict[str, Any]
     ) -> None:
-        """
-        The token endpoints take these keys.
-        """
+        """The token endpoints take these keys."""
         assert expected == json.loads(sample(f"{name}.json"))
 
     @pytest.mark.parametrize(
@@ -538,9 +512,7 @@ class TestSamples:
     def test_token_replies__without_errcode(
         self, sample: Sample, name: str, keys: set[str]
     ) -> None:
-        """
-        Success of the token endpoints has neither errcode nor errmsg.
-        """
+        """Success of the token endpoints has neither errcode nor errmsg."""
         assert keys == set(json.loads(sample(f"{name}.json")))
 
 
@@ -549,9 +521,7 @@ class TestParameters:
     def body(
         self, rsps: responses.RequestsMock, client: Client
     ) -> Callable[[Callable[[Client], Any]], Any]:
-        """
-        Makes a call and returns its decoded body.
-        """
+        """Makes a call and returns its decoded body."""
 
         def made(call: Callable[[Client], Any]) -> Any:
             rsps.post(
@@ -565,9 +535,7 @@ class TestParameters:
         return made
 
     def test_optional__left_out(self, body: Any) -> None:
-        """
-        A parameter left as None is not sent, not even as null.
-        """
+        """A parameter left as None is not sent, not even as null."""
         assert {
             "openid": OPENID,
             "waybill_id": "SF1234567890123",
@@ -583,18 +551,14 @@ class TestParameters:
         "field", ["sender_phone", "trans_id", "delivery_id", "order_detail_path"]
     )
     def test_optional__each_alone(self, body: Any, field: str) -> None:
-        """
-        A parameter that is given is sent under its own name.
-        """
+        """A parameter that is given is sent under its own name."""
         sent = body(lambda client: client.trace_waybill(**LEAST, **{field: "given"}))
 
         assert "given" == sent[field]
         assert {*LEAST, field} == set(sent)
 
     def test_goods_img_url__may_be_empty(self, body: Any) -> None:
-        """
-        WeChat takes the empty string for no image.
-        """
+        """WeChat takes the empty string for no image."""
         goods_info = GoodsInfo([GoodsDetail("围巾", "")])
         sent = body(
             lambda client: client.trace_waybill(**{**LEAST, "goods_info": goods_info})
@@ -605,9 +569,7 @@ class TestParameters:
         ]
 
     def test_goods_info__ten_goods(self, body: Any) -> None:
-        """
-        Ten are as many as WeChat takes.
-        """
+        """Ten are as many as WeChat takes."""
         goods_info = GoodsInfo(GoodsDetail(str(each), "") for each in range(10))
         sent = body(
             lambda client: client.trace_waybill(**{**LEAST, "goods_info": goods_info})
@@ -630,9 +592,7 @@ class TestParameters:
         assert OPENID == sent["openid"]
 
     def test_extra__not_changed(self, body: Any) -> None:
-        """
-        The caller's dict stays as it was.
-        """
+        """The caller's dict stays as it was."""
         extra: dict[str, Any] = {}
         body(lambda client: client.trace_waybill(**LEAST, extra=extra))
 
@@ -678,9 +638,7 @@ class TestParameters:
         name: str,
         call: Callable[[Client], Any],
     ) -> None:
-        """
-        Every method that takes parameters takes more of them.
-        """
+        """Every method that takes parameters takes more of them."""
         rsps.post(HOST + OPEN_MSG + name, json=OK)
         call(client)
 
@@ -692,9 +650,7 @@ class TestFailures:
     def test_refusal__names_the_endpoint(
         self, rsps: responses.RequestsMock, client: Client, sample: Sample, name: str
     ) -> None:
-        """
-        A refusal names the endpoint, or the path where it was called by path.
-        """
+        """A refusal names the endpoint, or the path where it was called by path."""
         rsps.post(HOST + OPEN_MSG + name, body=sample("error.931023.reply.json"))
         with pytest.raises(WaybillNotFoundError) as caught:
             CALLS[name][0](client)
@@ -731,9 +687,7 @@ class TestFailures:
         pauses: list[float],
         name: str,
     ) -> None:
-        """
-        When WeChat is busy nothing took effect, so everything is sent again.
-        """
+        """When WeChat is busy nothing took effect, so everything is sent again."""
         rsps.post(HOST + OPEN_MSG + name, body=sample("error.-1.reply.json"))
         with pytest.raises(SystemBusyError):
             CALLS[name][0](client)
@@ -760,9 +714,7 @@ class TestRegister:
         name: str,
         reply: dict[str, Any],
     ) -> None:
-        """
-        A success without its waybill_token is no success.
-        """
+        """A success without its waybill_token is no success."""
         rsps.post(HOST + OPEN_MSG + name, json=reply)
         with pytest.raises(UnexpectedResponseError) as caught:
             CALLS[name][0](client)
@@ -776,9 +728,7 @@ class TestRegister:
     def test_trace_waybill__success_of_a_stranger(
         self, rsps: responses.RequestsMock, client: Client
     ) -> None:
-        """
-        The keys of a strange reply are shown only as far as they look like keys.
-        """
+        """The keys of a strange reply are shown only as far as they look like keys."""
         rsps.post(HOST + OPEN_MSG + "trace_waybill", json={"data": 1, OPENID: 1})
         with pytest.raises(UnexpectedResponseError) as caught:
             client.trace_waybill(**LEAST)
@@ -788,9 +738,7 @@ class TestRegister:
     def test_trace_waybill__token_as_a_number(
         self, rsps: responses.RequestsMock, client: Client
     ) -> None:
-        """
-        A number where text is due is taken as text.
-        """
+        """A number where text is due is taken as text."""
         rsps.post(HOST + OPEN_MSG + "trace_waybill", json={"waybill_token": 12})
 
         assert "12" == client.trace_waybill(**LEAST)
@@ -800,9 +748,7 @@ class TestRequest:
     def test_request__payload_as_given(
         self, rsps: responses.RequestsMock, client: Client
     ) -> None:
-        """
-        Any JSON goes out in the caller's order, Chinese as it is, null as null.
-        """
+        """Any JSON goes out in the caller's order, Chinese as it is, null as null."""
         rsps.post(HOST + "/cgi-bin/message/custom/send", json={"errcode": 0})
         client.request(
             "/cgi-bin/message/custom/send",
@@ -822,9 +768,7 @@ class TestRequest:
     def test_request__whole_reply(
         self, rsps: responses.RequestsMock, client: Client
     ) -> None:
-        """
-        The reply comes back whole, with or without an errcode.
-        """
+        """The reply comes back whole, with or without an errcode."""
         rsps.post(HOST + "/wxa/getwxacode", json={"result": [{"a": None}]})
 
         assert {"result": [{"a": None}]} == client.request("/wxa/getwxacode", {})
@@ -832,9 +776,7 @@ class TestRequest:
     def test_request__refusal(
         self, rsps: responses.RequestsMock, client: Client
     ) -> None:
-        """
-        An errcode raises, as of every method.
-        """
+        """An errcode raises, as of every method."""
         rsps.post(
             HOST + OPEN_MSG + "open_query_plugin",
             json={"errcode": 933000, "errmsg": "cannot open"},
@@ -858,9 +800,7 @@ class CountingSession(requests.Session):
 
 class TestClient:
     def test_repr__no_token(self) -> None:
-        """
-        The repr says where calls go, and not with what.
-        """
+        """The repr says where calls go, and not with what."""
         client = Client("a-secret-token", base_url=["https://a.example", HOST])
 
         assert "<Client of https://a.example, https://api.weixin.qq.com>" == repr(
@@ -868,16 +808,12 @@ class TestClient:
         )
 
     def test_init__options_by_keyword_only(self) -> None:
-        """
-        The token is the subject; everything else has its name.
-        """
+        """The token is the subject; everything else has its name."""
         with pytest.raises(TypeError):
             Client("ACCESS_TOKEN", HOST)  # type: ignore[misc]
 
     def test_base_url__elsewhere(self, rsps: responses.RequestsMock) -> None:
-        """
-        A host of one's own, with a path before WeChat's, and a slash too many.
-        """
+        """A host of one's own, with a path before WeChat's, and a slash too many."""
         url = "http://127.0.0.1:8000/wechat" + OPEN_MSG + "get_delivery_list"
         rsps.post(url, json={"errcode": 0})
         client = Client("ACCESS_TOKEN", base_url="http://127.0.0.1:8000/wechat/")
@@ -924,18 +860,14 @@ class TestClient:
         assert "THIRD" == Client(Provider()).access_token()
 
     def test_access_token__not_one(self) -> None:
-        """
-        A provider's value that cannot be a token is refused.
-        """
+        """A provider's value that cannot be a token is refused."""
         with pytest.raises(InvalidArgumentError) as caught:
             Client(lambda: "TOKEN\n").access_token()
 
         assert "token" == caught.value.field
 
     def test_close__leaves_a_callers_session(self) -> None:
-        """
-        A session of the caller's stays open.
-        """
+        """A session of the caller's stays open."""
         session = CountingSession()
         with Client("ACCESS_TOKEN", session=session) as client:
             client.close()
@@ -943,18 +875,14 @@ class TestClient:
         assert 0 == session.closed
 
     def test_exit__lets_an_error_through(self) -> None:
-        """
-        The block hides no error.
-        """
+        """The block hides no error."""
         with pytest.raises(ZeroDivisionError), Client("ACCESS_TOKEN"):
             raise ZeroDivisionError
 
     def test_close__can_be_used_again(
         self, rsps: responses.RequestsMock, client: Client
     ) -> None:
-        """
-        Closing closes idle connections only; the next call opens others.
-        """
+        """Closing closes idle connections only; the next call opens others."""
         rsps.post(HOST + OPEN_MSG + "get_delivery_list", json={"errcode": 0})
         client.close()
 
@@ -967,27 +895,21 @@ class TestClient:
     def test_timeout__as_requests_takes_it(
         self, rsps: responses.RequestsMock, timeout: Any, expected: tuple[float, float]
     ) -> None:
-        """
-        Seconds for both, or seconds to connect and seconds to wait.
-        """
+        """Seconds for both, or seconds to connect and seconds to wait."""
         rsps.post(HOST + OPEN_MSG + "get_delivery_list", json={"errcode": 0})
         Client("ACCESS_TOKEN", timeout=timeout).get_delivery_list()
 
         assert expected == rsps.calls[0].request.req_kwargs["timeout"]
 
     def test_deadline__cuts_the_timeout(self, rsps: responses.RequestsMock) -> None:
-        """
-        No attempt may wait longer than the whole call.
-        """
+        """No attempt may wait longer than the whole call."""
         rsps.post(HOST + OPEN_MSG + "get_delivery_list", json={"errcode": 0})
         make_client("ACCESS_TOKEN", deadline=2, clock=lambda: 0.0).get_delivery_list()
 
         assert (2.0, 2.0) == rsps.calls[0].request.req_kwargs["timeout"]
 
     def test_retries__none(self, rsps: responses.RequestsMock) -> None:
-        """
-        With 0 nothing is repeated.
-        """
+        """With 0 nothing is repeated."""
         rsps.post(HOST + OPEN_MSG + "query_trace", json={"errcode": -1, "errmsg": ""})
         with pytest.raises(SystemBusyError):
             Client("ACCESS_TOKEN", retries=0).query_trace(ASKED)

@@ -18,9 +18,7 @@ EXTRAS = {"PyInstaller", "aiohttp", "click", "jinja2", "pytest", "responses", "r
 
 
 def modules() -> Iterator[Any]:
-    """
-    Yield every module of the package that can be imported here.
-    """
+    """Yield every module of the package that can be imported here."""
     found = pkgutil.walk_packages(wxlogistics.__path__, "wxlogistics.")
     for name in ["wxlogistics", *(module.name for module in found)]:
         if name.endswith("__main__"):
@@ -32,9 +30,7 @@ def modules() -> Iterator[Any]:
 
 
 def public(owner: Any) -> Iterator[tuple[str, Any]]:
-    """
-    Yield the functions, classes and properties that *owner* itself defines.
-    """
+    """Yield the functions, classes and properties that *owner* itself defines."""
     for name, value in vars(owner).items():
         function = getattr(value, "__func__", value)
         if name.startswith("_"):
@@ -78,9 +74,7 @@ CALLABLES = {
 
 @pytest.mark.parametrize("name", CALLABLES)
 def test_docstrings__arguments(name: str) -> None:
-    """
-    Each argument of each public name is explained there, or where it says.
-    """
+    """Each argument of each public name is explained there, or where it says."""
     value = CALLABLES[name]
     if name.endswith("Error") or name in (
         "TokenProvider",

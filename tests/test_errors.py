@@ -329,17 +329,13 @@ def code_of(row: Row) -> str:
 @pytest.mark.parametrize("row", ROWS, ids=code_of)
 class TestErrcodes:
     def test_api_error__class(self, row: Row) -> None:
-        """
-        The errcode, and for 45009 the text, choose exactly this class.
-        """
+        """The errcode, and for 45009 the text, choose exactly this class."""
         error = api_error("query_trace", row.errcode, row.errmsg)
 
         assert row.error is type(error)
 
     def test_api_error__fields(self, row: Row) -> None:
-        """
-        What WeChat said is kept as it came.
-        """
+        """What WeChat said is kept as it came."""
         error = api_error("query_trace", row.errcode, row.errmsg)
 
         assert "query_trace" == error.endpoint
@@ -347,26 +343,20 @@ class TestErrcodes:
         assert row.errmsg == error.errmsg
 
     def test_api_error__rid_and_detail(self, row: Row) -> None:
-        """
-        The rid and the Chinese explanation are found in the text.
-        """
+        """The rid and the Chinese explanation are found in the text."""
         error = api_error("query_trace", row.errcode, row.errmsg)
 
         assert row.rid == error.rid
         assert row.detail == error.detail
 
     def test_api_error__retryable(self, row: Row) -> None:
-        """
-        Only what passes within a minute is worth a repeat.
-        """
+        """Only what passes within a minute is worth a repeat."""
         error = api_error("query_trace", row.errcode, row.errmsg)
 
         assert row.retryable is error.retryable
 
     def test_api_error__advice(self, row: Row) -> None:
-        """
-        Each errcode has its own advice, one sentence of it.
-        """
+        """Each errcode has its own advice, one sentence of it."""
         advice = api_error("query_trace", row.errcode, row.errmsg).advice
 
         assert "Look the errcode up" not in advice
@@ -379,31 +369,23 @@ class TestTable:
         "row", [row for row in ROWS if row.sample], ids=lambda row: row.sample
     )
     def test_api_error__as_sampled(self, row: Row) -> None:
-        """
-        The row is what the sample holds.
-        """
+        """The row is what the sample holds."""
         reply = json.loads((SAMPLES / str(row.sample)).read_bytes())
 
         assert {"errcode": row.errcode, "errmsg": row.errmsg} == reply
 
     def test_errcodes__all_specified(self) -> None:
-        """
-        An errcode added to the table needs a row here.
-        """
+        """An errcode added to the table needs a row here."""
         assert {row.errcode for row in ROWS} == set(ERRCODES)
 
     def test_errcodes__all_samples_used(self) -> None:
-        """
-        A refusal among the samples needs a row here.
-        """
+        """A refusal among the samples needs a row here."""
         found = {path.name for path in SAMPLES.glob("error.*")}
 
         assert {row.sample for row in ROWS if row.sample} == found
 
     def test_errcodes__meaning(self) -> None:
-        """
-        The table says what the document says of its errcodes.
-        """
+        """The table says what the document says of its errcodes."""
         assert "系统错误" == ERRCODES[-1].meaning
         assert "达到修改次数上限" == ERRCODES[9300560].meaning
         assert "openid参数错误" == ERRCODES[40003].meaning
@@ -413,15 +395,11 @@ class TestTable:
         assert "运单不存在" == ERRCODES[9300559].meaning
 
     def test_errcodes__all_have_a_meaning(self) -> None:
-        """
-        No row is silent about what WeChat says by it.
-        """
+        """No row is silent about what WeChat says by it."""
         assert [] == [code for code, row in ERRCODES.items() if not row.meaning]
 
     def test_errcodes__read_only(self) -> None:
-        """
-        Nobody changes the table for everybody.
-        """
+        """Nobody changes the table for everybody."""
         with pytest.raises(TypeError):
             ERRCODES[1] = ERRCODES[-1]  # type: ignore[index]
 
@@ -441,17 +419,13 @@ class TestTable:
         )
 
     def test_api_error__unknown_errcode_below_zero(self) -> None:
-        """
-        Only -1 is busy; WeChat has other errcodes below zero.
-        """
+        """Only -1 is busy; WeChat has other errcodes below zero."""
         assert ApiError is type(api_error("query_trace", -80, "system"))
 
 
 class TestApiError:
     def test_str__says_all(self) -> None:
-        """
-        The text says endpoint, errmsg, errcode and rid, each once.
-        """
+        """The text says endpoint, errmsg, errcode and rid, each once."""
         error = api_error(
             "query_trace",
             931023,
@@ -474,34 +448,26 @@ class TestApiError:
     def test_rid__without_a_space_before_it(
         self, errmsg: str, rid: bool, said: str
     ) -> None:
-        """
-        The space before it can be missing; another word that ends so is no rid.
-        """
+        """The space before it can be missing; another word that ends so is no rid."""
         error = api_error("query_trace", 40003, errmsg)
 
         assert ("634bb0cb-6dc8b467-065d137e" if rid else None) == error.rid
         assert f"query_trace: {said} (errcode 40003" in str(error)
 
     def test_str__without_rid(self) -> None:
-        """
-        Without a rid none is shown.
-        """
+        """Without a rid none is shown."""
         assert "trace_waybill: system error (errcode -1)" == str(
             SystemBusyError("trace_waybill", -1, "system error")
         )
 
     def test_str__empty_errmsg(self) -> None:
-        """
-        An empty errmsg leaves no hole.
-        """
+        """An empty errmsg leaves no hole."""
         assert "query_trace: no errmsg (errcode 9300513)" == str(
             CallLimitError("query_trace", 9300513, "")
         )
 
     def test_str__nothing_but_a_rid(self) -> None:
-        """
-        A rid alone is no text.
-        """
+        """A rid alone is no text."""
         assert "query_trace: no errmsg (errcode -1, rid 1-2-3)" == str(
             SystemBusyError("query_trace", -1, " rid: 1-2-3")
         )
@@ -523,9 +489,7 @@ class TestApiError:
         ],
     )
     def test_rid__shapes(self, errmsg: str, rid: str | None) -> None:
-        """
-        The rid stands at the end, with or without a space; hint is its old form.
-        """
+        """The rid stands at the end, with or without a space; hint is its old form."""
         assert rid == ApiError("query_trace", 1, errmsg).rid
 
     @pytest.mark.parametrize(
@@ -543,15 +507,11 @@ class TestApiError:
         ],
     )
     def test_detail__shapes(self, errmsg: str, detail: str | None) -> None:
-        """
-        The detail is what stands in its brackets.
-        """
+        """The detail is what stands in its brackets."""
         assert detail == ApiError("query_trace", 1, errmsg).detail
 
     def test_advice__45009(self) -> None:
-        """
-        One errcode, two meanings, two pieces of advice.
-        """
+        """One errcode, two meanings, two pieces of advice."""
         day = api_error("query_trace", 45009, "reach max api daily quota limit")
         second = api_error("query_trace", 45009, "reach max api second frequence limit")
 
@@ -578,9 +538,7 @@ class TestApiError:
         ],
     )
     def test_ip__shapes(self, errcode: int, errmsg: str, ip: str | None) -> None:
-        """
-        The address to put on the whitelist is read from the text.
-        """
+        """The address to put on the whitelist is read from the text."""
         error = api_error("query_trace", errcode, errmsg)
 
         assert isinstance(error, IpNotAllowedError)
@@ -589,17 +547,13 @@ class TestApiError:
 
 class TestOtherErrors:
     def test_invalid_argument__str(self) -> None:
-        """
-        The text names the field first.
-        """
+        """The text names the field first."""
         assert "goods_info.detail_list[2].goods_name: is empty" == str(
             InvalidArgumentError("goods_info.detail_list[2].goods_name", "is empty")
         )
 
     def test_invalid_argument__is_a_value_error(self) -> None:
-        """
-        Code that knows nothing of this library catches it as what it is.
-        """
+        """Code that knows nothing of this library catches it as what it is."""
         with pytest.raises(ValueError):
             raise InvalidArgumentError("openid", "is empty")
 
@@ -608,17 +562,13 @@ class TestOtherErrors:
         [(True, "may have reached WeChat"), (False, "was not sent")],
     )
     def test_transport__str(self, maybe_applied: bool, fate: str) -> None:
-        """
-        The text says whether to fear that it took effect.
-        """
+        """The text says whether to fear that it took effect."""
         error = TransportError("query_trace", "no answer within 20 s", maybe_applied)
 
         assert f"query_trace: no answer within 20 s (the request {fate})" == str(error)
 
     def test_unexpected_response__str(self) -> None:
-        """
-        The text shows how the answer begins, and its line ends as escapes.
-        """
+        """The text shows how the answer begins, and its line ends as escapes."""
         error = UnexpectedResponseError(
             "query_trace", 404, "<html>\n<title>404", "not WeChat's answer"
         )
@@ -660,15 +610,11 @@ class TestTree:
     def test_bases__as_promised(
         self, error: type[Exception], bases: tuple[type, ...]
     ) -> None:
-        """
-        Whoever catches a base catches these, and nothing else.
-        """
+        """Whoever catches a base catches these, and nothing else."""
         assert bases == error.__bases__
 
     def test_instances__one_of_each(self) -> None:
-        """
-        An error class added to the module needs an instance here.
-        """
+        """An error class added to the module needs an instance here."""
         classes = {
             value
             for value in vars(errors).values()
@@ -678,9 +624,7 @@ class TestTree:
         assert classes - {WxLogisticsError} == set(map(type, INSTANCES))
 
     def test_all__names_every_class(self) -> None:
-        """
-        No error class is hidden.
-        """
+        """No error class is hidden."""
         names = {type(error).__name__ for error in INSTANCES}
 
         assert names | {"WxLogisticsError"} <= set(wxlogistics.__all__)
@@ -695,36 +639,28 @@ class TestJourney:
     def test_pickle__keeps_everything(
         self, error: WxLogisticsError, protocol: int
     ) -> None:
-        """
-        Celery and multiprocessing send errors as pickles.
-        """
+        """Celery and multiprocessing send errors as pickles."""
         arrived = pickle.loads(pickle.dumps(error, protocol))
 
         assert arrived is not error
         assert self.look(error) == self.look(arrived)
 
     def test_copy__keeps_everything(self, error: WxLogisticsError) -> None:
-        """
-        A copy says the same.
-        """
+        """A copy says the same."""
         copied = copy.copy(error)
 
         assert copied is not error
         assert self.look(error) == self.look(copied)
 
     def test_deepcopy__keeps_everything(self, error: WxLogisticsError) -> None:
-        """
-        A deep copy says the same.
-        """
+        """A deep copy says the same."""
         copied = copy.deepcopy(error)
 
         assert copied is not error
         assert self.look(error) == self.look(copied)
 
     def test_fields__plain_values_only(self, error: WxLogisticsError) -> None:
-        """
-        No error holds a client, a session, a request or a response.
-        """
+        """No error holds a client, a session, a request or a response."""
         assert {str, int, bool} >= set(map(type, vars(error).values()))
         assert {str, int, bool} >= set(map(type, error.args))
 
@@ -743,7 +679,5 @@ class TestRetryable:
     def test_retryable__of_every_error(
         self, error: WxLogisticsError, retryable: bool
     ) -> None:
-        """
-        Every error can be asked, so that one handler serves all.
-        """
+        """Every error can be asked, so that one handler serves all."""
         assert retryable is error.retryable

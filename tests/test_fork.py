@@ -31,9 +31,7 @@ _numbers = itertools.count()
 
 
 def ask(client: Client, times: int = 1) -> None:
-    """
-    Make calls, and exit if an answer is another process's.
-    """
+    """Make calls, and exit if an answer is another process's."""
     for _ in range(times):
         name = f"{os.getpid()}-{next(_numbers)}"
         got = client.query_trace(name).waybill_id
@@ -42,9 +40,7 @@ def ask(client: Client, times: int = 1) -> None:
 
 
 def in_child(work: Callable[[], object], leave: Callable[[int], object]) -> int:
-    """
-    Do *work* in a child that ends by *leave*; return its pid.
-    """
+    """Do *work* in a child that ends by *leave*; return its pid."""
     pid = os.fork()
     if not pid:
         work()
@@ -53,9 +49,7 @@ def in_child(work: Callable[[], object], leave: Callable[[int], object]) -> int:
 
 
 def in_threads(count: int, work: Callable[[], object]) -> None:
-    """
-    Do *work* in so many threads, all of them started at once.
-    """
+    """Do *work* in so many threads, all of them started at once."""
     barrier = threading.Barrier(count)
 
     def started() -> None:
@@ -70,9 +64,7 @@ def in_threads(count: int, work: Callable[[], object]) -> None:
 
 
 def wait_for(pids: list[int]) -> None:
-    """
-    Wait for the children; exit if one fails or hangs.
-    """
+    """Wait for the children; exit if one fails or hangs."""
     ends_at = time.monotonic() + 60
     for pid in pids:
         done, status = os.waitpid(pid, os.WNOHANG)
@@ -90,9 +82,7 @@ def wait_for(pids: list[int]) -> None:
 
 
 def idle(url: str, leave: Callable[[int], object]) -> None:
-    """
-    Fork with an idle connection; parent and children go on at the same time.
-    """
+    """Fork with an idle connection; parent and children go on at the same time."""
     with Client("TOKEN", base_url=url) as client:
         ask(client)
         pids = [in_child(lambda: ask(client, 5), leave) for _ in range(4)]
@@ -102,9 +92,7 @@ def idle(url: str, leave: Callable[[int], object]) -> None:
 
 
 def under_load(url: str, leave: Callable[[int], object]) -> None:
-    """
-    Fork while 16 threads are calling; the children make threads of their own.
-    """
+    """Fork while 16 threads are calling; the children make threads of their own."""
     stop = threading.Event()
     failed: list[BaseException] = []
 
@@ -134,9 +122,7 @@ def under_load(url: str, leave: Callable[[int], object]) -> None:
 
 
 def first_used_by_threads(url: str, leave: Callable[[int], object]) -> None:
-    """
-    Threads of the child all use the client at once, for the first time.
-    """
+    """Threads of the child all use the client at once, for the first time."""
     with Client("TOKEN", base_url=url) as client:
         ask(client)
         work = lambda: in_threads(16, lambda: ask(client, 3))  # noqa: E731
@@ -144,9 +130,7 @@ def first_used_by_threads(url: str, leave: Callable[[int], object]) -> None:
 
 
 def closed_in_child(url: str, leave: Callable[[int], object]) -> None:
-    """
-    The child closes the client before, between and after its calls.
-    """
+    """The child closes the client before, between and after its calls."""
     with Client("TOKEN", base_url=url) as client:
         ask(client)
 
@@ -161,9 +145,7 @@ def closed_in_child(url: str, leave: Callable[[int], object]) -> None:
 
 
 def grandchildren(url: str, leave: Callable[[int], object]) -> None:
-    """
-    Children fork children, before and after they call.
-    """
+    """Children fork children, before and after they call."""
     with Client("TOKEN", base_url=url) as client:
         ask(client)
 
@@ -178,9 +160,7 @@ def grandchildren(url: str, leave: Callable[[int], object]) -> None:
 
 
 def with_statement(url: str, leave: Callable[[int], object]) -> None:
-    """
-    The child runs to the end of the parent's with statement, and the program.
-    """
+    """The child runs to the end of the parent's with statement, and the program."""
     with Client("TOKEN", base_url=url) as client:
         ask(client)
         pid = os.fork()
@@ -190,9 +170,7 @@ def with_statement(url: str, leave: Callable[[int], object]) -> None:
 
 
 def workers(url: str, leave: Callable[[int], object]) -> None:
-    """
-    multiprocessing's workers, forked.
-    """
+    """multiprocessing's workers, forked."""
     context = multiprocessing.get_context("fork")
     with Client("TOKEN", base_url=url) as client:
         ask(client)
@@ -228,9 +206,7 @@ def end_at_once(status: int) -> NoReturn:
 
 
 def run(scenario: str, url: str, leave: str, **environment: str) -> None:
-    """
-    Run a scenario in a process of its own; it must end well and silently.
-    """
+    """Run a scenario in a process of its own; it must end well and silently."""
     # Python 3.12 and newer warn of a fork where there are threads.
     command = [sys.executable, "-W", "error", "-W", "ignore:This process"]
     done = subprocess.run(
@@ -282,9 +258,7 @@ class TestFork:
 
     @pytest.mark.parametrize("leave", ["os._exit", "sys.exit"])
     def test_fork__under_tls(self, leave: str, tmp_path: Path) -> None:
-        """
-        Nor does it send TLS's close_notify over it.
-        """
+        """Nor does it send TLS's close_notify over it."""
         authority = trustme.CA()
         authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -74,9 +74,7 @@ class TestFromEnv:
         variables: dict[str, str],
         missing: str,
     ) -> None:
-        """
-        What is missing is named, and no value shown.
-        """
+        """What is missing is named, and no value shown."""
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         with pytest.raises(InvalidArgumentError) as caught:
@@ -103,9 +101,7 @@ class TestFromEnv:
     def test_from_env__base_url(
         self, monkeypatch: pytest.MonkeyPatch, base_url: str, hosts: str
     ) -> None:
-        """
-        One host or several, separated by commas; WeChat's main one by default.
-        """
+        """One host or several, separated by commas; WeChat's main one by default."""
         monkeypatch.setenv(ACCESS_TOKEN, "x")
         monkeypatch.setenv(BASE_URL, base_url)
 
@@ -114,9 +110,7 @@ class TestFromEnv:
     def test_from_env__base_url_of_the_token(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """
-        Calls and token fetches go to the same place.
-        """
+        """Calls and token fetches go to the same place."""
         sandbox = Sandbox()
         monkeypatch.setenv(APPID, sandbox.appid)
         monkeypatch.setenv(SECRET, sandbox.secret)
@@ -167,18 +161,14 @@ class TestFromEnv:
         base_url: str,
         error: type[Exception],
     ) -> None:
-        """
-        What the client does not take is not taken here either.
-        """
+        """What the client does not take is not taken here either."""
         monkeypatch.setenv(ACCESS_TOKEN, "x")
         monkeypatch.setenv(BASE_URL, base_url)
         with pytest.raises(error):
             Client.from_env(**options)
 
     def test_from_env__subclass(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """
-        A subclass makes its own.
-        """
+        """A subclass makes its own."""
 
         class Shop(Client):
             pass

@@ -60,9 +60,7 @@ class Import(NamedTuple):
 
 
 def only_for_types(node: ast.AST) -> bool:
-    """
-    Whether *node* is ``if TYPE_CHECKING:``.
-    """
+    """Whether *node* is ``if TYPE_CHECKING:``."""
     return (
         isinstance(node, ast.If)
         and isinstance(node.test, ast.Name)
@@ -101,9 +99,7 @@ def files(name: str) -> list[Path]:
 
 
 def siblings(name: str) -> set[str]:
-    """
-    The modules and inner packages that *name*, one of them, imports.
-    """
+    """The modules and inner packages that *name*, one of them, imports."""
     found = set()
     for path in files(name):
         package = ".".join(path.parent.relative_to(PACKAGE.parent).parts)
@@ -142,18 +138,14 @@ class TestImports:
     def test_imports__finds(
         self, tmp_path: Path, source: str, found: list[tuple[str, str]]
     ) -> None:
-        """
-        The search itself finds imports of every form, inside of functions too.
-        """
+        """The search itself finds imports of every form, inside of functions too."""
         path = tmp_path / "module.py"
         path.write_text(source)
 
         assert found == imports(path, "wxlogistics")
 
     def test_imports__from_the_package_above(self, tmp_path: Path) -> None:
-        """
-        Two dots lead out of the sandbox.
-        """
+        """Two dots lead out of the sandbox."""
         path = tmp_path / "module.py"
         path.write_text("from .. import Client\nfrom ..models import WaybillStatus")
 
@@ -165,9 +157,7 @@ class TestImports:
 
 class TestCore:
     def test_modules__each_has_a_layer(self) -> None:
-        """
-        A module added to the package needs a place in the order.
-        """
+        """A module added to the package needs a place in the order."""
         found = {path.stem for path in PACKAGE.glob("*.py")}
         found |= {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
 
@@ -176,9 +166,7 @@ class TestCore:
 
     @pytest.mark.parametrize("name", existing([*CORE, "__init__", *COMMAND]))
     def test_imports__downwards_only(self, name: str) -> None:
-        """
-        errors <- models <- _http <- _wire <- tokens <- client <- bulk <- cli.
-        """
+        """errors <- models <- _http <- _wire <- tokens <- client <- bulk <- cli."""
         found = siblings(name)
         if name in COMMAND:
             found -= {"sandbox"}
@@ -195,9 +183,7 @@ class TestCore:
         )
 
     def test_imports__init_needs_nothing_else(self) -> None:
-        """
-        The package's first module has nothing but the package.
-        """
+        """The package's first module has nothing but the package."""
         assert set() == third_parties(PACKAGE / "__init__.py", "wxlogistics")
 
 
@@ -206,9 +192,7 @@ class TestSandbox:
         "path", sorted((PACKAGE / "sandbox").rglob("*.py")), ids=lambda path: path.stem
     )
     def test_imports__of_the_client(self, path: Path) -> None:
-        """
-        An imitation that reuses the code it is to test would repeat its mistakes.
-        """
+        """An imitation that reuses the code it is to test would repeat its mistakes."""
         package = ".".join(path.relative_to(PACKAGE.parent).parent.parts)
         # The words of errcodes are shared by all that explain them.
         allowed = {
@@ -227,9 +211,7 @@ class TestSandbox:
         assert found - allowed == set()
 
     def test_imports__world_knows_no_http(self) -> None:
-        """
-        The rules are told from the ways to ask.
-        """
+        """The rules are told from the ways to ask."""
         package = "wxlogistics.sandbox.world"
         for path in (PACKAGE / "sandbox" / "world").glob("*.py"):
             modules = {module for module, _ in imports(path, package)}
@@ -242,9 +224,7 @@ class TestSandbox:
 
 class TestLoading:
     def test_import__no_extra(self) -> None:
-        """
-        `import wxlogistics` loads nothing of an extra's, and is silent.
-        """
+        """`import wxlogistics` loads nothing of an extra's, and is silent."""
         script = (
             "import sys, wxlogistics; "
             "extras = 'click rich h11 jinja2 flask responses pytest'.split(); "

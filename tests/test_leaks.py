@@ -56,18 +56,14 @@ def client() -> Client:
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """
-    Everything that anybody logs.
-    """
+    """Everything that anybody logs."""
     caplog.set_level(logging.DEBUG)
     return caplog
 
 
 class TestChain:
     def test_spoken__finds_what_is_hidden(self) -> None:
-        """
-        The search itself finds a token in a text, a field, a cause and a context.
-        """
+        """The search itself finds a token in a text, a field, a cause and a context."""
         plain = WxLogisticsError("x")
         plain.note = TOKEN  # type: ignore[attr-defined]
         caused = WxLogisticsError("x")
@@ -115,9 +111,7 @@ class TestAnswers:
         name: str,
         echo: str,
     ) -> None:
-        """
-        An answer that repeats the request is shown without its private values.
-        """
+        """An answer that repeats the request is shown without its private values."""
 
         def answer(request: Any) -> tuple[int, dict[str, str], str]:
             said = ECHOES[echo](request, SENT[name])
@@ -134,9 +128,7 @@ class TestAnswers:
     def test_excerpt__cut_within_a_value(
         self, rsps: responses.RequestsMock, client: Client
     ) -> None:
-        """
-        An excerpt that ends in the middle of a token shows no half of it.
-        """
+        """An excerpt that ends in the middle of a token shows no half of it."""
         for before in range(100, 200, 7):
             page = "-" * before + TOKEN + OPENID + WAYBILL_TOKEN
             rsps.post(QUERY_URL, body=page, status=404)
@@ -182,9 +174,7 @@ class TestAnswers:
     def test_errmsg__of_wechat(
         self, rsps: responses.RequestsMock, client: Client, errmsg: str
     ) -> None:
-        """
-        Nothing but the call's own values is replaced.
-        """
+        """Nothing but the call's own values is replaced."""
         rsps.post(QUERY_URL, json={"errcode": 933001, "errmsg": errmsg})
         with pytest.raises(ApiError) as caught:
             CALLS["query_trace"](client)
@@ -234,9 +224,7 @@ class TestNoAnswer:
         log: pytest.LogCaptureFixture,
         failure: Exception,
     ) -> None:
-        """
-        The errors of requests and urllib3 hold the URL, so they are not chained.
-        """
+        """The errors of requests and urllib3 hold the URL, so they are not chained."""
         rsps.post(f"{HOST}{OPEN_MSG}request", body=failure)
         with pytest.raises((TransportError, UnexpectedResponseError)) as caught:
             CALLS["request"](client)
@@ -257,9 +245,7 @@ class TestNoAnswer:
         assert [] == private_parts(spoken(caught.value))
 
     def test_error__nobody_listens(self, log: pytest.LogCaptureFixture) -> None:
-        """
-        A refused connection is named by the host, without the path.
-        """
+        """A refused connection is named by the host, without the path."""
         client = make_client(TOKEN, base_url="http://127.0.0.1:1", retries=0)
         with pytest.raises(TransportError) as caught:
             CALLS["query_trace"](client)
@@ -271,9 +257,7 @@ class TestNoAnswer:
     def test_log__lines_of_urllib3(
         self, log: pytest.LogCaptureFixture, name: str
     ) -> None:
-        """
-        urllib3 logs each request line at DEBUG, but without the token.
-        """
+        """urllib3 logs each request line at DEBUG, but without the token."""
         with ChaosServer(then=repeat_the_request) as server:
             with pytest.raises(UnexpectedResponseError) as caught:
                 CALLS[name](make_client(TOKEN, base_url=server.url))
@@ -341,9 +325,7 @@ class TestArguments:
     def test_error__names_the_field_only(
         self, client: Client, call: Callable[[Client], Any]
     ) -> None:
-        """
-        An argument that cannot be right may still be somebody's openid.
-        """
+        """An argument that cannot be right may still be somebody's openid."""
         with pytest.raises(InvalidArgumentError) as caught:
             call(client)
 
@@ -353,18 +335,14 @@ class TestArguments:
 
 
 def variables_of(error: BaseException) -> str:
-    """
-    Return the traceback of *error* with the variables of each frame.
-    """
+    """Return the traceback of *error* with the variables of each frame."""
     shown = traceback.TracebackException.from_exception(error, capture_locals=True)
     return "".join(shown.format())
 
 
 class TestShown:
     def test_repr__client_and_its_parts(self, client: Client) -> None:
-        """
-        Neither shows a token.
-        """
+        """Neither shows a token."""
         assert [] == private_parts(repr(client) + str(client))
 
     @pytest.mark.parametrize("name", CALLS)
@@ -385,9 +363,7 @@ class TestShown:
         assert "request = " in variables
 
     def test_variables__of_a_token_fetch(self, rsps: responses.RequestsMock) -> None:
-        """
-        Nor an AppSecret, where the token is fetched.
-        """
+        """Nor an AppSecret, where the token is fetched."""
         rsps.post(
             f"{HOST}/cgi-bin/stable_token", json={"errcode": 40013, "errmsg": "no"}
         )
@@ -471,9 +447,7 @@ class TestLog:
         answer: dict[str, Any],
         line: str,
     ) -> None:
-        """
-        One DEBUG line for each attempt says what came instead of an answer.
-        """
+        """One DEBUG line for each attempt says what came instead of an answer."""
         rsps.post(QUERY_URL, **answer)
         with pytest.raises(WxLogisticsError):
             client.query_trace("x")
@@ -496,9 +470,7 @@ class TestLog:
         level: int,
         waybill_token: str,
     ) -> None:
-        """
-        Nothing is logged above DEBUG, and nothing for a call that was not sent.
-        """
+        """Nothing is logged above DEBUG, and nothing for a call that was not sent."""
         caplog.set_level(level)
         with responses.RequestsMock(assert_all_requests_are_fired=False) as rsps:
             rsps.post(QUERY_URL, status=502)

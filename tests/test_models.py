@@ -84,9 +84,7 @@ Sample = Callable[[str], bytes]
 
 
 def inside(value: object) -> list[object]:
-    """
-    *value* and all the models in it, the outer before the inner.
-    """
+    """*value* and all the models in it, the outer before the inner."""
     found = [value] if attrs.has(type(value)) else []
     if isinstance(value, tuple):
         inner = list(value)
@@ -108,26 +106,20 @@ def read(name: str, reply: dict[str, Any]) -> object:
 class TestSamples:
     @pytest.mark.parametrize("model", SAMPLED)
     def test_models__read_from_their_sample(self, sample: Sample, model: str) -> None:
-        """
-        Each model is read, with every field, from a file that WeChat could send.
-        """
+        """Each model is read, with every field, from a file that WeChat could send."""
         name, expected = SAMPLED[model]
         found = inside(read(name, json.loads(sample(f"{name}.json"))))
 
         assert expected == next(each for each in found if model == type(each).__name__)
 
     def test_models__each_has_a_sample(self) -> None:
-        """
-        A model added to the module needs a sample.
-        """
+        """A model added to the module needs a sample."""
         classes = {name for name, one in vars(models).items() if attrs.has(one)}
 
         assert set(SAMPLED) == classes
 
     def test_models__fields_are_wechats_keys(self) -> None:
-        """
-        The fields carry the names of the document.
-        """
+        """The fields carry the names of the document."""
         fields = {
             name: [field.name for field in attrs.fields(getattr(models, name))]
             for name in SAMPLED
@@ -144,9 +136,7 @@ class TestSamples:
         } == fields
 
     def test_from_reply__document(self, sample: Sample) -> None:
-        """
-        The document's example says where the parcel is and what is in it.
-        """
+        """The document's example says where the parcel is and what is in it."""
         trace = Trace.from_reply(json.loads(sample("query_trace.reply.json")))
 
         assert WaybillStatus.NOT_COLLECTED is trace.status
@@ -159,9 +149,7 @@ class TestSamples:
         assert () == trace.waybill_info.path
 
     def test_from_reply__path_action(self, sample: Sample) -> None:
-        """
-        The undocumented steps are read in WeChat's order, newest first.
-        """
+        """The undocumented steps are read in WeChat's order, newest first."""
         trace = Trace.from_reply(
             json.loads(sample("query_follow_trace.reply.path_action.json"))
         )
@@ -252,9 +240,7 @@ class TestLeniency:
     def test_path__any_shape(
         self, path: object, expected: tuple[PathAction, ...]
     ) -> None:
-        """
-        The undocumented steps may change their shape; then there are none.
-        """
+        """The undocumented steps may change their shape; then there are none."""
         trace = Trace.from_reply({"waybill_info": {"path": path}})
 
         assert expected == trace.waybill_info.path
@@ -305,9 +291,7 @@ class TestLeniency:
     def test_shop_info__any_shape(
         self, reply: dict[str, Any], expected: ShopInfo
     ) -> None:
-        """
-        What is left out or makes no sense is empty.
-        """
+        """What is left out or makes no sense is empty."""
         assert expected == Trace.from_reply(reply).shop_info
 
     @pytest.mark.parametrize(
@@ -328,9 +312,7 @@ class TestLeniency:
     def test_delivery_info__any_shape(
         self, reply: dict[str, Any], expected: DeliveryInfo | None
     ) -> None:
-        """
-        The document's table has it, its example has not.
-        """
+        """The document's table has it, its example has not."""
         assert expected == Trace.from_reply(reply).delivery_info
 
     @pytest.mark.parametrize(
@@ -352,25 +334,19 @@ class TestLeniency:
     def test_delivery_list__any_shape(
         self, reply: dict[str, Any], expected: tuple[DeliveryInfo, ...]
     ) -> None:
-        """
-        What is no carrier is passed over.
-        """
+        """What is no carrier is passed over."""
         assert expected == delivery_list(reply)
 
 
 class TestTrace:
     def test_raw__is_the_reply(self) -> None:
-        """
-        Nothing that WeChat sends is lost: raw is the very reply.
-        """
+        """Nothing that WeChat sends is lost: raw is the very reply."""
         reply = {"errcode": 0, "waybill_info": {"status": 4}, "new": {"deep": [1]}}
 
         assert reply is Trace.from_reply(reply).raw
 
     def test_eq__same_reply(self) -> None:
-        """
-        Equal replies are equal Traces, with equal hashes.
-        """
+        """Equal replies are equal Traces, with equal hashes."""
         one = Trace.from_reply({"waybill_info": {"status": 4}})
         other = Trace.from_reply({"waybill_info": {"status": 4}})
 
@@ -379,9 +355,7 @@ class TestTrace:
         assert {one} == {one, other}
 
     def test_eq__differs_in_raw_alone(self) -> None:
-        """
-        A field that this library does not know makes a difference.
-        """
+        """A field that this library does not know makes a difference."""
         one = Trace.from_reply({"waybill_info": {"status": 4}})
         other = Trace.from_reply({"waybill_info": {"status": 4}, "new": 1})
 
@@ -412,21 +386,15 @@ class TestTrace:
         ],
     )
     def test_has_status__any_shape(self, reply: dict[str, Any], expected: bool) -> None:
-        """
-        Only a number, or one as a string, says where the parcel is.
-        """
+        """Only a number, or one as a string, says where the parcel is."""
         assert expected is has_status(reply)
 
     def test_goods__shop_info_without_goods(self) -> None:
-        """
-        A shop_info may be empty.
-        """
+        """A shop_info may be empty."""
         assert () == Trace.from_reply({"shop_info": {}}).goods
 
     def test_repr__no_raw(self, sample: Sample) -> None:
-        """
-        A logged Trace shows its steps once.
-        """
+        """A logged Trace shows its steps once."""
         reply = json.loads(sample("query_follow_trace.reply.path_action.json"))
         shown = repr(Trace.from_reply(reply))
 
@@ -434,9 +402,7 @@ class TestTrace:
         assert "raw" not in shown
 
     def test_pickle__keeps_everything(self, sample: Sample) -> None:
-        """
-        A Trace can be cached and sent to another process.
-        """
+        """A Trace can be cached and sent to another process."""
         trace = Trace.from_reply(
             json.loads(sample("query_follow_trace.reply.path_action.json"))
         )
@@ -449,9 +415,7 @@ class TestTrace:
 
 class TestGoodsInfo:
     def test_detail_list__any_iterable(self) -> None:
-        """
-        A list, a tuple or a generator: a tuple is kept.
-        """
+        """A list, a tuple or a generator: a tuple is kept."""
         details = [GoodsDetail("a", ""), GoodsDetail("b", "")]
 
         assert tuple(details) == GoodsInfo(details).detail_list
@@ -459,9 +423,7 @@ class TestGoodsInfo:
         assert tuple(details) == GoodsInfo(each for each in details).detail_list
 
     def test_detail_list__a_copy(self) -> None:
-        """
-        What happens to the list later changes nothing.
-        """
+        """What happens to the list later changes nothing."""
         details = [GoodsDetail("a", "")]
         goods_info = GoodsInfo(details)
         details.clear()
@@ -483,31 +445,23 @@ MODELS = [
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
 class TestValues:
     def test_frozen__nothing_can_be_set(self, model: Any) -> None:
-        """
-        A model cannot be changed, and takes no further attributes.
-        """
+        """A model cannot be changed, and takes no further attributes."""
         for name in [*(field.name for field in attrs.fields(type(model))), "new"]:
             with pytest.raises(AttributeError):
                 setattr(model, name, None)
 
     def test_hash__can_stand_in_a_set(self, model: Any) -> None:
-        """
-        Equal models have equal hashes.
-        """
+        """Equal models have equal hashes."""
         assert hash(copy.copy(model)) == hash(model)
         assert {model} == {copy.copy(model), model}
 
     @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
     def test_pickle__equal(self, model: Any, protocol: int) -> None:
-        """
-        A model arrives as what it was.
-        """
+        """A model arrives as what it was."""
         assert model == pickle.loads(pickle.dumps(model, protocol))
 
     def test_deepcopy__equal(self, model: Any) -> None:
-        """
-        A deep copy is equal.
-        """
+        """A deep copy is equal."""
         assert model == copy.deepcopy(model)
 
 
@@ -530,9 +484,7 @@ class TestWaybillStatus:
     def test_members__as_the_document(
         self, value: int, name: str, label: str, is_final: bool
     ) -> None:
-        """
-        The document's seven, and any other number with its value kept.
-        """
+        """The document's seven, and any other number with its value kept."""
         status = WaybillStatus(value)
 
         assert isinstance(status, WaybillStatus)
@@ -543,9 +495,7 @@ class TestWaybillStatus:
         assert is_final is status.is_final
 
     def test_members__seven(self) -> None:
-        """
-        A number that nobody knows does not stay in the class.
-        """
+        """A number that nobody knows does not stay in the class."""
         WaybillStatus(7)
 
         assert [0, 1, 2, 3, 4, 5, 6] == list(WaybillStatus)
@@ -553,17 +503,13 @@ class TestWaybillStatus:
 
     @pytest.mark.parametrize("value", ["4", None, 4.5, b"4", [], 99.5])
     def test_call__no_number(self, value: object) -> None:
-        """
-        What is no whole number is no status.
-        """
+        """What is no whole number is no status."""
         with pytest.raises(ValueError):
             WaybillStatus(value)
 
     @pytest.mark.parametrize("value", [4, 7, -1])
     def test_format__a_number(self, value: int) -> None:
-        """
-        It prints as its number, the same on every Python.
-        """
+        """It prints as its number, the same on every Python."""
         status = WaybillStatus(value)
 
         assert str(value) == str(status)
@@ -573,17 +519,13 @@ class TestWaybillStatus:
         assert f"[{value}]" == json.dumps([status])
 
     def test_repr__names_the_member(self) -> None:
-        """
-        The repr tells it from a bare number.
-        """
+        """The repr tells it from a bare number."""
         assert "<WaybillStatus.SIGNED: 4>" == repr(WaybillStatus.SIGNED)
         assert "<WaybillStatus.UNKNOWN_7: 7>" == repr(WaybillStatus(7))
 
     @pytest.mark.parametrize("value", [4, 7, -1])
     def test_pickle__keeps_its_value(self, value: int) -> None:
-        """
-        An unknown status can be cached too.
-        """
+        """An unknown status can be cached too."""
         status = WaybillStatus(value)
 
         for twin in (
@@ -595,8 +537,6 @@ class TestWaybillStatus:
             assert (value, status.name) == (twin.value, twin.name)
 
     def test_hash__as_its_number(self) -> None:
-        """
-        It finds what is kept under its number.
-        """
+        """It finds what is kept under its number."""
         assert "x" == {7: "x"}[WaybillStatus(7)]
         assert "y" == {4: "y"}[WaybillStatus.SIGNED]

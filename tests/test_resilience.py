@@ -87,9 +87,7 @@ Make = Callable[..., Client]
 
 
 def call(kind: str, client: Client) -> Any:
-    """
-    Make the call, and return what `RIGHT` holds of it.
-    """
+    """Make the call, and return what `RIGHT` holds of it."""
     value = CALLS[kind](client)
     return getattr(value, "waybill_id", value)
 
@@ -154,9 +152,7 @@ NO_HOST = Ends(UNREACHED_THRICE, None, UNREACHED_THRICE, None)
 
 
 def same(stays: Cell, once: Cell | None) -> Ends:
-    """
-    Return the ends of a fault that all kinds of call meet alike.
-    """
+    """Return the ends of a fault that all kinds of call meet alike."""
     return Ends(stays, once, stays, once)
 
 
@@ -308,9 +304,7 @@ TABLE = [
 
 
 class Listener(logging.Handler):
-    """
-    Keeps what is logged, as it would be written.
-    """
+    """Keeps what is logged, as it would be written."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -321,18 +315,14 @@ class Listener(logging.Handler):
 
     @property
     def own(self) -> list[str]:
-        """
-        The lines of this library's logger.
-        """
+        """The lines of this library's logger."""
         start = "wxlogistics: "
         return [line[len(start) :] for line in self.lines if line.startswith(start)]
 
 
 @contextlib.contextmanager
 def listening() -> Iterator[Listener]:
-    """
-    Yield a `Listener` to this library, to urllib3 and to requests.
-    """
+    """Yield a `Listener` to this library, to urllib3 and to requests."""
     listener = Listener()
     loggers = [
         logging.getLogger(name) for name in ("wxlogistics", "urllib3", "requests")
@@ -350,9 +340,7 @@ def listening() -> Iterator[Listener]:
 
 
 class Seen(NamedTuple):
-    """
-    What came of one call.
-    """
+    """What came of one call."""
 
     cell: Cell
     value: Any
@@ -360,9 +348,7 @@ class Seen(NamedTuple):
 
 
 def observe(row: Row, kind: str, once: bool, own: bool = True) -> Seen:
-    """
-    Make the call, with the client's own session or a caller's.
-    """
+    """Make the call, with the client's own session or a caller's."""
     pauses: list[float] = []
     value: Any = None
     text = ""
@@ -405,9 +391,7 @@ COLUMNS = [
 
 
 def document_table(rows: Sequence[Sequence[Cell | None]]) -> str:
-    """
-    Return the table of the document, with *rows* for those of `TABLE`.
-    """
+    """Return the table of the document, with *rows* for those of `TABLE`."""
     lines = [
         "| the server | queries and registrations, the fault stays | it happens once "
         "| `update_*` and `request()`, the fault stays | it happens once |",
@@ -457,9 +441,7 @@ class TestFaults:
         "fault", [close_after_request, gateway(502)], ids=["dropped", "502"]
     )
     def test_kind__repeated(self, kind: str, attempts: int, fault: Fault) -> None:
-        """
-        Which kinds of call are sent again though WeChat may have had them.
-        """
+        """Which kinds of call are sent again though WeChat may have had them."""
         with ChaosServer(then=fault) as server:
             with pytest.raises(TransportError) as caught:
                 call(kind, make_client(TOKEN, base_url=server.url))
@@ -468,9 +450,7 @@ class TestFaults:
         assert caught.value.maybe_applied
 
     def test_table__is_in_the_document(self) -> None:
-        """
-        docs/resilience.md holds the table; if not, run this file.
-        """
+        """docs/resilience.md holds the table; if not, run this file."""
         document = DOCUMENT.read_text(encoding="utf-8")
         table = document.partition(BEGIN)[2].partition(END)[0]
 
@@ -479,18 +459,14 @@ class TestFaults:
 
 @pytest.fixture
 def server() -> Iterator[ChaosServer]:
-    """
-    A server that answers rightly, until it is given a script.
-    """
+    """A server that answers rightly, until it is given a script."""
     with ChaosServer() as server:
         yield server
 
 
 @pytest.fixture
 def make(pauses: list[float]) -> Iterator[Make]:
-    """
-    Makes clients that never wait and whose every pause is the longest possible.
-    """
+    """Makes clients that never wait and whose every pause is the longest possible."""
     with contextlib.ExitStack() as stack:
 
         def make(base_url: str | Sequence[str], **options: Any) -> Client:
@@ -504,18 +480,14 @@ def make(pauses: list[float]) -> Iterator[Make]:
 
 @pytest.fixture
 def session() -> Iterator[requests.Session]:
-    """
-    A session of the caller's.
-    """
+    """A session of the caller's."""
     with requests.Session() as session:
         yield session
 
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
-    """
-    An authority for certificates.
-    """
+    """An authority for certificates."""
     return trustme.CA()
 
 
@@ -523,9 +495,7 @@ def authority() -> trustme.CA:
 def trusted(
     authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """
-    The authority's certificate, which the environment says to trust.
-    """
+    """The authority's certificate, which the environment says to trust."""
     path = tmp_path / "authority.pem"
     authority.cert_pem.write_to_path(str(path))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
@@ -533,9 +503,7 @@ def trusted(
 
 
 class Clock:
-    """
-    Time that passes only when somebody sleeps.
-    """
+    """Time that passes only when somebody sleeps."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -550,9 +518,7 @@ class Clock:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """
-    Wait for what happens in another thread.
-    """
+    """Wait for what happens in another thread."""
     ends_at = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < ends_at
@@ -569,9 +535,7 @@ def query(client: Client, waybill_token: str = WAYBILL_TOKEN) -> str | None:
 
 class TestRequest:
     def test_post__bytes(self, server: ChaosServer, make: Make) -> None:
-        """
-        A POST with UTF-8 JSON, its length, its type and the token; nothing else.
-        """
+        """A POST with UTF-8 JSON, its length, its type and the token; nothing else."""
         make(server.url).request("/cgi-bin/other", {"name": "围巾"})
         request = server.requests[0]
 
@@ -585,17 +549,13 @@ class TestRequest:
         assert "identity" == request.headers["accept-encoding"]
 
     def test_post__token_escaped(self, server: ChaosServer, make: Make) -> None:
-        """
-        A token cannot add to the query.
-        """
+        """A token cannot add to the query."""
         make(server.url, token="a&b=c d/é").get_delivery_list()
 
         assert "a%26b%3Dc%20d%2F%C3%A9" == server.requests[0].token
 
     def test_post__any_mapping(self, server: ChaosServer, make: Make) -> None:
-        """
-        A payload need not be a dict.
-        """
+        """A payload need not be a dict."""
         reply = make(server.url).request("/x", MappingProxyType({"a": 1}))
 
         assert {"a": 1} == reply["echo"]
@@ -614,18 +574,14 @@ class TestReply:
     def test_decode__whatever_the_headers_say(
         self, body: bytes, label: str, server: ChaosServer, make: Make
     ) -> None:
-        """
-        The bytes are UTF-8, with a BOM or control characters, labelled or not.
-        """
+        """The bytes are UTF-8, with a BOM or control characters, labelled or not."""
         head = chaos.head(200, f"Content-Type: {label}", length=len(body))
         server.script(raw(head + body, "keep"))
 
         assert "顺丰" == make(server.url).request("/x", {})["name"]
 
     def test_size__5_mib(self, server: ChaosServer, make: Make) -> None:
-        """
-        5 MiB are read, and not a byte more.
-        """
+        """5 MiB are read, and not a byte more."""
         server.script(reply(b"{}".ljust(5242880)), reply(b"{}".ljust(5242881)))
         client = make(server.url)
 
@@ -641,9 +597,7 @@ class TestReply:
     def test_next_reply__is_its_own(
         self, strange: Fault, server: ChaosServer, make: Make
     ) -> None:
-        """
-        Nothing of a strange answer is left for the next call.
-        """
+        """Nothing of a strange answer is left for the next call."""
         server.script(strange)
         client = make(server.url)
         with contextlib.suppress(UnexpectedResponseError):
@@ -662,9 +616,7 @@ class TestRepetition:
     def test_retries__none(
         self, fault: Fault, server: ChaosServer, make: Make, pauses: list[float]
     ) -> None:
-        """
-        retries=0 repeats nothing.
-        """
+        """retries=0 repeats nothing."""
         server.script(fault)
         with pytest.raises(WxLogisticsError):
             query(make(server.url, retries=0))
@@ -675,9 +627,7 @@ class TestRepetition:
     def test_retries__none_when_unreached(
         self, make: Make, pauses: list[float]
     ) -> None:
-        """
-        retries=0 does not try to connect again either.
-        """
+        """retries=0 does not try to connect again either."""
         with closed_port() as url, listening() as listener:
             with pytest.raises(TransportError):
                 query(make(url, retries=0))
@@ -688,9 +638,7 @@ class TestRepetition:
     def test_retries__all_causes_together(
         self, server: ChaosServer, make: Make, pauses: list[float]
     ) -> None:
-        """
-        Different causes share the one budget.
-        """
+        """Different causes share the one budget."""
         server.script(
             reply(SAID_BUSY), close_after_request, gateway(502), reply(SAID_BUSY)
         )
@@ -703,9 +651,7 @@ class TestRepetition:
     def test_pauses__grow_to_8_seconds(
         self, server: ChaosServer, make: Make, pauses: list[float]
     ) -> None:
-        """
-        Each is at most twice as long as the last, up to 8 seconds.
-        """
+        """Each is at most twice as long as the last, up to 8 seconds."""
         server.script(then=reply(SAID_BUSY))
         with pytest.raises(SystemBusyError):
             query(make(server.url, retries=7))
@@ -715,9 +661,7 @@ class TestRepetition:
     def test_pauses__full_jitter(
         self, server: ChaosServer, make: Make, pauses: list[float]
     ) -> None:
-        """
-        Each is a random part of the longest; none is no pause.
-        """
+        """Each is a random part of the longest; none is no pause."""
         parts = iter([0.0, 0.25, 0.5, 0.0])
         server.script(then=reply(SAID_BUSY))
         with pytest.raises(SystemBusyError):
@@ -726,9 +670,7 @@ class TestRepetition:
         assert [0.25, 1.0] == pauses
 
     def test_last_error__is_the_last(self, server: ChaosServer, make: Make) -> None:
-        """
-        After the last attempt comes its error, with its errmsg and rid.
-        """
+        """After the last attempt comes its error, with its errmsg and rid."""
         server.script(
             gateway(502),
             reply({"errcode": -1, "errmsg": "busy rid: 00000001-00000001-00000001"}),
@@ -748,9 +690,7 @@ class TestRenewal:
     def test_renewal__leaves_the_repeats(
         self, server: ChaosServer, make: Make, pauses: list[float]
     ) -> None:
-        """
-        Before and after it the call is repeated as ever.
-        """
+        """Before and after it the call is repeated as ever."""
         tokens = iter(["first", "second", "third", "fourth"])
         server.script(reply(SAID_BUSY), reply(REFUSED), gateway(502))
         client = make(server.url, token=lambda: next(tokens))
@@ -763,9 +703,7 @@ class TestRenewal:
 
     @pytest.mark.parametrize("retries", [0, 2])
     def test_renewal__once(self, retries: int, server: ChaosServer, make: Make) -> None:
-        """
-        Another token is tried at once and only once, and not counted as a repeat.
-        """
+        """Another token is tried at once and only once, and not counted as a repeat."""
         tokens = iter(["first", "second", "third", "fourth"])
         server.script(then=reply(REFUSED))
         with pytest.raises(AccessTokenError):
@@ -786,9 +724,7 @@ class TestRenewal:
     def test_renewal__of_what_was_refused(
         self, errcode: int, tokens: list[str], server: ChaosServer, make: Make
     ) -> None:
-        """
-        The provider renews the very token that WeChat refused, if that can help.
-        """
+        """The provider renews the very token that WeChat refused, if that can help."""
 
         class Provider:
             def get(self, post: Any) -> str:
@@ -806,9 +742,7 @@ class TestRenewal:
     def test_fixed_token__is_not_sent_again(
         self, server: ChaosServer, make: Make
     ) -> None:
-        """
-        Where there is no other token, nothing is sent a second time.
-        """
+        """Where there is no other token, nothing is sent a second time."""
         server.script(then=reply(REFUSED))
         with pytest.raises(AccessTokenError):
             query(make(server.url))
@@ -834,9 +768,7 @@ class TestMaybeApplied:
     def test_earlier_attempt__and_then_not_sent(
         self, make: Make, session: requests.Session
     ) -> None:
-        """
-        So it is when the last attempt cannot be sent for another reason.
-        """
+        """So it is when the last attempt cannot be sent for another reason."""
         errors = iter([requests.ReadTimeout(), requests.exceptions.InvalidSchema("x")])
 
         class Failing(HTTPAdapter):
@@ -852,9 +784,7 @@ class TestMaybeApplied:
     def test_earlier_attempt__and_then_no_token(
         self, server: ChaosServer, make: Make
     ) -> None:
-        """
-        So it is when the token for the second attempt cannot be had.
-        """
+        """So it is when the token for the second attempt cannot be had."""
         server.script(close_after_request, reply(REFUSED))
         tokens = iter([TOKEN])
 
@@ -870,9 +800,7 @@ class TestMaybeApplied:
         assert caught.value.maybe_applied
 
     def test_busy__was_not_applied(self, make: Make, pauses: list[float]) -> None:
-        """
-        An attempt that WeChat refused leaves no doubt.
-        """
+        """An attempt that WeChat refused leaves no doubt."""
         with ChaosServer(reply(SAID_BUSY)) as server:
             client = make(server.url, sleep=lambda seconds: server.__exit__())
             with pytest.raises(TransportError) as caught:
@@ -887,9 +815,7 @@ class TestMaybeApplied:
     def test_token_call__is_not_the_call(
         self, fault: Fault, server: ChaosServer, make: Make
     ) -> None:
-        """
-        A token that could not be fetched leaves no doubt about the update.
-        """
+        """A token that could not be fetched leaves no doubt about the update."""
         server.script(then=fault)
         with pytest.raises(TransportError) as caught:
             call("update_waybill_goods", make(server.url, token=stable_token()))
@@ -903,9 +829,7 @@ class TestFailover:
     def test_host__passed_over_at_once(
         self, server: ChaosServer, make: Make, pauses: list[float]
     ) -> None:
-        """
-        The next host is tried without a pause, whatever the call.
-        """
+        """The next host is tried without a pause, whatever the call."""
         for kind in CALLS:
             with closed_port() as first, closed_port() as second:
                 client = make([first, second, server.url])
@@ -915,9 +839,7 @@ class TestFailover:
         assert [] == pauses
 
     def test_hosts__all_down(self, make: Make, pauses: list[float]) -> None:
-        """
-        Once all have been tried, there is a pause before each further attempt.
-        """
+        """Once all have been tried, there is a pause before each further attempt."""
         with closed_port() as first, closed_port() as second, listening() as listener:
             with pytest.raises(TransportError) as caught:
                 query(make([first, second], retries=3))
@@ -928,9 +850,7 @@ class TestFailover:
         assert [url[7:] for url in (first, second, first, second)] == asked
 
     def test_host__counts_as_a_repeat(self, server: ChaosServer, make: Make) -> None:
-        """
-        Passing over a host is one of `retries`.
-        """
+        """Passing over a host is one of `retries`."""
         server.script(then=close_after_request)
         with closed_port() as url, pytest.raises(TransportError):
             query(make([url, server.url]))
@@ -943,9 +863,7 @@ class TestFailover:
     def test_host__reached_is_kept(
         self, fault: Fault, server: ChaosServer, make: Make
     ) -> None:
-        """
-        A host that was reached is not left.
-        """
+        """A host that was reached is not left."""
         with ChaosServer(fault) as first:
             query(make([first.url, server.url]))
 
@@ -954,9 +872,7 @@ class TestFailover:
     def test_host__threads_move_on_together(
         self, server: ChaosServer, make: Make, session: requests.Session
     ) -> None:
-        """
-        Threads that find the same host down do not push each other past the next.
-        """
+        """Threads that find the same host down do not push each other past the next."""
 
         class Down(HTTPAdapter):
             def send(self, *args: Any, **kwargs: Any) -> requests.Response:
@@ -988,9 +904,7 @@ class TestFailover:
         assert [] == server.requests
 
     def test_name__not_found(self, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-        """
-        A name that does not resolve is a host out of reach.
-        """
+        """A name that does not resolve is a host out of reach."""
 
         def getaddrinfo(*args: Any, **kwargs: Any) -> Any:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -1033,9 +947,7 @@ class TestIdleConnections:
     def test_closed_under_a_query__repeated(
         self, server: ChaosServer, make: Make
     ) -> None:
-        """
-        Closed just as it is used again, it costs a query a repeat.
-        """
+        """Closed just as it is used again, it costs a query a repeat."""
         server.script(answer, close_after_request)
         client = make(server.url)
         query(client)
@@ -1044,9 +956,7 @@ class TestIdleConnections:
         assert [1, 1, 2] == [request.connection for request in server.requests]
 
     def test_kept__used_again(self, server: ChaosServer, make: Make) -> None:
-        """
-        A connection that is left open serves one call after another.
-        """
+        """A connection that is left open serves one call after another."""
         server.script(answer, status(500), chaos.gzipped, chaos.chunked_whole)
         client = make(server.url)
         for _ in range(6):
@@ -1056,9 +966,7 @@ class TestIdleConnections:
         assert 1 == server.connections
 
     def test_refused_answer__closes(self, server: ChaosServer, make: Make) -> None:
-        """
-        A connection whose answer was not read to its end is closed.
-        """
+        """A connection whose answer was not read to its end is closed."""
         server.script(chaos.endless_body)
         client = make(server.url)
         with pytest.raises(UnexpectedResponseError):
@@ -1079,9 +987,7 @@ class TestIdleConnections:
         assert WAYBILL_TOKEN == query(client)
 
     def test_dropped_client__leaves_no_socket(self, server: ChaosServer) -> None:
-        """
-        A client that is not closed closes its connections when it is forgotten.
-        """
+        """A client that is not closed closes its connections when it is forgotten."""
         query(Client(TOKEN, base_url=server.url))
         gc.collect()
 
@@ -1095,9 +1001,7 @@ class TestIdleConnections:
     def test_closed__costs_nothing(
         self, fault: Fault, server: ChaosServer, make: Make
     ) -> None:
-        """
-        A connection that the server has closed is noticed before writing.
-        """
+        """A connection that the server has closed is noticed before writing."""
         server.script(fault)
         client = make(server.url, retries=0)
         query(client)
@@ -1109,9 +1013,7 @@ class TestIdleConnections:
 
 class TestDeadline:
     def test_deadline__over_all_attempts(self, server: ChaosServer, make: Make) -> None:
-        """
-        There is no pause that would end behind it; the last real error is told.
-        """
+        """There is no pause that would end behind it; the last real error is told."""
         clock = Clock()
         server.script(then=reply(SAID_BUSY))
         client = make(
@@ -1125,9 +1027,7 @@ class TestDeadline:
         assert "64254aac-5d5bb128-5d8aa557" == caught.value.rid
 
     def test_writing__is_bounded(self, server: ChaosServer, make: Make) -> None:
-        """
-        A server that does not take the request cannot hold it.
-        """
+        """A server that does not take the request cannot hold it."""
         server.script(chaos.accept_and_wait)
         with pytest.raises(TransportError) as caught:
             make(server.url, timeout=0.3).request("/x", {"text": "x" * 30_000_000})
@@ -1152,9 +1052,7 @@ class TestDeadline:
         assert [] == server.requests
 
     def test_deadline__of_one_call(self, server: ChaosServer, make: Make) -> None:
-        """
-        The deadline of one call is nothing to the next.
-        """
+        """The deadline of one call is nothing to the next."""
         server.script(chaos.trickle_body)
         client = make(server.url, deadline=0.5)
         with pytest.raises(TransportError):
@@ -1166,9 +1064,7 @@ class TestDeadline:
     def test_forever__is_not_too_long(
         self, seconds: float, server: ChaosServer, make: Make
     ) -> None:
-        """
-        A timeout of years is as good as one.
-        """
+        """A timeout of years is as good as one."""
         client = make(server.url, timeout=seconds, deadline=seconds)
 
         assert WAYBILL_TOKEN == query(client)
@@ -1218,9 +1114,7 @@ class TestDeadline:
     def test_no_connection__bound_is_named(
         self, options: dict[str, Any], reason: str, make: Make
     ) -> None:
-        """
-        An attempt to connect ends with its timeout or the deadline.
-        """
+        """An attempt to connect ends with its timeout or the deadline."""
         with silent_port() as url, pytest.raises(TransportError) as caught:
             query(make(url, **options))
 
@@ -1230,9 +1124,7 @@ class TestDeadline:
     def test_token_call__within_the_deadline(
         self, server: ChaosServer, make: Make
     ) -> None:
-        """
-        A trickling token cannot hold the call longer than its deadline.
-        """
+        """A trickling token cannot hold the call longer than its deadline."""
         server.script(then=chaos.trickle_body)
         with pytest.raises(TransportError) as caught:
             query(make(server.url, token=stable_token(), deadline=0.3))
@@ -1244,9 +1136,7 @@ class TestDeadline:
     def test_timeout__always_set(
         self, server: ChaosServer, make: Make, session: requests.Session
     ) -> None:
-        """
-        Calls have a timeout by default, token calls too.
-        """
+        """Calls have a timeout by default, token calls too."""
         timeouts: list[Any] = []
 
         class Noting(HTTPAdapter):
@@ -1309,9 +1199,7 @@ class TestMemory:
     def test_peak__below_50_mib(
         self, fault: Fault, reason: str, server: ChaosServer
     ) -> None:
-        """
-        However large the answer is, or would be unpacked, it costs little memory.
-        """
+        """However large the answer is, or would be unpacked, it costs little memory."""
         server.script(answer, fault)
         done = subprocess.run(
             [sys.executable, "-c", MEMORY, server.url],
@@ -1332,9 +1220,7 @@ class TestRedirects:
     def test_redirect__not_followed(
         self, code: int, own: bool, server: ChaosServer, make: Make
     ) -> None:
-        """
-        The token does not travel to another host.
-        """
+        """The token does not travel to another host."""
         with ChaosServer() as other, requests.Session() as session:
             server.script(redirect(f"{other.url}/?access_token={TOKEN}", code))
             client = make(server.url, session=None if own else session)
@@ -1349,18 +1235,14 @@ class TestRedirects:
 class TestTls:
     @pytest.fixture
     def server(self, authority: trustme.CA) -> Iterator[ChaosServer]:
-        """
-        A server with a certificate of the authority's.
-        """
+        """A server with a certificate of the authority's."""
         with ChaosServer(tls=tls(authority.issue_cert("127.0.0.1"))) as server:
             yield server
 
     def test_environment__says_whom_to_trust(
         self, trusted: Path, server: ChaosServer, make: Make
     ) -> None:
-        """
-        REQUESTS_CA_BUNDLE is honoured, and the connection kept.
-        """
+        """REQUESTS_CA_BUNDLE is honoured, and the connection kept."""
         client = make(server.url)
 
         assert WAYBILL_TOKEN == query(client)
@@ -1374,9 +1256,7 @@ class TestTls:
         monkeypatch: pytest.MonkeyPatch,
         pauses: list[float],
     ) -> None:
-        """
-        A bundle that is not there is said so, once.
-        """
+        """A bundle that is not there is said so, once."""
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/authority.pem")
         with pytest.raises(TransportError, match="/nowhere/authority.pem") as caught:
             query(make(server.url))
@@ -1387,9 +1267,7 @@ class TestTls:
     def test_certificate__verified_by_default(
         self, server: ChaosServer, make: Make
     ) -> None:
-        """
-        Nothing is sent to a server that nobody vouches for.
-        """
+        """Nothing is sent to a server that nobody vouches for."""
         with pytest.raises(TransportError) as caught:
             query(make(server.url))
 
@@ -1417,9 +1295,7 @@ class TestTls:
     def test_certificate__wrong(
         self, wrong: dict[str, Any], trusted: Path, authority: trustme.CA, make: Make
     ) -> None:
-        """
-        Nothing is sent where the certificate does not fit.
-        """
+        """Nothing is sent where the certificate does not fit."""
         identities, dates = wrong["identities"], wrong.get("dates", {})
         certificate = authority.issue_cert(*identities, **dates)
         with ChaosServer(tls=tls(certificate)) as server:
@@ -1431,9 +1307,7 @@ class TestTls:
         assert [] == server.requests
 
     def test_https__never_falls_to_http(self, make: Make) -> None:
-        """
-        To a server without TLS goes nothing but attempts at TLS.
-        """
+        """To a server without TLS goes nothing but attempts at TLS."""
         received = []
 
         def refuse(peer: chaos.Peer, request: chaos.Request) -> None:
@@ -1475,9 +1349,7 @@ class TestProxies:
     def test_environment__http(
         self, server: ChaosServer, make: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """
-        HTTP_PROXY is honoured.
-        """
+        """HTTP_PROXY is honoured."""
         monkeypatch.setenv("HTTP_PROXY", server.url)
 
         assert WAYBILL_TOKEN == query(make("http://wechat.invalid"))
@@ -1511,9 +1383,7 @@ class TestProxies:
     def test_environment__no_proxy(
         self, server: ChaosServer, make: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """
-        NO_PROXY is honoured.
-        """
+        """NO_PROXY is honoured."""
         with closed_port() as proxy:
             monkeypatch.setenv("HTTP_PROXY", proxy)
             monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -1528,9 +1398,7 @@ class TestProxies:
         monkeypatch: pytest.MonkeyPatch,
         pauses: list[float],
     ) -> None:
-        """
-        Without the proxy WeChat is out of reach.
-        """
+        """Without the proxy WeChat is out of reach."""
         with closed_port() as proxy, pytest.raises(TransportError) as caught:
             monkeypatch.setenv(f"{scheme}_proxy", proxy)
             query(make(f"{scheme}://wechat.invalid"))
@@ -1545,9 +1413,7 @@ class TestProxies:
     def test_proxy__wants_a_password(
         self, server: ChaosServer, make: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """
-        The password goes to the proxy; if it refuses, that is said without it.
-        """
+        """The password goes to the proxy; if it refuses, that is said without it."""
         server.script(then=status(407))
         monkeypatch.setenv("HTTPS_PROXY", server.url.replace("//", "//me:pa55word@"))
         with listening() as listener, pytest.raises(TransportError) as caught:
@@ -1564,9 +1430,7 @@ class TestProxies:
     def test_proxy__drops_the_request(
         self, server: ChaosServer, make: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """
-        Behind a proxy too, what was sent may have been applied.
-        """
+        """Behind a proxy too, what was sent may have been applied."""
         server.script(then=close_after_request)
         monkeypatch.setenv("HTTP_PROXY", server.url)
         with pytest.raises(TransportError) as caught:
@@ -1585,9 +1449,7 @@ class TestCallersSession:
     def test_proxy__was_not_sent(
         self, scheme: str, place: Any, make: Make, session: requests.Session
     ) -> None:
-        """
-        Its proxies are used, and nothing is sent where they refuse.
-        """
+        """Its proxies are used, and nothing is sent where they refuse."""
         with place() as proxy, pytest.raises(TransportError) as caught:
             session.proxies[scheme] = getattr(proxy, "url", proxy)
             query(make(f"{scheme}://wechat.invalid", session=session))
@@ -1616,9 +1478,7 @@ class TestCallersSession:
     def test_close__is_the_callers(
         self, server: ChaosServer, make: Make, session: requests.Session
     ) -> None:
-        """
-        The client does not close it.
-        """
+        """The client does not close it."""
         with make(server.url, session=session) as client:
             query(client)
         query(make(server.url, session=session))
@@ -1628,9 +1488,7 @@ class TestCallersSession:
     def test_headers__cannot_be(
         self, server: ChaosServer, make: Make, session: requests.Session
     ) -> None:
-        """
-        A header that cannot be sent is a TransportError: nothing was applied.
-        """
+        """A header that cannot be sent is a TransportError: nothing was applied."""
         session.headers["X-Who"] = "me\nand you"
         with pytest.raises(TransportError) as caught:
             query(make(server.url, session=session))
@@ -1640,9 +1498,7 @@ class TestCallersSession:
     def test_own_retries__masked_in_the_log(
         self, make: Make, session: requests.Session
     ) -> None:
-        """
-        An adapter that repeats by itself does not log the token.
-        """
+        """An adapter that repeats by itself does not log the token."""
         session.mount("http://", HTTPAdapter(max_retries=2))
         with closed_port() as url, listening() as listener:
             with pytest.raises(TransportError):
@@ -1668,9 +1524,7 @@ class TestCallersSession:
         make: Make,
         session: requests.Session,
     ) -> None:
-        """
-        What may have been sent counts as sent; private values are replaced.
-        """
+        """What may have been sent counts as sent; private values are replaced."""
 
         class Failing(HTTPAdapter):
             def send(self, *args: Any, **kwargs: Any) -> requests.Response:
@@ -1688,9 +1542,7 @@ class TestCallersSession:
     def test_adapter__ignores_a_short_body(
         self, make: Make, session: requests.Session
     ) -> None:
-        """
-        A body that breaks off is noticed though the adapter does not.
-        """
+        """A body that breaks off is noticed though the adapter does not."""
 
         class Careless(HTTPAdapter):
             def send(self, request: Any, **kwargs: Any) -> requests.Response:
@@ -1733,9 +1585,7 @@ class TestSurroundings:
     def test_cookies__of_the_callers_session_only(
         self, own: bool, server: ChaosServer, make: Make, session: requests.Session
     ) -> None:
-        """
-        A cookie that the server sets is sent back only by a caller's session.
-        """
+        """A cookie that the server sets is sent back only by a caller's session."""
         server.script(chaos.set_cookie)
         client = make(server.url, session=None if own else session)
         query(client)
@@ -1746,9 +1596,7 @@ class TestSurroundings:
 
 class TestLog:
     def test_line__per_attempt(self, server: ChaosServer, make: Make) -> None:
-        """
-        Each attempt leaves one line: endpoint, outcome, rid and milliseconds.
-        """
+        """Each attempt leaves one line: endpoint, outcome, rid and milliseconds."""
         server.script(reply(SAID_BUSY), gateway(502))
         with listening() as listener:
             query(make(server.url, clock=Clock()))
@@ -1762,9 +1610,7 @@ class TestLog:
     def test_line__of_an_interrupted_call(
         self, make: Make, session: requests.Session
     ) -> None:
-        """
-        A call that the user breaks off is logged as interrupted.
-        """
+        """A call that the user breaks off is logged as interrupted."""
 
         class Interrupted(HTTPAdapter):
             def send(self, *args: Any, **kwargs: Any) -> requests.Response:
@@ -1778,9 +1624,7 @@ class TestLog:
         assert ["query_trace: interrupted, rid None, 0 ms"] == listener.own
 
     def test_urllib3__masked(self, server: ChaosServer, make: Make) -> None:
-        """
-        urllib3's own lines hold the URL, but not the token in it.
-        """
+        """urllib3's own lines hold the URL, but not the token in it."""
         server.script(chaos.garbage_head_lines)
         with listening() as listener:
             query(make(server.url))
@@ -1790,9 +1634,7 @@ class TestLog:
         assert [] == [line for line in listener.lines if TOKEN in line]
 
     def test_urllib3__lines_of_another_kind(self) -> None:
-        """
-        A line without a token is left as it is.
-        """
+        """A line without a token is left as it is."""
         logger = logging.getLogger("urllib3.connectionpool")
         with listening() as listener:
             logger.debug("%(what)s", {"what": "x"})
@@ -1807,16 +1649,12 @@ class TestHosts:
         ["https://wechat.invalid:99999", "https://.wechat.invalid", "https://%41"],
     )
     def test_base_url__impossible(self, url: str) -> None:
-        """
-        A URL that requests cannot send to is refused at once.
-        """
+        """A URL that requests cannot send to is refused at once."""
         with pytest.raises(InvalidArgumentError, match="base_url"):
             Client(TOKEN, base_url=url)
 
     def test_base_url__ipv6(self, make: Make) -> None:
-        """
-        An IPv6 address is taken.
-        """
+        """An IPv6 address is taken."""
         with pytest.raises(TransportError) as caught:
             query(make("http://[::1]:1", retries=0))
 
@@ -1824,9 +1662,7 @@ class TestHosts:
 
 
 def write_document() -> None:
-    """
-    Write the table into the document as it happens.
-    """
+    """Write the table into the document as it happens."""
     document = DOCUMENT.read_text(encoding="utf-8")
     before, begin, rest = document.partition(BEGIN)
     _, end, after = rest.partition(END)

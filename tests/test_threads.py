@@ -26,9 +26,7 @@ GOODS = GoodsInfo([GoodsDetail("围巾", "")])
 
 @pytest.fixture
 def server() -> Iterator[ChaosServer]:
-    """
-    A server that answers rightly.
-    """
+    """A server that answers rightly."""
     with ChaosServer() as server:
         yield server
 
@@ -92,9 +90,7 @@ class TestThreads:
         ]
 
     def test_connections__as_many_as_needed(self, server: ChaosServer) -> None:
-        """
-        Calls that follow each other take one connection, whatever came before.
-        """
+        """Calls that follow each other take one connection, whatever came before."""
         with Client("TOKEN", base_url=server.url) as client:
             in_threads(lambda number: client.get_delivery_list())
             before = server.connections
@@ -105,9 +101,7 @@ class TestThreads:
         assert 1 == len({request.connection for request in server.requests[-10:]})
 
     def test_faults__stay_with_who_met_them(self, server: ChaosServer) -> None:
-        """
-        A connection that broke under one thread troubles no other.
-        """
+        """A connection that broke under one thread troubles no other."""
 
         def sometimes(peer: chaos.Peer, request: chaos.Request) -> None:
             name = request.payload["waybill_token"]
@@ -139,9 +133,7 @@ class TestThreads:
         assert [[]] * THREADS == wrong
 
     def test_token__fetched_once(self, server: ChaosServer) -> None:
-        """
-        The threads share the token.
-        """
+        """The threads share the token."""
 
         def token_or_answer(peer: chaos.Peer, request: chaos.Request) -> None:
             if request.endpoint == "stable_token":
@@ -159,9 +151,7 @@ class TestThreads:
         assert 1 == tokens.count("")
 
     def test_deadlines__are_each_calls_own(self, server: ChaosServer) -> None:
-        """
-        A client with a short deadline in one thread hurries no other.
-        """
+        """A client with a short deadline in one thread hurries no other."""
 
         def work(number: int) -> str:
             client = short if number % 2 else patient
@@ -184,9 +174,7 @@ class TestThreads:
 @pytest.mark.once
 class TestSoak:
     def test_soak__a_short_one(self) -> None:
-        """
-        `make soak` runs and finds nothing.
-        """
+        """`make soak` runs and finds nothing."""
         done = subprocess.run(
             [sys.executable, "-W", "error", "-m", "tests.soak"]
             + ["--seconds", "2", "--threads", "16"],
@@ -205,9 +193,7 @@ class TestSoak:
     def test_soak__finds_what_is_wrong(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """
-        A fault that ends otherwise than expected, and a wrong answer, are found.
-        """
+        """A fault that ends otherwise than expected, and a wrong answer, are found."""
         monkeypatch.setitem(
             soak.FAULTS, "500", soak.Ends(chaos.status(500), "answered", "answered", 99)
         )

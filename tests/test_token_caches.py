@@ -60,9 +60,7 @@ def authorizer(
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
-    """
-    The time as the providers see it. It starts now, for real caches see no other.
-    """
+    """The time as the providers see it. It starts now, for real caches see no other."""
     clock = Time()
     clock.now = time.time()
     monkeypatch.setattr("wxlogistics.tokens.time", clock)
@@ -86,9 +84,7 @@ def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 @attrs.define
 class Store:
-    """
-    A cache as two processes have it.
-    """
+    """A cache as two processes have it."""
 
     one: Any
     other: Any
@@ -171,23 +167,17 @@ STORES = [
 
 @pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """
-    Each cache in turn.
-    """
+    """Each cache in turn."""
     store = request.param(request)
     yield store
     store.close()
 
 
 class TestEveryCache:
-    """
-    The contract of `Cache`, for each kind that a provider takes.
-    """
+    """The contract of `Cache`, for each kind that a provider takes."""
 
     def test_get__shared(self, store: Store, clock: Time) -> None:
-        """
-        A second process uses the token that the first one fetched.
-        """
+        """A second process uses the token that the first one fetched."""
         wechat = ScriptedWeChat(issued("first"))
 
         assert "first" == stable(wechat, store.one).get()
@@ -195,9 +185,7 @@ class TestEveryCache:
         assert [NORMAL] == wechat.payloads
 
     def test_get__as_long_as_it_is_good(self, store: Store, clock: Time) -> None:
-        """
-        A second process keeps it no longer than the first.
-        """
+        """A second process keeps it no longer than the first."""
         wechat = ScriptedWeChat(issued("first"), issued("second"))
         stable(wechat, store.one).get()
         asker = stable(wechat, store.other)
@@ -222,9 +210,7 @@ class TestEveryCache:
         assert token == stable(ScriptedWeChat(), store.other).get()
 
     def test_get__two_appids(self, store: Store, clock: Time) -> None:
-        """
-        Two mini-programs share a cache and no token.
-        """
+        """Two mini-programs share a cache and no token."""
         wechat = ScriptedWeChat(issued("first"), issued("other's"))
         stable(wechat, store.one).get()
 
@@ -247,9 +233,7 @@ class TestEveryCache:
         assert [NORMAL, NORMAL, NORMAL] == wechat.payloads
 
     def test_authorizer_token__shared(self, store: Store, clock: Time) -> None:
-        """
-        A service provider's token is shared as well; no refresh token is.
-        """
+        """A service provider's token is shared as well; no refresh token is."""
         wechat = ScriptedWeChat(authorized("first", CHANGED), authorized("second"))
 
         assert "first" == authorizer(wechat, store.one).get()
@@ -261,9 +245,7 @@ class TestEveryCache:
 
 
 class TestEntries:
-    """
-    What stands in the cache, and under which name.
-    """
+    """What stands in the cache, and under which name."""
 
     def test_entries(self, clock: Time) -> None:
         """
@@ -309,9 +291,7 @@ class TestEntries:
         ["微信", "a b", "a\nb", "a\x00b", "x" * 65, "ü", "a:b"],
     )
     def test_key__odd_appid(self, clock: Time, appid: str) -> None:
-        """
-        Whatever the appid, memcached takes the key: visible ASCII characters.
-        """
+        """Whatever the appid, memcached takes the key: visible ASCII characters."""
         cache = MemoryCache(clock)
         authorizer(ScriptedWeChat(authorized("first")), cache, appid, appid).get()
 
@@ -319,9 +299,7 @@ class TestEntries:
         assert re.fullmatch("[!-~]+", key)
 
     def test_key__unique(self, clock: Time) -> None:
-        """
-        Two appids never have one key, nor do two pairs of them.
-        """
+        """Two appids never have one key, nor do two pairs of them."""
         cache = MemoryCache(clock)
         for appid in ["微信", "微 信", "a:b", "a;b", "a%3Ab", "a%b"]:
             stable(ScriptedWeChat(issued("x")), cache, appid).get()
@@ -333,14 +311,10 @@ class TestEntries:
 
 
 class TestWhatServes:
-    """
-    What cannot serve as a cache is refused when the provider is made.
-    """
+    """What cannot serve as a cache is refused when the provider is made."""
 
     class Diskcache:
-        """
-        The signatures of diskcache.Cache.
-        """
+        """The signatures of diskcache.Cache."""
 
         def get(self, key: str, default: Any = None, read: bool = False) -> Any: ...
 
@@ -362,9 +336,7 @@ class TestWhatServes:
     def test_init__refused(
         self, make: Callable[..., Any], cache: Any, kind: str
     ) -> None:
-        """
-        The error names what to give.
-        """
+        """The error names what to give."""
         with pytest.raises(InvalidArgumentError) as caught:
             make(ScriptedWeChat(), cache)
 
@@ -375,9 +347,7 @@ class TestWhatServes:
         ) == caught.value.args
 
     class Forwards:
-        """
-        A cache that hides its parameters, as Flask-Caching's does.
-        """
+        """A cache that hides its parameters, as Flask-Caching's does."""
 
         def __init__(self, cache: Any) -> None:
             self.cache = cache
@@ -392,9 +362,7 @@ class TestWhatServes:
         "make", [Forwards, lambda cache: mock.Mock(wraps=cache)], ids=["args", "Mock"]
     )
     def test_init__hidden_parameters(self, clock: Time, make: Any) -> None:
-        """
-        What hides its parameters is taken, and works.
-        """
+        """What hides its parameters is taken, and works."""
         cache = make(MemoryCache(clock))
         stable(ScriptedWeChat(issued("first")), cache).get()
 
@@ -411,15 +379,11 @@ class TestWhatServes:
         ids=["Mock", "MagicMock", "C"],
     )
     def test_init__keeps_nothing_after_all(self, cache: Any) -> None:
-        """
-        What may be a cache and is not costs a warning.
-        """
+        """What may be a cache and is not costs a warning."""
         assert "first" == stable(ScriptedWeChat(issued("first")), cache).get()
 
     def test_init__nothing_asked(self) -> None:
-        """
-        A cache that is down when the provider is made is taken.
-        """
+        """A cache that is down when the provider is made is taken."""
         cache = mock.Mock(**{"get.side_effect": OSError, "set.side_effect": OSError})
         stable(ScriptedWeChat(), cache)
 
@@ -431,9 +395,7 @@ class TestWhatServes:
         ids=["cachelib", "Django"],
     )
     def test_get__keeps_nothing(self, make: Callable[[], Any]) -> None:
-        """
-        A cache that keeps nothing is as good as none.
-        """
+        """A cache that keeps nothing is as good as none."""
         cache = make()
         wechat = ScriptedWeChat(*map(issued, ["first", "first", "second"]))
 
@@ -442,9 +404,7 @@ class TestWhatServes:
 
 
 class Broken(MemoryCache):
-    """
-    Raises *error* in some of its methods.
-    """
+    """Raises *error* in some of its methods."""
 
     def __init__(self, clock: Time, error: Exception, *methods: str) -> None:
         super().__init__(clock)
@@ -463,17 +423,13 @@ class Broken(MemoryCache):
 
 
 def error_of(module: str, name: str, base: type = Exception) -> Exception:
-    """
-    Return an error of a class that *module* defines.
-    """
+    """Return an error of a class that *module* defines."""
     error: Exception = type(name, (base,), {"__module__": module})("hunter2")
     return error
 
 
 class TestFailures:
-    """
-    Nothing that a cache does breaks a call that WeChat would have answered.
-    """
+    """Nothing that a cache does breaks a call that WeChat would have answered."""
 
     @pytest.mark.parametrize("methods", [["get"], ["set"], ["get", "set"]])
     @pytest.mark.parametrize(
@@ -528,9 +484,7 @@ class TestFailures:
     def test_get__time_limit_of_a_task_queue(
         self, clock: Time, method: str, error: Exception, log: pytest.LogCaptureFixture
     ) -> None:
-        """
-        A task queue's time limit, which may fall into a cache's call, surfaces.
-        """
+        """A task queue's time limit, which may fall into a cache's call, surfaces."""
         wechat = ScriptedWeChat(issued("first"), issued("second"))
         cache = Broken(clock, error, method)
         asker = stable(wechat, cache)
@@ -615,9 +569,7 @@ class TestFailures:
     def test_get__good_entry(
         self, clock: Time, entry: Any, log: pytest.LogCaptureFixture
     ) -> None:
-        """
-        A good entry is used, as bytes as well, up to WeChat's longest life.
-        """
+        """A good entry is used, as bytes as well, up to WeChat's longest life."""
         clock.now = NOON
         cache = MemoryCache(clock)
         cache.set(STABLE_KEY, entry, timeout=10**6)
@@ -626,9 +578,7 @@ class TestFailures:
         assert [] == log.messages
 
     def test_renew__takes_nothing_new(self, clock: Time) -> None:
-        """
-        A cache that goes on showing an old token does not bring it back into use.
-        """
+        """A cache that goes on showing an old token does not bring it back into use."""
         cache = MemoryCache(clock)
         stable(ScriptedWeChat(issued("first")), cache).get()
         cache.set = lambda *args, **kwargs: False  # type: ignore[method-assign]
@@ -641,9 +591,7 @@ class TestFailures:
         assert "third" == asker.renew("second")
 
     def test_get__redis_is_down(self, tmp_path: pathlib.Path) -> None:
-        """
-        A Redis that ends while it is used is not needed.
-        """
+        """A Redis that ends while it is used is not needed."""
         sandbox = Sandbox()
         with redis_server(tmp_path) as port:
             server = redis.Redis("127.0.0.1", port, retry=Retry(NoBackoff(), 0))
@@ -658,9 +606,7 @@ class TestFailures:
 
 
 class TestRedisServer:
-    """
-    What a missing server means.
-    """
+    """What a missing server means."""
 
     @pytest.mark.parametrize(
         "required, ended", [("", pytest.skip.Exception), ("1", pytest.fail.Exception)]

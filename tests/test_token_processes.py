@@ -51,16 +51,12 @@ print(json.dumps(errors))
 
 
 def revoke(sandbox: Sandbox) -> None:
-    """
-    Normal mode hands out another token at once.
-    """
+    """Normal mode hands out another token at once."""
     sandbox.revoke_tokens()
 
 
 def refuse(sandbox: Sandbox) -> None:
-    """
-    One call's token is refused, and normal mode hands it out all the same.
-    """
+    """One call's token is refused, and normal mode hands it out all the same."""
     sandbox.fail("open_query_plugin", errcode=40001)
 
 

@@ -68,9 +68,7 @@ AUTHORIZER_URL = (
 
 
 def stable(*answers: Any, **options: Any) -> tuple[ScriptedWeChat, Asker]:
-    """
-    A WeChat that gives *answers*, and a `StableToken` that asks it.
-    """
+    """A WeChat that gives *answers*, and a `StableToken` that asks it."""
     wechat = ScriptedWeChat(*answers)
     return wechat, Asker(StableToken(APPID, SECRET), wechat, **options)
 
@@ -82,9 +80,7 @@ def authorizer(
     on_refresh_token: Any = None,
     **options: Any,
 ) -> tuple[ScriptedWeChat, Asker]:
-    """
-    A WeChat that gives *answers*, and an `AuthorizerToken` that asks it.
-    """
+    """A WeChat that gives *answers*, and an `AuthorizerToken` that asks it."""
     wechat = ScriptedWeChat(*answers)
     provider = AuthorizerToken(
         COMPONENT,
@@ -100,9 +96,7 @@ BOTH = pytest.mark.parametrize("make", [stable, authorizer])
 
 
 def reply(token: str) -> dict[str, Any]:
-    """
-    A reply that either provider reads *token* from.
-    """
+    """A reply that either provider reads *token* from."""
     return issued(token) | authorized(token)
 
 
@@ -121,9 +115,7 @@ FAILURES: dict[str, Any] = {
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
-    """
-    The time as the providers see it.
-    """
+    """The time as the providers see it."""
     clock = Time()
     monkeypatch.setattr("wxlogistics.tokens.time", clock)
     return clock
@@ -134,9 +126,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
 
 @attrs.define
 class Case:
-    """
-    A provider, and what to expect of it.
-    """
+    """A provider, and what to expect of it."""
 
     provider: Any
     secrets: list[str]
@@ -145,9 +135,7 @@ class Case:
 
 @attrs.define
 class OwnProvider:
-    """
-    A provider of a user's, which asks WeChat with the *post* that it is given.
-    """
+    """A provider of a user's, which asks WeChat with the *post* that it is given."""
 
     appid: str
     secret: str = attrs.field(repr=False)
@@ -208,9 +196,7 @@ CASES = [
 
 @pytest.mark.parametrize("make_case", CASES)
 class TestEveryProvider:
-    """
-    The contract of `TokenProvider`, for each kind that a client takes.
-    """
+    """The contract of `TokenProvider`, for each kind that a client takes."""
 
     @pytest.fixture
     def sandbox(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
@@ -225,9 +211,7 @@ class TestEveryProvider:
         return make_case(sandbox)
 
     def test_get__same_token_while_it_is_good(self, case: Case) -> None:
-        """
-        WeChat accepts the token, and it serves more than one call.
-        """
+        """WeChat accepts the token, and it serves more than one call."""
         asker = Asker(case.provider)
         first = asker.get()
 
@@ -235,15 +219,11 @@ class TestEveryProvider:
         assert first == asker.get() == asker.client.access_token()
 
     def test_get__threads(self, case: Case) -> None:
-        """
-        Threads may share a provider.
-        """
+        """Threads may share a provider."""
         assert 1 == len(set(at_once(8, Asker(case.provider).get)))
 
     def test_renew__another_token(self, sandbox: Sandbox, case: Case) -> None:
-        """
-        A revoked token is replaced; a str cannot be.
-        """
+        """A revoked token is replaced; a str cannot be."""
         asker = Asker(case.provider)
         rejected = asker.get()
         sandbox.revoke_tokens()
@@ -256,9 +236,7 @@ class TestEveryProvider:
     def test_client__token_refused(
         self, sandbox: Sandbox, case: Case, how: str
     ) -> None:
-        """
-        A call whose token WeChat refuses succeeds with another one.
-        """
+        """A call whose token WeChat refuses succeeds with another one."""
         client = Client(case.provider)
         client.get_delivery_list()
         if how == "revoked":
@@ -275,9 +253,7 @@ class TestEveryProvider:
             assert 1 == len(sandbox.calls) - before
 
     def test_repr__no_secret(self, case: Case) -> None:
-        """
-        Neither repr() nor rich shows a token or a secret.
-        """
+        """Neither repr() nor rich shows a token or a secret."""
         asker = Asker(case.provider)
         case.secrets.append(asker.get())
         shown = io.StringIO()
@@ -292,9 +268,7 @@ class TestEveryProvider:
 
 @pytest.mark.parametrize("missing", ["get", "renew"])
 def test_token_provider__half(missing: str) -> None:
-    """
-    Half a provider is refused.
-    """
+    """Half a provider is refused."""
 
     class Half:
         pass
@@ -312,9 +286,7 @@ def test_token_provider__half(missing: str) -> None:
 
 class TestAccessToken:
     def test_access_token__no_call_made(self, clock: Time) -> None:
-        """
-        It returns the token in use, and fetches one if there is none.
-        """
+        """It returns the token in use, and fetches one if there is none."""
         wechat, asker = stable(issued("first"), issued("second"))
         tokens = [asker.client.access_token(), asker.client.access_token()]
         clock.now += 7140
@@ -324,17 +296,13 @@ class TestAccessToken:
         assert [STABLE_URL, STABLE_URL] == wechat.urls
 
     def test_access_token__refused(self) -> None:
-        """
-        WeChat's refusal comes out.
-        """
+        """WeChat's refusal comes out."""
         with pytest.raises(CredentialError):
             stable({"errcode": 40125, "errmsg": "no"})[1].client.access_token()
 
     @pytest.mark.parametrize("token", ["", " ", None, 5, b"mine", "mine\n"])
     def test_access_token__not_a_token(self, token: Any) -> None:
-        """
-        What cannot be a token is refused as it is in a call.
-        """
+        """What cannot be a token is refused as it is in a call."""
         with pytest.raises(InvalidArgumentError) as caught:
             Client(lambda: token).access_token()
 
@@ -346,9 +314,7 @@ class TestAccessToken:
 
 class TestStableToken:
     def test_get__request(self, sample: Callable[[str], bytes]) -> None:
-        """
-        The sample's request gets the sample's token.
-        """
+        """The sample's request gets the sample's token."""
         wechat, asker = stable((200, sample("stable_token.reply.json").decode()))
         token = asker.get()
 
@@ -388,9 +354,7 @@ class TestStableToken:
         ],
     )
     def test_get__kept(self, clock: Time, fields: dict[str, Any], kept: float) -> None:
-        """
-        A token is used until shortly before its end, and then another is fetched.
-        """
+        """A token is used until shortly before its end, and then another is fetched."""
         wechat, asker = stable({"access_token": "first"} | fields, issued("second"))
         tokens = [asker.get()]
         clock.now = NOON + kept - 0.1
@@ -402,9 +366,7 @@ class TestStableToken:
         assert [NORMAL, NORMAL] == wechat.payloads
 
     def test_get__life_counts_from_the_question(self, clock: Time) -> None:
-        """
-        The time that the answer takes is part of the token's life.
-        """
+        """The time that the answer takes is part of the token's life."""
 
         def slow() -> dict[str, Any]:
             clock.now += 20
@@ -419,9 +381,7 @@ class TestStableToken:
         assert "second" == asker.get()
 
     def test_get__time_looked_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """
-        The time is looked up at each call, so freezegun moves it.
-        """
+        """The time is looked up at each call, so freezegun moves it."""
         asker = stable(issued("first"), issued("second"))[1]
         for now, token in [(NOON, "first"), (NOON + 7140, "second")]:
             with monkeypatch.context() as context:
@@ -456,9 +416,7 @@ class TestStableToken:
     def test_get__no_token_in_the_reply(
         self, answer: dict[str, Any], keys: str
     ) -> None:
-        """
-        A reply without a token is an unexpected response.
-        """
+        """A reply without a token is an unexpected response."""
         with pytest.raises(UnexpectedResponseError) as caught:
             stable(answer)[1].get()
 
@@ -551,9 +509,7 @@ class TestStableToken:
         assert [modes[mode] for mode in sent] == wechat.payloads
 
     def test_renew__request(self, sample: Callable[[str], bytes]) -> None:
-        """
-        A forced renewal is sent as the sample is.
-        """
+        """A forced renewal is sent as the sample is."""
         wechat, asker = stable(issued("first"), issued("second"))
         asker.renew("first")
 
@@ -583,9 +539,7 @@ class TestStableToken:
         assert 116 == calls.count("get_delivery_list")
 
     def test_client__through_the_hours(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """
-        As time goes by on both sides, no call is ever refused.
-        """
+        """As time goes by on both sides, no call is ever refused."""
         sandbox = Sandbox(clock=Clock(NOON, speed=0))
         clock = types.SimpleNamespace(time=sandbox.clock.now)
         monkeypatch.setattr("wxlogistics.tokens.time", clock)
@@ -606,9 +560,7 @@ class TestStableToken:
         assert 0 == fetches.forced
 
     def test_client__two_at_once(self, clock: Time) -> None:
-        """
-        Two clients that share a provider make one fetch, whichever leads.
-        """
+        """Two clients that share a provider make one fetch, whichever leads."""
         provider = StableToken(APPID, SECRET)
         gate = Gate(issued("first"))
         wechat = ScriptedWeChat(gate)
@@ -647,18 +599,14 @@ class TestStableToken:
     def test_init__bad_arguments(
         self, arguments: Any, field: str, problem: str
     ) -> None:
-        """
-        What cannot be right is refused at once, by its name and not by its value.
-        """
+        """What cannot be right is refused at once, by its name and not by its value."""
         with pytest.raises(InvalidArgumentError) as caught:
             StableToken(*arguments)
 
         assert (field, problem) == caught.value.args
 
     def test_init__options_are_named(self) -> None:
-        """
-        Only appid and secret are positional; hosts and sessions are the client's.
-        """
+        """Only appid and secret are positional; hosts and sessions are the client's."""
         make: Any = StableToken
         with pytest.raises(TypeError):
             make(APPID, SECRET, None)
@@ -667,9 +615,7 @@ class TestStableToken:
                 make(APPID, SECRET, **{option: None})
 
     def test_repr(self) -> None:
-        """
-        The repr shows the appid.
-        """
+        """The repr shows the appid."""
         assert "<StableToken of wx1234567890abcdef>" == repr(StableToken(APPID, SECRET))
 
 
@@ -688,9 +634,7 @@ class TestRefusedFetches:
     def test_get__refusal(
         self, make: Callable[..., Any], errcode: int, error: type[ApiError]
     ) -> None:
-        """
-        A refusal comes out of the call as what it is, after one request.
-        """
+        """A refusal comes out of the call as what it is, after one request."""
         wechat, asker = make({"errcode": errcode, "errmsg": "no"})
         with pytest.raises(error) as caught:
             asker.client.get_delivery_list()
@@ -702,9 +646,7 @@ class TestRefusedFetches:
     def test_get__address_not_on_the_whitelist(
         self, sample: Callable[[str], bytes]
     ) -> None:
-        """
-        40164 names the address to put on the whitelist.
-        """
+        """40164 names the address to put on the whitelist."""
         answer = 200, sample("error.40164.reply.json").decode()
         with pytest.raises(IpNotAllowedError) as caught:
             stable(answer)[1].get()
@@ -713,9 +655,7 @@ class TestRefusedFetches:
 
 
 class TestPost:
-    """
-    A provider asks WeChat by the means of the call that needs the token.
-    """
+    """A provider asks WeChat by the means of the call that needs the token."""
 
     @BOTH
     @pytest.mark.parametrize(
@@ -732,9 +672,7 @@ class TestPost:
         ],
     )
     def test_get__repeated(self, make: Callable[..., Any], failure: Any) -> None:
-        """
-        A failure that may pass is repeated, after a pause.
-        """
+        """A failure that may pass is repeated, after a pause."""
         pauses: list[float] = []
         wechat, asker = make(failure, reply("first"), sleep=pauses.append)
 
@@ -755,9 +693,7 @@ class TestPost:
         assert 4 == len(wechat.payloads)
 
     def test_get__hosts_of_the_client(self) -> None:
-        """
-        The AppSecret goes to the client's hosts alone, in their order.
-        """
+        """The AppSecret goes to the client's hosts alone, in their order."""
         hosts = ["https://one.example/wechat", "https://two.example:8443"]
         wechat, asker = stable(
             requests.ConnectTimeout("down"), issued("first"), base_url=hosts
@@ -771,9 +707,7 @@ class TestPost:
 
     @pytest.mark.parametrize("options", [{"deadline": 0.2}, {"timeout": 0.2}])
     def test_get__times_of_the_client(self, options: Any) -> None:
-        """
-        The client's timeout and deadline hold for its token.
-        """
+        """The client's timeout and deadline hold for its token."""
         sandbox = Sandbox()
         sandbox.fail("stable_token", delay=120, times=None)
         with sandbox.serve() as server:
@@ -794,9 +728,7 @@ class TestPost:
         )
 
     def test_post__own_provider(self) -> None:
-        """
-        A provider may ask any endpoint, and read how much time is left.
-        """
+        """A provider may ask any endpoint, and read how much time is left."""
         seen: list[Any] = []
 
         class Provider:
@@ -817,9 +749,7 @@ class TestPost:
         assert [{"姓名": ["茶"]}] == wechat.payloads
 
     def test_post__own_provider_refused(self) -> None:
-        """
-        It raises what a call would; what cannot be sent names its field.
-        """
+        """It raises what a call would; what cannot be sent names its field."""
         wechat = ScriptedWeChat({"errcode": 48001, "errmsg": "no"})
         post = Asker("mine", wechat).client._wire.post()
         with pytest.raises(NotAuthorizedError) as refused:
@@ -832,9 +762,7 @@ class TestPost:
 
 
 class TestSecrets:
-    """
-    No text shows a secret, a token or a refresh token.
-    """
+    """No text shows a secret, a token or a refresh token."""
 
     @pytest.mark.parametrize(
         "make, secrets",
@@ -862,9 +790,7 @@ class TestSecrets:
         failure: Callable[[str], Any],
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        """
-        What WeChat, or a machine on the way, sends back of what it was sent.
-        """
+        """What WeChat, or a machine on the way, sends back of what it was sent."""
         caplog.set_level(logging.DEBUG)
         _, asker = make(failure(" and ".join(secrets)), retries=0)
         with pytest.raises(WxLogisticsError) as caught:
@@ -884,9 +810,7 @@ class TestSecrets:
     ids=["pickle", "deepcopy", "copy"],
 )
 class TestCopies:
-    """
-    A provider can be copied, and handed to another process.
-    """
+    """A provider can be copied, and handed to another process."""
 
     def test_stable_token(self, duplicate: Callable[[Any], Any]) -> None:
         """
@@ -905,9 +829,7 @@ class TestCopies:
     def test_stable_token__during_a_fetch(
         self, duplicate: Callable[[Any], Any]
     ) -> None:
-        """
-        A copy does not wait for the fetch of the first.
-        """
+        """A copy does not wait for the fetch of the first."""
         gate = Gate(issued("first"))
         wechat, asker = stable(gate, issued("second"))
         with gate.held(asker.get) as results:
@@ -915,9 +837,7 @@ class TestCopies:
         assert ["first"] == results
 
     def test_authorizer_token(self, duplicate: Callable[[Any], Any]) -> None:
-        """
-        A copy goes on with the newest refresh token.
-        """
+        """A copy goes on with the newest refresh token."""
         wechat, asker = authorizer(authorized("first", CHANGED), authorized("second"))
         asker.get()
         copied = duplicate(asker.provider)
@@ -928,15 +848,11 @@ class TestCopies:
 
 
 class TestSingleFlight:
-    """
-    However many threads ask, one fetches.
-    """
+    """However many threads ask, one fetches."""
 
     @BOTH
     def test_get__no_token_yet(self, make: Callable[..., Any]) -> None:
-        """
-        64 threads without a token make one fetch.
-        """
+        """64 threads without a token make one fetch."""
         gate = Gate(reply("first"))
         wechat, asker = make(gate)
 
@@ -971,9 +887,7 @@ class TestSingleFlight:
         ids=["normal", "forced"],
     )
     def test_renew__same_token_refused(self, answers: list[Any], sent: Any) -> None:
-        """
-        64 threads whose token was refused make one renewal.
-        """
+        """64 threads whose token was refused make one renewal."""
         gate = Gate(issued("second"))
         wechat, asker = stable(issued("first"), *answers, gate)
         asker.get()
@@ -1076,9 +990,7 @@ class TestSingleFlight:
 
     @pytest.mark.parametrize("interrupt", [KeyboardInterrupt(), SystemExit(1)])
     def test_get__interrupted(self, interrupt: BaseException) -> None:
-        """
-        Ctrl-C in the thread that fetches does not fail the others.
-        """
+        """Ctrl-C in the thread that fetches does not fail the others."""
         gate = Gate(interrupt)
         wechat, asker = stable(gate, issued("first"))
         with gate.held(asker.get) as results:
@@ -1117,9 +1029,7 @@ class TestSingleFlight:
         assert interrupts > 5
 
     def test_renew__two_old_tokens(self) -> None:
-        """
-        Threads whose calls were refused with different old tokens renew once.
-        """
+        """Threads whose calls were refused with different old tokens renew once."""
         gate = Gate(issued("third"))
         wechat, asker = stable(issued("second"), gate)
         asker.get()
@@ -1148,9 +1058,7 @@ class TestSingleFlight:
 
     @pytest.mark.parametrize("deadline", [0.1, 1e-9])
     def test_get__waiting_ends_with_the_deadline(self, deadline: float) -> None:
-        """
-        A thread waits for another's fetch no longer than its own call may take.
-        """
+        """A thread waits for another's fetch no longer than its own call may take."""
         gate = Gate(issued("first"))
         wechat, asker = stable(gate)
         in_haste = Asker(asker.provider, wechat, deadline=deadline)
@@ -1166,9 +1074,7 @@ class TestSingleFlight:
         assert "first" == asker.get()
 
     def test_get__deadline_of_another(self) -> None:
-        """
-        A fetch that fails for its own call's deadline fails for no other call.
-        """
+        """A fetch that fails for its own call's deadline fails for no other call."""
         gate = Gate((502, "no"))
         wechat, asker = stable(gate, issued("second"))
         in_haste = Asker(asker.provider, wechat, deadline=0.05)
@@ -1213,9 +1119,7 @@ class TestSingleFlight:
 
 class TestAuthorizerToken:
     def test_get__request(self, sample: Callable[[str], bytes]) -> None:
-        """
-        The sample's request gets the sample's token.
-        """
+        """The sample's request gets the sample's token."""
         wechat, asker = authorizer(
             (200, sample("api_authorizer_token.reply.json").decode())
         )
@@ -1230,9 +1134,7 @@ class TestAuthorizerToken:
         )
 
     def test_get__kept(self, clock: Time) -> None:
-        """
-        It is kept as long as a shop's own.
-        """
+        """It is kept as long as a shop's own."""
         asker = authorizer(authorized("first"), authorized("second"))[1]
         tokens = [asker.get()]
         clock.now += 7139
@@ -1243,9 +1145,7 @@ class TestAuthorizerToken:
         assert ["first", "first", "second"] == tokens
 
     def test_get__no_token_in_the_reply(self) -> None:
-        """
-        A reply without a token is an unexpected response.
-        """
+        """A reply without a token is an unexpected response."""
         with pytest.raises(UnexpectedResponseError) as caught:
             authorizer({"authorizer_refresh_token": REFRESH})[1].get()
 
@@ -1267,9 +1167,7 @@ class TestAuthorizerToken:
     # The component token
 
     def test_component_token__called_for_each_fetch(self) -> None:
-        """
-        A callable gives the component token of the moment.
-        """
+        """A callable gives the component token of the moment."""
         given = iter(["one", "two"])
         wechat, asker = authorizer(
             authorized("first"),
@@ -1314,9 +1212,7 @@ class TestAuthorizerToken:
 
     @pytest.mark.parametrize("refresh_token", [REFRESH, None, "", 5, ["x"]])
     def test_refresh_token__unchanged(self, refresh_token: Any) -> None:
-        """
-        The same one again, or none, changes nothing.
-        """
+        """The same one again, or none, changes nothing."""
         stored: list[str] = []
         wechat, asker = authorizer(
             authorized("first", refresh_token), on_refresh_token=stored.append
@@ -1376,9 +1272,7 @@ class TestAuthorizerToken:
 
     @pytest.mark.parametrize("given", ["", " ", None, 5, b"bytes", "token\n"])
     def test_refresh_token__callable_returns_none(self, given: Any) -> None:
-        """
-        What cannot be a refresh token is not sent.
-        """
+        """What cannot be a refresh token is not sent."""
         wechat, asker = authorizer(refresh_token=lambda: given)
         with pytest.raises(InvalidArgumentError) as caught:
             asker.get()
@@ -1387,9 +1281,7 @@ class TestAuthorizerToken:
         assert [] == wechat.payloads
 
     def test_refresh_token__stored_before_the_access_token_is_used(self) -> None:
-        """
-        The callback has returned before WeChat sees the new access token.
-        """
+        """The callback has returned before WeChat sees the new access token."""
         sandbox = Sandbox()
         component = sandbox.add_component()
         old = sandbox.authorize(component.appid)
@@ -1438,9 +1330,7 @@ class TestAuthorizerToken:
         assert 2 == len(wechat.payloads)
 
     def test_refresh_token__changed_in_a_reply_without_access_token(self) -> None:
-        """
-        The old one is about to end: the new one is kept even so.
-        """
+        """The old one is about to end: the new one is kept even so."""
         stored: list[str] = []
         _, asker = authorizer(
             {"authorizer_refresh_token": CHANGED}, on_refresh_token=stored.append
@@ -1452,9 +1342,7 @@ class TestAuthorizerToken:
         assert CHANGED == asker.provider.refresh_token  # type: ignore[attr-defined]
 
     def test_refresh_token__callback_raises_for_64_threads(self) -> None:
-        """
-        A failing callback does not make them all fetch.
-        """
+        """A failing callback does not make them all fetch."""
 
         def store(refresh_token: str) -> None:
             raise OSError("the database is down")
@@ -1489,9 +1377,7 @@ class TestAuthorizerToken:
     def test_init__bad_arguments(
         self, field: str, arguments: Any, options: Any
     ) -> None:
-        """
-        What cannot be right is refused at once, by its name and not by its value.
-        """
+        """What cannot be right is refused at once, by its name and not by its value."""
         with pytest.raises(InvalidArgumentError) as caught:
             AuthorizerToken(*arguments, **options)
 
@@ -1499,9 +1385,7 @@ class TestAuthorizerToken:
         assert SECRET not in str(caught.value)
 
     def test_repr(self) -> None:
-        """
-        The repr shows the appids.
-        """
+        """The repr shows the appids."""
         provider = AuthorizerToken(COMPONENT, COMPONENT_TOKEN, APPID, REFRESH)
 
         assert "<AuthorizerToken of wx1234567890abcdef for wx8888888888888888>" == repr(

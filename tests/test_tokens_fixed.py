@@ -34,33 +34,25 @@ OK = {
 
 
 def handed_out(*tokens: str) -> Callable[[], str]:
-    """
-    A callable that returns one of *tokens* after the other, and then no more.
-    """
+    """A callable that returns one of *tokens* after the other, and then no more."""
     return iter(tokens).__next__
 
 
 def answers(
     rsps: responses.RequestsMock, *replies: dict[str, Any], name: str = "query_trace"
 ) -> None:
-    """
-    Answer calls of *name* with one of *replies* after the other.
-    """
+    """Answer calls of *name* with one of *replies* after the other."""
     for reply in replies:
         rsps.post(OPEN_MSG + name, json=reply)
 
 
 def tokens_sent(rsps: responses.RequestsMock) -> list[str]:
-    """
-    The access_token of each request, in order.
-    """
+    """The access_token of each request, in order."""
     return [call.request.params["access_token"] for call in rsps.calls]
 
 
 class Provider:
-    """
-    A provider of the caller's, which is not a subclass of anything.
-    """
+    """A provider of the caller's, which is not a subclass of anything."""
 
     def __init__(self, renewed: str | Exception = "second") -> None:
         self.renewed = renewed
@@ -95,9 +87,7 @@ class TestStr:
         ["", " ", None, 5, b"mine", ["mine"], {}, "mine\n", " mine", StableToken, str],
     )
     def test_init__not_a_token(self, token: Any) -> None:
-        """
-        What cannot be a token is refused when the client is made.
-        """
+        """What cannot be a token is refused when the client is made."""
         with pytest.raises(InvalidArgumentError) as caught:
             Client(token)
 
@@ -106,9 +96,7 @@ class TestStr:
 
 class TestCallable:
     def test_get__called_each_time(self, rsps: responses.RequestsMock) -> None:
-        """
-        A callable may return another token for each call.
-        """
+        """A callable may return another token for each call."""
         answers(rsps, OK, OK)
         client = make_client(handed_out("first", "second"))
         client.query_trace("x")
@@ -117,9 +105,7 @@ class TestCallable:
         assert ["first", "second"] == tokens_sent(rsps)
 
     def test_get__not_called_without_need(self) -> None:
-        """
-        Neither a new client nor a call that is never sent needs a token.
-        """
+        """Neither a new client nor a call that is never sent needs a token."""
 
         def never() -> str:
             raise AssertionError("called")
@@ -167,9 +153,7 @@ class TestCallable:
         assert tokens == tokens_sent(rsps)
 
     def test_get__its_own_error(self) -> None:
-        """
-        An error of the caller's function comes out as it is.
-        """
+        """An error of the caller's function comes out as it is."""
         client = make_client({}.popitem)
         with pytest.raises(KeyError):
             client.query_trace("x")
@@ -181,9 +165,7 @@ class TestCallable:
     def test_provider__not_a_token(
         self, rsps: responses.RequestsMock, token: Any, renewed: bool
     ) -> None:
-        """
-        What cannot be a token is not sent, whether get() or renew() returned it.
-        """
+        """What cannot be a token is not sent, whether get() or renew() returned it."""
         provider = Provider()
         setattr(provider, "renew" if renewed else "get", lambda *args: token)
         if renewed:
@@ -215,9 +197,7 @@ class TestRenewal:
         errcode: int,
         error: type[Exception] | None,
     ) -> None:
-        """
-        Three errcodes mean that another token may help.
-        """
+        """Three errcodes mean that another token may help."""
         answers(rsps, {"errcode": errcode, "errmsg": ""})
         client = make_client(handed_out("first", "second"))
         if error is None:
@@ -282,9 +262,7 @@ class TestRenewal:
 
 class TestProvider:
     def test_renew__gets_the_rejected_token(self, rsps: responses.RequestsMock) -> None:
-        """
-        A provider learns which token WeChat refused. The shape is enough.
-        """
+        """A provider learns which token WeChat refused. The shape is enough."""
         provider: TokenProvider = Provider("second")
         answers(rsps, INVALID, OK)
         make_client(provider).query_trace("x")
@@ -293,9 +271,7 @@ class TestProvider:
         assert ["first", "second"] == tokens_sent(rsps)
 
     def test_renew__cannot(self, rsps: responses.RequestsMock) -> None:
-        """
-        A provider's own error comes out.
-        """
+        """A provider's own error comes out."""
         answers(rsps, INVALID)
         with pytest.raises(LookupError, match="the vault is shut"):
             make_client(Provider(LookupError("the vault is shut"))).query_trace("x")
@@ -303,9 +279,7 @@ class TestProvider:
         assert ["first"] == tokens_sent(rsps)
 
     def test_renew__not_for_other_failures(self, rsps: responses.RequestsMock) -> None:
-        """
-        A provider is not asked for another token when WeChat is busy.
-        """
+        """A provider is not asked for another token when WeChat is busy."""
         provider = Provider()
         answers(rsps, {"errcode": -1, "errmsg": ""})
         with pytest.raises(SystemBusyError):
@@ -316,9 +290,7 @@ class TestProvider:
     def test_init__callable_with_get_and_renew(
         self, rsps: responses.RequestsMock
     ) -> None:
-        """
-        What has get and renew is a provider, whatever else it is.
-        """
+        """What has get and renew is a provider, whatever else it is."""
 
         class Both(Provider):
             def __call__(self) -> str:

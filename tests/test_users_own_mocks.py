@@ -41,9 +41,7 @@ GOODS = GoodsInfo([GoodsDetail("羊毛围巾", "https://img.example.com/1.jpg")]
 class TestResponses:
     @responses.activate
     def test_trace_waybill__matched_by_query_and_body(self) -> None:
-        """
-        The two matchers that people use see the token and the JSON.
-        """
+        """The two matchers that people use see the token and the JSON."""
         responses.post(
             OPEN_MSG + "trace_waybill",
             json={"errcode": 0, "errmsg": "ok", "waybill_token": "the-token"},
@@ -79,9 +77,7 @@ class TestResponses:
 
     @responses.activate
     def test_query_trace__what_was_sent(self) -> None:
-        """
-        The calls that responses keeps hold URL, headers and body.
-        """
+        """The calls that responses keeps hold URL, headers and body."""
         responses.post(OPEN_MSG + "query_trace", json={"waybill_info": {"status": 4}})
 
         trace = Client("ACCESS_TOKEN").query_trace("the-token")
@@ -99,18 +95,14 @@ class TestResponses:
 
     @responses.activate
     def test_query_trace__url_with_the_token(self) -> None:
-        """
-        The token may stand in the mock's URL as well.
-        """
+        """The token may stand in the mock's URL as well."""
         responses.post(OPEN_MSG + "query_trace?access_token=ACCESS_TOKEN", json=TRACE)
 
         assert Client("ACCESS_TOKEN").query_trace("the-token").status == 4
 
     @responses.activate
     def test_query_trace__header_matcher(self) -> None:
-        """
-        A mock may insist on a header.
-        """
+        """A mock may insist on a header."""
         responses.post(
             OPEN_MSG + "query_trace",
             json=TRACE,
@@ -121,9 +113,7 @@ class TestResponses:
 
     @responses.activate
     def test_query_trace__a_callback(self) -> None:
-        """
-        A mock may compute its answer from the request.
-        """
+        """A mock may compute its answer from the request."""
 
         def answer(request: Any) -> tuple[int, dict[str, str], str]:
             token = json.loads(request.body)["waybill_token"]
@@ -139,9 +129,7 @@ class TestResponses:
 
     @responses.activate
     def test_query_trace__one_answer_after_the_other(self) -> None:
-        """
-        The parcel moves between two calls.
-        """
+        """The parcel moves between two calls."""
         for status in (2, 4):
             responses.post(
                 OPEN_MSG + "query_trace", json={"waybill_info": {"status": status}}
@@ -153,9 +141,7 @@ class TestResponses:
 
     @responses.activate
     def test_query_trace__a_refusal(self) -> None:
-        """
-        An errcode raises its exception.
-        """
+        """An errcode raises its exception."""
         responses.post(
             OPEN_MSG + "query_trace",
             json={
@@ -185,9 +171,7 @@ class TestResponses:
     )
     @responses.activate
     def test_update_waybill_goods__no_answer(self, error: Exception) -> None:
-        """
-        A bare error as body stands for a call that may have arrived.
-        """
+        """A bare error as body stands for a call that may have arrived."""
         responses.post(OPEN_MSG + "update_waybill_goods", body=error)
 
         with pytest.raises(TransportError) as caught:
@@ -198,9 +182,7 @@ class TestResponses:
 
     @responses.activate
     def test_update_waybill_goods__no_connection(self) -> None:
-        """
-        A connect timeout says that nothing was sent, so it is tried again.
-        """
+        """A connect timeout says that nothing was sent, so it is tried again."""
         responses.post(
             OPEN_MSG + "update_waybill_goods", body=requests.ConnectTimeout()
         )
@@ -211,9 +193,7 @@ class TestResponses:
 
     @responses.activate
     def test_query_trace__no_answer_then_one(self) -> None:
-        """
-        A query is sent again; its pauses go where the test says.
-        """
+        """A query is sent again; its pauses go where the test says."""
         responses.post(OPEN_MSG + "query_trace", body=requests.ReadTimeout())
         responses.post(OPEN_MSG + "query_trace", body=ConnectionError())
         responses.post(OPEN_MSG + "query_trace", json=TRACE)
@@ -225,9 +205,7 @@ class TestResponses:
 
     @responses.activate
     def test_query_trace__no_rule(self) -> None:
-        """
-        A test that forgot its mock is told so, in a word of responses'.
-        """
+        """A test that forgot its mock is told so, in a word of responses'."""
         with pytest.raises(TransportError) as caught:
             Client("ACCESS_TOKEN", retries=0).query_trace("the-token")
 
@@ -236,9 +214,7 @@ class TestResponses:
 
     @responses.activate
     def test_query_trace__no_rule_that_matches(self) -> None:
-        """
-        A rule for another body does not answer this one.
-        """
+        """A rule for another body does not answer this one."""
         responses.post(
             OPEN_MSG + "query_trace",
             json=TRACE,
@@ -252,9 +228,7 @@ class TestResponses:
 
     @responses.activate
     def test_query_trace__a_page(self) -> None:
-        """
-        A proxy's page is easily mocked.
-        """
+        """A proxy's page is easily mocked."""
         responses.post(OPEN_MSG + "query_trace", body="<html>", status=407)
 
         with pytest.raises(UnexpectedResponseError) as caught:
@@ -263,9 +237,7 @@ class TestResponses:
         assert 407 == caught.value.status
 
     def test_query_trace__requests_mock_of_their_own(self) -> None:
-        """
-        A RequestsMock in a block asserts that its rules were used.
-        """
+        """A RequestsMock in a block asserts that its rules were used."""
         with responses.RequestsMock(assert_all_requests_are_fired=True) as rsps:
             rule = rsps.post(OPEN_MSG + "query_trace", json=TRACE)
             Client("ACCESS_TOKEN").query_trace("the-token")
@@ -274,9 +246,7 @@ class TestResponses:
 
     @responses.activate
     def test_query_trace__through_their_session(self) -> None:
-        """
-        Mocks answer a session of the caller's too.
-        """
+        """Mocks answer a session of the caller's too."""
         responses.post(OPEN_MSG + "query_trace", json=TRACE)
         with requests.Session() as session:
             client = Client("ACCESS_TOKEN", session=session)
@@ -286,9 +256,7 @@ class TestResponses:
 
 class TestOtherMocks:
     def test_send__patched(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """
-        A response made by hand has no raw part.
-        """
+        """A response made by hand has no raw part."""
         made = requests.Response()
         made.status_code = 200
         made._content = b'{"waybill_info": {"status": 4}}'
@@ -339,9 +307,7 @@ class TestOtherMocks:
 
 
 class Answering(BaseAdapter):
-    """
-    A transport of the user's: keeps what it is asked to send, and says ok.
-    """
+    """A transport of the user's: keeps what it is asked to send, and says ok."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -375,9 +341,7 @@ class TestSession:
     def test_adapters__mounted(
         self, session: requests.Session, adapter: Answering
     ) -> None:
-        """
-        An adapter mounted on the session carries the call.
-        """
+        """An adapter mounted on the session carries the call."""
         client = Client("ACCESS_TOKEN", session=session)
 
         assert WaybillStatus.SIGNED is client.query_trace("the-token").status
@@ -389,9 +353,7 @@ class TestSession:
     def test_adapters__mounted_for_one_host(
         self, session: requests.Session, adapter: Answering
     ) -> None:
-        """
-        requests chooses the adapter whose prefix fits best.
-        """
+        """requests chooses the adapter whose prefix fits best."""
         special = Answering()
         session.mount("https://api2.weixin.qq.com", special)
         Client(
@@ -403,9 +365,7 @@ class TestSession:
     def test_headers__of_the_session(
         self, session: requests.Session, adapter: Answering
     ) -> None:
-        """
-        The session's headers go out; that the body is JSON stays true.
-        """
+        """The session's headers go out; that the body is JSON stays true."""
         session.headers.update(
             {"User-Agent": "shop/1.0", "X-Trace": "42", "Content-Type": "text/plain"}
         )
@@ -420,9 +380,7 @@ class TestSession:
     def test_headers__unchanged_by_a_call(
         self, session: requests.Session, adapter: Answering
     ) -> None:
-        """
-        The client leaves nothing on the caller's session.
-        """
+        """The client leaves nothing on the caller's session."""
         before = dict(session.headers)
         Client("ACCESS_TOKEN", session=session).query_trace("the-token")
 
@@ -433,9 +391,7 @@ class TestSession:
     def test_auth__of_the_session(
         self, session: requests.Session, adapter: Answering
     ) -> None:
-        """
-        A gateway in front of WeChat may ask for a password.
-        """
+        """A gateway in front of WeChat may ask for a password."""
         session.auth = ("shop", "pass")
         Client("ACCESS_TOKEN", session=session).query_trace("the-token")
 
@@ -444,9 +400,7 @@ class TestSession:
     def test_auth__sees_each_request(
         self, session: requests.Session, adapter: Answering
     ) -> None:
-        """
-        An auth that signs the body signs each one.
-        """
+        """An auth that signs the body signs each one."""
 
         def sign(request: Any) -> Any:
             request.headers["X-Signature"] = str(len(request.body))
@@ -464,9 +418,7 @@ class TestSession:
     def test_auth__that_hooks_itself_in(
         self, session: requests.Session, adapter: Answering
     ) -> None:
-        """
-        A hook that an auth gives to one request is not the next one's too.
-        """
+        """A hook that an auth gives to one request is not the next one's too."""
         seen: list[int] = []
 
         def watch(request: Any) -> Any:
@@ -482,9 +434,7 @@ class TestSession:
         assert [1, 2, 3] == seen
 
     def test_auth__digest(self) -> None:
-        """
-        Digest, which answers a 401 by sending the request again, does.
-        """
+        """Digest, which answers a 401 by sending the request again, does."""
         asked: list[str] = []
 
         class Server(http.server.BaseHTTPRequestHandler):
@@ -518,9 +468,7 @@ class TestSession:
     def test_hooks__none(
         self, session: requests.Session, adapter: Answering, hooks: Any
     ) -> None:
-        """
-        A session without hooks may say so as it likes.
-        """
+        """A session without hooks may say so as it likes."""
         session.hooks = hooks
         Client("ACCESS_TOKEN", session=session).query_trace("the-token")
 
@@ -529,9 +477,7 @@ class TestSession:
     def test_hooks__one_function(
         self, session: requests.Session, adapter: Answering
     ) -> None:
-        """
-        As requests takes it, a hook need not stand in a list.
-        """
+        """As requests takes it, a hook need not stand in a list."""
         seen: list[int] = []
         session.hooks = {
             "response": lambda response, **options: seen.append(response.status_code)
@@ -543,9 +489,7 @@ class TestSession:
     def test_hooks__of_the_session(
         self, session: requests.Session, adapter: Answering
     ) -> None:
-        """
-        A response hook sees each answer.
-        """
+        """A response hook sees each answer."""
         seen: list[int] = []
         session.hooks["response"].append(
             lambda response, **options: seen.append(response.status_code)
@@ -559,9 +503,7 @@ class TestSession:
     def test_cookies__of_the_session(
         self, session: requests.Session, adapter: Answering
     ) -> None:
-        """
-        A cookie that a load balancer wants goes out.
-        """
+        """A cookie that a load balancer wants goes out."""
         session.cookies.set("route", "a", domain="api.weixin.qq.com")
         Client("ACCESS_TOKEN", session=session).query_trace("the-token")
 
@@ -570,9 +512,7 @@ class TestSession:
     def test_settings__tls_and_proxies(
         self, session: requests.Session, adapter: Answering
     ) -> None:
-        """
-        Certificates and proxies are the session's.
-        """
+        """Certificates and proxies are the session's."""
         session.verify = "/etc/ssl/shop.pem"
         session.cert = ("/etc/ssl/client.pem", "/etc/ssl/client.key")
         session.proxies["https"] = "http://proxy.example:3128"
@@ -597,9 +537,7 @@ class TestSession:
         trust_env: bool,
         proxy: str | None,
     ) -> None:
-        """
-        The session decides whether the environment has a say.
-        """
+        """The session decides whether the environment has a say."""
         monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
         session.trust_env = trust_env
         Client("ACCESS_TOKEN", session=session).query_trace("the-token")
@@ -612,18 +550,14 @@ class TestSession:
         adapter: Answering,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """
-        A company's own certificates are found where requests finds them.
-        """
+        """A company's own certificates are found where requests finds them."""
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/company.pem")
         Client("ACCESS_TOKEN", session=session).query_trace("the-token")
 
         assert "/etc/ssl/company.pem" == adapter.options[0]["verify"]
 
     def test_adapters__error_of_their_own(self, session: requests.Session) -> None:
-        """
-        An adapter's failure becomes one of this library's.
-        """
+        """An adapter's failure becomes one of this library's."""
 
         class Failing(Answering):
             def send(self, request: Any, **options: Any) -> Any:
@@ -635,9 +569,7 @@ class TestSession:
 
     @responses.activate
     def test_adapters__with_retries(self) -> None:
-        """
-        urllib3's Retry on the user's own adapter does no harm.
-        """
+        """urllib3's Retry on the user's own adapter does no harm."""
         responses.post(OPEN_MSG + "query_trace", json=TRACE)
         with requests.Session() as session:
             session.mount("https://", HTTPAdapter(max_retries=3))

@@ -37,9 +37,7 @@ MEBIBYTE = 1024 * 1024
 def answered(
     rsps: responses.RequestsMock, client: Client
 ) -> Callable[..., dict[str, Any]]:
-    """
-    Answers a call by path and returns the reply.
-    """
+    """Answers a call by path and returns the reply."""
 
     def answered(body: bytes | str, **options: Any) -> dict[str, Any]:
         rsps.post(PLAIN, body=body, **options)
@@ -52,9 +50,7 @@ class TestRequest:
     def test_body__utf8_without_escapes(
         self, rsps: responses.RequestsMock, client: Client
     ) -> None:
-        """
-        Chinese and emoji go out as they are: WeChat shows or refuses escapes.
-        """
+        """Chinese and emoji go out as they are: WeChat shows or refuses escapes."""
         rsps.post(QUERY.replace("query_trace", "update_waybill_goods"), json={})
         client.update_waybill_goods("x", GoodsInfo([GoodsDetail('围巾🧣\n"', "")]))
         body = rsps.calls[0].request.body
@@ -77,9 +73,7 @@ class TestRequest:
     def test_url__token_encoded(
         self, rsps: responses.RequestsMock, token: str, query: str
     ) -> None:
-        """
-        A token is one query parameter, whatever it holds.
-        """
+        """A token is one query parameter, whatever it holds."""
         rsps.post(PLAIN, json={})
         Client(token).request("/cgi-bin/test", {})
 
@@ -89,9 +83,7 @@ class TestRequest:
     def test_url__path_as_given(
         self, rsps: responses.RequestsMock, client: Client
     ) -> None:
-        """
-        A path is not encoded a second time.
-        """
+        """A path is not encoded a second time."""
         rsps.post("https://api.weixin.qq.com/a%2Fb/~c", json={})
         client.request("/a%2Fb/~c", {})
 
@@ -107,9 +99,7 @@ class TestRequest:
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """
-        What ~/.netrc holds for WeChat's host is nothing to do with this API.
-        """
+        """What ~/.netrc holds for WeChat's host is nothing to do with this API."""
         netrc = tmp_path / "netrc"
         netrc.write_text("machine api.weixin.qq.com login me password mine\n")
         monkeypatch.setenv("NETRC", str(netrc))
@@ -121,9 +111,7 @@ class TestRequest:
     def test_headers__no_cookies_kept(
         self, rsps: responses.RequestsMock, client: Client
     ) -> None:
-        """
-        A cookie of one answer does not go out with the next call.
-        """
+        """A cookie of one answer does not go out with the next call."""
         rsps.post(PLAIN, json={}, headers={"Set-Cookie": "a=b; Path=/"})
         client.request("/cgi-bin/test", {})
         client.request("/cgi-bin/test", {})
@@ -136,9 +124,7 @@ class TestRequest:
         client: Client,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """
-        A proxy named in the environment is used, as by requests.
-        """
+        """A proxy named in the environment is used, as by requests."""
         monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
         rsps.post(PLAIN, json={})
         client.request("/cgi-bin/test", {})
@@ -166,17 +152,13 @@ class TestEncodings:
     def test_reply__utf8_whatever_the_header_says(
         self, answered: Callable[..., Any], content_type: str | None
     ) -> None:
-        """
-        顺丰 stays 顺丰.
-        """
+        """顺丰 stays 顺丰."""
         reply = answered(REPLY, content_type=content_type)
 
         assert "顺丰" == reply["delivery_info"]["delivery_name"]
 
     def test_reply__byte_order_mark(self, answered: Callable[..., Any]) -> None:
-        """
-        A BOM in front is no part of the JSON.
-        """
+        """A BOM in front is no part of the JSON."""
         assert json.loads(REPLY) == answered(b"\xef\xbb\xbf" + REPLY)
 
     @pytest.mark.parametrize(
@@ -186,43 +168,31 @@ class TestEncodings:
     def test_reply__compressed(
         self, answered: Callable[..., Any], packed: bytes, name: str
     ) -> None:
-        """
-        What the client says it can unpack, it unpacks.
-        """
+        """What the client says it can unpack, it unpacks."""
         assert json.loads(REPLY) == answered(packed, headers={"Content-Encoding": name})
 
     def test_reply__chunked(self, answered: Callable[..., Any]) -> None:
-        """
-        A reply needs no Content-Length.
-        """
+        """A reply needs no Content-Length."""
         assert json.loads(REPLY) == answered(
             REPLY, headers={"Transfer-Encoding": "chunked"}
         )
 
     def test_reply__control_characters(self, answered: Callable[..., Any]) -> None:
-        """
-        Couriers' texts hold raw line ends, tabs and worse inside of strings.
-        """
+        """Couriers' texts hold raw line ends, tabs and worse inside of strings."""
         reply = answered('{"action_msg":"已签收\n\t\x00\x1f谢谢"}'.encode())
 
         assert {"action_msg": "已签收\n\t\x00\x1f谢谢"} == reply
 
     def test_reply__escapes(self, answered: Callable[..., Any]) -> None:
-        """
-        Escapes are read too, those beyond the first plane as one character.
-        """
+        """Escapes are read too, those beyond the first plane as one character."""
         assert {"a": "顺丰📦"} == answered(rb'{"a":"\u987a\u4e30\ud83d\udce6"}')
 
     def test_reply__space_around(self, answered: Callable[..., Any]) -> None:
-        """
-        Line ends around the object do no harm.
-        """
+        """Line ends around the object do no harm."""
         assert {"errcode": 0} == answered(b' \r\n{"errcode":0}\n')
 
     def test_reply__large(self, answered: Callable[..., Any]) -> None:
-        """
-        1,500 carriers, and anything else up to 5 MiB, is read whole.
-        """
+        """1,500 carriers, and anything else up to 5 MiB, is read whole."""
         name = "顺" * (5 * MEBIBYTE // 3 - 10)
 
         assert {"a": name} == answered(f'{{"a":"{name}"}}'.encode())
@@ -241,9 +211,7 @@ class TestErrcode:
         ],
     )
     def test_reply__success(self, answered: Callable[..., Any], body: bytes) -> None:
-        """
-        A missing errcode is success; a numeric string counts as its number.
-        """
+        """A missing errcode is success; a numeric string counts as its number."""
         assert json.loads(body) == answered(body)
 
     @pytest.mark.parametrize(
@@ -255,9 +223,7 @@ class TestErrcode:
         ],
     )
     def test_reply__refusal(self, answered: Callable[..., Any], body: bytes) -> None:
-        """
-        WeChat once sent the errcode as a string.
-        """
+        """WeChat once sent the errcode as a string."""
         with pytest.raises(WaybillNotFoundError) as caught:
             answered(body)
 
@@ -277,9 +243,7 @@ class TestErrcode:
     def test_reply__errmsg_of_any_kind(
         self, answered: Callable[..., Any], body: bytes, errmsg: str
     ) -> None:
-        """
-        A refusal is one with or without a text; an unknown one is an ApiError.
-        """
+        """A refusal is one with or without a text; an unknown one is an ApiError."""
         with pytest.raises(ApiError) as caught:
             answered(body)
 
@@ -292,9 +256,7 @@ class TestErrcode:
     def test_reply__errcode_no_number(
         self, answered: Callable[..., Any], errcode: str
     ) -> None:
-        """
-        An errcode that is no number is not WeChat's.
-        """
+        """An errcode that is no number is not WeChat's."""
         with pytest.raises(UnexpectedResponseError) as caught:
             answered(f'{{"errcode":{errcode}}}'.encode())
 
@@ -315,9 +277,7 @@ class TestErrcode:
         errmsg: str,
         error: type[ApiError],
     ) -> None:
-        """
-        What passes in a moment is asked again; a limit by the second takes one.
-        """
+        """What passes in a moment is asked again; a limit by the second takes one."""
         errcode = -1 if error is SystemBusyError else 45009
         rsps.post(PLAIN, json={"errcode": errcode, "errmsg": errmsg})
         rsps.post(PLAIN, json={"errcode": 0})
@@ -351,9 +311,7 @@ class TestStrangeAnswers:
     def test_reply__no_json_object(
         self, answered: Callable[..., Any], body: bytes, excerpt: str | None
     ) -> None:
-        """
-        A page with status 200 is no result, and neither is half a reply.
-        """
+        """A page with status 200 is no result, and neither is half a reply."""
         with pytest.raises(UnexpectedResponseError) as caught:
             answered(body)
 
@@ -365,18 +323,14 @@ class TestStrangeAnswers:
             assert excerpt == caught.value.excerpt
 
     def test_reply__deep_nesting(self, answered: Callable[..., Any]) -> None:
-        """
-        A reply that would exhaust the stack is no reply.
-        """
+        """A reply that would exhaust the stack is no reply."""
         with pytest.raises(UnexpectedResponseError) as caught:
             answered(b'{"a":' * 200_000)
 
         assert "no JSON object" == caught.value.reason
 
     def test_reply__not_a_number(self, answered: Callable[..., Any]) -> None:
-        """
-        NaN and numbers beyond all measure do not break the rest of the reply.
-        """
+        """NaN and numbers beyond all measure do not break the rest of the reply."""
         reply = answered(b'{"a":NaN,"b":-Infinity,"c":1e999,"d":1}')
 
         assert reply["a"] != reply["a"]
@@ -385,9 +339,7 @@ class TestStrangeAnswers:
     def test_reply__huge_number(
         self, rsps: responses.RequestsMock, client: Client
     ) -> None:
-        """
-        A status as long as a line is a status nobody knows.
-        """
+        """A status as long as a line is a status nobody knows."""
         rsps.post(QUERY, body=b'{"waybill_info":{"status":' + b"9" * 300 + b"}}")
 
         assert WaybillStatus(10**300 - 1) == client.query_trace("x").status
@@ -395,18 +347,14 @@ class TestStrangeAnswers:
     def test_reply__number_of_a_hundred_thousand_digits(
         self, answered: Callable[..., Any]
     ) -> None:
-        """
-        Python refuses to read a number of so many digits, which takes long.
-        """
+        """Python refuses to read a number of so many digits, which takes long."""
         with pytest.raises(UnexpectedResponseError) as caught:
             answered(b'{"errcode":0,"a":' + b"9" * 100_000 + b"}")
 
         assert "no JSON object" == caught.value.reason
 
     def test_reply__excerpt_is_short(self, answered: Callable[..., Any]) -> None:
-        """
-        An excerpt is the beginning of a page, not the page.
-        """
+        """An excerpt is the beginning of a page, not the page."""
         with pytest.raises(UnexpectedResponseError) as caught:
             answered(b"<html>" + b"x" * 100_000)
 
@@ -420,9 +368,7 @@ class TestStrangeAnswers:
     def test_reply__too_large(
         self, answered: Callable[..., Any], options: dict[str, Any]
     ) -> None:
-        """
-        More than 5 MiB is refused, unpacked as well.
-        """
+        """More than 5 MiB is refused, unpacked as well."""
         body = b'{"a":"' + b"x" * (5 * MEBIBYTE) + b'"}'
         with pytest.raises(UnexpectedResponseError) as caught:
             answered(gzip.compress(body, 1) if options else body, **options)
@@ -431,9 +377,7 @@ class TestStrangeAnswers:
         assert '{"a":"' + "x" * 194 == caught.value.excerpt
 
     def test_reply__broken_compression(self, answered: Callable[..., Any]) -> None:
-        """
-        What is called gzip and is not cannot be read.
-        """
+        """What is called gzip and is not cannot be read."""
         with pytest.raises(UnexpectedResponseError) as caught:
             answered(REPLY, headers={"Content-Encoding": "gzip"})
 
@@ -443,9 +387,7 @@ class TestStrangeAnswers:
     def test_reply__shorter_than_announced(
         self, rsps: responses.RequestsMock, client: Client
     ) -> None:
-        """
-        A connection that broke in the middle of the body gave no answer.
-        """
+        """A connection that broke in the middle of the body gave no answer."""
         rsps.post(PLAIN, body=REPLY, headers={"Content-Length": "1000"})
         with pytest.raises(TransportError) as caught:
             client.request("/cgi-bin/test", {})
@@ -463,9 +405,7 @@ class TestStatus:
     def test_reply__two_hundreds(
         self, answered: Callable[..., Any], status: int
     ) -> None:
-        """
-        Any status from 200 to 299 is an answer.
-        """
+        """Any status from 200 to 299 is an answer."""
         assert {"errcode": 0} == answered(b'{"errcode":0}', status=status)
 
     @pytest.mark.parametrize(
@@ -474,9 +414,7 @@ class TestStatus:
     def test_reply__not_wechats(
         self, answered: Callable[..., Any], pauses: list[float], status: int
     ) -> None:
-        """
-        WeChat refuses with status 200; any other is somebody else's, and final.
-        """
+        """WeChat refuses with status 200; any other is somebody else's, and final."""
         with pytest.raises(UnexpectedResponseError) as caught:
             answered(b'{"errcode":0,"errmsg":"ok"}', status=status)
 
@@ -492,9 +430,7 @@ class TestStatus:
     def test_reply__of_a_kind_without_body(
         self, answered: Callable[..., Any], status: int, reason: str
     ) -> None:
-        """
-        An answer that has no body by its kind says nothing.
-        """
+        """An answer that has no body by its kind says nothing."""
         with pytest.raises(UnexpectedResponseError) as caught:
             answered(b"", status=status)
 
@@ -505,9 +441,7 @@ class TestStatus:
     def test_reply__gateway(
         self, answered: Callable[..., Any], pauses: list[float], status: int
     ) -> None:
-        """
-        A gateway's answer leaves open whether WeChat had the call.
-        """
+        """A gateway's answer leaves open whether WeChat had the call."""
         with pytest.raises(TransportError) as caught:
             answered(b"<html>Bad Gateway</html>", status=status)
 
@@ -519,9 +453,7 @@ class TestStatus:
     def test_reply__gateway_then_answer(
         self, rsps: responses.RequestsMock, client: Client, status: int
     ) -> None:
-        """
-        A query is asked again.
-        """
+        """A query is asked again."""
         rsps.post(QUERY, status=status)
         rsps.post(QUERY, json={"waybill_info": {"status": 4}})
 
@@ -538,9 +470,7 @@ class TestStatus:
         status: int,
         location: str,
     ) -> None:
-        """
-        The token goes nowhere but to the host that it is for.
-        """
+        """The token goes nowhere but to the host that it is for."""
         rsps.post(PLAIN, status=status, headers={"Location": location})
         with pytest.raises(UnexpectedResponseError) as caught:
             client.request("/cgi-bin/test", {})
@@ -582,9 +512,7 @@ class TestNoAnswer:
         reason: str,
         maybe_applied: bool,
     ) -> None:
-        """
-        The reason is for a person; maybe_applied is for the program.
-        """
+        """The reason is for a person; maybe_applied is for the program."""
         rsps.post(PLAIN, body=error)
         with pytest.raises(TransportError) as caught:
             client.request("/cgi-bin/test", {})
@@ -596,9 +524,7 @@ class TestNoAnswer:
     def test_post__bug_of_a_mock(
         self, rsps: responses.RequestsMock, client: Client
     ) -> None:
-        """
-        An error that is none of the network's comes out as it is.
-        """
+        """An error that is none of the network's comes out as it is."""
         rsps.post(PLAIN, body=ZeroDivisionError("a bug"))
         with pytest.raises(ZeroDivisionError, match="a bug"):
             client.request("/cgi-bin/test", {})

@@ -16,9 +16,7 @@ from wxlogistics import Client
 
 @pytest.fixture
 def server() -> Iterator[ChaosServer]:
-    """
-    A server that answers rightly.
-    """
+    """A server that answers rightly."""
     with ChaosServer() as server:
         yield server
 
@@ -33,9 +31,7 @@ class TestSurroundings:
     def test_proxies__looked_up_once(
         self, client: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """
-        The environment is read at the first call to a host only.
-        """
+        """The environment is read at the first call to a host only."""
         asked: list[str] = []
 
         def look_up(url: str, **options: Any) -> dict[str, str]:
@@ -53,9 +49,7 @@ class TestAnswer:
     def test_response__as_tracers_see_it(
         self, client: Client, server: ChaosServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """
-        A tracer around `Session.send` finds all it looks for.
-        """
+        """A tracer around `Session.send` finds all it looks for."""
         seen: list[requests.Response] = []
         send = requests.Session.send
 
@@ -83,9 +77,7 @@ class TestAnswer:
     def test_response__read_by_a_tracer(
         self, client: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """
-        One that reads the body first leaves it to the call.
-        """
+        """One that reads the body first leaves it to the call."""
         seen: list[bytes] = []
         send = requests.Session.send
 
@@ -104,9 +96,7 @@ class TestAnswer:
     def test_body__of_any_size(
         self, client: Client, server: ChaosServer, size: int, packed: bool
     ) -> None:
-        """
-        However long it is, and however little of it goes over the wire.
-        """
+        """However long it is, and however little of it goes over the wire."""
         body = json.dumps({"errcode": 0, "text": "x" * size}).encode()
         server.script(
             then=chaos.encoded(gzip.compress(body)) if packed else chaos.reply(body)

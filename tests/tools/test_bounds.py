@@ -99,9 +99,7 @@ class TestRedaction:
         assert large < 40 * max(small, harmless / 20)
 
     def seconds(self, body: str, piece: str, kib: int, times: int = 3) -> float:
-        """
-        Return the least CPU time of a call whose answer is so long.
-        """
+        """Return the least CPU time of a call whose answer is so long."""
         client = Client(TOKEN, retries=0)
         status, answer = BODIES[body](repeated(piece, kib * KIB))
         taken = []
@@ -117,9 +115,7 @@ class TestRedaction:
 
 
 def repeated(piece: str, length: int) -> str:
-    """
-    Return *piece* over and over; as JSON it stays within *length*.
-    """
+    """Return *piece* over and over; as JSON it stays within *length*."""
     return piece * ((length - 100) // len(json.dumps(piece)[1:-1]))
 
 
@@ -181,9 +177,7 @@ class TestTokenCalls:
         assert 1 == len(fetched)
 
     def test_fetch__not_waited_for_beyond_the_deadline(self) -> None:
-        """
-        A call whose deadline is over does not wait for another thread's fetch.
-        """
+        """A call whose deadline is over does not wait for another thread's fetch."""
         asked, ended, release = (threading.Event() for _ in range(3))
 
         def slow(peer: chaos.Peer, request: chaos.Request) -> None:
@@ -210,9 +204,7 @@ class TestTokenCalls:
 
 
 class Ahead:
-    """
-    Moves `time.time` and `time.monotonic` forward by `seconds`.
-    """
+    """Moves `time.time` and `time.monotonic` forward by `seconds`."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seconds = 0.0
@@ -253,9 +245,7 @@ def later() -> float:
 
 
 def entry(*values: Any) -> Callable[[], str]:
-    """
-    Return what makes the JSON of *values* and an end that is to come.
-    """
+    """Return what makes the JSON of *values* and an end that is to come."""
     return lambda: json.dumps([*values, time.time() + 7000])
 
 
@@ -290,9 +280,7 @@ JUNK: dict[str, Any] = {
 class TestCaches:
     @pytest.mark.parametrize("name", JUNK)
     def test_entry__is_junk(self, name: str) -> None:
-        """
-        What cannot be a token is passed over, and one is fetched.
-        """
+        """What cannot be a token is passed over, and one is fetched."""
         with TokenWeChat() as server:
             token = StableToken(APPID, SECRET, cache=Cache(JUNK[name]))
             with Client(token, base_url=server.url) as client:
@@ -305,9 +293,7 @@ class TestCaches:
         "error", [OSError("down"), ConnectionError(), KeyError("x"), ValueError()]
     )
     def test_cache__is_down(self, error: Exception) -> None:
-        """
-        A cache that raises costs a fetch, no call.
-        """
+        """A cache that raises costs a fetch, no call."""
         with TokenWeChat() as server:
             token = StableToken(APPID, SECRET, cache=Cache(error=error))
             with Client(token, base_url=server.url) as client:
@@ -317,9 +303,7 @@ class TestCaches:
 
     @pytest.mark.once
     def test_cache__celerys_time_limit(self) -> None:
-        """
-        Celery's SoftTimeLimitExceeded, raised while a cache works, ends the task.
-        """
+        """Celery's SoftTimeLimitExceeded, raised while a cache works, ends the task."""
         needed("celery")
         from celery.exceptions import SoftTimeLimitExceeded
 
@@ -369,9 +353,7 @@ class TestCaches:
         ids=repr,
     )
     def test_cache__cannot_serve(self, cache: Any) -> None:
-        """
-        What cannot serve as a cache is refused at once, with what to do.
-        """
+        """What cannot serve as a cache is refused at once, with what to do."""
         if cache == "redis.Redis":
             import redis
 
@@ -390,9 +372,7 @@ class TestCaches:
             assert "cache" == caught.value.field
 
     def test_cache__serves(self, tmp_path: Any) -> None:
-        """
-        Caches of cachelib and Django serve, and so does any with a timeout.
-        """
+        """Caches of cachelib and Django serve, and so does any with a timeout."""
         from django.conf import settings
 
         if not settings.configured:
@@ -414,9 +394,7 @@ class TestCaches:
 
 
 class DiskCache:
-    """
-    The shape of diskcache.Cache.
-    """
+    """The shape of diskcache.Cache."""
 
     def get(self, key: str, default: Any = None, read: bool = False) -> Any: ...
 
@@ -424,9 +402,7 @@ class DiskCache:
 
 
 class Endless:
-    """
-    Keeps what it is given for ever.
-    """
+    """Keeps what it is given for ever."""
 
     def get(self, key: str) -> Any: ...
 
@@ -537,9 +513,7 @@ class TestSecrets:
         assert ["two", "two"] == [each.headers["x-shop"] for each in server.requests]
 
     def test_access_token__of_the_client(self) -> None:
-        """
-        `Client.access_token` returns the token in use, for other calls.
-        """
+        """`Client.access_token` returns the token in use, for other calls."""
         with TokenWeChat() as server:
             client = Client(StableToken(APPID, SECRET), base_url=server.url)
             got = [client.access_token(), client.access_token()]

@@ -33,9 +33,7 @@ both = pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])
 
 
 def made(server: ChaosServer, own: bool = True, **settings: Any) -> Client:
-    """
-    Return a client of *server*, with its own session or with a caller's.
-    """
+    """Return a client of *server*, with its own session or with a caller's."""
     session = None if own else requests.Session()
     if session:
         session.mount("http://", HTTPAdapter(pool_maxsize=2 * THREADS))
@@ -43,9 +41,7 @@ def made(server: ChaosServer, own: bool = True, **settings: Any) -> Client:
 
 
 def forgetful(fault: chaos.Fault) -> chaos.Fault:
-    """
-    Play a NAT that has forgotten the first connections: *fault* befalls those.
-    """
+    """Play a NAT that has forgotten the first connections: *fault* befalls those."""
 
     def nat(peer: chaos.Peer, request: chaos.Request) -> None:
         (fault if peer.number <= THREADS else answer)(peer, request)
@@ -61,9 +57,7 @@ class TestNAT:
     def test_query__second_attempt_by_a_new_connection(
         self, fault: chaos.Fault, own: bool
     ) -> None:
-        """
-        Idle connections that were forgotten cost one attempt, not one each.
-        """
+        """Idle connections that were forgotten cost one attempt, not one each."""
         with ChaosServer(then=together(THREADS)) as server:
             client = made(server, own, timeout=(5, 1))
             in_threads(THREADS, lambda number: query(client))
@@ -82,9 +76,7 @@ class TestNAT:
             assert 1 == len(set(new))
 
     def test_update__may_have_been_applied(self) -> None:
-        """
-        An update by a forgotten connection is not repeated; the next one works.
-        """
+        """An update by a forgotten connection is not repeated; the next one works."""
         with ChaosServer(then=together(THREADS)) as server:
             client = made(server)
             in_threads(THREADS, lambda number: query(client))
@@ -98,9 +90,7 @@ class TestNAT:
         assert THREADS + 2 == len(server.requests)
 
     def test_idle__all_dropped(self) -> None:
-        """
-        After one broke, none of the idle ones is used, by other threads either.
-        """
+        """After one broke, none of the idle ones is used, by other threads either."""
         with ChaosServer(then=together(THREADS)) as server:
             client = made(server, retries=0)
             in_threads(THREADS, lambda number: query(client))
@@ -115,9 +105,7 @@ class TestNAT:
         assert 2 * THREADS == server.connections
 
     def test_threads__none_fails(self) -> None:
-        """
-        Threads that find their connections dead at the same time all succeed.
-        """
+        """Threads that find their connections dead at the same time all succeed."""
         with ChaosServer(then=together(THREADS)) as server:
             client = made(server)
             in_threads(THREADS, lambda number: query(client))
@@ -130,9 +118,7 @@ class TestNAT:
     def test_idle__for_a_minute(
         self, seconds: float, connections: list[int], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """
-        A connection that was idle for a minute is not used again.
-        """
+        """A connection that was idle for a minute is not used again."""
         real = time.monotonic
         with ChaosServer() as server, made(server) as client:
             query(client)
@@ -146,9 +132,7 @@ class TestHandshakes:
     def test_threads__one_connection_each(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """
-        A client's first calls, made together, make as many handshakes as threads.
-        """
+        """A client's first calls, made together, make as many handshakes as threads."""
         authority = trustme.CA()
         with authority.cert_pem.tempfile() as pem:
             monkeypatch.setenv("REQUESTS_CA_BUNDLE", pem)
@@ -162,9 +146,7 @@ class TestHandshakes:
         assert 5 * THREADS == len(server.requests)
 
     def test_first_calls__one_session(self) -> None:
-        """
-        However the first calls interleave, no connection is lost with a session.
-        """
+        """However the first calls interleave, no connection is lost with a session."""
         interval = sys.getswitchinterval()
         sys.setswitchinterval(1e-6)
         try:
@@ -194,9 +176,7 @@ class TestHandshakes:
     def test_hang_up__next_host(
         self, call: Callable[[Client], Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """
-        A server that hangs up in the TLS handshake is passed over.
-        """
+        """A server that hangs up in the TLS handshake is passed over."""
         authority = trustme.CA()
         with authority.cert_pem.tempfile() as pem:
             monkeypatch.setenv("REQUESTS_CA_BUNDLE", pem)
@@ -210,9 +190,7 @@ class TestHandshakes:
         assert 2 == len(good.requests)
 
     def test_hang_up__nothing_was_applied(self) -> None:
-        """
-        If all hosts do so, nothing was applied.
-        """
+        """If all hosts do so, nothing was applied."""
         with ChaosServer(then=hang_up) as bad:
             url = bad.url.replace("http", "https")
             with Client("TOKEN", base_url=url, retries=1) as client:
@@ -225,9 +203,7 @@ class TestHandshakes:
 
 @chaos.at_accept
 def hang_up(peer: chaos.Peer, request: chaos.Request) -> None:
-    """
-    Read the ClientHello, send FIN.
-    """
+    """Read the ClientHello, send FIN."""
     peer.receive()
     peer.sock.shutdown(socket.SHUT_WR)
     peer.wait_until_left()
@@ -264,9 +240,7 @@ class TestInterim:
 
     @both
     def test_next_call__after_one_answer_too_many(self, own: bool) -> None:
-        """
-        So it is after two answers to one request.
-        """
+        """So it is after two answers to one request."""
         with ChaosServer(chaos.two_answers) as server:
             client = made(server, own)
             got = [query(client, name) for name in "ABC"]
@@ -349,15 +323,11 @@ CHANGES: dict[str, tuple[Callable[[requests.Session], object], str, str]] = {
 
 
 class TestChangedSession:
-    """
-    A session of the caller's that is changed between two calls of the client.
-    """
+    """A session of the caller's that is changed between two calls of the client."""
 
     @pytest.mark.parametrize("name", CHANGES)
     def test_header__sent(self, name: str) -> None:
-        """
-        What a session adds to the head is what it adds now.
-        """
+        """What a session adds to the head is what it adds now."""
         change, header, value = CHANGES[name]
         with ChaosServer() as server, requests.Session() as session:
             client = Client("TOKEN", base_url=server.url, session=session)
@@ -370,9 +340,7 @@ class TestChangedSession:
         assert value == second
 
     def test_header__removed(self) -> None:
-        """
-        A header that was taken away is gone.
-        """
+        """A header that was taken away is gone."""
         with ChaosServer() as server, requests.Session() as session:
             session.headers["X-Shop"] = "one"
             client = Client("TOKEN", base_url=server.url, session=session)
@@ -384,9 +352,7 @@ class TestChangedSession:
         assert ["one", None] == sent
 
     def test_params__sent(self) -> None:
-        """
-        The session's params stand beside the access_token.
-        """
+        """The session's params stand beside the access_token."""
         with ChaosServer() as server, requests.Session() as session:
             client = Client("TOKEN", base_url=server.url, session=session)
             query(client)
@@ -398,9 +364,7 @@ class TestChangedSession:
         assert {"access_token=TOKEN", "shop=two"} == set(sent[1].split("&"))
 
     def test_hooks__called(self) -> None:
-        """
-        A hook for responses sees the answers from now on.
-        """
+        """A hook for responses sees the answers from now on."""
         seen = []
         with ChaosServer() as server, requests.Session() as session:
             client = Client("TOKEN", base_url=server.url, session=session)
@@ -413,9 +377,7 @@ class TestChangedSession:
         assert [200] == seen
 
     def test_cookies__of_an_answer(self) -> None:
-        """
-        The session keeps the cookies of an answer, and sends them.
-        """
+        """The session keeps the cookies of an answer, and sends them."""
         with ChaosServer(chaos.set_cookie) as server, requests.Session() as session:
             client = Client("TOKEN", base_url=server.url, session=session)
             query(client)
@@ -425,9 +387,7 @@ class TestChangedSession:
         assert [None, "track=me"] == sent
 
     def test_proxies__used(self) -> None:
-        """
-        The second call goes to the proxy, the third again to the server.
-        """
+        """The second call goes to the proxy, the third again to the server."""
         with ChaosServer() as server, ChaosServer() as proxy:
             with requests.Session() as session:
                 client = Client("TOKEN", base_url=server.url, session=session)
@@ -460,9 +420,7 @@ class TestChangedSession:
             assert isinstance(error, TransportError) and not error.maybe_applied
 
     def test_mount__another_adapter(self) -> None:
-        """
-        An adapter that is mounted later carries the calls from then on.
-        """
+        """An adapter that is mounted later carries the calls from then on."""
 
         class Counting(HTTPAdapter):
             sent = 0
@@ -482,9 +440,7 @@ class TestChangedSession:
         assert 2 == len(server.requests)
 
     def test_session__is_as_it_was(self) -> None:
-        """
-        The client changes nothing of the session, whatever the answers were.
-        """
+        """The client changes nothing of the session, whatever the answers were."""
         with ChaosServer(
             chaos.redirect("/elsewhere"), chaos.gateway(502), chaos.set_cookie
         ) as server:
@@ -506,9 +462,7 @@ class TestChangedSession:
     def test_environment__as_with_requests(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """
-        A session with trust_env=False goes round the proxy of the environment.
-        """
+        """A session with trust_env=False goes round the proxy of the environment."""
         with ChaosServer() as server, ChaosServer() as proxy:
             monkeypatch.setenv("http_proxy", proxy.url)
             with requests.Session() as session:

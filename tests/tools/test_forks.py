@@ -36,9 +36,7 @@ COPIES: dict[str, Callable[[Client], Client]] = {
 
 
 def ask(client: Client, first: int) -> None:
-    """
-    Make five calls; the answers are those of this process.
-    """
+    """Make five calls; the answers are those of this process."""
     for number in range(first, first + 5):
         name = f"{os.getpid()}-{number}"
         assert name == client.query_trace(name).waybill_id
@@ -70,9 +68,7 @@ def by_multiprocessing(method: str) -> Callable[[Client], None]:
 
 
 def by_process_pool(client: Client) -> None:
-    """
-    The bound method is pickled, and so are the Traces.
-    """
+    """The bound method is pickled, and so are the Traces."""
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(2, mp_context=context) as pool:
         names = [f"{os.getpid()}_pool-{number}" for number in range(20)]
@@ -99,9 +95,7 @@ class TestForks:
     def test_fork__children_open_their_own_connections(
         self, kind: str, way: str
     ) -> None:
-        """
-        No connection is used by two processes; the parent goes on with its own.
-        """
+        """No connection is used by two processes; the parent goes on with its own."""
         with ChaosServer() as server:
             subprocess.run(
                 [sys.executable, __file__, kind, way, server.url],
@@ -121,9 +115,7 @@ class TestForks:
         assert 2 >= sum(parent in each for each in pids.values())
 
     def test_copy__deep_of_a_client_in_use(self) -> None:
-        """
-        A copy is made while threads use the client; both then work.
-        """
+        """A copy is made while threads use the client; both then work."""
         with ChaosServer() as server, Client("TOKEN", base_url=server.url) as client:
 
             def work(number: int) -> list[str]:
@@ -162,9 +154,7 @@ def application(environ, start_response):
 
 @pytest.mark.once
 class TestUWSGI:
-    """
-    uWSGI forks without Python's at-fork hooks.
-    """
+    """uWSGI forks without Python's at-fork hooks."""
 
     @pytest.mark.parametrize("kind", ["itself", "deepcopy", "pickle"])
     def test_workers__open_their_own_connections(

@@ -59,9 +59,7 @@ QUERY_TRACE = f"{HOST}/cgi-bin/express/delivery/open_msg/query_trace"
 
 class TestVCR:
     def test_cassette__a_warm_connection(self, tmp_path: Path) -> None:
-        """
-        A client that has a connection does not go round a cassette.
-        """
+        """A client that has a connection does not go round a cassette."""
         recorder = vcr.VCR(record_mode=vcr.mode.NONE)
         with ChaosServer() as server, Client("TOKEN", base_url=server.url) as client:
             query(client)
@@ -72,9 +70,7 @@ class TestVCR:
         assert 1 == len(server.requests)
 
     def test_cassette__recorded_and_played(self, tmp_path: Path) -> None:
-        """
-        What is recorded of a warm client is played back without the server.
-        """
+        """What is recorded of a warm client is played back without the server."""
         cassette = str(tmp_path / "query.yaml")
         with ChaosServer() as server, Client("TOKEN", base_url=server.url) as client:
             query(client)
@@ -90,9 +86,7 @@ class TestVCR:
 class TestResponses:
     @responses.activate
     def test_no_match__reasons_come_through(self) -> None:
-        """
-        The error holds all that responses says, but for what is private.
-        """
+        """The error holds all that responses says, but for what is private."""
         match = [
             matchers.query_param_matcher({"access_token": "OTHER"}),
             matchers.json_params_matcher({"waybill_token": "W", "openid": "another"}),
@@ -124,9 +118,7 @@ class TestResponses:
     )
     @responses.activate
     def test_error__made_by_hand(self, body: Exception) -> None:
-        """
-        An error without the attributes that the real one has is a TransportError.
-        """
+        """An error without the attributes that the real one has is a TransportError."""
         responses.post(QUERY_TRACE, body=body)
         with pytest.raises(TransportError) as caught:
             query(Client(TOKEN, retries=0))
@@ -137,9 +129,7 @@ class TestResponses:
 @pytest.mark.once
 class TestRequestsMock:
     def test_no_match__comes_out(self) -> None:
-        """
-        As with plain requests: the error of requests-mock is not one of requests.
-        """
+        """As with plain requests: the error of requests-mock is not one of requests."""
         needed("requests_mock", "requests-mock")
         import requests_mock
 
@@ -189,9 +179,7 @@ class TestRequestsCache:
     def test_session__second_call_from_the_cache(
         self, backend: str, tmp_path: Path
     ) -> None:
-        """
-        A cached answer is as good as WeChat's, and so are those of other calls.
-        """
+        """A cached answer is as good as WeChat's, and so are those of other calls."""
         needed("requests_cache", "requests-cache")
         import requests_cache
 
@@ -213,9 +201,7 @@ class TestRequestsCache:
 
 @pytest.fixture
 def dns_server() -> Iterator[int]:
-    """
-    A name server that answers 127.0.0.1 to every question; its port.
-    """
+    """A name server that answers 127.0.0.1 to every question; its port."""
     needed("dns", "dnspython")
     import dns.message
     import dns.rrset
@@ -246,9 +232,7 @@ def dns_server() -> Iterator[int]:
 class TestResolvers:
     @pytest.mark.once
     def test_dnspython__override_system_resolver(self, dns_server: int) -> None:
-        """
-        Names are resolved by dnspython, for a name and for an address.
-        """
+        """Names are resolved by dnspython, for a name and for an address."""
         import dns.resolver
 
         resolver = dns.resolver.Resolver(configure=False)
@@ -264,9 +248,7 @@ class TestResolvers:
         assert ["W", "W"] == got
 
     def test_getaddrinfo__replaced(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """
-        A replacement that takes positional arguments alone is enough.
-        """
+        """A replacement that takes positional arguments alone is enough."""
         real = socket.getaddrinfo
         monkeypatch.setattr(socket, "getaddrinfo", lambda *args: real(*args))
         with ChaosServer(answer, close_after_request) as server:
@@ -337,14 +319,10 @@ class TestClocks:
 
 @pytest.mark.once
 class TestOtherVersions:
-    """
-    In environments of their own, which need PyPI.
-    """
+    """In environments of their own, which need PyPI."""
 
     def test_urllib3_future__works(self, tmp_path: Path) -> None:
-        """
-        urllib3-future takes the place of urllib3; a call works, and is repeated.
-        """
+        """urllib3-future takes the place of urllib3; a call works, and is repeated."""
         python = installed(
             tmp_path / "venv", "requests attrs", "urllib3-future", "niquests"
         )
@@ -373,9 +351,7 @@ print(json.dumps([urllib3.__version__, *got]))
         assert [*"ABCDEFG", False] == got
 
     def test_socks__proxy_is_down(self, tmp_path: Path) -> None:
-        """
-        With PySocks, the error names the SOCKS proxy, and not its password.
-        """
+        """With PySocks, the error names the SOCKS proxy, and not its password."""
         python = installed(tmp_path / "venv", "requests[socks] attrs")
         with closed_port() as nowhere:
             address = nowhere.removeprefix("http://")
@@ -398,9 +374,7 @@ except TransportError as error:
 
 class TestSOCKS:
     def test_pysocks__missing(self) -> None:
-        """
-        Without PySocks the error says what requests says.
-        """
+        """Without PySocks the error says what requests says."""
         script = "import sys; sys.modules['socks'] = None" + SOCKS
         reason = run_python(script, ALL_PROXY="socks5://127.0.0.1:1")
 
@@ -413,9 +387,7 @@ PRIVATE = (TOKEN, SECRET, REFRESH, COMPONENT, OPENID, PHONE, "TOKEN-1")
 
 
 def holders(server: TokenWeChat) -> dict[str, Any]:
-    """
-    Objects that hold something private, each after a call.
-    """
+    """Objects that hold something private, each after a call."""
     stable = StableToken(APPID, SECRET)
     authorizer = AuthorizerToken(APPID, COMPONENT, "wx1", REFRESH)
     with Client(stable, base_url=server.url) as client:
@@ -430,9 +402,7 @@ def holders(server: TokenWeChat) -> dict[str, Any]:
 
 
 def errors() -> dict[str, Exception]:
-    """
-    An error of each kind whose call and answer held all that is private.
-    """
+    """An error of each kind whose call and answer held all that is private."""
     echo = f"{TOKEN} {OPENID} {PHONE}"
     answers = {
         ApiError: raw(chaos.whole(json.dumps({"errcode": 7, "errmsg": echo}).encode())),
@@ -461,9 +431,7 @@ REFUSAL = chaos.reply({"errcode": 40013, "errmsg": "invalid appid"})
 
 class TestRich:
     def test_print__nothing_private(self) -> None:
-        """
-        rich.print asks attrs classes field by field; that shows no secret either.
-        """
+        """rich.print asks attrs classes field by field; that shows no secret either."""
         with TokenWeChat() as server:
             objects = holders(server) | errors()
         seen = {name: shown(each, [each]) for name, each in objects.items()}
@@ -542,9 +510,7 @@ class TestWarningsOfUrllib3:
 
 class TestPickles:
     def test_error__no_token(self) -> None:
-        """
-        An error's texts, fields and pickle show nothing that the call held.
-        """
+        """An error's texts, fields and pickle show nothing that the call held."""
         for error in errors().values():
             seen = [*texts(error), pickle.dumps(error).decode("latin-1")]
 
