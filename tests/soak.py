@@ -90,11 +90,7 @@ WELL = Ends(chaos.answer, ANSWERED, ANSWERED)
 
 #: Each kind of call: the call, what it should return, whether it may be repeated.
 KINDS: list[tuple[Callable[[Client, str], Any], Callable[[str], Any], bool]] = [
-    (
-        lambda client, name: client.query_trace(name).waybill_id,
-        lambda name: name,
-        True,
-    ),
+    (lambda client, name: client.query_trace(name).waybill_id, lambda name: name, True),
     (
         lambda client, name: client.trace_waybill(
             openid="o123", waybill_id=name, receiver_phone="13", goods_info=GOODS

@@ -233,11 +233,7 @@ class TestGoods:
         [
             (GoodsDetail("", ""), "goods_name", EMPTY),
             (GoodsDetail(" ", ""), "goods_name", EMPTY),
-            (
-                GoodsDetail(None, ""),
-                "goods_name",
-                "is of type NoneType; give a str",
-            ),
+            (GoodsDetail(None, ""), "goods_name", "is of type NoneType; give a str"),
             (
                 GoodsDetail(7, ""),  # type: ignore[arg-type]
                 "goods_name",
@@ -309,13 +305,7 @@ class TestGoodsInfo:
 class TestExtra:
     @pytest.mark.parametrize(
         "extra, kind",
-        [
-            ([], "list"),
-            ("x", "str"),
-            (5, "int"),
-            (False, "bool"),
-            ([("a", 1)], "list"),
-        ],
+        [([], "list"), ("x", "str"), (5, "int"), (False, "bool"), ([("a", 1)], "list")],
     )
     def test_extra__no_mapping(
         self, refused: Any, method: str, extra: object, kind: str

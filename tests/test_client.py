@@ -72,11 +72,7 @@ LEAST: dict[str, Any] = {
 
 
 #: A reply that is good for every endpoint.
-OK: dict[str, Any] = {
-    "errcode": 0,
-    "waybill_token": "x",
-    "waybill_info": {"status": 4},
-}
+OK: dict[str, Any] = {"errcode": 0, "waybill_token": "x", "waybill_info": {"status": 4}}
 
 
 class Exchange(NamedTuple):
@@ -501,11 +497,7 @@ class TestSamples:
             ("stable_token.reply", {"access_token", "expires_in"}),
             (
                 "api_authorizer_token.reply",
-                {
-                    "authorizer_access_token",
-                    "expires_in",
-                    "authorizer_refresh_token",
-                },
+                {"authorizer_access_token", "expires_in", "authorizer_refresh_token"},
             ),
         ],
     )

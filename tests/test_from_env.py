@@ -69,10 +69,7 @@ class TestFromEnv:
         ],
     )
     def test_from_env__missing(
-        self,
-        monkeypatch: pytest.MonkeyPatch,
-        variables: dict[str, str],
-        missing: str,
+        self, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], missing: str
     ) -> None:
         """What is missing is named, and no value shown."""
         for name, value in variables.items():

@@ -43,10 +43,7 @@ SAMPLED = {
         ),
     ),
     "PathAction": ("query_follow_trace.reply.path_action", COURIER),
-    "ShopInfo": (
-        "query_trace.reply.delivery_info",
-        ShopInfo(GoodsInfo([SCARF])),
-    ),
+    "ShopInfo": ("query_trace.reply.delivery_info", ShopInfo(GoodsInfo([SCARF]))),
     "Trace": (
         "query_trace.reply.delivery_info",
         Trace(

@@ -211,10 +211,7 @@ TABLE = [
         place=silent_port,
     ),
     Row(
-        "shows a wrong certificate",
-        None,
-        same(UNREACHED, None),
-        place=untrusted_server,
+        "shows a wrong certificate", None, same(UNREACHED, None), place=untrusted_server
     ),
     # The connection breaks
     Row(

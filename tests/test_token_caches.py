@@ -287,8 +287,7 @@ class TestEntries:
         ] == cache.method_calls
 
     @pytest.mark.parametrize(
-        "appid",
-        ["微信", "a b", "a\nb", "a\x00b", "x" * 65, "ü", "a:b"],
+        "appid", ["微信", "a b", "a\nb", "a\x00b", "x" * 65, "ü", "a:b"]
     )
     def test_key__odd_appid(self, clock: Time, appid: str) -> None:
         """Whatever the appid, memcached takes the key: visible ASCII characters."""

@@ -26,11 +26,7 @@ PATH = "/cgi-bin/express/delivery/open_msg/"
 OPEN_MSG = "https://api.weixin.qq.com" + PATH
 
 INVALID = {"errcode": 40001, "errmsg": "invalid credential rid: 1-2-3"}
-OK = {
-    "errcode": 0,
-    "errmsg": "ok",
-    "waybill_info": {"waybill_id": "SF1", "status": 3},
-}
+OK = {"errcode": 0, "errmsg": "ok", "waybill_info": {"waybill_id": "SF1", "status": 3}}
 
 
 def handed_out(*tokens: str) -> Callable[[], str]:
@@ -192,10 +188,7 @@ class TestRenewal:
         ],
     )
     def test_call__refused(
-        self,
-        rsps: responses.RequestsMock,
-        errcode: int,
-        error: type[Exception] | None,
+        self, rsps: responses.RequestsMock, errcode: int, error: type[Exception] | None
     ) -> None:
         """Three errcodes mean that another token may help."""
         answers(rsps, {"errcode": errcode, "errmsg": ""})

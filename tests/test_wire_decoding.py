@@ -464,11 +464,7 @@ class TestStatus:
         "location", ["https://evil.example/", "/elsewhere", "http://[", ""]
     )
     def test_reply__redirect_not_followed(
-        self,
-        rsps: responses.RequestsMock,
-        client: Client,
-        status: int,
-        location: str,
+        self, rsps: responses.RequestsMock, client: Client, status: int, location: str
     ) -> None:
         """The token goes nowhere but to the host that it is for."""
         rsps.post(PLAIN, status=status, headers={"Location": location})

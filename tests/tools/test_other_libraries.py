@@ -156,10 +156,7 @@ class TestRequestsMock:
         ]
         with ChaosServer() as server, requests.Session() as session:
             client = Client(
-                TOKEN,
-                base_url=server.url,
-                retries=0,
-                session=None if own else session,
+                TOKEN, base_url=server.url, retries=0, session=None if own else session
             )
             query(client)
             with requests_mock.Mocker() as mocker:
@@ -184,9 +181,7 @@ class TestRequestsCache:
         import requests_cache
 
         session = requests_cache.CachedSession(
-            str(tmp_path / "cache"),
-            backend=backend,
-            allowable_methods=["GET", "POST"],
+            str(tmp_path / "cache"), backend=backend, allowable_methods=["GET", "POST"]
         )
         with ChaosServer() as server, contextlib.closing(session):
             client = Client("TOKEN", base_url=server.url, session=session)
