@@ -121,40 +121,6 @@ def existing(names: list[str]) -> list[str]:
     return [name for name in names if files(name)]
 
 
-class TestImports:
-    @pytest.mark.parametrize(
-        "source, found",
-        [
-            ("import requests", [("requests", "")]),
-            ("import requests.adapters", [("requests.adapters", "")]),
-            ("from requests import x", [("requests", "x")]),
-            ("from . import client", [("wxlogistics", "client")]),
-            ("from .client import x", [("wxlogistics.client", "x")]),
-            ("def f():\n from .client import x", [("wxlogistics.client", "x")]),
-            ("if TYPE_CHECKING:\n import requests", []),
-            ("try:\n import rich\nexcept ImportError: pass", [("rich", "")]),
-        ],
-    )
-    def test_imports__finds(
-        self, tmp_path: Path, source: str, found: list[tuple[str, str]]
-    ) -> None:
-        """The search itself finds imports of every form, inside of functions too."""
-        path = tmp_path / "module.py"
-        path.write_text(source)
-
-        assert found == imports(path, "wxlogistics")
-
-    def test_imports__from_the_package_above(self, tmp_path: Path) -> None:
-        """Two dots lead out of the sandbox."""
-        path = tmp_path / "module.py"
-        path.write_text("from .. import Client\nfrom ..models import WaybillStatus")
-
-        assert [
-            ("wxlogistics", "Client"),
-            ("wxlogistics.models", "WaybillStatus"),
-        ] == imports(path, "wxlogistics.sandbox")
-
-
 class TestCore:
     def test_modules__each_has_a_layer(self) -> None:
         """A module added to the package needs a place in the order."""
@@ -181,10 +147,6 @@ class TestCore:
         assert (
             third_parties(PACKAGE / f"{name}.py", "wxlogistics") <= THIRD_PARTIES[name]
         )
-
-    def test_imports__init_needs_nothing_else(self) -> None:
-        """The package's first module has nothing but the package."""
-        assert set() == third_parties(PACKAGE / "__init__.py", "wxlogistics")
 
 
 class TestSandbox:

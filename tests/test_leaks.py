@@ -61,24 +61,6 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-class TestChain:
-    def test_spoken__finds_what_is_hidden(self) -> None:
-        """The search itself finds a token in a text, a field, a cause and a context."""
-        plain = WxLogisticsError("x")
-        plain.note = TOKEN  # type: ignore[attr-defined]
-        caused = WxLogisticsError("x")
-        caused.__cause__ = ValueError(OPENID)
-        hidden = WxLogisticsError("x")
-        hidden.__context__ = ValueError("x")
-        hidden.__context__.__context__ = ValueError(PHONE)
-        hidden.__suppress_context__ = True
-
-        assert [TOKEN] == private_parts(spoken(plain))
-        assert [OPENID] == private_parts(spoken(caused))
-        assert [PHONE] == private_parts(spoken(hidden))
-        assert [SECRET] == private_parts(spoken(TransportError("x", SECRET, True)))
-
-
 #: What a server says of a request, as its text and as what WeChat would say.
 ECHOES: dict[str, Callable[[Any, tuple[str, ...]], Any]] = {
     "page": lambda request, sent: f"<html>{request.url} {request.body.decode()}</html>",
@@ -412,51 +394,7 @@ class TestShown:
         assert [] == private_parts(failures)
 
 
-#: What WeChat or somebody on the way says, and what is shown of it.
-PERSONAL = {
-    "电话\uff1a13900139000": "电话\uff1a***",
-    "phone 139 0013 9000.": "phone ***.",
-    "phone 139-0013-9000.": "phone ***.",
-    "+8613900139000": "+8613900139000",
-    "0571-88888888": "***",
-    "openid ovtZW4yB7DIj3CxOb6ii-nk4HhFo": "openid ***",
-    "to ovtZW4yB7DIj3CxOb6ii-nk4HhFo.": "to ***.",
-    "SF13900139000 and 97813900139000": "SF13900139000 and 97813900139000",
-    "rid: 66557522-13900139-00735e87": "rid: 66557522-13900139-00735e87",
-}
-
-
 class TestLog:
-    @pytest.mark.parametrize(
-        "answer, line",
-        [
-            ({"body": requests.ReadTimeout()}, "query_trace: no answer within 20 s, "),
-            ({"status": 502}, "query_trace: HTTP 502 from a gateway, "),
-            ({"status": 404}, "query_trace: not WeChat's answer, "),
-            (
-                {"body": requests.ConnectTimeout()},
-                "query_trace: no connection to api.weixin.qq.com within 3.05 s, ",
-            ),
-        ],
-    )
-    def test_debug__what_went_wrong(
-        self,
-        rsps: responses.RequestsMock,
-        client: Client,
-        log: pytest.LogCaptureFixture,
-        answer: dict[str, Any],
-        line: str,
-    ) -> None:
-        """One DEBUG line for each attempt says what came instead of an answer."""
-        rsps.post(QUERY_URL, **answer)
-        with pytest.raises(WxLogisticsError):
-            client.query_trace("x")
-
-        own = [record for record in log.records if record.name == "wxlogistics"]
-        assert {line + "rid None"} == {
-            record.getMessage().rpartition(", ")[0] for record in own
-        }
-        assert {logging.DEBUG} == {record.levelno for record in own}
 
     @pytest.mark.parametrize(
         ("level", "waybill_token"),

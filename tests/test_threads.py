@@ -12,11 +12,10 @@ from typing import Any, Iterator
 
 import chaos
 import pytest
-import soak
 from chaos import ChaosServer
 from clients import make_client
 
-from wxlogistics import Client, GoodsDetail, GoodsInfo, StableToken, TransportError
+from wxlogistics import Client, GoodsDetail, GoodsInfo, TransportError
 
 THREADS = 64
 CALLS = 40
@@ -89,17 +88,6 @@ class TestThreads:
             if record.levelno > logging.DEBUG or "dropped" in record.getMessage()
         ]
 
-    def test_connections__as_many_as_needed(self, server: ChaosServer) -> None:
-        """Calls that follow each other take one connection, whatever came before."""
-        with Client("TOKEN", base_url=server.url) as client:
-            in_threads(lambda number: client.get_delivery_list())
-            before = server.connections
-            for _ in range(10):
-                client.get_delivery_list()
-
-        assert before == server.connections
-        assert 1 == len({request.connection for request in server.requests[-10:]})
-
     def test_faults__stay_with_who_met_them(self, server: ChaosServer) -> None:
         """A connection that broke under one thread troubles no other."""
 
@@ -131,24 +119,6 @@ class TestThreads:
             wrong = in_threads(work)
 
         assert [[]] * THREADS == wrong
-
-    def test_token__fetched_once(self, server: ChaosServer) -> None:
-        """The threads share the token."""
-
-        def token_or_answer(peer: chaos.Peer, request: chaos.Request) -> None:
-            if request.endpoint == "stable_token":
-                token = {"access_token": "fetched", "expires_in": 7200}
-                chaos.reply(token)(peer, request)
-            else:
-                chaos.answer(peer, request)
-
-        server.script(then=token_or_answer)
-        with Client(StableToken("wx1", "secret"), base_url=server.url) as client:
-            in_threads(lambda number: client.query_trace(str(number)))
-
-        tokens = [each.token for each in server.requests]
-        assert ["", "fetched"] == sorted(set(tokens))
-        assert 1 == tokens.count("")
 
     def test_deadlines__are_each_calls_own(self, server: ChaosServer) -> None:
         """A client with a short deadline in one thread hurries no other."""
@@ -189,19 +159,3 @@ class TestSoak:
         assert 100 < int(lines["calls"].split()[0])
         assert 20 < int(lines["faults"])
         assert "0" == lines["wrong answers"] == lines["lost calls"].strip()
-
-    def test_soak__finds_what_is_wrong(
-        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        """A fault that ends otherwise than expected, and a wrong answer, are found."""
-        monkeypatch.setitem(
-            soak.FAULTS, "500", soak.Ends(chaos.status(500), "answered", "answered", 99)
-        )
-        kinds = [(call, lambda name: "?", True) for call, _, _ in soak.KINDS[:1]]
-        monkeypatch.setattr(soak, "KINDS", kinds)
-        status = soak.main(["--seconds", "0.3", "--threads", "2"])
-        lines = capsys.readouterr().out.splitlines()
-
-        assert 1 == status
-        assert "wrong answers  0" not in lines
-        assert "lost calls     0" not in lines

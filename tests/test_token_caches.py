@@ -602,26 +602,3 @@ class TestFailures:
         with sandbox.mock():
             assert client.get_delivery_list()
         server.close()
-
-
-class TestRedisServer:
-    """What a missing server means."""
-
-    @pytest.mark.parametrize(
-        "required, ended", [("", pytest.skip.Exception), ("1", pytest.fail.Exception)]
-    )
-    def test_redis_server__missing(
-        self,
-        monkeypatch: pytest.MonkeyPatch,
-        tmp_path: pathlib.Path,
-        required: str,
-        ended: Any,
-    ) -> None:
-        """
-        The test is skipped, or fails if servers are required, and names the package.
-        """
-        monkeypatch.setenv("PATH", "")
-        monkeypatch.setenv("WXLOGISTICS_REQUIRE_SERVERS", required)
-        with pytest.raises(ended, match="apt-get install"):
-            with redis_server(tmp_path):
-                pass

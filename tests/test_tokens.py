@@ -380,15 +380,6 @@ class TestStableToken:
         clock.now = NOON + 240
         assert "second" == asker.get()
 
-    def test_get__time_looked_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The time is looked up at each call, so freezegun moves it."""
-        asker = stable(issued("first"), issued("second"))[1]
-        for now, token in [(NOON, "first"), (NOON + 7140, "second")]:
-            with monkeypatch.context() as context:
-                context.setattr("time.time", lambda: now)
-
-                assert token == asker.get()
-
     @pytest.mark.parametrize("put_back", [61, 3600, 10**7])
     def test_get__clock_put_back(self, clock: Time, put_back: float) -> None:
         """

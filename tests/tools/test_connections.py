@@ -376,16 +376,6 @@ class TestChangedSession:
 
         assert [200] == seen
 
-    def test_cookies__of_an_answer(self) -> None:
-        """The session keeps the cookies of an answer, and sends them."""
-        with ChaosServer(chaos.set_cookie) as server, requests.Session() as session:
-            client = Client("TOKEN", base_url=server.url, session=session)
-            query(client)
-            query(client)
-
-        sent = [request.headers.get("cookie") for request in server.requests]
-        assert [None, "track=me"] == sent
-
     def test_proxies__used(self) -> None:
         """The second call goes to the proxy, the third again to the server."""
         with ChaosServer() as server, ChaosServer() as proxy:

@@ -10,7 +10,6 @@ import copy
 import io
 import json
 import logging
-import pickle
 import socket
 import ssl
 import threading
@@ -38,7 +37,6 @@ from toolbox import (
     needed,
     query,
     run_python,
-    texts,
 )
 from vcr.errors import CannotOverwriteExistingCassetteException
 
@@ -501,12 +499,3 @@ class TestWarningsOfUrllib3:
 
         assert any("Failed to parse headers" in text for text in seen)
         assert [] == [text for text in seen if TOKEN in text]
-
-
-class TestPickles:
-    def test_error__no_token(self) -> None:
-        """An error's texts, fields and pickle show nothing that the call held."""
-        for error in errors().values():
-            seen = [*texts(error), pickle.dumps(error).decode("latin-1")]
-
-            assert [] == [text for text in seen if any(v in text for v in PRIVATE)]
