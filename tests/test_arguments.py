@@ -35,7 +35,10 @@ EMPTY = "is empty; give its value"
 EMPTY_OPTION = "is empty; give its value, or None"
 HALF = "holds half a character; give whole Unicode"
 BLANK = "begins or ends with a blank or a line's end; strip() it"
-NOT_JSON = "cannot be written as JSON; give whole Unicode, finite numbers, lists and dicts only"
+NOT_JSON = (
+    "cannot be written as JSON; give whole Unicode, finite numbers, lists and "
+    "dicts only"
+)
 
 #: Of a required text and of an optional one.
 NO_TEXTS = [
@@ -194,7 +197,7 @@ class TestGoods:
     def test_goods_info__wrong(
         self, refused: Any, value: object, field: str, problem: str
     ) -> None:
-        """Goods come as a GoodsInfo of one to ten, each with a name and an image URL."""
+        """Goods are a GoodsInfo of one to ten, each with a name and an image URL."""
         error = refused("update_waybill_goods", "x", value)
 
         assert (field, problem) == error
@@ -202,12 +205,9 @@ class TestGoods:
     @pytest.mark.parametrize("method", WITH_GOODS)
     def test_goods_info__of_each_method(self, refused: Any, method: str) -> None:
         """So it is with every method that takes goods."""
-        field, problem = refused(method, **REQUIRED[method] | {"goods_info": None})
+        error = refused(method, **REQUIRED[method] | {"goods_info": None})
 
-        assert ("goods_info", "is of type NoneType; give a GoodsInfo") == (
-            field,
-            problem,
-        )
+        assert ("goods_info", "is of type NoneType; give a GoodsInfo") == error
 
     @pytest.mark.parametrize(
         "value, kind",
