@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pytest
 import responses
 from clients import make_client
+from private import SAMPLES
 
 from wxlogistics import Client
-
-SAMPLES = Path(__file__).with_name("samples")
 
 #: What the surroundings may say of a network, and of this library.
 SURROUNDINGS = (

@@ -18,14 +18,13 @@ import pytest
 import requests
 import urllib3
 from clients import make_client
+from private import APPID, SECRET
 
 from wxlogistics import TokenProvider
 
 #: 2026-05-20 12:00:00 in China.
 NOON = 1779249600.0
 
-APPID = "wx1234567890abcdef"
-SECRET = "c2b1a09f8e7d6c5b4a39281706f5e4d3"
 COMPONENT = "wx8888888888888888"
 COMPONENT_TOKEN = "84_Q09NUE9ORU5UIEFDQ0VTUw"
 REFRESH = "refreshtoken@@@QmVjYXVzZSBpdCBpcyBhIHRlc3Q"

@@ -41,13 +41,20 @@ def public(owner: Any) -> Iterator[tuple[str, Any]]:
             yield name, function
 
 
+def says(thing: Any) -> bool:
+    """Whether its docstring begins with a sentence."""
+    first = (inspect.getdoc(thing) or "").partition("\n\n")[0]
+    return first.endswith((".", ":", "?"))
+
+
 def test_docstrings__everywhere() -> None:
     """
-    No module, class, function, method or property is without; an override may inherit.
+    Each module, class, function, method and property begins with a sentence; an
+    override may inherit it.
     """
     lacking = []
     for module in modules():
-        if not module.__doc__:
+        if not says(module):
             lacking.append(module.__name__)
         for name, value in public(module):
             if getattr(value, "__module__", None) != module.__name__:
@@ -56,9 +63,7 @@ def test_docstrings__everywhere() -> None:
             if inspect.isclass(value):
                 whole += [(f"{name}.{part}", one) for part, one in public(value)]
             lacking += [
-                f"{module.__name__}.{name}"
-                for name, one in whole
-                if not inspect.getdoc(one)
+                f"{module.__name__}.{name}" for name, one in whole if not says(one)
             ]
 
     assert [] == lacking

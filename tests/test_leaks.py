@@ -16,10 +16,12 @@ from chaos import ChaosServer, repeat_the_request
 from clients import make_client
 from private import (
     CALLS,
-    GOODS,
+    HOST,
     OPEN_MSG,
     OPENID,
     PHONE,
+    QUERY_URL,
+    REQUIRED,
     SECRET,
     SENDER,
     SENT,
@@ -41,9 +43,6 @@ from wxlogistics import (
     UnexpectedResponseError,
     WxLogisticsError,
 )
-
-HOST = "https://api.weixin.qq.com"
-QUERY_URL = f"{HOST}{OPEN_MSG}query_trace"
 
 #: A URL as requests and urllib3 show it in their errors.
 URL = f"{OPEN_MSG}query_trace?access_token={TOKEN}"
@@ -83,8 +82,12 @@ ECHOES: dict[str, Callable[[Any, tuple[str, ...]], Any]] = {
 
 
 class TestAnswers:
-    @pytest.mark.parametrize("echo", ECHOES)
-    @pytest.mark.parametrize("name", CALLS)
+    @pytest.mark.parametrize(
+        "name, echo",
+        dict.fromkeys(
+            [*((name, "errmsg") for name in CALLS), *(("request", e) for e in ECHOES)]
+        ),
+    )
     def test_error__server_that_echoes(
         self,
         rsps: responses.RequestsMock,
@@ -248,6 +251,10 @@ class TestNoAnswer:
         assert "access_token=*** HTTP/1" in log.text
 
 
+def registered(client: Client, **arguments: Any) -> str:
+    return client.trace_waybill(**REQUIRED["trace_waybill"] | arguments)
+
+
 class TestArguments:
     @pytest.mark.parametrize(
         "call",
@@ -264,29 +271,11 @@ class TestArguments:
             lambda client: client.query_trace(
                 WAYBILL_TOKEN, openid=OPENID, extra={"a": f"{PHONE}\udfff"}
             ),
-            lambda client: client.trace_waybill(
-                openid=OPENID,
-                waybill_id="x",
-                receiver_phone=int(PHONE),
-                goods_info=GOODS,
-            ),
-            lambda client: client.trace_waybill(
-                openid=OPENID,
-                waybill_id="x",
-                receiver_phone=PHONE,
-                goods_info={"receiver_phone": PHONE},
-            ),
-            lambda client: client.trace_waybill(
-                openid=OPENID,
-                waybill_id="x",
-                receiver_phone=PHONE,
-                goods_info=GoodsInfo([PHONE]),
-            ),
-            lambda client: client.trace_waybill(
-                openid=OPENID,
-                waybill_id="x",
-                receiver_phone=PHONE,
-                goods_info=GoodsInfo([GoodsDetail(int(PHONE), OPENID.encode())]),
+            lambda client: registered(client, receiver_phone=int(PHONE)),
+            lambda client: registered(client, goods_info={"receiver_phone": PHONE}),
+            lambda client: registered(client, goods_info=GoodsInfo([PHONE])),
+            lambda client: registered(
+                client, goods_info=GoodsInfo([GoodsDetail(int(PHONE), OPENID.encode())])
             ),
             lambda client: client.request(f"/x?access_token={TOKEN}", {}),
             lambda client: client.request(f"{HOST}/x?secret={SECRET}", {}),

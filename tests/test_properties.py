@@ -14,6 +14,7 @@ import urllib3
 from chaos import ChaosServer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from private import GOODS
 from requests.adapters import HTTPAdapter
 
 from wxlogistics import (
@@ -39,8 +40,6 @@ thorough = settings(
 )
 #: For what opens a connection each time.
 brief = settings(thorough, max_examples=100)
-
-GOODS = GoodsInfo([GoodsDetail("围巾", "")])
 
 
 class Canned(HTTPAdapter):

@@ -14,13 +14,12 @@ import chaos
 import pytest
 from chaos import ChaosServer
 from clients import make_client
+from private import GOODS
 
-from wxlogistics import Client, GoodsDetail, GoodsInfo, TransportError
+from wxlogistics import Client, TransportError
 
 THREADS = 64
 CALLS = 40
-
-GOODS = GoodsInfo([GoodsDetail("围巾", "")])
 
 
 @pytest.fixture

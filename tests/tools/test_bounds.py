@@ -13,19 +13,8 @@ import pytest
 import requests
 import responses
 from chaos import ChaosServer, closed_port
-from toolbox import (
-    APPID,
-    OPENID,
-    PHONE,
-    SECRET,
-    TOKEN,
-    TokenWeChat,
-    in_threads,
-    needed,
-    outcome,
-    query,
-    texts,
-)
+from private import APPID, HOST, OPENID, PHONE, SECRET, TOKEN
+from toolbox import TokenWeChat, in_threads, needed, outcome, query, texts
 
 from wxlogistics import (
     AccessTokenError,
@@ -35,7 +24,6 @@ from wxlogistics import (
     WxLogisticsError,
 )
 
-HOST = "https://api.weixin.qq.com"
 KIB = 1024
 
 #: Pieces of which a hostile text may consist; each cost hours, or may.

@@ -14,19 +14,17 @@ import pytest
 import requests
 import trustme
 from chaos import ChaosServer, answer, head
+from private import GOODS
 from requests.adapters import HTTPAdapter
 from toolbox import in_threads, outcome, query, tls_server, together, trickled
 
 from wxlogistics import (
     Client,
-    GoodsDetail,
-    GoodsInfo,
     TransportError,
     UnexpectedResponseError,
     WxLogisticsError,
 )
 
-GOODS = GoodsInfo([GoodsDetail("围巾", "")])
 THREADS = 16
 
 both = pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])

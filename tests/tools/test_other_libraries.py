@@ -25,19 +25,9 @@ import rich.console
 import rich.traceback
 import vcr
 from chaos import ChaosServer, answer, close_after_request, closed_port, raw
+from private import APPID, HOST, OPENID, PHONE, QUERY_URL, SECRET, TOKEN
 from responses import matchers
-from toolbox import (
-    APPID,
-    OPENID,
-    PHONE,
-    SECRET,
-    TOKEN,
-    TokenWeChat,
-    installed,
-    needed,
-    query,
-    run_python,
-)
+from toolbox import TokenWeChat, installed, needed, query, run_python
 from vcr.errors import CannotOverwriteExistingCassetteException
 
 from wxlogistics import (
@@ -50,9 +40,6 @@ from wxlogistics import (
     UnexpectedResponseError,
     WxLogisticsError,
 )
-
-HOST = "https://api.weixin.qq.com"
-QUERY_TRACE = f"{HOST}/cgi-bin/express/delivery/open_msg/query_trace"
 
 
 class TestVCR:
@@ -89,14 +76,14 @@ class TestResponses:
             matchers.query_param_matcher({"access_token": "OTHER"}),
             matchers.json_params_matcher({"waybill_token": "W", "openid": "another"}),
         ]
-        responses.post(QUERY_TRACE, json={}, match=match)
+        responses.post(QUERY_URL, json={}, match=match)
         responses.post(f"{HOST}/other", json={})
         with pytest.raises(TransportError) as caught:
             Client(TOKEN, retries=0).query_trace("W", openid=OPENID)
 
         text = str(caught.value)
         assert "Connection refused by Responses - the call doesn't match" in text
-        assert QUERY_TRACE in text
+        assert QUERY_URL in text
         assert f"POST {HOST}/other URL does not match" in text
         assert "Parameters do not match" in text or "request.body doesn't match" in text
         assert TOKEN not in text and OPENID not in text
@@ -117,7 +104,7 @@ class TestResponses:
     @responses.activate
     def test_error__made_by_hand(self, body: Exception) -> None:
         """An error without the attributes that the real one has is a TransportError."""
-        responses.post(QUERY_TRACE, body=body)
+        responses.post(QUERY_URL, body=body)
         with pytest.raises(TransportError) as caught:
             query(Client(TOKEN, retries=0))
 
@@ -135,7 +122,7 @@ class TestRequestsMock:
             Client("TOKEN", retries=0).query_trace("W", openid=OPENID)
 
         assert isinstance(caught.value, (requests_mock.NoMockAddress, TransportError))
-        assert f"No mock address: POST {QUERY_TRACE}?access_token=" in str(caught.value)
+        assert f"No mock address: POST {QUERY_URL}?access_token=" in str(caught.value)
 
     @pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])
     def test_match__answered(self, own: bool) -> None:

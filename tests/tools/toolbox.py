@@ -24,12 +24,6 @@ from wxlogistics import Client, TransportError
 
 ROOT = Path(__file__).parents[2]
 
-APPID = "wx0123456789abcdef"
-SECRET = "c2b1a09f8e7d6c5b4a39281706f5e4d3"
-TOKEN = "84_q1W2e3R4t5Y6u7I8o9P0-aSdFgHjKlZxCvBnM_qWeRtYuIoP"
-OPENID = "ovtZW4yB7DIj3CxOb6ii-nk4HhFo"
-PHONE = "13812345678"
-
 
 def missing(sentence: str) -> NoReturn:
     """Skip the test, or fail it if WXLOGISTICS_REQUIRE_SERVERS is 1."""
