@@ -106,23 +106,6 @@ class TestQueryMany:
 
         assert [9300507] * 3 == [result.error.errcode for result in results]
 
-    def test_query_many__nothing(self) -> None:
-        """No tokens, no results and no thread."""
-        assert [] == list(many(Calls(), []))
-
-    def test_query_many__lazy(self) -> None:
-        """Nothing happens before the first result is asked for."""
-        asked: list[str] = []
-
-        def tokens() -> Iterator[str]:
-            asked.append("t")
-            yield "t"
-
-        results = many(Calls(), tokens())
-
-        assert [] == asked
-        assert 1 == len(list(results))
-
     def test_query_many__reads_ahead_little(self) -> None:
         """Of an endless input no more is read than twice the workers."""
         counter = itertools.count()
@@ -273,16 +256,6 @@ class TestStopping:
 
         with pytest.raises(KeyboardInterrupt):
             list(many(calls, tokens(), workers=1))
-        gc.collect()
-
-        assert [] == bulk_threads()
-
-    def test_consumer__lets_go(self) -> None:
-        """A generator that nobody holds any more stops its threads."""
-        results = many(Calls(), map(str, itertools.count()), workers=4)
-        next(results)
-
-        del results
         gc.collect()
 
         assert [] == bulk_threads()

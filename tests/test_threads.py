@@ -16,7 +16,7 @@ from chaos import ChaosServer
 from clients import make_client
 from private import GOODS
 
-from wxlogistics import Client, TransportError
+from wxlogistics import Client
 
 THREADS = 64
 CALLS = 40
@@ -118,26 +118,6 @@ class TestThreads:
             wrong = in_threads(work)
 
         assert [[]] * THREADS == wrong
-
-    def test_deadlines__are_each_calls_own(self, server: ChaosServer) -> None:
-        """A client with a short deadline in one thread hurries no other."""
-
-        def work(number: int) -> str:
-            client = short if number % 2 else patient
-            try:
-                return client.query_trace(str(number)).waybill_id
-            except TransportError as error:
-                return error.reason
-
-        server.script(then=chaos.delay(0.5))
-        with (
-            Client("TOKEN", base_url=server.url, deadline=0.25) as short,
-            Client("TOKEN", base_url=server.url) as patient,
-        ):
-            results = in_threads(work)
-
-        assert [str(number) for number in range(0, THREADS, 2)] == results[::2]
-        assert {"no answer within the deadline of 0.25 s"} == set(results[1::2])
 
 
 @pytest.mark.once

@@ -209,13 +209,6 @@ class TestEveryCache:
         assert [token, clock.now + 240] == json.loads(entry)
         assert token == stable(ScriptedWeChat(), store.other).get()
 
-    def test_get__two_appids(self, store: Store, clock: Time) -> None:
-        """Two mini-programs share a cache and no token."""
-        wechat = ScriptedWeChat(issued("first"), issued("other's"))
-        stable(wechat, store.one).get()
-
-        assert "other's" == stable(wechat, store.one, "wxffffffffffffffff").get()
-
     def test_renew__refused_token_in_the_cache(self, store: Store, clock: Time) -> None:
         """
         A refused token is fetched anew though the cache holds it; the new one replaces
@@ -387,19 +380,6 @@ class TestWhatServes:
         stable(ScriptedWeChat(), cache)
 
         assert [] == cache.method_calls
-
-    @pytest.mark.parametrize(
-        "make",
-        [cachelib.NullCache, lambda: django_cache("dummy.DummyCache", "")],
-        ids=["cachelib", "Django"],
-    )
-    def test_get__keeps_nothing(self, make: Callable[[], Any]) -> None:
-        """A cache that keeps nothing is as good as none."""
-        cache = make()
-        wechat = ScriptedWeChat(*map(issued, ["first", "first", "second"]))
-
-        assert "first" == stable(wechat, cache).get()
-        assert "second" == stable(wechat, cache).renew("first")
 
 
 class Broken(MemoryCache):

@@ -49,7 +49,6 @@ from wxlogistics import (
     CredentialError,
     DailyQuotaError,
     InvalidArgumentError,
-    IpNotAllowedError,
     NotAuthorizedError,
     StableToken,
     SystemBusyError,
@@ -217,10 +216,6 @@ class TestEveryProvider:
 
         assert asker.client.get_delivery_list()
         assert first == asker.get() == asker.client.access_token()
-
-    def test_get__threads(self, case: Case) -> None:
-        """Threads may share a provider."""
-        assert 1 == len(set(at_once(8, Asker(case.provider).get)))
 
     def test_renew__another_token(self, sandbox: Sandbox, case: Case) -> None:
         """A revoked token is replaced; a str cannot be."""
@@ -499,14 +494,6 @@ class TestStableToken:
         modes = {"N": NORMAL, "F": FORCED}
         assert [modes[mode] for mode in sent] == wechat.payloads
 
-    def test_renew__request(self, sample: Callable[[str], bytes]) -> None:
-        """A forced renewal is sent as the sample is."""
-        wechat, asker = stable(issued("first"), issued("second"))
-        asker.renew("first")
-
-        forced = json.loads(sample("stable_token.request.force_refresh.json"))
-        assert forced == wechat.payloads[-1]
-
     def test_client__every_token_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """
         An API that refuses every token, a call a minute for two hours: WeChat is forced
@@ -633,16 +620,6 @@ class TestRefusedFetches:
         assert errcode == caught.value.errcode
         assert caught.value.endpoint in ("stable_token", "api_authorizer_token")
         assert 1 == len(wechat.payloads)
-
-    def test_get__address_not_on_the_whitelist(
-        self, sample: Callable[[str], bytes]
-    ) -> None:
-        """40164 names the address to put on the whitelist."""
-        answer = 200, sample("error.40164.reply.json").decode()
-        with pytest.raises(IpNotAllowedError) as caught:
-            stable(answer)[1].get()
-
-        assert "203.0.113.7" == caught.value.ip
 
 
 class TestPost:
@@ -1123,17 +1100,6 @@ class TestAuthorizerToken:
             "84_QXV0aG9yaXplciBvZiB0aGUgc2hvcA-AbCdEfGhIjKlMnOpQrStUvWxYz0123456789_"
             "-BBBHQI"
         )
-
-    def test_get__kept(self, clock: Time) -> None:
-        """It is kept as long as a shop's own."""
-        asker = authorizer(authorized("first"), authorized("second"))[1]
-        tokens = [asker.get()]
-        clock.now += 7139
-        tokens.append(asker.get())
-        clock.now += 1
-        tokens.append(asker.get())
-
-        assert ["first", "first", "second"] == tokens
 
     def test_get__no_token_in_the_reply(self) -> None:
         """A reply without a token is an unexpected response."""

@@ -227,17 +227,6 @@ class TestResolvers:
 
         assert ["W", "W"] == got
 
-    def test_getaddrinfo__replaced(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A replacement that takes positional arguments alone is enough."""
-        real = socket.getaddrinfo
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *args: real(*args))
-        with ChaosServer(answer, close_after_request) as server:
-            client = Client("TOKEN", base_url=server.url)
-            got = [query(client, name) for name in "AB"]
-            client.close()
-
-        assert ["A", "B"] == got
-
 
 @contextlib.contextmanager
 def frozen() -> Iterator[Callable[[float], object]]:
