@@ -334,11 +334,6 @@ def whole(body: bytes, status: int = 200, *lines: str) -> bytes:
     return head(status, label, *lines, length=len(body)) + body
 
 
-def answer(peer: Peer, request: Request) -> None:
-    """Answer rightly."""
-    peer.send(whole(right_body(request)))
-
-
 def reply(*bodies: bytes | dict[str, Any]) -> Fault:
     """Answer with *bodies*, one for each request, the last one from then on."""
     left = deque(bodies)
@@ -366,7 +361,24 @@ def raw(data: bytes, then: str = "close") -> Fault:
     return fault
 
 
+def sends(make: Callable[[bytes], bytes], then: str = "keep") -> Fault:
+    """Answer with what *make* makes of the right body, then close, reset or keep."""
+
+    def fault(peer: Peer, request: Request) -> None:
+        raw(make(right_body(request)), then)(peer, request)
+
+    return fault
+
+
+answer = sends(whole)
+
 # Faults of the connection
+
+close_after_request = raw(b"")
+reset_after_request = raw(b"", "reset")
+#: As if the connection were kept.
+answer_and_close = sends(whole, "close")
+answer_and_reset = sends(whole, "reset")
 
 
 @at_accept
@@ -379,29 +391,6 @@ def close_at_once(peer: Peer, request: Request) -> None:
 def accept_and_wait(peer: Peer, request: Request) -> None:
     """Accept and never read or write."""
     peer.wait()
-
-
-def close_after_request(peer: Peer, request: Request) -> None:
-    """Read the request, then close."""
-    peer.close()
-
-
-def reset_after_request(peer: Peer, request: Request) -> None:
-    """Read the request, then reset."""
-    peer.reset()
-
-
-def answer_and_close(peer: Peer, request: Request) -> None:
-    """Answer as if the connection were kept, then close it."""
-    answer(peer, request)
-    peer.close()
-
-
-def answer_and_reset(peer: Peer, request: Request) -> None:
-    """Answer as if the connection were kept, then reset it."""
-    answer(peer, request)
-    peer.wait(0.02)
-    peer.reset()
 
 
 def answer_and_complain(peer: Peer, request: Request) -> None:
@@ -430,72 +419,40 @@ def delay(seconds: float) -> Fault:
 # Faults of the answer's frame
 
 
-def cut(
-    part: Callable[[bytes], int], how: str, *, chunked: bool = False, lines: Any = ()
-) -> Fault:
-    """Break off the right answer behind so many bytes as *part* says of it."""
-
-    def fault(peer: Peer, request: Request) -> None:
-        body = right_body(request)
-        if chunked:
-            data = head(200, "Transfer-Encoding: chunked", *lines) + chunks(body)
-        else:
-            data = whole(body, 200, *lines)
-        raw(data[: part(data)], how)(peer, request)
-
-    return fault
-
-
-def _in_head(data: bytes) -> int:
-    return 30
-
-
-def _in_body(data: bytes) -> int:
-    return data.index(b"\r\n\r\n") + 20
-
-
-def _before_last_chunk(data: bytes) -> int:
-    return data.rindex(b"0\r\n\r\n")
-
-
 def chunks(body: bytes, size: int = 16) -> bytes:
     """Return *body* chunked."""
     parts = [body[start : start + size] for start in range(0, len(body), size)]
     return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (*parts, b""))
 
 
-close_in_head = cut(_in_head, "close")
-reset_in_head = cut(_in_head, "reset")
-close_in_body = cut(_in_body, "close")
-reset_in_body = cut(_in_body, "reset")
-chunked_cut_in_chunk = cut(_in_body, "close", chunked=True)
-chunked_cut_before_last = cut(_before_last_chunk, "close", chunked=True)
-chunked_whole = cut(len, "keep", chunked=True)
+def chunked(body: bytes) -> bytes:
+    """Return a right answer in chunks."""
+    return head(200, "Transfer-Encoding: chunked") + chunks(body)
 
 
-def length_too_long(peer: Peer, request: Request) -> None:
-    """Promise more bytes than come."""
-    body = right_body(request)
-    peer.send(head(200, length=len(body) + 100) + body)
-    peer.close()
+def of_length(more: int) -> Callable[[bytes], bytes]:
+    """Return what promises so many bytes *more* than come."""
+    return lambda body: head(200, length=len(body) + more) + body
 
 
-def length_too_short(peer: Peer, request: Request) -> None:
-    """Promise fewer bytes than come."""
-    body = right_body(request)
-    peer.send(head(200, length=len(body) - 10) + body)
+def within_body(answer: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    """Return what breaks *answer* off within its body."""
+    return lambda body: answer(body)[: answer(body).index(b"\r\n\r\n") + 20]
 
 
-def without_length(peer: Peer, request: Request) -> None:
-    """Answer rightly, up to the end of the connection."""
-    peer.send(head(200, "Connection: close") + right_body(request))
-    peer.close()
-
-
-def http_1_0(peer: Peer, request: Request) -> None:
-    """Answer rightly, as servers did of old."""
-    peer.send(b"HTTP/1.0 200 OK\r\n\r\n" + right_body(request))
-    peer.close()
+close_in_head = sends(lambda body: whole(body)[:30], "close")
+reset_in_head = sends(lambda body: whole(body)[:30], "reset")
+close_in_body = sends(within_body(whole), "close")
+reset_in_body = sends(within_body(whole), "reset")
+chunked_cut_in_chunk = sends(within_body(chunked), "close")
+chunked_cut_before_last = sends(
+    lambda body: chunked(body)[: -len("0\r\n\r\n")], "close"
+)
+chunked_whole = sends(chunked)
+length_too_long = sends(of_length(100), "close")
+length_too_short = sends(of_length(-10))
+without_length = sends(lambda body: head(200, "Connection: close") + body, "close")
+http_1_0 = sends(lambda body: b"HTTP/1.0 200 OK\r\n\r\n" + body, "close")
 
 
 def trickle_body(peer: Peer, request: Request) -> None:
@@ -542,10 +499,9 @@ def early_hint(peer: Peer, request: Request) -> None:
     answer(peer, request)
 
 
-def two_answers(peer: Peer, request: Request) -> None:
-    """Answer rightly, and with another call's answer right behind."""
-    strange = whole(b'{"waybill_info": {"waybill_id": "another\'s"}}')
-    peer.send(whole(right_body(request)) + strange)
+two_answers = sends(
+    lambda body: whole(body) + whole(b'{"waybill_info": {"waybill_id": "another\'s"}}')
+)
 
 
 def repeat_the_request(peer: Peer, request: Request) -> None:
@@ -578,9 +534,8 @@ def status(code: int, body: bytes = PAGE, *lines: str) -> Fault:
     return fault
 
 
-def gateway(code: int) -> Fault:
-    """Answer with a page, in the place of a WeChat that is out of reach."""
-    return status(code)
+#: In the place of a WeChat that is out of reach.
+gateway = status
 
 
 def redirect(location: str, code: int = 307) -> Fault:
@@ -593,10 +548,7 @@ def redirect_endless(location: str) -> Fault:
     return endless(head(302, f"Location: {location}", length=1 << 40), b" " * 65536)
 
 
-def set_cookie(peer: Peer, request: Request) -> None:
-    """Answer rightly, with a cookie."""
-    peer.send(whole(right_body(request), 200, "Set-Cookie: track=me; Path=/"))
-
+set_cookie = sends(lambda body: whole(body, 200, "Set-Cookie: track=me; Path=/"))
 
 # Compression
 
@@ -617,9 +569,7 @@ def bomb(mebibytes: int = 1024, wbits: int = 31) -> bytes:
     return first + more * (mebibytes - 1)
 
 
-def gzipped(peer: Peer, request: Request) -> None:
-    """Answer rightly, in gzip."""
-    peer.send(whole(compressed(right_body(request)), 200, "Content-Encoding: gzip"))
+gzipped = sends(lambda body: whole(compressed(body), 200, "Content-Encoding: gzip"))
 
 
 def encoded(body: bytes, coding: str = "gzip", *, chunked: bool = False) -> Fault:
