@@ -32,9 +32,9 @@ ROOT = Path(__file__).resolve().parent.parent
 TESTS = {
     "errors": "test_errors test_client test_wire* test_leaks",
     "models": "test_models test_client test_arguments test_properties test_wire*",
-    "_http": "test_http* test_wire* test_client test_leaks test_threads "
-    "test_users_own_mocks tools/test_connections tools/test_other_libraries "
-    "test_resilience test_fork tools/test_forks",
+    "_http": "test_http* test_wire* test_client test_leaks test_users_own_mocks "
+    "tools/test_connections tools/test_other_libraries test_resilience "
+    "tools/test_forks",
     "_wire": "test_wire* test_client test_leaks tools/test_bounds test_resilience",
     "tokens": "test_tokens* test_token_caches tools/test_bounds test_token_processes",
     "client": "test_client test_arguments test_from_env test_tokens* test_bulk",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import traceback
 from typing import Any, Callable
 from urllib.parse import quote
 
@@ -38,7 +37,6 @@ from wxlogistics import (
     GoodsDetail,
     GoodsInfo,
     InvalidArgumentError,
-    StableToken,
     TransportError,
     UnexpectedResponseError,
     WxLogisticsError,
@@ -218,27 +216,6 @@ class TestNoAnswer:
         assert all(isinstance(each, WxLogisticsError) for each in chain(caught.value))
 
     @pytest.mark.parametrize("name", CALLS)
-    def test_error__unmatched_rule(
-        self, rsps: responses.RequestsMock, client: Client, name: str
-    ) -> None:
-        """
-        A mock that does not match quotes the request; the error replaces its values.
-        """
-        with pytest.raises(TransportError) as caught:
-            CALLS[name](client)
-
-        assert [] == private_parts(spoken(caught.value))
-
-    def test_error__nobody_listens(self, log: pytest.LogCaptureFixture) -> None:
-        """A refused connection is named by the host, without the path."""
-        client = make_client(TOKEN, base_url="http://127.0.0.1:1", retries=0)
-        with pytest.raises(TransportError) as caught:
-            CALLS["query_trace"](client)
-
-        assert [] == private_parts(spoken(caught.value) + log.text)
-        assert "no connection to 127.0.0.1:1: Connection refused" == caught.value.reason
-
-    @pytest.mark.parametrize("name", CALLS)
     def test_log__lines_of_urllib3(
         self, log: pytest.LogCaptureFixture, name: str
     ) -> None:
@@ -305,43 +282,7 @@ class TestArguments:
         assert [caught.value] == list(chain(caught.value))
 
 
-def variables_of(error: BaseException) -> str:
-    """Return the traceback of *error* with the variables of each frame."""
-    shown = traceback.TracebackException.from_exception(error, capture_locals=True)
-    return "".join(shown.format())
-
-
 class TestShown:
-    def test_repr__client_and_its_parts(self, client: Client) -> None:
-        """Neither shows a token."""
-        assert [] == private_parts(repr(client) + str(client))
-
-    @pytest.mark.parametrize("name", CALLS)
-    def test_variables__of_a_traceback(
-        self, rsps: responses.RequestsMock, client: Client, name: str
-    ) -> None:
-        """
-        The variables of this library's frames hold no access token and no AppSecret.
-        """
-        rsps.post(
-            f"{HOST}{OPEN_MSG}{name}", json={"errcode": 48001, "errmsg": "no rid: 1-2"}
-        )
-        with pytest.raises(ApiError) as caught:
-            CALLS[name](client)
-        variables = variables_of(caught.value)
-
-        assert TOKEN not in variables
-        assert "request = " in variables
-
-    def test_variables__of_a_token_fetch(self, rsps: responses.RequestsMock) -> None:
-        """Nor an AppSecret, where the token is fetched."""
-        rsps.post(
-            f"{HOST}/cgi-bin/stable_token", json={"errcode": 40013, "errmsg": "no"}
-        )
-        with pytest.raises(ApiError) as caught:
-            Client(StableToken("wx1", SECRET)).access_token()
-
-        assert SECRET not in variables_of(caught.value)
 
     def test_failure__of_a_test(self, pytester: pytest.Pytester) -> None:
         """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import gc
-import io
 import json
 import logging
 import os
@@ -13,12 +12,10 @@ import sys
 import traceback
 import types
 import weakref
-from typing import Any, Callable, Iterator
+from typing import Any, Callable
 
-import attrs
 import pytest
 import requests
-import rich.console
 from servers import (
     APPID,
     BUSY,
@@ -121,144 +118,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
 
 
 # The contract of every provider
-
-
-@attrs.define
-class Case:
-    """A provider, and what to expect of it."""
-
-    provider: Any
-    secrets: list[str]
-    renews: bool = True
-
-
-@attrs.define
-class OwnProvider:
-    """A provider of a user's, which asks WeChat with the *post* that it is given."""
-
-    appid: str
-    secret: str = attrs.field(repr=False)
-    token: str = attrs.field(default="", repr=False)
-
-    def get(self, post: Any) -> str:
-        return self.token or self.renew("", post)
-
-    def renew(self, rejected: str, post: Any) -> str:
-        payload = {
-            "grant_type": "client_credential",
-            "appid": self.appid,
-            "secret": self.secret,
-        }
-        self.token = post("/cgi-bin/stable_token", payload)["access_token"]
-        return self.token
-
-
-def case_str(sandbox: Sandbox) -> Case:
-    token = sandbox.access_token()
-    return Case(token, [token], renews=False)
-
-
-def case_callable(sandbox: Sandbox) -> Case:
-    return Case(lambda: sandbox.access_token(), [])
-
-
-def case_stable_token(sandbox: Sandbox) -> Case:
-    return Case(StableToken(sandbox.appid, sandbox.secret), [sandbox.secret])
-
-
-def case_authorizer_token(sandbox: Sandbox) -> Case:
-    component = sandbox.add_component()
-    refresh_token = sandbox.authorize(component.appid)
-    provider = AuthorizerToken(
-        component.appid,
-        # Not a str: revoking all tokens revokes this one as well.
-        lambda: sandbox.component_access_token(component.appid),
-        sandbox.appid,
-        refresh_token,
-    )
-    token = sandbox.component_access_token(component.appid)
-    return Case(provider, [refresh_token, token])
-
-
-def case_own_class(sandbox: Sandbox) -> Case:
-    return Case(OwnProvider(sandbox.appid, sandbox.secret), [sandbox.secret])
-
-
-CASES = [
-    case_str,
-    case_callable,
-    case_stable_token,
-    case_authorizer_token,
-    case_own_class,
-]
-
-
-@pytest.mark.parametrize("make_case", CASES)
-class TestEveryProvider:
-    """The contract of `TokenProvider`, for each kind that a client takes."""
-
-    @pytest.fixture
-    def sandbox(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-        sandbox = Sandbox(clock=Clock(NOON, speed=0))
-        clock = types.SimpleNamespace(time=sandbox.clock.now)
-        monkeypatch.setattr("wxlogistics.tokens.time", clock)
-        with sandbox.mock():
-            yield sandbox
-
-    @pytest.fixture
-    def case(self, sandbox: Sandbox, make_case: Callable[[Sandbox], Case]) -> Case:
-        return make_case(sandbox)
-
-    def test_get__same_token_while_it_is_good(self, case: Case) -> None:
-        """WeChat accepts the token, and it serves more than one call."""
-        asker = Asker(case.provider)
-        first = asker.get()
-
-        assert asker.client.get_delivery_list()
-        assert first == asker.get() == asker.client.access_token()
-
-    def test_renew__another_token(self, sandbox: Sandbox, case: Case) -> None:
-        """A revoked token is replaced; a str cannot be."""
-        asker = Asker(case.provider)
-        rejected = asker.get()
-        sandbox.revoke_tokens()
-        renewed = asker.renew(rejected)
-
-        assert case.renews == (renewed != rejected)
-        assert renewed == asker.get()
-
-    @pytest.mark.parametrize("how", ["revoked", "expired"])
-    def test_client__token_refused(
-        self, sandbox: Sandbox, case: Case, how: str
-    ) -> None:
-        """A call whose token WeChat refuses succeeds with another one."""
-        client = Client(case.provider)
-        client.get_delivery_list()
-        if how == "revoked":
-            sandbox.revoke_tokens()
-        else:
-            sandbox.clock.tick(seconds=7200)
-        before = len(sandbox.calls)
-
-        if case.renews:
-            assert client.get_delivery_list()
-        else:
-            with pytest.raises(AccessTokenError):
-                client.get_delivery_list()
-            assert 1 == len(sandbox.calls) - before
-
-    def test_repr__no_secret(self, case: Case) -> None:
-        """Neither repr() nor rich shows a token or a secret."""
-        asker = Asker(case.provider)
-        case.secrets.append(asker.get())
-        shown = io.StringIO()
-        console = rich.console.Console(file=shown, width=1000)
-        console.print(asker.provider, asker.client, asker.client._wire.post())
-        shown.write(repr(asker.provider) + repr(asker.client))
-
-        text = shown.getvalue()
-        assert "Client of https://api.weixin.qq.com" in text
-        assert [] == [secret for secret in case.secrets if secret in text]
 
 
 @pytest.mark.parametrize("missing", ["get", "renew"])
