@@ -55,6 +55,7 @@ from requests.adapters import HTTPAdapter
 from wxlogistics import (
     Client,
     DeliveryInfo,
+    RateLimitError,
     StableToken,
     SystemBusyError,
     TransportError,
@@ -512,43 +513,42 @@ class TestRequest:
 
 class TestRepetition:
     @pytest.mark.parametrize(
-        "fault",
-        [reply(SAID_BUSY), close_after_request, gateway(502), reply(SAID_TOO_FAST)],
-        ids=["-1", "dropped", "502", "45009"],
+        ("script", "error", "pauses_made"),
+        [
+            ([reply(SAID_BUSY)], SystemBusyError, []),
+            ([close_after_request], TransportError, []),
+            ([gateway(502)], TransportError, []),
+            ([reply(SAID_TOO_FAST)], RateLimitError, []),
+            # Different causes share the one budget.
+            (
+                [reply(SAID_BUSY), close_after_request, gateway(502), reply(SAID_BUSY)],
+                SystemBusyError,
+                [0.5, 1.0, 2.0],
+            ),
+            # Each is at most twice as long as the last, up to 8 seconds.
+            (
+                [reply(SAID_BUSY)] * 8,
+                SystemBusyError,
+                [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0],
+            ),
+        ],
     )
-    def test_retries__none(
-        self, fault: Fault, server: ChaosServer, make: Make, pauses: list[float]
+    def test_retries__as_many_as_given(
+        self,
+        script: list[Fault],
+        error: type[WxLogisticsError],
+        pauses_made: list[float],
+        server: ChaosServer,
+        make: Make,
+        pauses: list[float],
     ) -> None:
-        """retries=0 repeats nothing."""
-        server.script(fault)
-        with pytest.raises(WxLogisticsError):
-            query(make(server.url, retries=0))
+        """The call is repeated so many times, and ends with the last error."""
+        server.script(*script)
+        with pytest.raises(error):
+            query(make(server.url, retries=len(script) - 1))
 
-        assert 1 == len(server.requests)
-        assert [] == pauses
-
-    def test_retries__all_causes_together(
-        self, server: ChaosServer, make: Make, pauses: list[float]
-    ) -> None:
-        """Different causes share the one budget."""
-        server.script(
-            reply(SAID_BUSY), close_after_request, gateway(502), reply(SAID_BUSY)
-        )
-        with pytest.raises(SystemBusyError):
-            query(make(server.url, retries=3))
-
-        assert 4 == len(server.requests)
-        assert [0.5, 1.0, 2.0] == pauses
-
-    def test_pauses__grow_to_8_seconds(
-        self, server: ChaosServer, make: Make, pauses: list[float]
-    ) -> None:
-        """Each is at most twice as long as the last, up to 8 seconds."""
-        server.script(then=reply(SAID_BUSY))
-        with pytest.raises(SystemBusyError):
-            query(make(server.url, retries=7))
-
-        assert [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0] == pauses
+        assert len(script) == len(server.requests)
+        assert pauses_made == pauses
 
     def test_pauses__full_jitter(
         self, server: ChaosServer, make: Make, pauses: list[float]

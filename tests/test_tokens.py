@@ -407,41 +407,6 @@ class TestStableToken:
         assert ["first"] * 16 == at_once(16, lambda: next(turn).get(), gate)
         assert 1 == len(wechat.payloads)
 
-    @pytest.mark.parametrize(
-        "arguments, field, problem",
-        [
-            (("", SECRET), "appid", "is empty; give its value"),
-            ((" ", SECRET), "appid", "is empty; give its value"),
-            ((None, SECRET), "appid", "is of type NoneType; give a str"),
-            ((APPID, ""), "secret", "is empty; give its value"),
-            ((APPID, None), "secret", "is of type NoneType; give a str"),
-            ((APPID, b"secret"), "secret", "is of type bytes; give a str"),
-            (
-                ("wx1\n", SECRET),
-                "appid",
-                "begins or ends with a blank or a line's end; strip() it",
-            ),
-            (
-                ("wx1", " s"),
-                "secret",
-                "begins or ends with a blank or a line's end; strip() it",
-            ),
-            (
-                (SECRET, APPID),
-                "appid",
-                "looks like an AppSecret; give wx and 16 more characters",
-            ),
-        ],
-    )
-    def test_init__bad_arguments(
-        self, arguments: Any, field: str, problem: str
-    ) -> None:
-        """What cannot be right is refused at once, by its name and not by its value."""
-        with pytest.raises(InvalidArgumentError) as caught:
-            StableToken(*arguments)
-
-        assert (field, problem) == caught.value.args
-
     def test_init__options_are_named(self) -> None:
         """Only appid and secret are positional; hosts and sessions are the client's."""
         make: Any = StableToken
@@ -1170,36 +1135,6 @@ class TestAuthorizerToken:
         assert {"OSError('the database is down')"} == set(map(repr, failures))
         assert 1 == len(wechat.payloads)
 
-    @pytest.mark.parametrize(
-        "field, arguments, options",
-        [
-            ("component_appid", ("", COMPONENT_TOKEN, APPID, REFRESH), {}),
-            ("component_appid", (SECRET, COMPONENT_TOKEN, APPID, REFRESH), {}),
-            ("component_token", (COMPONENT, "", APPID, REFRESH), {}),
-            ("component_token", (COMPONENT, None, APPID, REFRESH), {}),
-            ("component_token", (COMPONENT, 5, APPID, REFRESH), {}),
-            ("authorizer_appid", (COMPONENT, COMPONENT_TOKEN, None, REFRESH), {}),
-            ("authorizer_appid", (COMPONENT, COMPONENT_TOKEN, SECRET, REFRESH), {}),
-            ("refresh_token", (COMPONENT, COMPONENT_TOKEN, APPID, " "), {}),
-            ("refresh_token", (COMPONENT, COMPONENT_TOKEN, APPID, "x\n"), {}),
-            ("refresh_token", (COMPONENT, COMPONENT_TOKEN, APPID, None), {}),
-            (
-                "on_refresh_token",
-                (COMPONENT, COMPONENT_TOKEN, APPID, REFRESH),
-                {"on_refresh_token": "store"},
-            ),
-        ],
-    )
-    def test_init__bad_arguments(
-        self, field: str, arguments: Any, options: Any
-    ) -> None:
-        """What cannot be right is refused at once, by its name and not by its value."""
-        with pytest.raises(InvalidArgumentError) as caught:
-            AuthorizerToken(*arguments, **options)
-
-        assert field == caught.value.field
-        assert SECRET not in str(caught.value)
-
     def test_repr(self) -> None:
         """The repr shows the appids."""
         provider = AuthorizerToken(COMPONENT, COMPONENT_TOKEN, APPID, REFRESH)
@@ -1207,3 +1142,63 @@ class TestAuthorizerToken:
         assert "<AuthorizerToken of wx1234567890abcdef for wx8888888888888888>" == repr(
             provider
         )
+
+
+EMPTY = "is empty; give its value"
+NONE = "is of type NoneType; give a str"
+BLANK = "begins or ends with a blank or a line's end; strip() it"
+AN_APPSECRET = "looks like an AppSecret; give wx and 16 more characters"
+NO_TOKEN = "give a str, a callable that returns one, or a TokenProvider"
+
+
+class TestArguments:
+    RIGHT: dict[Any, dict[str, Any]] = {
+        StableToken: {"appid": APPID, "secret": SECRET},
+        AuthorizerToken: {
+            "component_appid": COMPONENT,
+            "component_token": COMPONENT_TOKEN,
+            "authorizer_appid": APPID,
+            "refresh_token": REFRESH,
+        },
+    }
+
+    @pytest.mark.parametrize(
+        "provider, field, value, problem",
+        [
+            (StableToken, "appid", "", EMPTY),
+            (StableToken, "appid", " ", EMPTY),
+            (StableToken, "appid", None, NONE),
+            (StableToken, "appid", "wx1\n", BLANK),
+            (StableToken, "appid", SECRET, AN_APPSECRET),
+            (StableToken, "secret", "", EMPTY),
+            (StableToken, "secret", None, NONE),
+            (StableToken, "secret", b"secret", "is of type bytes; give a str"),
+            (StableToken, "secret", " s", BLANK),
+            (AuthorizerToken, "component_appid", "", EMPTY),
+            (AuthorizerToken, "component_appid", SECRET, AN_APPSECRET),
+            (AuthorizerToken, "component_token", "", EMPTY),
+            (
+                AuthorizerToken,
+                "component_token",
+                None,
+                f"is of type NoneType; {NO_TOKEN}",
+            ),
+            (AuthorizerToken, "component_token", 5, f"is of type int; {NO_TOKEN}"),
+            (AuthorizerToken, "authorizer_appid", None, NONE),
+            (AuthorizerToken, "authorizer_appid", SECRET, AN_APPSECRET),
+            (AuthorizerToken, "refresh_token", " ", EMPTY),
+            (AuthorizerToken, "refresh_token", "x\n", BLANK),
+            (AuthorizerToken, "refresh_token", None, None),
+            (AuthorizerToken, "on_refresh_token", "store", None),
+        ],
+    )
+    def test_init__bad_arguments(
+        self, provider: Any, field: str, value: Any, problem: str | None
+    ) -> None:
+        """What cannot be right is refused at once, by its name and not by its value."""
+        with pytest.raises(InvalidArgumentError) as caught:
+            provider(**self.RIGHT[provider] | {field: value})
+
+        assert field == caught.value.field
+        assert problem in (None, caught.value.problem)
+        assert SECRET not in str(caught.value)
