@@ -176,9 +176,7 @@ class TestQueryMany:
         assert 6 == len(events)
 
     def test_query_many__input_fails(self) -> None:
-        """
-        When the input breaks, what is under way still comes out; then the error does.
-        """
+        """When the input breaks, what is under way still comes out; then the error."""
 
         def tokens() -> Iterator[str]:
             yield "t1"

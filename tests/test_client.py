@@ -211,10 +211,7 @@ class TestEndpoints:
         sample: Sample,
         exchange: Exchange,
     ) -> None:
-        """
-        Not a byte more or less than the sample goes out, to the endpoint's own path,
-        with the token as the only parameter, called JSON and with its length.
-        """
+        """The sample's bytes go out as JSON, to the endpoint, with the token alone."""
         rsps.post(HOST + exchange.path, json=OK)
         exchange.call(client)
         request = rsps.calls[0].request
@@ -302,9 +299,7 @@ class TestParameters:
         assert {"detail_list": expected} == sent["goods_info"]
 
     def test_extra__merged(self, body: Any) -> None:
-        """
-        What WeChat adds tomorrow can be sent today, beside or instead of the rest.
-        """
+        """What WeChat adds tomorrow can be sent today, beside or for the rest."""
         sent = body(
             lambda client: client.trace_waybill(
                 **LEAST, extra={"new": [1, None], "waybill_id": "other"}
@@ -355,9 +350,7 @@ class TestFailures:
         pauses: list[float],
         name: str,
     ) -> None:
-        """
-        An edit costs one of few, so it is not sent again when it may have arrived.
-        """
+        """An edit costs one of few: it is not sent again when it may have arrived."""
         attempts = 1 if name in EDITS else 3
         rsps.post(HOST + OPEN_MSG + name, body=requests.ReadTimeout())
         with pytest.raises(TransportError) as caught:
@@ -470,9 +463,7 @@ class TestClient:
     def test_close__closes_its_own_session(
         self, rsps: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """
-        A client closes the session that it has opened, at the end of its block as well.
-        """
+        """A client closes its own session, at the end of its block as well."""
         closed: list[requests.Session] = []
         monkeypatch.setattr(requests.Session, "close", lambda own: closed.append(own))
         rsps.post(HOST + OPEN_MSG + "get_delivery_list", json=OK)

@@ -48,10 +48,7 @@ def says(thing: Any) -> bool:
 
 
 def test_docstrings__everywhere() -> None:
-    """
-    Each module, class, function, method and property begins with a sentence; an
-    override may inherit it.
-    """
+    """Everything public begins with a sentence; an override may inherit it."""
     lacking = []
     for module in modules():
         if not says(module):

@@ -40,10 +40,7 @@ class TestFromEnv:
         names: list[str],
         fetches: int,
     ) -> None:
-        """
-        The client has an access token, or fetches one. The line break at the end of a
-        file with a secret is not part of it.
-        """
+        """A token is used, or fetched; a line's end in a file is no part of it."""
         values = {
             ACCESS_TOKEN: sandbox.access_token(),
             APPID: f" {sandbox.appid}\n",
@@ -131,10 +128,7 @@ class TestFromEnv:
     def test_from_env__options(
         self, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
     ) -> None:
-        """
-        It takes the client's options with either kind of token; they override the
-        environment.
-        """
+        """It takes the client's options, which override the environment."""
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv(BASE_URL, "https://api.example")

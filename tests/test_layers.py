@@ -131,9 +131,7 @@ class TestCore:
 
     @pytest.mark.parametrize("name", existing(CORE))
     def test_imports__third_parties(self, name: str) -> None:
-        """
-        Only _http knows requests; no module knows more than requests and attrs bring.
-        """
+        """Only _http knows requests; the others know attrs or nothing."""
         found = third_parties(PACKAGE / f"{name}.py", "wxlogistics")
 
         assert found <= THIRD_PARTIES.get(name, set())

@@ -126,10 +126,7 @@ class TestAnswers:
     def test_token__that_needs_encoding(
         self, rsps: responses.RequestsMock, token: str
     ) -> None:
-        """
-        A token is replaced as it is and as it stands in the URL; what stands around it
-        is still there.
-        """
+        """A token is replaced as it is and as in the URL; what is around it stays."""
         rsps.add_callback(
             responses.POST,
             QUERY_URL,
@@ -285,9 +282,7 @@ class TestArguments:
 class TestShown:
 
     def test_failure__of_a_test(self, pytester: pytest.Pytester) -> None:
-        """
-        pytest shows the arguments of the last function: it is the test's own line.
-        """
+        """pytest shows the arguments of the last function: the test's own line."""
         pytester.makepyfile(f"""
             from wxlogistics import Client, StableToken
             from wxlogistics.sandbox import Sandbox

@@ -243,9 +243,7 @@ class TestTrace:
         assert one != other
 
     def test_shortcuts__nothing_there(self) -> None:
-        """
-        A Trace made by hand has a status, a number and goods that need no None check.
-        """
+        """A Trace made by hand has texts and numbers that need no None check."""
         trace = Trace()
 
         assert WaybillStatus.NOT_COLLECTED is trace.status

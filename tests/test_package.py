@@ -51,9 +51,7 @@ class TestMetadata:
         assert {"attrs>=22.2", "requests>=2.32.2", "urllib3>=2.2"} == core
 
     def test_extras(self) -> None:
-        """
-        Each is for one way to use it, "all" for all; the others for work on it.
-        """
+        """Each is for one way to use it, "all" for all; the others for work on it."""
         extras = requirements()
 
         named = DISTRIBUTION.metadata.get_all("Provides-Extra") or []
@@ -64,9 +62,7 @@ class TestMetadata:
         assert set().union(*(extras[name] for name in users)) == extras["all"]
 
     def test_entry_points(self) -> None:
-        """
-        A command for the shell, plugins for pytest and PyInstaller; all can be loaded.
-        """
+        """A command, plugins for pytest and PyInstaller; all can be loaded."""
         assert {
             ("console_scripts", "wxlogistics", "wxlogistics.__main__:main"),
             ("pyinstaller40", "hook-dirs", "wxlogistics._pyinstaller:get_hook_dirs"),
@@ -188,9 +184,7 @@ class TestSetupCfg:
         assert [ast.Expr, ast.Assign] == [type(each) for each in ast.parse(source).body]
 
     def test_oldest__every_bound(self, config: configparser.ConfigParser) -> None:
-        """
-        tox's environment "oldest" pins each bound that users get at its lowest.
-        """
+        """tox's "oldest" pins each bound that users get at its lowest."""
         pins = config["testenv:oldest"]["deps"].split()
         lowest = {each.replace(">=", "==") for each in bounds("", "all")}
 

@@ -167,9 +167,7 @@ class TestAnyBytes:
     @brief
     @given(st.binary(max_size=200), st.booleans())
     def test_answer__any_bytes(self, data: bytes, status_line: bool) -> None:
-        """
-        Whatever comes by the connection, head included, there is a value or an error.
-        """
+        """Whatever comes by the connection, there is a value or an error."""
         if status_line:
             data = b"HTTP/1.1 200 OK\r\n" + data
         query(data)

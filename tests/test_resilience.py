@@ -404,10 +404,7 @@ class TestFaults:
     @pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])
     @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.what)
     def test_fault__outcome(self, row: Row, own: bool) -> None:
-        """
-        Each fault ends calls as the table says, with either session; nothing private
-        is shown.
-        """
+        """Each fault ends calls as the table says; nothing private is shown."""
         for expected, (kind, once) in zip(row.ends, COLUMNS):
             if expected is None:
                 continue
@@ -596,10 +593,7 @@ class TestRenewal:
 
 class TestMaybeApplied:
     def test_earlier_attempt__counts(self, make: Make, pauses: list[float]) -> None:
-        """
-        A first attempt that may have been applied is told of, though the last was not
-        even sent.
-        """
+        """A first attempt that may have been applied counts, whatever the last did."""
         with ChaosServer(close_after_request) as server:
             client = make(server.url, sleep=lambda seconds: server.__exit__())
             with pytest.raises(TransportError) as caught:
@@ -731,9 +725,7 @@ class TestFailover:
             assert (8, 0) == (len(server.requests), len(third.requests))
 
     def test_host__wrong_certificate(self, server: ChaosServer, make: Make) -> None:
-        """
-        A host with a wrong certificate is not passed over: something is badly wrong.
-        """
+        """A host with a wrong certificate is not passed over."""
         with untrusted_server() as untrusted, pytest.raises(TransportError):
             query(make([untrusted.url, server.url]))
 
@@ -756,10 +748,7 @@ class TestFailover:
         assert 3 == len(listener.own)
 
     def test_host__stays(self, server: ChaosServer, make: Make) -> None:
-        """
-        The client stays with the host that answered last, though an earlier one is up
-        again, until that host cannot be reached; retries=0 loses one call at each move.
-        """
+        """The client stays with the host that answered last, until it is down."""
         clock = Clock()
         with closed_port() as url:
             client = make([url, server.url], clock=clock, retries=0)
@@ -802,9 +791,7 @@ class TestIdleConnections:
         assert WAYBILL_TOKEN == query(client)
 
     def test_close__closes(self, server: ChaosServer, make: Make) -> None:
-        """
-        close() closes the idle connections; the client opens others when used again.
-        """
+        """close() closes the idle connections; the next call opens others."""
         client = make(server.url)
         query(client)
         client.close()
@@ -861,9 +848,7 @@ class TestDeadline:
         assert caught.value.maybe_applied
 
     def test_token_provider__slow(self, server: ChaosServer, make: Make) -> None:
-        """
-        The time that a token takes is the call's; nothing is sent when it is over.
-        """
+        """The time that a token takes is the call's."""
         clock = Clock()
 
         def token() -> str:
@@ -905,9 +890,7 @@ class TestDeadline:
         make: Make,
         session: requests.Session,
     ) -> None:
-        """
-        A server cannot hold the call with silence; the error names what ended it.
-        """
+        """Silence cannot hold the call; the error names what ended it."""
         server.script(then=fault)
         with pytest.raises(TransportError) as caught:
             query(make(server.url, session=None if own else session, **options))
@@ -1141,9 +1124,7 @@ class TestProxies:
         make: Make,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """
-        HTTPS_PROXY is honoured: a tunnel, kept for the next call, that shows no token.
-        """
+        """HTTPS_PROXY is honoured: a tunnel, kept, that shows no token."""
         wechat = ChaosServer(tls=tls(authority.issue_cert("wechat.invalid")))
         with wechat, ChaosServer(then=chaos.tunnel(wechat.port)) as proxy:
             monkeypatch.setenv("HTTPS_PROXY", proxy.url)
@@ -1272,9 +1253,7 @@ class TestSurroundings:
         monkeypatch: pytest.MonkeyPatch,
         tmp_path: Path,
     ) -> None:
-        """
-        A password for WeChat's host in ~/.netrc goes out only by a caller's session.
-        """
+        """What ~/.netrc holds for the host goes out by a caller's session alone."""
         netrc = tmp_path / "netrc"
         netrc.write_text("default login me password pa55word\n")
         monkeypatch.setenv("NETRC", str(netrc))

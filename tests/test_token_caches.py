@@ -196,10 +196,7 @@ class TestEveryCache:
         assert "second" == asker.get()
 
     def test_get__entry(self, store: Store, clock: Time) -> None:
-        """
-        What is stored is JSON in a str: any cache can keep it. The longest token, of
-        512 characters, comes back as it was.
-        """
+        """What is stored is JSON in a str, up to the longest token of 512."""
         token = "84_" + "-_Az09" * 84 + "AAAHQ"
         assert 512 == len(token)
         stable(ScriptedWeChat(issued(token, 300)), store.one).get()
@@ -210,10 +207,7 @@ class TestEveryCache:
         assert token == stable(ScriptedWeChat(), store.other).get()
 
     def test_renew__refused_token_in_the_cache(self, store: Store, clock: Time) -> None:
-        """
-        A refused token is fetched anew though the cache holds it; the new one replaces
-        it there.
-        """
+        """A refused token is fetched anew, and replaced in the cache."""
         wechat = ScriptedWeChat(issued("first"), issued("second"), issued("second"))
         one, other = stable(wechat, store.one), stable(wechat, store.other)
         one.get()
@@ -241,10 +235,7 @@ class TestEntries:
     """What stands in the cache, and under which name."""
 
     def test_entries(self, clock: Time) -> None:
-        """
-        One entry for each token, kept for as long as it is used. Its key names the
-        appids; nothing holds another secret.
-        """
+        """One entry for each token; keys name the appids, nothing holds a secret."""
         cache = MemoryCache(clock)
         stable(ScriptedWeChat(issued("a"), issued("b")), cache).renew("a")
         authorizer(ScriptedWeChat(authorized("c", CHANGED)), cache).get()
@@ -257,18 +248,14 @@ class TestEntries:
 
     @pytest.mark.parametrize("life", [1, 2])
     def test_timeout__never_zero(self, clock: Time, life: int) -> None:
-        """
-        0 seconds mean "for ever" to some caches.
-        """
+        """0 seconds mean "for ever" to some caches."""
         cache = MemoryCache(clock)
         stable(ScriptedWeChat(issued("first", life)), cache).get()
 
         assert [clock.now + 1] == [end for _, end in cache.entries.values()]
 
     def test_calls(self, clock: Time) -> None:
-        """
-        A cache is asked get(key) and set(key, value, timeout=seconds), and no more.
-        """
+        """A cache is asked get(key) and set(key, value, timeout=seconds) alone."""
         cache = mock.Mock(spec_set=["get", "set"])
         cache.get.return_value = None
         stable(ScriptedWeChat(issued("first")), cache).get()
@@ -428,10 +415,7 @@ class TestFailures:
         error: Exception,
         log: pytest.LogCaptureFixture,
     ) -> None:
-        """
-        A cache that is down is not used; a warning names the kind of error, not its
-        text.
-        """
+        """A cache that is down is not used; a warning names the kind of error."""
         wechat = ScriptedWeChat(issued("first"), issued("second"))
         cache = Broken(clock, error, *methods)
         asker = stable(wechat, cache)
@@ -526,9 +510,7 @@ class TestFailures:
     def test_get__rubbish(
         self, clock: Time, entry: Any, warnings: int, log: pytest.LogCaptureFixture
     ) -> None:
-        """
-        What is not a good token is ignored and replaced; a warning shows none of it.
-        """
+        """What is no good token is replaced; a warning shows none of it."""
         clock.now = NOON
         cache = MemoryCache(clock)
         cache.set(STABLE_KEY, entry, timeout=10**6)

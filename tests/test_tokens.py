@@ -236,9 +236,7 @@ class TestStableToken:
 
     @pytest.mark.parametrize("put_back", [61, 3600, 10**7])
     def test_get__clock_put_back(self, clock: Time, put_back: float) -> None:
-        """
-        A clock that was put back does not keep a token for longer than it can live.
-        """
+        """A clock that was put back keeps no token for longer than it lives."""
         asker = stable(issued("first"), issued("second"))[1]
         asker.get()
         clock.now -= put_back
@@ -332,10 +330,7 @@ class TestStableToken:
     def test_renew(
         self, clock: Time, answers: str, steps: list[Any], results: str, sent: str
     ) -> None:
-        """
-        What WeChat is sent, N in normal mode and F by force, when calls get() a token,
-        renew the one named, and seconds pass.
-        """
+        """What is sent, N in normal mode and F by force, in so many steps."""
         wechat, asker = stable(
             *(FAILURES.get(each) or issued(each) for each in answers.split())
         )
@@ -354,10 +349,7 @@ class TestStableToken:
         assert [modes[mode] for mode in sent] == wechat.payloads
 
     def test_client__every_token_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """
-        An API that refuses every token, a call a minute for two hours: WeChat is forced
-        once for each token that normal mode hands out, and each call is sent once.
-        """
+        """A call a minute, each refused: one is forced, and each is sent once."""
         sandbox = Sandbox(clock=Clock(NOON, speed=0))
         clock = types.SimpleNamespace(time=sandbox.clock.now)
         monkeypatch.setattr("wxlogistics.tokens.time", clock)
@@ -474,9 +466,7 @@ class TestPost:
         assert 1 == len(pauses)
 
     def test_get__retries_of_the_client(self) -> None:
-        """
-        The client's *retries* count for its token, and the call adds none to them.
-        """
+        """The client's *retries* count for its token; the call adds none."""
         wechat, asker = stable(BUSY, BUSY, BUSY, BUSY, retries=3)
         with pytest.raises(SystemBusyError) as caught:
             asker.client.get_delivery_list()
@@ -605,9 +595,7 @@ class TestCopies:
     """A provider can be copied, and handed to another process."""
 
     def test_stable_token(self, duplicate: Callable[[Any], Any]) -> None:
-        """
-        A copy fetches for itself; the token that the first keeps does not go along.
-        """
+        """A copy fetches for itself; the token of the first does not go along."""
         wechat, asker = stable(issued("first"), issued("second"))
         asker.get()
         copied = duplicate(asker.provider)
@@ -652,10 +640,7 @@ class TestSingleFlight:
         assert 1 == len(wechat.payloads)
 
     def test_get__another_fetched_meanwhile(self, clock: Time) -> None:
-        """
-        A thread that saw an old token, and was about to fetch when another had fetched,
-        uses that.
-        """
+        """Before it fetches, a thread looks whether another has fetched."""
         wechat, asker = stable(*map(issued, ["first", "second", "third"]))
         asker.get()
         clock.now += 7140
@@ -688,10 +673,7 @@ class TestSingleFlight:
         assert [NORMAL, *sent] == wechat.payloads
 
     def test_get__during_a_renewal(self) -> None:
-        """
-        A token that is known to be refused is not handed out: get() waits for the new
-        one.
-        """
+        """A token known to be refused is not handed out: get() waits."""
         gate = Gate(issued("second"))
         wechat, asker = stable(issued("first"), gate)
         asker.get()
@@ -722,10 +704,7 @@ class TestSingleFlight:
         ],
     )
     def test_get__failure(self, failure: Any, error: WxLogisticsError) -> None:
-        """
-        A failed fetch fails for all that wait, each with a copy of its own; the next
-        call tries again.
-        """
+        """A failed fetch fails for all that wait, each with a copy of its own."""
         gate = Gate(failure)
         wechat, asker = stable(gate, retries=0)
         failures = at_once(64, asker.get, gate)
@@ -742,10 +721,7 @@ class TestSingleFlight:
         assert 2 == len(wechat.payloads)
 
     def test_get__failure_keeps_nothing_alive(self) -> None:
-        """
-        A provider does not keep the traceback of a failed fetch, nor so the caller's
-        objects.
-        """
+        """A provider does not keep the traceback, nor so the caller's objects."""
 
         class Basket:
             pass
@@ -765,9 +741,7 @@ class TestSingleFlight:
         assert baskets[0]() is None
 
     def test_get__foreign_error(self) -> None:
-        """
-        An error of the caller's function is not handed around: each thread calls it.
-        """
+        """An error of the caller's function is not handed around."""
         asked = []
 
         def no_token() -> str:
@@ -792,10 +766,7 @@ class TestSingleFlight:
         assert [interrupt] == results
 
     def test_get__interrupted_anywhere(self) -> None:
-        """
-        An interrupt at the entry of any function of the provider, where Python runs the
-        handlers of signals, does not lock the next call out.
-        """
+        """An interrupt anywhere in the provider does not lock the next call out."""
         interrupts = 0
         while interrupts < 100:
             left = [interrupts]
@@ -835,10 +806,7 @@ class TestSingleFlight:
         assert 2 == len(wechat.payloads)
 
     def test_renew__fetch_under_way_brings_the_refused_token(self) -> None:
-        """
-        A fetch that began before the refusal may bring the refused token: then the
-        thread that waited for it renews.
-        """
+        """A fetch begun before the refusal may bring the refused token."""
         gate = Gate(issued("first"))
         wechat, asker = stable(gate, issued("second"))
         with gate.held(asker.get) as results:
@@ -880,10 +848,7 @@ class TestSingleFlight:
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="no os.fork()")
     @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
     def test_get__fork_during_a_fetch(self) -> None:
-        """
-        A child that was forked while a thread of its parent fetched does not wait for
-        that thread, which it does not have.
-        """
+        """A forked child does not wait for a thread of its parent."""
         gate = Gate(issued("parent's"))
         wechat, asker = stable(gate)
         with gate.held(asker.get) as results:
@@ -933,10 +898,7 @@ class TestAuthorizerToken:
         assert "no authorizer_access_token" == caught.value.reason
 
     def test_renew__same_token_again(self, clock: Time) -> None:
-        """
-        Nothing can be forced here: the refused token is returned, and for 10 seconds
-        nothing is sent.
-        """
+        """Nothing can be forced here: for 10 seconds nothing is sent."""
         wechat, asker = authorizer(*[authorized("first")] * 3)
         asker.get()
         for seconds in (0, 0, 9.9, 0.1):
@@ -961,10 +923,7 @@ class TestAuthorizerToken:
         assert [AUTHORIZER_URL + "one", AUTHORIZER_URL + "two"] == wechat.urls
 
     def test_component_token__renewed(self) -> None:
-        """
-        A refused component token is renewed through its own provider, which asks by
-        the same means; its characters are quoted.
-        """
+        """A refused component token is renewed by its own provider, and quoted."""
 
         class ComponentToken:
             def get(self, post: Any) -> str:
@@ -1005,10 +964,7 @@ class TestAuthorizerToken:
 
     @pytest.mark.parametrize("listens", [True, False])
     def test_refresh_token__changed(self, listens: bool) -> None:
-        """
-        A changed one is handed over once, and used from then on, with a callback or
-        without.
-        """
+        """A changed one is handed over once, and used from then on."""
         stored: list[str] = []
         wechat, asker = authorizer(
             authorized("first", CHANGED),
@@ -1025,10 +981,7 @@ class TestAuthorizerToken:
         ]
 
     def test_refresh_token__callable(self, clock: Time) -> None:
-        """
-        A callable is asked at each fetch; a changed one goes to the callback, and the
-        callable decides what is sent next.
-        """
+        """A callable is asked at each fetch, and decides what is sent next."""
         shop = {"refresh_token": REFRESH}
         stored: list[str] = []
         wechat, asker = authorizer(
@@ -1086,10 +1039,7 @@ class TestAuthorizerToken:
 
     @pytest.mark.parametrize("source", [REFRESH, lambda: REFRESH])
     def test_refresh_token__callback_raises(self, source: Any) -> None:
-        """
-        Its error surfaces, the access token is not used, and the callback is called
-        again with the changed one before the next fetch.
-        """
+        """Its error surfaces, and it is called again before the next fetch."""
         calls: list[str] = []
 
         def store(refresh_token: str) -> None:

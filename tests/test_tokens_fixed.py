@@ -63,9 +63,7 @@ class Provider:
 
 class TestStr:
     def test_get__same_each_time(self, rsps: responses.RequestsMock) -> None:
-        """
-        A str goes out with every call; once refused, it is not sent a second time.
-        """
+        """A str goes out with every call; once refused, it is not sent again."""
         answers(rsps, OK, INVALID)
         client = make_client("mine")
         client.query_trace("x")
@@ -130,9 +128,7 @@ class TestCallable:
         tokens: list[str],
         error: type[Exception] | None,
     ) -> None:
-        """
-        A refused token is replaced once, and the call made once more, body and all.
-        """
+        """A refused token is replaced once, and the call made once more."""
         for reply in replies:
             body = matchers.json_params_matcher({"waybill_token": "x"})
             rsps.post(QUERY_URL, json=reply, match=[body])
@@ -201,9 +197,7 @@ class TestRenewal:
 
     @pytest.mark.parametrize("name", ["update_waybill_goods", "request"])
     def test_call__edit(self, rsps: responses.RequestsMock, name: str) -> None:
-        """
-        A call refused for its token did nothing, so an edit is made once more as well.
-        """
+        """A call refused for its token did nothing: an edit is made once more too."""
         answers(rsps, INVALID, OK, name=name)
         CALLS[name](make_client(handed_out("first", "second")))
 
@@ -211,9 +205,7 @@ class TestRenewal:
         assert rsps.calls[0].request.body == rsps.calls[1].request.body
 
     def test_call__without_retries(self, rsps: responses.RequestsMock) -> None:
-        """
-        A renewal is not a repetition: it happens with retries=0, and without a pause.
-        """
+        """A renewal is no repetition: it happens with retries=0, at once."""
         pauses: list[float] = []
         answers(rsps, INVALID, OK)
         tokens = handed_out("first", "second")
@@ -223,10 +215,7 @@ class TestRenewal:
         assert [] == pauses
 
     def test_call__once_in_all_the_repeats(self, rsps: responses.RequestsMock) -> None:
-        """
-        A repeat for another reason does not earn a second renewal; the next call may
-        renew again.
-        """
+        """A repeat does not earn a second renewal; the next call may renew."""
         client = make_client(handed_out("a", "b", "c", "d"))
         answers(rsps, INVALID, {"errcode": -1, "errmsg": ""}, INVALID)
         with pytest.raises(AccessTokenError):

@@ -142,10 +142,7 @@ class TestSession:
     def test_auth__that_hooks_itself_in(
         self, session: requests.Session, adapter: Answering
     ) -> None:
-        """
-        An auth sees each request with its body; the hook that it gives to one is not
-        the next one's too.
-        """
+        """An auth sees each body; the hook that it gives to one stays with it."""
         seen: list[str] = []
 
         def watch(request: Any) -> Any:

@@ -131,9 +131,7 @@ class TestCaches:
                 query(client)
 
     def test_cache__slow(self) -> None:
-        """
-        A call waits for few operations of a slow cache, however many threads call.
-        """
+        """A call waits for few operations of a slow cache, whoever else calls."""
         cache = Cache()
         token = StableToken(APPID, SECRET, cache=cache)
         with TokenWeChat() as server:
@@ -159,9 +157,7 @@ class TestSecrets:
     def test_secret__goes_to_the_clients_host_only(
         self, token: Any, secret: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """
-        Nothing is sent to a host that is not the client's; not even a name is resolved.
-        """
+        """Nothing goes to another host; not even a name is resolved."""
         hosts = []
         real = socket.getaddrinfo
 
@@ -185,9 +181,7 @@ class TestSecrets:
         assert TOKEN == server.requests[1].token
 
     def test_secret__by_the_clients_session(self) -> None:
-        """
-        The call for a token goes through the client's session, as all its calls do.
-        """
+        """The call for a token goes through the client's session."""
         with TokenWeChat() as server, requests.Session() as session:
             session.headers["X-Shop"] = "two"
             token = StableToken(APPID, SECRET)

@@ -211,10 +211,7 @@ class TestInterim:
     @both
     @pytest.mark.parametrize("code", [100, 101, 102, 103, 199])
     def test_next_call__own_answer(self, code: int, own: bool) -> None:
-        """
-        Whatever becomes of a call whose answer began with a 1xx, the next calls get
-        their own answers.
-        """
+        """A call answered with a 1xx leaves nothing for the next calls."""
 
         def interim(peer: chaos.Peer, request: chaos.Request) -> None:
             peer.send(head(code, "Link: </style.css>"))
@@ -256,9 +253,7 @@ class TestBodies:
     @both
     @pytest.mark.parametrize("status", [302, 307, 308])
     def test_redirect__endless(self, status: int, own: bool) -> None:
-        """
-        The body of a redirect is not read to its end, and nobody goes where it leads.
-        """
+        """The body of a redirect is not read to its end, nor is it followed."""
         sent = []
 
         def redirect(peer: chaos.Peer, request: chaos.Request) -> None:
@@ -287,10 +282,7 @@ class TestBodies:
     def test_trickling__ends_with_the_deadline(
         self, start: bytes, piece: bytes, own: bool
     ) -> None:
-        """
-        A body that comes byte by byte does not hold the call: it returns while the
-        server is still sending.
-        """
+        """A call returns while the server is still sending byte by byte."""
         over = threading.Event()
         with ChaosServer(trickled(start, piece, over)) as server:
             client = made(server, own, deadline=1)
@@ -361,9 +353,7 @@ class TestChangedSession:
         assert proxy.requests[0].target.startswith(f"{server.url}/cgi-bin/")
 
     def test_verify__obeyed(self) -> None:
-        """
-        A certificate that was not looked at is looked at from now on, and the reverse.
-        """
+        """A certificate is looked at from now on, and the reverse."""
         authority = trustme.CA()
         with authority.cert_pem.tempfile() as pem, requests.Session() as session:
             with tls_server(authority) as server, warnings.catch_warnings():

@@ -271,9 +271,7 @@ class TestUWSGI:
     def test_workers__open_their_own_connections(
         self, kind: str, tmp_path: Path
     ) -> None:
-        """
-        Three processes of four threads each get the answers to their own questions.
-        """
+        """Three processes of four threads each get their own answers."""
         needed("pyuwsgi")
         (tmp_path / "app.py").write_text(APPLICATION)
         with ChaosServer() as server, open(tmp_path / "log", "wb") as log:

@@ -126,9 +126,7 @@ class TestRequestsMock:
 
     @pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])
     def test_match__answered(self, own: bool) -> None:
-        """
-        A mock that begins after the first call answers; errors of a mock come out.
-        """
+        """A mock that begins after the first call answers, or raises."""
         needed("requests_mock", "requests-mock")
         import requests_mock
 
@@ -255,9 +253,7 @@ class TestClocks:
         clock: Callable[[], contextlib.AbstractContextManager[Callable[[float], Any]]],
         made: str,
     ) -> None:
-        """
-        A StableToken made before or within the block is renewed when its time is over.
-        """
+        """A StableToken made before or within the block ends by its clock."""
         with TokenWeChat() as server, contextlib.ExitStack() as stack:
             if made == "within":
                 move = stack.enter_context(clock())
@@ -277,9 +273,7 @@ class TestClocks:
         clock: Callable[[], contextlib.AbstractContextManager[Callable[[float], Any]]],
         made: str,
     ) -> None:
-        """
-        A call is repeated while the clock stands still, and its deadline is no issue.
-        """
+        """A call is repeated while the clock stands still."""
         with ChaosServer(close_after_request, answer) as server, clock():
             client = Client("TOKEN", base_url=server.url, deadline=5)
 
@@ -429,10 +423,7 @@ class TestRich:
     def test_traceback__nothing_private(
         self, provider: Any, most: int, beyond: chaos.Fault
     ) -> None:
-        """
-        rich.traceback opens the objects of each frame; no secret is among them,
-        whether the call or that for a token failed.
-        """
+        """rich.traceback opens the objects of each frame; no secret is in them."""
         with TokenWeChat(lambda token: True, most=most, beyond=beyond) as server:
             token = copy.copy(provider)
             seen = self.traceback(Client(token, base_url=server.url, retries=0))
@@ -456,10 +447,7 @@ class TestWarningsOfUrllib3:
     def test_failed_to_parse_headers__no_token(
         self, own: bool, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """
-        "Failed to parse headers (url=…)" shows no token: not in its text, its argument
-        or its traceback.
-        """
+        """ "Failed to parse headers (url=…)" shows no token anywhere."""
         caplog.set_level(logging.DEBUG)
         with ChaosServer(chaos.garbage_head_lines) as server:
             with requests.Session() as session:
