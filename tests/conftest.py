@@ -7,6 +7,7 @@ from typing import Any, Callable, Iterator
 
 import pytest
 import responses
+from chaos import ChaosServer
 from clients import make_client
 from private import SAMPLES
 
@@ -60,6 +61,13 @@ def client(pauses: list[float]) -> Iterator[Client]:
     """A client that never waits; every pause it would make is the longest possible."""
     with make_client("ACCESS_TOKEN", sleep=pauses.append) as client:
         yield client
+
+
+@pytest.fixture
+def server() -> Iterator[ChaosServer]:
+    """A server that answers rightly, until it is given a script."""
+    with ChaosServer() as server:
+        yield server
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -276,17 +276,6 @@ class TestTrace:
         assert 1 == shown.count("快件正在派送中")
         assert "raw" not in shown
 
-    def test_pickle__keeps_everything(self, sample: Sample) -> None:
-        """A Trace can be cached and sent to another process."""
-        trace = Trace.from_reply(
-            json.loads(sample("query_follow_trace.reply.path_action.json"))
-        )
-        arrived = pickle.loads(pickle.dumps(trace))
-
-        assert trace == arrived
-        assert trace.raw == arrived.raw
-        assert WaybillStatus.OUT_FOR_DELIVERY is arrived.status
-
 
 class TestGoodsInfo:
     def test_detail_list__any_iterable(self) -> None:

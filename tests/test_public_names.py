@@ -15,50 +15,17 @@ from wxlogistics import Client
 PACKAGE = Path(wxlogistics.__file__).parent
 
 #: What was promised; more may come, but none of these may go.
-PROMISED = {
-    "AccessTokenError",
-    "AccessTokenExpiredError",
-    "ApiError",
-    "AuthorizerToken",
-    "CallLimitError",
-    "Client",
-    "CredentialError",
-    "DailyQuotaError",
-    "DeliveryInfo",
-    "GoodsDetail",
-    "GoodsImageError",
-    "GoodsInfo",
-    "HONG_KONG_URL",
-    "InvalidArgumentError",
-    "IpNotAllowedError",
-    "MAIN_URL",
-    "MalformedRequestError",
-    "NotAuthorizedError",
-    "OpenidError",
-    "OpenidMismatchError",
-    "PathAction",
-    "Post",
-    "QuotaError",
-    "RateLimitError",
-    "SECOND_URL",
-    "SHANGHAI_URL",
-    "SHENZHEN_URL",
-    "ShopInfo",
-    "StableToken",
-    "SystemBusyError",
-    "TokenProvider",
-    "Trace",
-    "TransportError",
-    "UnexpectedResponseError",
-    "UpdateLimitError",
-    "WECHAT_URLS",
-    "WaybillInfo",
-    "WaybillNotFoundError",
-    "WaybillStatus",
-    "WaybillTokenError",
-    "WxLogisticsError",
-    "__version__",
-}
+PROMISED = set("""
+    AccessTokenError AccessTokenExpiredError ApiError AuthorizerToken CallLimitError
+    Client CredentialError DailyQuotaError DeliveryInfo GoodsDetail GoodsImageError
+    GoodsInfo HONG_KONG_URL InvalidArgumentError IpNotAllowedError MAIN_URL
+    MalformedRequestError NotAuthorizedError OpenidError OpenidMismatchError
+    PathAction Post QuotaError RateLimitError SECOND_URL SHANGHAI_URL SHENZHEN_URL
+    ShopInfo StableToken SystemBusyError TokenProvider Trace TransportError
+    UnexpectedResponseError UpdateLimitError WECHAT_URLS WaybillInfo
+    WaybillNotFoundError WaybillStatus WaybillTokenError WxLogisticsError
+    __version__
+    """.split())
 
 
 class TestNames:

@@ -424,13 +424,6 @@ class TestFaults:
 
 
 @pytest.fixture
-def server() -> Iterator[ChaosServer]:
-    """A server that answers rightly, until it is given a script."""
-    with ChaosServer() as server:
-        yield server
-
-
-@pytest.fixture
 def make(pauses: list[float]) -> Iterator[Make]:
     """Makes clients that never wait and whose every pause is the longest possible."""
     with contextlib.ExitStack() as stack:
@@ -573,22 +566,6 @@ class TestRepetition:
         assert "query_trace: dizzy (errcode -1, rid 00000002-00000002-00000002)" == str(
             caught.value
         )
-
-
-class TestRenewal:
-    def test_renewal__leaves_the_repeats(
-        self, server: ChaosServer, make: Make, pauses: list[float]
-    ) -> None:
-        """Before and after it the call is repeated as ever."""
-        tokens = iter(["first", "second", "third", "fourth"])
-        server.script(reply(SAID_BUSY), reply(REFUSED), gateway(502))
-        client = make(server.url, token=lambda: next(tokens))
-
-        assert WAYBILL_TOKEN == query(client)
-        assert [0.5, 1.0] == pauses
-        assert ["first", "first", "second", "second"] == [
-            request.token for request in server.requests
-        ]
 
 
 class TestMaybeApplied:
