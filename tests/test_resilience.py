@@ -90,18 +90,7 @@ def call(kind: str, client: Client) -> Any:
 
 
 class Cell(NamedTuple):
-    """
-    How one call ends.
-
-    Attributes:
-        outcome: "answered", or the error's class.
-
-        maybe_applied: That of a TransportError; None of others.
-
-        requests: How many whole requests the server saw.
-
-        pauses: The seconds between the attempts.
-    """
+    """How a call ends: how many whole requests are seen, the pauses in between."""
 
     outcome: str
     maybe_applied: bool | None = None
@@ -127,14 +116,7 @@ UNREACHED_THRICE = Cell("TransportError", False, 0, (0.5, 1.0))
 
 
 class Ends(NamedTuple):
-    """
-    How calls end, if the fault stays and if it happens once.
-
-    Attributes:
-        stays, once: Of queries and registrations.
-
-        others_stays, others_once: Of updates and `Client.request`.
-    """
+    """How calls end; the others are updates and `Client.request`."""
 
     stays: Cell
     once: Cell | None
@@ -174,20 +156,7 @@ def untrusted_server() -> ChaosServer:
 
 
 class Row(NamedTuple):
-    """
-    One fault and how calls end.
-
-    Attributes:
-        what: The fault, in the document's words.
-
-        fault: What the server does; None where *place* is the fault.
-
-        ends: How calls end.
-
-        timeout, deadline: Of the client.
-
-        place: Where to call; the server by default.
-    """
+    """A fault in the document's words, what the server does, how calls end, where."""
 
     what: str
     fault: Fault | None
