@@ -6,8 +6,8 @@ from typing import Any, Callable
 
 import pytest
 import requests
-import responses
 from private import GOODS, REQUIRED
+from responses import RequestsMock
 
 from wxlogistics import Client, GoodsDetail, GoodsInfo, InvalidArgumentError
 
@@ -63,9 +63,7 @@ TEXT: Any = type("Text", (str,), {})
 
 
 @pytest.fixture
-def refused(
-    rsps: responses.RequestsMock, client: Client
-) -> Callable[..., tuple[str, str]]:
+def refused(rsps: RequestsMock, client: Client) -> Callable[..., tuple[str, str]]:
     """Makes a call that must be refused before anything is sent; why it was."""
 
     def refused(method: str, *args: Any, **arguments: Any) -> tuple[str, str]:
@@ -124,7 +122,7 @@ class TestTexts:
         "value", ["a", "a b", TEXT("a"), "📦", "a\x00b", "x" * 9999]
     )
     def test_required__any_text(
-        self, client: Client, rsps: responses.RequestsMock, value: str
+        self, client: Client, rsps: RequestsMock, value: str
     ) -> None:
         """What WeChat makes of a text is WeChat's affair."""
         rsps.post(

@@ -8,9 +8,9 @@ from typing import Any, Callable, NamedTuple
 
 import pytest
 import requests
-import responses
 from clients import make_client
 from private import CALLS, HOST, OPEN_MSG, OPENID, REQUIRED, WAYBILL_TOKEN
+from responses import RequestsMock
 
 from wxlogistics import (
     Client,
@@ -205,11 +205,7 @@ Sample = Callable[[str], bytes]
 @pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda exchange: exchange.request)
 class TestEndpoints:
     def test_request__exactly_the_sample(
-        self,
-        rsps: responses.RequestsMock,
-        client: Client,
-        sample: Sample,
-        exchange: Exchange,
+        self, rsps: RequestsMock, client: Client, sample: Sample, exchange: Exchange
     ) -> None:
         """The sample's bytes go out as JSON, to the endpoint, with the token alone."""
         rsps.post(HOST + exchange.path, json=OK)
@@ -228,11 +224,7 @@ class TestEndpoints:
         } == dict(request.headers)
 
     def test_result__of_the_sample(
-        self,
-        rsps: responses.RequestsMock,
-        client: Client,
-        sample: Sample,
-        exchange: Exchange,
+        self, rsps: RequestsMock, client: Client, sample: Sample, exchange: Exchange
     ) -> None:
         """What WeChat answers comes back as the method promises."""
         reply = sample(f"{exchange.reply}.json")
@@ -261,7 +253,7 @@ def test_methods__each_has_an_exchange_and_a_call() -> None:
 class TestParameters:
     @pytest.fixture
     def body(
-        self, rsps: responses.RequestsMock, client: Client
+        self, rsps: RequestsMock, client: Client
     ) -> Callable[[Callable[[Client], Any]], Any]:
         """Makes a call and returns its decoded body."""
 
@@ -319,7 +311,7 @@ class TestParameters:
 
     @pytest.mark.parametrize("name", REQUIRED)
     def test_extra__of_each_method(
-        self, rsps: responses.RequestsMock, client: Client, name: str
+        self, rsps: RequestsMock, client: Client, name: str
     ) -> None:
         """Every method that takes parameters takes more of them."""
         rsps.post(HOST + OPEN_MSG + name, json=OK)
@@ -331,7 +323,7 @@ class TestParameters:
 @pytest.mark.parametrize("name", CALLS)
 class TestFailures:
     def test_refusal__names_the_endpoint(
-        self, rsps: responses.RequestsMock, client: Client, sample: Sample, name: str
+        self, rsps: RequestsMock, client: Client, sample: Sample, name: str
     ) -> None:
         """A refusal names the endpoint, or the path where it was called by path."""
         rsps.post(HOST + OPEN_MSG + name, body=sample("error.931023.reply.json"))
@@ -344,11 +336,7 @@ class TestFailures:
         assert "66557522-735e87a4-648726cc" == caught.value.rid
 
     def test_no_answer__repeated_only_where_harmless(
-        self,
-        rsps: responses.RequestsMock,
-        client: Client,
-        pauses: list[float],
-        name: str,
+        self, rsps: RequestsMock, client: Client, pauses: list[float], name: str
     ) -> None:
         """An edit costs one of few: it is not sent again when it may have arrived."""
         attempts = 1 if name in EDITS else 3
@@ -362,7 +350,7 @@ class TestFailures:
 
     def test_busy__repeated(
         self,
-        rsps: responses.RequestsMock,
+        rsps: RequestsMock,
         client: Client,
         sample: Sample,
         pauses: list[float],
@@ -389,11 +377,7 @@ class TestRegister:
     )
     @pytest.mark.parametrize("name", ["trace_waybill", "follow_waybill"])
     def test_trace_waybill__success_without_token(
-        self,
-        rsps: responses.RequestsMock,
-        client: Client,
-        name: str,
-        reply: dict[str, Any],
+        self, rsps: RequestsMock, client: Client, name: str, reply: dict[str, Any]
     ) -> None:
         """A success without its waybill_token is no success."""
         rsps.post(HOST + OPEN_MSG + name, json=reply)
@@ -407,7 +391,7 @@ class TestRegister:
         assert 1 == len(rsps.calls)
 
     def test_trace_waybill__token_as_a_number(
-        self, rsps: responses.RequestsMock, client: Client
+        self, rsps: RequestsMock, client: Client
     ) -> None:
         """A number where text is due is taken as text."""
         rsps.post(HOST + OPEN_MSG + "trace_waybill", json={"waybill_token": 12})
@@ -417,7 +401,7 @@ class TestRegister:
 
 class TestRequest:
     def test_request__payload_as_given(
-        self, rsps: responses.RequestsMock, client: Client
+        self, rsps: RequestsMock, client: Client
     ) -> None:
         """Any JSON goes out in the caller's order, Chinese as it is, null as null."""
         rsps.post(HOST + "/cgi-bin/message/custom/send", json={"errcode": 0})
@@ -451,7 +435,7 @@ class TestClient:
         with pytest.raises(TypeError):
             Client("ACCESS_TOKEN", HOST)  # type: ignore[misc]
 
-    def test_base_url__elsewhere(self, rsps: responses.RequestsMock) -> None:
+    def test_base_url__elsewhere(self, rsps: RequestsMock) -> None:
         """A host of one's own, with a path before WeChat's, and a slash too many."""
         url = "http://127.0.0.1:8000/wechat" + OPEN_MSG + "get_delivery_list"
         rsps.post(url, json={"errcode": 0})
@@ -461,7 +445,7 @@ class TestClient:
         assert f"{url}?access_token=ACCESS_TOKEN" == rsps.calls[0].request.url
 
     def test_close__closes_its_own_session(
-        self, rsps: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
+        self, rsps: RequestsMock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A client closes its own session, at the end of its block as well."""
         closed: list[requests.Session] = []
@@ -485,9 +469,7 @@ class TestClient:
         with pytest.raises(ZeroDivisionError), Client("ACCESS_TOKEN"):
             raise ZeroDivisionError
 
-    def test_close__can_be_used_again(
-        self, rsps: responses.RequestsMock, client: Client
-    ) -> None:
+    def test_close__can_be_used_again(self, rsps: RequestsMock, client: Client) -> None:
         """Closing closes idle connections only; the next call opens others."""
         rsps.post(HOST + OPEN_MSG + "get_delivery_list", json={"errcode": 0})
         client.close()
@@ -499,7 +481,7 @@ class TestClient:
         [((3.05, 20), (3.05, 20.0)), (5, (5.0, 5.0)), ((1, 2.5), (1.0, 2.5))],
     )
     def test_timeout__as_requests_takes_it(
-        self, rsps: responses.RequestsMock, timeout: Any, expected: tuple[float, float]
+        self, rsps: RequestsMock, timeout: Any, expected: tuple[float, float]
     ) -> None:
         """Seconds for both, or seconds to connect and seconds to wait."""
         rsps.post(HOST + OPEN_MSG + "get_delivery_list", json={"errcode": 0})
@@ -507,7 +489,7 @@ class TestClient:
 
         assert expected == rsps.calls[0].request.req_kwargs["timeout"]
 
-    def test_deadline__cuts_the_timeout(self, rsps: responses.RequestsMock) -> None:
+    def test_deadline__cuts_the_timeout(self, rsps: RequestsMock) -> None:
         """No attempt may wait longer than the whole call."""
         rsps.post(HOST + OPEN_MSG + "get_delivery_list", json={"errcode": 0})
         make_client("ACCESS_TOKEN", deadline=2, clock=lambda: 0.0).get_delivery_list()

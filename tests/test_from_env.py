@@ -6,6 +6,7 @@ from typing import Any, Iterator
 
 import pytest
 import requests
+from pytest import MonkeyPatch
 
 from wxlogistics import Client, InvalidArgumentError
 from wxlogistics.sandbox import Sandbox
@@ -34,11 +35,7 @@ class TestFromEnv:
         ],
     )
     def test_from_env__token(
-        self,
-        monkeypatch: pytest.MonkeyPatch,
-        sandbox: Sandbox,
-        names: list[str],
-        fetches: int,
+        self, monkeypatch: MonkeyPatch, sandbox: Sandbox, names: list[str], fetches: int
     ) -> None:
         """A token is used, or fetched; a line's end in a file is no part of it."""
         values = {
@@ -66,7 +63,7 @@ class TestFromEnv:
         ],
     )
     def test_from_env__missing(
-        self, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], missing: str
+        self, monkeypatch: MonkeyPatch, variables: dict[str, str], missing: str
     ) -> None:
         """What is missing is named, and no value shown."""
         for name, value in variables.items():
@@ -93,7 +90,7 @@ class TestFromEnv:
         ],
     )
     def test_from_env__base_url(
-        self, monkeypatch: pytest.MonkeyPatch, base_url: str, hosts: str
+        self, monkeypatch: MonkeyPatch, base_url: str, hosts: str
     ) -> None:
         """One host or several, separated by commas; WeChat's main one by default."""
         monkeypatch.setenv(ACCESS_TOKEN, "x")
@@ -101,9 +98,7 @@ class TestFromEnv:
 
         assert f"<Client of {hosts}>" == repr(Client.from_env())
 
-    def test_from_env__base_url_of_the_token(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_from_env__base_url_of_the_token(self, monkeypatch: MonkeyPatch) -> None:
         """Calls and token fetches go to the same place; a subclass makes its own."""
 
         class Shop(Client):
@@ -126,7 +121,7 @@ class TestFromEnv:
         "variables", [{ACCESS_TOKEN: "x"}, {APPID: "wx1", SECRET: "x"}]
     )
     def test_from_env__options(
-        self, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+        self, monkeypatch: MonkeyPatch, variables: dict[str, str]
     ) -> None:
         """It takes the client's options, which override the environment."""
         for name, value in variables.items():
@@ -152,7 +147,7 @@ class TestFromEnv:
     )
     def test_from_env__wrong(
         self,
-        monkeypatch: pytest.MonkeyPatch,
+        monkeypatch: MonkeyPatch,
         options: Any,
         base_url: str,
         error: type[Exception],

@@ -30,6 +30,8 @@ from private import (
     private_parts,
     spoken,
 )
+from pytest import LogCaptureFixture
+from responses import RequestsMock
 
 from wxlogistics import (
     ApiError,
@@ -52,7 +54,7 @@ def client() -> Client:
 
 
 @pytest.fixture
-def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+def log(caplog: LogCaptureFixture) -> pytest.LogCaptureFixture:
     """Everything that anybody logs."""
     caplog.set_level(logging.DEBUG)
     return caplog
@@ -88,9 +90,9 @@ class TestAnswers:
     )
     def test_error__server_that_echoes(
         self,
-        rsps: responses.RequestsMock,
+        rsps: RequestsMock,
         client: Client,
-        log: pytest.LogCaptureFixture,
+        log: LogCaptureFixture,
         name: str,
         echo: str,
     ) -> None:
@@ -109,7 +111,7 @@ class TestAnswers:
         assert "wxlogistics" in {record.name for record in log.records}
 
     def test_excerpt__cut_within_a_value(
-        self, rsps: responses.RequestsMock, client: Client
+        self, rsps: RequestsMock, client: Client
     ) -> None:
         """An excerpt that ends in the middle of a token shows no half of it."""
         for before in range(100, 200, 7):
@@ -123,9 +125,7 @@ class TestAnswers:
             assert "" == shown.replace("***", "").strip("*")
 
     @pytest.mark.parametrize("token", ["a/b+c=d e&f", "令牌令牌令牌", "x%41y?z"])
-    def test_token__that_needs_encoding(
-        self, rsps: responses.RequestsMock, token: str
-    ) -> None:
+    def test_token__that_needs_encoding(self, rsps: RequestsMock, token: str) -> None:
         """A token is replaced as it is and as in the URL; what is around it stays."""
         rsps.add_callback(
             responses.POST,
@@ -152,7 +152,7 @@ class TestAnswers:
         ],
     )
     def test_errmsg__of_wechat(
-        self, rsps: responses.RequestsMock, client: Client, errmsg: str
+        self, rsps: RequestsMock, client: Client, errmsg: str
     ) -> None:
         """Nothing but the call's own values is replaced."""
         rsps.post(QUERY_URL, json={"errcode": 933001, "errmsg": errmsg})
@@ -199,9 +199,9 @@ class TestNoAnswer:
     )
     def test_error__replaced_and_not_chained(
         self,
-        rsps: responses.RequestsMock,
+        rsps: RequestsMock,
         client: Client,
-        log: pytest.LogCaptureFixture,
+        log: LogCaptureFixture,
         failure: Exception,
     ) -> None:
         """The errors of requests and urllib3 hold the URL, so they are not chained."""
@@ -213,9 +213,7 @@ class TestNoAnswer:
         assert all(isinstance(each, WxLogisticsError) for each in chain(caught.value))
 
     @pytest.mark.parametrize("name", CALLS)
-    def test_log__lines_of_urllib3(
-        self, log: pytest.LogCaptureFixture, name: str
-    ) -> None:
+    def test_log__lines_of_urllib3(self, log: LogCaptureFixture, name: str) -> None:
         """urllib3 logs each request line at DEBUG, but without the token."""
         with ChaosServer(then=repeat_the_request) as server:
             with pytest.raises(UnexpectedResponseError) as caught:
@@ -327,11 +325,7 @@ class TestLog:
         ids=["INFO", "nothing sent"],
     )
     def test_log__silent(
-        self,
-        client: Client,
-        caplog: pytest.LogCaptureFixture,
-        level: int,
-        waybill_token: str,
+        self, client: Client, caplog: LogCaptureFixture, level: int, waybill_token: str
     ) -> None:
         """Nothing is logged above DEBUG, and nothing for a call that was not sent."""
         caplog.set_level(level)

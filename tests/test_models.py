@@ -127,10 +127,7 @@ class TestLeniency:
                 (PathAction(1779249600, 5),),
             ),
             ([{"action_time": "noon", "action_msg": 5}], (PathAction(0, 0, "5"),)),
-            (
-                [1, {"action_msg": "已签收", "new": 1}],
-                (PathAction(0, 0, "已签收"),),
-            ),
+            ([1, {"action_msg": "已签收", "new": 1}], (PathAction(0, 0, "已签收"),)),
         ],
     )
     def test_path__any_shape(

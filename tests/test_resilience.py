@@ -50,6 +50,7 @@ from private import (
     private_parts,
     spoken,
 )
+from pytest import MonkeyPatch
 from requests.adapters import HTTPAdapter
 
 from wxlogistics import (
@@ -420,9 +421,7 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture
-def trusted(
-    authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
+def trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: MonkeyPatch) -> Path:
     """The authority's certificate, which the environment says to trust."""
     path = tmp_path / "authority.pem"
     authority.cert_pem.write_to_path(str(path))
@@ -677,7 +676,7 @@ class TestFailover:
 
         assert [] == server.requests
 
-    def test_name__not_found(self, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_name__not_found(self, make: Make, monkeypatch: MonkeyPatch) -> None:
         """A name that does not resolve is a host out of reach."""
 
         def getaddrinfo(*args: Any, **kwargs: Any) -> Any:
@@ -984,7 +983,7 @@ class TestTls:
         self,
         server: ChaosServer,
         make: Make,
-        monkeypatch: pytest.MonkeyPatch,
+        monkeypatch: MonkeyPatch,
         pauses: list[float],
     ) -> None:
         """A bundle that is not there is said so, once."""
@@ -1053,7 +1052,7 @@ class TestTls:
 
 class TestProxies:
     def test_environment__http(
-        self, server: ChaosServer, make: Make, monkeypatch: pytest.MonkeyPatch
+        self, server: ChaosServer, make: Make, monkeypatch: MonkeyPatch
     ) -> None:
         """HTTP_PROXY is honoured."""
         monkeypatch.setenv("HTTP_PROXY", server.url)
@@ -1064,11 +1063,7 @@ class TestProxies:
         )
 
     def test_environment__https(
-        self,
-        trusted: Path,
-        authority: trustme.CA,
-        make: Make,
-        monkeypatch: pytest.MonkeyPatch,
+        self, trusted: Path, authority: trustme.CA, make: Make, monkeypatch: MonkeyPatch
     ) -> None:
         """HTTPS_PROXY is honoured: a tunnel, kept, that shows no token."""
         wechat = ChaosServer(tls=tls(authority.issue_cert("wechat.invalid")))
@@ -1085,7 +1080,7 @@ class TestProxies:
         assert 2 == len(wechat.requests)
 
     def test_environment__no_proxy(
-        self, server: ChaosServer, make: Make, monkeypatch: pytest.MonkeyPatch
+        self, server: ChaosServer, make: Make, monkeypatch: MonkeyPatch
     ) -> None:
         """NO_PROXY is honoured."""
         with closed_port() as proxy:
@@ -1096,11 +1091,7 @@ class TestProxies:
 
     @pytest.mark.parametrize("scheme", ["http", "https"])
     def test_proxy__refuses_the_connection(
-        self,
-        scheme: str,
-        make: Make,
-        monkeypatch: pytest.MonkeyPatch,
-        pauses: list[float],
+        self, scheme: str, make: Make, monkeypatch: MonkeyPatch, pauses: list[float]
     ) -> None:
         """Without the proxy WeChat is out of reach."""
         with closed_port() as proxy, pytest.raises(TransportError) as caught:
@@ -1115,7 +1106,7 @@ class TestProxies:
         assert [0.5, 1.0] == pauses
 
     def test_proxy__wants_a_password(
-        self, server: ChaosServer, make: Make, monkeypatch: pytest.MonkeyPatch
+        self, server: ChaosServer, make: Make, monkeypatch: MonkeyPatch
     ) -> None:
         """The password goes to the proxy; if it refuses, that is said without it."""
         server.script(then=status(407))
@@ -1196,7 +1187,7 @@ class TestSurroundings:
         server: ChaosServer,
         make: Make,
         session: requests.Session,
-        monkeypatch: pytest.MonkeyPatch,
+        monkeypatch: MonkeyPatch,
         tmp_path: Path,
     ) -> None:
         """What ~/.netrc holds for the host goes out by a caller's session alone."""

@@ -16,6 +16,7 @@ import cachelib
 import django.core.cache
 import pytest
 import redis
+from pytest import LogCaptureFixture
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from servers import (
@@ -68,7 +69,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
 
 
 @pytest.fixture
-def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+def log(caplog: LogCaptureFixture) -> pytest.LogCaptureFixture:
     caplog.set_level(logging.WARNING, "wxlogistics")
     return caplog
 
@@ -409,11 +410,7 @@ class TestFailures:
         ids=repr,
     )
     def test_get__raises(
-        self,
-        clock: Time,
-        methods: list[str],
-        error: Exception,
-        log: pytest.LogCaptureFixture,
+        self, clock: Time, methods: list[str], error: Exception, log: LogCaptureFixture
     ) -> None:
         """A cache that is down is not used; a warning names the kind of error."""
         wechat = ScriptedWeChat(issued("first"), issued("second"))
@@ -445,7 +442,7 @@ class TestFailures:
         ids=repr,
     )
     def test_get__time_limit_of_a_task_queue(
-        self, clock: Time, method: str, error: Exception, log: pytest.LogCaptureFixture
+        self, clock: Time, method: str, error: Exception, log: LogCaptureFixture
     ) -> None:
         """A task queue's time limit, which may fall into a cache's call, surfaces."""
         wechat = ScriptedWeChat(issued("first"), issued("second"))
@@ -508,7 +505,7 @@ class TestFailures:
         ids=lambda value: repr(value)[:30],
     )
     def test_get__rubbish(
-        self, clock: Time, entry: Any, warnings: int, log: pytest.LogCaptureFixture
+        self, clock: Time, entry: Any, warnings: int, log: LogCaptureFixture
     ) -> None:
         """What is no good token is replaced; a warning shows none of it."""
         clock.now = NOON
@@ -528,7 +525,7 @@ class TestFailures:
         "entry", [f'["first", {NOON + 7200}]', b'["first", 1779249600.5]']
     )
     def test_get__good_entry(
-        self, clock: Time, entry: Any, log: pytest.LogCaptureFixture
+        self, clock: Time, entry: Any, log: LogCaptureFixture
     ) -> None:
         """A good entry is used, as bytes as well, up to WeChat's longest life."""
         clock.now = NOON

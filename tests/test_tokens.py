@@ -16,6 +16,7 @@ from typing import Any, Callable
 
 import pytest
 import requests
+from pytest import MonkeyPatch
 from servers import (
     APPID,
     BUSY,
@@ -110,7 +111,7 @@ FAILURES: dict[str, Any] = {
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
+def clock(monkeypatch: MonkeyPatch) -> Time:
     """The time as the providers see it."""
     clock = Time()
     monkeypatch.setattr("wxlogistics.tokens.time", clock)
@@ -335,7 +336,7 @@ class TestStableToken:
         modes = {"N": NORMAL, "F": FORCED}
         assert [modes[mode] for mode in sent] == wechat.payloads
 
-    def test_client__every_token_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_client__every_token_refused(self, monkeypatch: MonkeyPatch) -> None:
         """A call a minute, each refused: one is forced, and each is sent once."""
         sandbox = Sandbox(clock=Clock(NOON, speed=0))
         clock = types.SimpleNamespace(time=sandbox.clock.now)
@@ -354,7 +355,7 @@ class TestStableToken:
         # The first call is made with the forced token as well.
         assert 116 == calls.count("get_delivery_list")
 
-    def test_client__through_the_hours(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_client__through_the_hours(self, monkeypatch: MonkeyPatch) -> None:
         """As time goes by on both sides, no call is ever refused."""
         sandbox = Sandbox(clock=Clock(NOON, speed=0))
         clock = types.SimpleNamespace(time=sandbox.clock.now)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any, Callable
 
 import pytest
-import responses
 from clients import make_client
 from private import CALLS, HOST, OPEN_MSG, QUERY_URL
-from responses import matchers
+from responses import RequestsMock, matchers
 
 from wxlogistics import (
     AccessTokenError,
@@ -32,14 +31,14 @@ def handed_out(*tokens: str) -> Callable[[], str]:
 
 
 def answers(
-    rsps: responses.RequestsMock, *replies: dict[str, Any], name: str = "query_trace"
+    rsps: RequestsMock, *replies: dict[str, Any], name: str = "query_trace"
 ) -> None:
     """Answer calls of *name* with one of *replies* after the other."""
     for reply in replies:
         rsps.post(HOST + OPEN_MSG + name, json=reply)
 
 
-def tokens_sent(rsps: responses.RequestsMock) -> list[str]:
+def tokens_sent(rsps: RequestsMock) -> list[str]:
     """The access_token of each request, in order."""
     return [call.request.params["access_token"] for call in rsps.calls]
 
@@ -62,7 +61,7 @@ class Provider:
 
 
 class TestStr:
-    def test_get__same_each_time(self, rsps: responses.RequestsMock) -> None:
+    def test_get__same_each_time(self, rsps: RequestsMock) -> None:
         """A str goes out with every call; once refused, it is not sent again."""
         answers(rsps, OK, INVALID)
         client = make_client("mine")
@@ -86,7 +85,7 @@ class TestStr:
 
 
 class TestCallable:
-    def test_get__called_each_time(self, rsps: responses.RequestsMock) -> None:
+    def test_get__called_each_time(self, rsps: RequestsMock) -> None:
         """A callable may return another token for each call."""
         answers(rsps, OK, OK)
         client = make_client(handed_out("first", "second"))
@@ -123,7 +122,7 @@ class TestCallable:
     )
     def test_renew(
         self,
-        rsps: responses.RequestsMock,
+        rsps: RequestsMock,
         replies: list[dict[str, Any]],
         tokens: list[str],
         error: type[Exception] | None,
@@ -152,7 +151,7 @@ class TestCallable:
     )
     @pytest.mark.parametrize("renewed", [False, True])
     def test_provider__not_a_token(
-        self, rsps: responses.RequestsMock, token: Any, renewed: bool
+        self, rsps: RequestsMock, token: Any, renewed: bool
     ) -> None:
         """What cannot be a token is not sent, whether get() or renew() returned it."""
         provider = Provider()
@@ -181,7 +180,7 @@ class TestRenewal:
         ],
     )
     def test_call__refused(
-        self, rsps: responses.RequestsMock, errcode: int, error: type[Exception] | None
+        self, rsps: RequestsMock, errcode: int, error: type[Exception] | None
     ) -> None:
         """Three errcodes mean that another token may help."""
         answers(rsps, {"errcode": errcode, "errmsg": ""})
@@ -196,7 +195,7 @@ class TestRenewal:
         assert ["first", "second"][: 1 + (error is None)] == tokens_sent(rsps)
 
     @pytest.mark.parametrize("name", ["update_waybill_goods", "request"])
-    def test_call__edit(self, rsps: responses.RequestsMock, name: str) -> None:
+    def test_call__edit(self, rsps: RequestsMock, name: str) -> None:
         """A call refused for its token did nothing: an edit is made once more too."""
         answers(rsps, INVALID, OK, name=name)
         CALLS[name](make_client(handed_out("first", "second")))
@@ -204,7 +203,7 @@ class TestRenewal:
         assert ["first", "second"] == tokens_sent(rsps)
         assert rsps.calls[0].request.body == rsps.calls[1].request.body
 
-    def test_call__without_retries(self, rsps: responses.RequestsMock) -> None:
+    def test_call__without_retries(self, rsps: RequestsMock) -> None:
         """A renewal is no repetition: it happens with retries=0, at once."""
         pauses: list[float] = []
         answers(rsps, INVALID, OK)
@@ -214,7 +213,7 @@ class TestRenewal:
         assert ["first", "second"] == tokens_sent(rsps)
         assert [] == pauses
 
-    def test_call__once_in_all_the_repeats(self, rsps: responses.RequestsMock) -> None:
+    def test_call__once_in_all_the_repeats(self, rsps: RequestsMock) -> None:
         """A repeat does not earn a second renewal; the next call may renew."""
         client = make_client(handed_out("a", "b", "c", "d"))
         answers(rsps, INVALID, {"errcode": -1, "errmsg": ""}, INVALID)
@@ -227,7 +226,7 @@ class TestRenewal:
 
 
 class TestProvider:
-    def test_renew__gets_the_rejected_token(self, rsps: responses.RequestsMock) -> None:
+    def test_renew__gets_the_rejected_token(self, rsps: RequestsMock) -> None:
         """A provider learns which token WeChat refused. The shape is enough."""
         provider: TokenProvider = Provider("second")
         answers(rsps, INVALID, OK)
@@ -236,7 +235,7 @@ class TestProvider:
         assert ["first"] == provider.rejected  # type: ignore[attr-defined]
         assert ["first", "second"] == tokens_sent(rsps)
 
-    def test_renew__cannot(self, rsps: responses.RequestsMock) -> None:
+    def test_renew__cannot(self, rsps: RequestsMock) -> None:
         """A provider's own error comes out."""
         answers(rsps, INVALID)
         with pytest.raises(LookupError, match="the vault is shut"):
@@ -244,7 +243,7 @@ class TestProvider:
 
         assert ["first"] == tokens_sent(rsps)
 
-    def test_renew__not_for_other_failures(self, rsps: responses.RequestsMock) -> None:
+    def test_renew__not_for_other_failures(self, rsps: RequestsMock) -> None:
         """A provider is not asked for another token when WeChat is busy."""
         provider = Provider()
         answers(rsps, {"errcode": -1, "errmsg": ""})
@@ -253,9 +252,7 @@ class TestProvider:
 
         assert [] == provider.rejected
 
-    def test_init__callable_with_get_and_renew(
-        self, rsps: responses.RequestsMock
-    ) -> None:
+    def test_init__callable_with_get_and_renew(self, rsps: RequestsMock) -> None:
         """What has get and renew is a provider, whatever else it is."""
 
         class Both(Provider):

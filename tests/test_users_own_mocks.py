@@ -15,6 +15,7 @@ import pytest
 import requests
 import responses
 from private import GOODS, HOST, OPEN_MSG, QUERY_URL
+from pytest import MonkeyPatch
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.auth import HTTPDigestAuth
 from responses import matchers
@@ -83,7 +84,7 @@ class TestResponses:
         assert caught.value.maybe_applied is True
         assert 1 == len(responses.calls)
 
-    def test_send__patched(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_send__patched(self, monkeypatch: MonkeyPatch) -> None:
         """A response made by hand has no raw part."""
         made = requests.Response()
         made.status_code = 200
@@ -233,7 +234,7 @@ class TestSession:
         self,
         session: requests.Session,
         adapter: Answering,
-        monkeypatch: pytest.MonkeyPatch,
+        monkeypatch: MonkeyPatch,
         trust_env: bool,
     ) -> None:
         """The session decides whether the environment has a say."""

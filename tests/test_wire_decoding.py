@@ -10,9 +10,10 @@ from typing import Any, Callable, Iterator
 import chaos
 import pytest
 import requests
-import responses
 from chaos import ChaosServer
 from private import HOST, OPEN_MSG, QUERY_URL
+from pytest import MonkeyPatch
+from responses import RequestsMock
 
 from wxlogistics import (
     ApiError,
@@ -35,7 +36,7 @@ Answered = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def answered(rsps: responses.RequestsMock, client: Client) -> Answered:
+def answered(rsps: RequestsMock, client: Client) -> Answered:
     """Answers a call by path and returns the reply."""
 
     def answered(body: bytes | str | Exception, **options: Any) -> dict[str, Any]:
@@ -47,7 +48,7 @@ def answered(rsps: responses.RequestsMock, client: Client) -> Answered:
 
 class TestRequest:
     def test_body__utf8_without_escapes(
-        self, rsps: responses.RequestsMock, client: Client
+        self, rsps: RequestsMock, client: Client
     ) -> None:
         """Chinese and emoji go out as they are: WeChat shows or refuses escapes."""
         rsps.post(f"{HOST}{OPEN_MSG}update_waybill_goods", json={})
@@ -70,7 +71,7 @@ class TestRequest:
         ],
     )
     def test_url__token_encoded(
-        self, rsps: responses.RequestsMock, token: str, query: str
+        self, rsps: RequestsMock, token: str, query: str
     ) -> None:
         """A token is one query parameter, whatever it holds; a path goes as it is."""
         rsps.post(f"{HOST}/a%2Fb/~c", json={})
@@ -141,9 +142,7 @@ class TestReplies:
         """1,500 carriers, and anything else up to 5 MiB, is read whole."""
         assert {} == answered(b"{}".ljust(5 * MEBIBYTE))
 
-    def test_reply__huge_number(
-        self, rsps: responses.RequestsMock, client: Client
-    ) -> None:
+    def test_reply__huge_number(self, rsps: RequestsMock, client: Client) -> None:
         """A status as long as a line is a status nobody knows."""
         rsps.post(QUERY_URL, body=b'{"waybill_info":{"status":' + b"9" * 300 + b"}}")
 
@@ -190,7 +189,7 @@ class TestErrcode:
     )
     def test_reply__refused_then_answered(
         self,
-        rsps: responses.RequestsMock,
+        rsps: RequestsMock,
         client: Client,
         pauses: list[float],
         errcode: int,
@@ -373,7 +372,7 @@ class TestFastPath:
             yield client
 
     def test_proxies__looked_up_once(
-        self, client: Client, monkeypatch: pytest.MonkeyPatch
+        self, client: Client, monkeypatch: MonkeyPatch
     ) -> None:
         """The environment is read at the first call to a host only."""
         asked: list[str] = []
@@ -389,7 +388,7 @@ class TestFastPath:
         assert 1 == len(asked)
 
     def test_response__as_tracers_see_it(
-        self, client: Client, server: ChaosServer, monkeypatch: pytest.MonkeyPatch
+        self, client: Client, server: ChaosServer, monkeypatch: MonkeyPatch
     ) -> None:
         """A tracer around `Session.send` finds all it looks for."""
         seen: list[requests.Response] = []
@@ -417,7 +416,7 @@ class TestFastPath:
         assert isinstance(response.connection, requests.adapters.HTTPAdapter)
 
     def test_response__read_by_a_tracer(
-        self, client: Client, monkeypatch: pytest.MonkeyPatch
+        self, client: Client, monkeypatch: MonkeyPatch
     ) -> None:
         """One that reads the body first leaves it to the call."""
         seen: list[bytes] = []

@@ -16,12 +16,7 @@ from chaos import ChaosServer, closed_port
 from private import APPID, HOST, OPENID, PHONE, SECRET, TOKEN
 from toolbox import TokenWeChat, in_threads, needed, outcome, query, texts
 
-from wxlogistics import (
-    AuthorizerToken,
-    Client,
-    StableToken,
-    WxLogisticsError,
-)
+from wxlogistics import AuthorizerToken, Client, StableToken, WxLogisticsError
 
 KIB = 1024
 

@@ -15,6 +15,7 @@ import requests
 import trustme
 from chaos import ChaosServer, answer, head
 from private import GOODS
+from pytest import MonkeyPatch
 from requests.adapters import HTTPAdapter
 from toolbox import in_threads, outcome, query, tls_server, together, trickled
 
@@ -114,7 +115,7 @@ class TestNAT:
 
     @pytest.mark.parametrize("seconds, connections", [(50, [1, 1]), (61, [1, 2])])
     def test_idle__for_a_minute(
-        self, seconds: float, connections: list[int], monkeypatch: pytest.MonkeyPatch
+        self, seconds: float, connections: list[int], monkeypatch: MonkeyPatch
     ) -> None:
         """A connection that was idle for a minute is not used again."""
         real = time.monotonic
@@ -127,9 +128,7 @@ class TestNAT:
 
 
 class TestHandshakes:
-    def test_threads__one_connection_each(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_threads__one_connection_each(self, monkeypatch: MonkeyPatch) -> None:
         """A client's first calls, made together, make as many handshakes as threads."""
         authority = trustme.CA()
         with authority.cert_pem.tempfile() as pem:
@@ -172,7 +171,7 @@ class TestHandshakes:
         ids=["query", "update"],
     )
     def test_hang_up__next_host(
-        self, call: Callable[[Client], Any], monkeypatch: pytest.MonkeyPatch
+        self, call: Callable[[Client], Any], monkeypatch: MonkeyPatch
     ) -> None:
         """A server that hangs up in the TLS handshake is passed over."""
         authority = trustme.CA()
