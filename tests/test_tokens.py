@@ -150,6 +150,14 @@ class TestAccessToken:
         assert ["first", "first", "second"] == tokens
         assert [STABLE_URL, STABLE_URL] == wechat.urls
 
+    @pytest.mark.parametrize("token", ["", " ", None, 5, b"mine", "mine\n"])
+    def test_access_token__not_a_token(self, token: Any) -> None:
+        """What cannot be a token is refused as it is in a call."""
+        with pytest.raises(InvalidArgumentError) as caught:
+            Client(lambda: token).access_token()
+
+        assert "token" == caught.value.field
+
 
 # A shop's own token
 
