@@ -42,31 +42,23 @@ class Block(NamedTuple):
 
 
 def read(page: str) -> str:
-    """
-    Return the text of *page*, a path in the project.
-    """
+    """Return the text of *page*, a path in the project."""
     return (ROOT / page).read_text(encoding="utf-8")
 
 
 def pages() -> list[str]:
-    """
-    Return all pages of docs/, as paths in the project.
-    """
+    """Return all pages of docs/, as paths in the project."""
     found = (ROOT / "docs").rglob("*.md")
     return sorted(path.relative_to(ROOT).as_posix() for path in found)
 
 
 def translation(page: str) -> str:
-    """
-    Return the Chinese page that belongs to an English one.
-    """
+    """Return the Chinese page that belongs to an English one."""
     return page.removesuffix(".md") + CHINESE
 
 
 def blocks(page: str, language: str) -> list[Block]:
-    """
-    Return the blocks of *language* on *page*, in their order.
-    """
+    """Return the blocks of *language* on *page*, in their order."""
     text = read(page)
     found = list(_FENCE.finditer(text))
     made = []
@@ -124,9 +116,7 @@ def is_as_shown(printed: str, shown: str) -> bool:
 
 
 def commands(page: str) -> Iterator[str]:
-    """
-    Yield the commands of *page*, those behind a ``$``.
-    """
+    """Yield the commands of *page*, those behind a ``$``."""
     for block in blocks(page, "console"):
         for line in block.code.splitlines():
             if line.startswith("$ "):

@@ -37,9 +37,7 @@ CLEAN = {
 
 
 class TestPages:
-    """
-    All pages.
-    """
+    """All pages."""
 
     def test_pages__fourteen_in_each_language(self) -> None:
         """
@@ -52,9 +50,7 @@ class TestPages:
 
     @pytest.mark.parametrize("page", documents.pages())
     def test_switch__leads_to_the_translation(self, page: str) -> None:
-        """
-        Below the title stands a link to the other language.
-        """
+        """Below the title stands a link to the other language."""
         name = pathlib.PurePath(page).name
         if page.endswith(documents.CHINESE):
             link = f"[English]({name.replace(documents.CHINESE, '.md')})"
@@ -67,9 +63,7 @@ class TestPages:
 
     @pytest.mark.parametrize("page", ["README.md", *ENGLISH])
     def test_headings__the_same_in_both_languages(self, page: str) -> None:
-        """
-        The translation has the same sections, tables and blocks.
-        """
+        """The translation has the same sections, tables and blocks."""
         english, chinese = (
             [re.sub("(?<=#) .*|(?<=!).*", "", line) for line in outline(each)]
             for each in (page, documents.translation(page))
@@ -97,9 +91,7 @@ class TestPages:
 
     @pytest.mark.parametrize("page", documents.READMES)
     def test_readme__links_work_on_pypi(self, page: str) -> None:
-        """
-        A README has no relative link, and the paths that it names are there.
-        """
+        """A README has no relative link, and the paths that it names are there."""
         text = documents.read(page)
         named = re.findall(r"`((?:docs|examples)/[^`]*)`", text)
 
@@ -109,9 +101,7 @@ class TestPages:
 
     @pytest.mark.parametrize("page", EVERY_PAGE)
     def test_chinese__no_line_begins_with_a_closing_mark(self, page: str) -> None:
-        """
-        No line begins with a mark that closes.
-        """
+        """No line begins with a mark that closes."""
         assert [] == re.findall(
             r"^\s*[，。、；：？！）」》].*", documents.read(page), re.M
         )
@@ -133,9 +123,7 @@ class TestPages:
 
     @pytest.mark.parametrize("name", ["app.json", "tracking.js"])
     def test_miniprogram__as_in_the_example(self, name: str) -> None:
-        """
-        docs/miniprogram.md shows files of examples/miniprogram whole.
-        """
+        """docs/miniprogram.md shows files of examples/miniprogram whole."""
         code = documents.read(f"examples/miniprogram/{name}")
 
         for page in ("docs/miniprogram.md", "docs/miniprogram.zh-CN.md"):
@@ -143,9 +131,7 @@ class TestPages:
 
 
 def outline(page: str) -> list[str]:
-    """
-    Return the lines of *page* that make its structure: headings, heads, fences.
-    """
+    """Return the lines of *page* that make its structure: headings, heads, fences."""
     text = re.sub(
         r"^( *```\w+).*?^ *```$", r"\1", documents.read(page), flags=re.S | re.M
     )
@@ -153,9 +139,7 @@ def outline(page: str) -> list[str]:
 
 
 def anchors(page: str) -> set[str]:
-    """
-    Return the anchors of *page*, as GitHub and the site name them.
-    """
+    """Return the anchors of *page*, as GitHub and the site name them."""
     headings = [line.lstrip("#") for line in outline(page) if line.startswith("#")]
     words = (re.sub(r"[^\w\- ]", "", heading.strip().lower()) for heading in headings)
     return {heading.replace(" ", "-") for heading in words}
@@ -163,9 +147,7 @@ def anchors(page: str) -> set[str]:
 
 @pytest.fixture
 def sandbox(request: pytest.FixtureRequest) -> Iterator[tuple[str, list[str]]]:
-    """
-    The server of the page's command: its URL and the lines that it prints.
-    """
+    """The server of the page's command: its URL and the lines that it prints."""
     commands = map(shlex.split, documents.commands(request.param))
     (words,) = (each[1:] for each in commands if each[:2] == ["wxlogistics", "sandbox"])
     server = subprocess.Popen(
@@ -184,9 +166,7 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[tuple[str, list[str]]]:
 
 
 class TestSandbox:
-    """
-    The sandbox as a server, as the READMEs and the first page start it.
-    """
+    """The sandbox as a server, as the READMEs and the first page start it."""
 
     @pytest.mark.parametrize(
         ("page", "sandbox"),
@@ -217,9 +197,7 @@ class TestSandbox:
     def test_first_page(
         self, page: str, sandbox: tuple[str, list[str]], tmp_path: pathlib.Path
     ) -> None:
-        """
-        Each step prints what the page shows.
-        """
+        """Each step prints what the page shows."""
         url, _ = sandbox
         commands = [shlex.split(command) for command in documents.commands(page)]
         (block,) = documents.blocks(page, "python")
@@ -250,22 +228,16 @@ class TestSandbox:
 
 
 class TestCommands:
-    """
-    What stands behind a ``$``.
-    """
+    """What stands behind a ``$``."""
 
     @pytest.mark.parametrize("page", documents.READMES)
     def test_readme__first_two(self, page: str) -> None:
-        """
-        The first to be seen are the two commands that do all the set-up.
-        """
+        """The first to be seen are the two commands that do all the set-up."""
         assert "$ make demo\n$ make test\n" == documents.blocks(page, "console")[0].code
 
     @pytest.mark.parametrize("page", EVERY_PAGE)
     def test_commands__are_there(self, page: str) -> None:
-        """
-        Each command of each page is one that there is, with its options.
-        """
+        """Each command of each page is one that there is, with its options."""
         folder = documents.ROOT
         in_text = re.findall(r"`(pip install .+?)`", documents.read(page))
         for command in dict.fromkeys([*documents.commands(page), *in_text]):
@@ -299,9 +271,7 @@ def client_code() -> str:
 
 
 def is_installable(name: str) -> bool:
-    """
-    Whether *name* is this distribution or its checkout, with extras that it has.
-    """
+    """Whether *name* is this distribution or its checkout, with extras that it has."""
     if name == "cachelib":
         return True
     found = re.fullmatch(r"(?:wxlogistics|\.)(?:\[(.+)\])?", name)
@@ -310,9 +280,7 @@ def is_installable(name: str) -> bool:
 
 
 def assert_options(words: list[str]) -> None:
-    """
-    Check that the command has the subcommand and the options of *words*.
-    """
+    """Check that the command has the subcommand and the options of *words*."""
     pytest.importorskip("click")
     path = [words[0]]
     for word in words[1:]:

@@ -93,17 +93,13 @@ ENGLISH = [page for page in WITH_PYTHON if not page.endswith(documents.CHINESE)]
 
 
 def topic(page: str) -> str:
-    """
-    Return the name of *page*, the same in both languages.
-    """
+    """Return the name of *page*, the same in both languages."""
     return pathlib.PurePath(page).name.partition(".")[0]
 
 
 @pytest.fixture
 def sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> Sandbox:
-    """
-    WeChat as the pages assume it: with a mini-program, and a parcel on its way.
-    """
+    """WeChat as the pages assume it: with a mini-program, and a parcel on its way."""
     monkeypatch.chdir(tmp_path)
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
@@ -116,9 +112,7 @@ def sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> Sandbox:
 
 @pytest.fixture(autouse=True)
 def log_shown() -> Iterator[None]:
-    """
-    The log goes to stdout, as docs/errors.md shows it.
-    """
+    """The log goes to stdout, as docs/errors.md shows it."""
 
     class Shown(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -133,17 +127,13 @@ def log_shown() -> Iterator[None]:
 
 
 class TestBlocks:
-    """
-    The blocks without a title: they run one after the other.
-    """
+    """The blocks without a title: they run one after the other."""
 
     @pytest.mark.parametrize(
         "page", [page for page in WITH_PYTHON if "page.py" in documents.modules(page)]
     )
     def test_blocks__run(self, page: str, sandbox: Sandbox) -> None:
-        """
-        Each prints what the page shows, and its tests pass.
-        """
+        """Each prints what the page shows, and its tests pass."""
         names: dict[str, Any] = {"__name__": "shown"}
         for block in documents.blocks(page, "python"):
             if block.title or topic(page) in ELSEWHERE:
@@ -158,9 +148,7 @@ class TestBlocks:
 
     @pytest.mark.parametrize("page", ["docs/tokens.md", "docs/tokens.zh-CN.md"])
     def test_tokens(self, page: str, sandbox: Sandbox) -> None:
-        """
-        Each client of the page makes a call; a changed refresh token is saved.
-        """
+        """Each client of the page makes a call; a changed refresh token is saved."""
         sandbox.add_component(COMPONENT)
         names: dict[str, Any] = {}
         with sandbox.mock():
@@ -190,9 +178,7 @@ class TestBlocks:
     def test_readme__errors(
         self, page: str, sandbox: Sandbox, fault: Any, printed: str
     ) -> None:
-        """
-        Each error is caught where the README catches it.
-        """
+        """Each error is caught where the README catches it."""
         (block,) = (
             one for one in documents.blocks(page, "python") if "error:" in one[2]
         )
@@ -203,18 +189,14 @@ class TestBlocks:
 
 
 class TestFiles:
-    """
-    The blocks with a title: together they are files of a project with tests.
-    """
+    """The blocks with a title: together they are files of a project with tests."""
 
     @pytest.mark.parametrize(
         "page",
         [page for page in WITH_PYTHON if {*documents.modules(page)} - {"page.py"}],
     )
     def test_files__pass(self, page: str, tmp_path: pathlib.Path) -> None:
-        """
-        The tests among them pass.
-        """
+        """The tests among them pass."""
         write(page, tmp_path)
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
@@ -241,9 +223,7 @@ class TestFiles:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """
-    A folder of all pages that are a single module, and one for each other page.
-    """
+    """A folder of all pages that are a single module, and one for each other page."""
     folder = tmp_path_factory.mktemp("typed")
     (folder / "modules").mkdir()
     for page in WITH_PYTHON:
@@ -257,14 +237,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 class TestTyped:
-    """
-    The blocks as a reader's own code.
-    """
+    """The blocks as a reader's own code."""
 
     def test_mypy(self, folder: pathlib.Path) -> None:
-        """
-        mypy --strict finds nothing, apart from libraries without types.
-        """
+        """mypy --strict finds nothing, apart from libraries without types."""
         pytest.importorskip("mypy")
         options = [
             "--strict",
@@ -277,9 +253,7 @@ class TestTyped:
             assert "no issues found" in found, f"{page.name}\n{found}"
 
     def test_pyright(self, folder: pathlib.Path) -> None:
-        """
-        pyright finds nothing.
-        """
+        """pyright finds nothing."""
         pytest.importorskip("pyright")
         roots = [{"root": page.name} for page in folder.iterdir()]
         config = {"extraPaths": [str(documents.ROOT)], "executionEnvironments": roots}
@@ -294,9 +268,7 @@ class TestTyped:
 class TestLanguages:
     @pytest.mark.parametrize("page", ENGLISH)
     def test_blocks__the_same(self, page: str) -> None:
-        """
-        The translation shows the same code, but for comments and texts.
-        """
+        """The translation shows the same code, but for comments and texts."""
         english, chinese = (
             [outline(block.code) for block in documents.blocks(each, "python")]
             for each in (page, documents.translation(page))
@@ -306,9 +278,7 @@ class TestLanguages:
 
 
 def run_tests(names: dict[str, Any], new: set[str], wechat: MockedSandbox) -> None:
-    """
-    Run the tests among the *new* of the *names*, with the fixture `wechat`.
-    """
+    """Run the tests among the *new* of the *names*, with the fixture `wechat`."""
     for name in sorted(new):
         if name.startswith("test_"):
             takes = inspect.signature(names[name]).parameters
@@ -320,18 +290,14 @@ def files_of(page: str) -> dict[str, str]:
 
 
 def write(page: str, folder: pathlib.Path) -> None:
-    """
-    Write the files of *page* into *folder*.
-    """
+    """Write the files of *page* into *folder*."""
     for name, code in files_of(page).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(code, encoding="utf-8")
 
 
 def check(folder: pathlib.Path, program: str, *options: str) -> str:
-    """
-    Return what a type checker prints of *folder*.
-    """
+    """Return what a type checker prints of *folder*."""
     done = subprocess.run(
         [sys.executable, "-m", program, *options, "."],
         cwd=folder,
@@ -345,9 +311,7 @@ def check(folder: pathlib.Path, program: str, *options: str) -> str:
 
 
 def outline(code: str) -> str:
-    """
-    Return *code* without its comments, and without the words in its strings.
-    """
+    """Return *code* without its comments, and without the words in its strings."""
     tree = ast.parse(code)
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):

@@ -58,9 +58,7 @@ class Page(html.parser.HTMLParser):
             self.loaded.update(values[key] for key in ("src", "data") if key in values)
 
     def targets(self) -> Iterator[tuple[pathlib.Path, str]]:
-        """
-        Yield the file and the anchor of each link within the site.
-        """
+        """Yield the file and the anchor of each link within the site."""
         for link in self.links:
             if not re.match("[a-z]+:", link):
                 file, _, anchor = link.partition("#")
@@ -68,9 +66,7 @@ class Page(html.parser.HTMLParser):
 
 
 def lacking(what: str) -> None:
-    """
-    Skip, or fail where nothing may be skipped.
-    """
+    """Skip, or fail where nothing may be skipped."""
     if os.environ.get("WXLOGISTICS_REQUIRE_SERVERS") == "1":
         pytest.fail(what)
     pytest.skip(what)
@@ -78,9 +74,7 @@ def lacking(what: str) -> None:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """
-    The site, built without a warning.
-    """
+    """The site, built without a warning."""
     if not importlib.util.find_spec("mkdocs"):
         lacking("no mkdocs here: pip install -e '.[docs]'")
     folder = tmp_path_factory.mktemp("site")
@@ -111,9 +105,7 @@ def pages(site: pathlib.Path) -> dict[pathlib.Path, Page]:
 
 
 class TestSite:
-    """
-    The built site.
-    """
+    """The built site."""
 
     def test_pages__all_there(
         self, site: pathlib.Path, pages: dict[pathlib.Path, Page]
@@ -153,9 +145,7 @@ class TestSite:
     def test_loaded__from_the_site_alone(
         self, site: pathlib.Path, pages: dict[pathlib.Path, Page]
     ) -> None:
-        """
-        Scripts, styles, fonts and pictures are part of the site.
-        """
+        """Scripts, styles, fonts and pictures are part of the site."""
         for page in [*pages.values(), Page(site / "404.html")]:
             for address in page.loaded:
                 assert not re.match("[a-z]+:|//", address), (page.path, address)
@@ -172,9 +162,7 @@ class TestSite:
     def test_reference__complete(
         self, site: pathlib.Path, pages: dict[pathlib.Path, Page]
     ) -> None:
-        """
-        Each public name is in the API reference.
-        """
+        """Each public name is in the API reference."""
         public = {
             "wxlogistics": wxlogistics.__all__,
             "wxlogistics.bulk": ["QueryResult", "query_many", "run_many"],
@@ -219,9 +207,7 @@ class TestSite:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """
-    Debian's Chromium, without a view of the network.
-    """
+    """Debian's Chromium, without a view of the network."""
     if not (chromium := shutil.which("chromium")):
         lacking("no chromium here: install Debian's package chromium")
     api = pytest.importorskip("playwright.sync_api")
@@ -234,18 +220,14 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def tab(browser: Any) -> Iterator[Any]:
-    """
-    A page of the browser.
-    """
+    """A page of the browser."""
     page = browser.new_page()
     yield page
     page.close()
 
 
 class TestBrowser:
-    """
-    The site in a browser, from the disk.
-    """
+    """The site in a browser, from the disk."""
 
     @pytest.mark.parametrize("language", ["", "zh-CN"])
     @pytest.mark.parametrize(
@@ -256,9 +238,7 @@ class TestBrowser:
     def test_search(
         self, site: pathlib.Path, tab: Any, language: str, word: str
     ) -> None:
-        """
-        What a reader looks for is found, on pages of the reader's language.
-        """
+        """What a reader looks for is found, on pages of the reader's language."""
         home = (site / language / "index.html").as_uri()
         tab.goto(f"{home}?q={urllib.parse.quote(word)}")
         tab.wait_for_selector("a.md-search-result__link")
@@ -276,9 +256,7 @@ class TestBrowser:
     def test_reference__fits(
         self, site: pathlib.Path, tab: Any, language: str, width: int
     ) -> None:
-        """
-        No signature and no page is wider than the window.
-        """
+        """No signature and no page is wider than the window."""
         tab.set_viewport_size({"width": width, "height": 900})
         tab.goto((site / language / "reference.html").as_uri())
         wide = tab.eval_on_selector_all(
@@ -291,9 +269,7 @@ class TestBrowser:
         assert tab.locator(".doc-signature").count() > 40
 
     def test_copy__command_alone(self, site: pathlib.Path, tab: Any) -> None:
-        """
-        The copy button takes the command without its prompt and output.
-        """
+        """The copy button takes the command without its prompt and output."""
         tab.goto((site / "index.html").as_uri())
         block = tab.locator(".language-console", has_text="access_token: …")
         block.hover()

@@ -34,9 +34,7 @@ PATIENCE = 120
 
 
 def program(name: str, package: str) -> str:
-    """
-    Return the path of a server's program; skip the test if it is missing.
-    """
+    """Return the path of a server's program; skip the test if it is missing."""
     folders = [os.environ["PATH"], *map(str, pathlib.Path("/").glob(_POSTGRES))]
     found = shutil.which(name, path=os.pathsep.join(folders))
     if found:
@@ -57,9 +55,7 @@ def free_port() -> int:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """
-    Return an environment without servers and credentials of the caller.
-    """
+    """Return an environment without servers and credentials of the caller."""
     foreign = re.compile(
         "(WXLOGISTICS|DJANGO|FLASK|CELERY|COV|PYTEST)_.*|.*_(proxy|PROXY)|.*_URL"
     )
@@ -78,9 +74,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def run(example: str, *command: str, **more: str) -> str:
-    """
-    Run Python with *command* in an example's folder, and return its output.
-    """
+    """Run Python with *command* in an example's folder, and return its output."""
     done = subprocess.run(
         [sys.executable, *command],
         cwd=EXAMPLES / example,
@@ -95,9 +89,7 @@ def run(example: str, *command: str, **more: str) -> str:
 
 
 def run_pytest(example: str, **more: str) -> None:
-    """
-    Run an example's own tests.
-    """
+    """Run an example's own tests."""
     said = run(example, "-m", "pytest", "-q", "-p", "no:cacheprovider", **more)
 
     assert re.search(r"^\d+ passed", said, re.MULTILINE), said
@@ -137,9 +129,7 @@ def running(
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[str]:
-    """
-    The URL of a PostgreSQL server that lives as long as these tests.
-    """
+    """The URL of a PostgreSQL server that lives as long as these tests."""
     initdb, server = (program(name, "postgresql") for name in ("initdb", "postgres"))
     # It refuses root.
     user = {"user": "postgres", "group": "postgres", "extra_groups": ()}
@@ -242,9 +232,7 @@ class TestDjangoShop:
 
 
 def log_in(url: str, username: str, password: str) -> requests.Session:
-    """
-    Log in with a form of Django, in Chinese.
-    """
+    """Log in with a form of Django, in Chinese."""
     session = requests.Session()
     session.trust_env = False
     session.headers["Accept-Language"] = "zh-CN"

@@ -24,9 +24,7 @@ pytestmark = [
 
 @pytest.mark.parametrize("page", documents.READMES)
 def test_install_and_run(page: str, tmp_path: pathlib.Path) -> None:
-    """
-    Its first installation is enough for its first program and for its tests.
-    """
+    """Its first installation is enough for its first program and for its tests."""
     checkout = tmp_path / "checkout"
     leave = shutil.ignore_patterns(".*", "build", "*.egg-info", "node_modules", "site")
     shutil.copytree(documents.ROOT, checkout, ignore=leave)
