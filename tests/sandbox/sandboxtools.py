@@ -63,9 +63,7 @@ def schema_of(method: str, path: str, what: str) -> Draft202012Validator:
 
 
 def check_described(method: str, path: str, reply: Any) -> None:
-    """
-    Fail if *reply* is not what the description promises; others are refusals.
-    """
+    """Fail if *reply* is not what the description promises; others are refusals."""
     if method.lower() in DESCRIPTION["paths"].get(path, {}):
         schema_of(method, path, "reply").validate(reply)
     else:
@@ -74,9 +72,7 @@ def check_described(method: str, path: str, reply: Any) -> None:
 
 @attrs.define
 class Door:
-    """
-    A way into a sandbox: plain `requests`, and no client of this project's.
-    """
+    """A way into a sandbox: plain `requests`, and no client of this project's."""
 
     sandbox: Sandbox
     base_url: str
@@ -91,17 +87,13 @@ class Door:
 
     @property
     def token(self) -> dict[str, str]:
-        """
-        The query of a call.
-        """
+        """The query of a call."""
         return {"access_token": self.sandbox.access_token()}
 
     def post(
         self, endpoint: str, payload: Any, access_token: str | None = None
     ) -> dict[str, Any]:
-        """
-        The reply of one of the seven endpoints.
-        """
+        """The reply of one of the seven endpoints."""
         if access_token is None:
             access_token = self.sandbox.access_token()
         response = self.send(
@@ -145,17 +137,13 @@ def told(reply: dict[str, Any]) -> tuple[int, str]:
 
 
 def with_settings(**settings: Any) -> pytest.MarkDecorator:
-    """
-    Run a test with these settings of the sandbox.
-    """
+    """Run a test with these settings of the sandbox."""
     return pytest.mark.parametrize("settings", [settings], ids=[""])
 
 
 @contextlib.contextmanager
 def served_process() -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
-    """
-    A sandbox served by another process, and its output.
-    """
+    """A sandbox served by another process, and its output."""
     child = subprocess.Popen(
         [sys.executable, "-m", "wxlogistics.sandbox", "--port", "0"],
         stdout=subprocess.PIPE,

@@ -46,9 +46,7 @@ OTHER_OPENID = "o" + "2" * 27
 
 @attrs.define
 class Browser:
-    """
-    Asks a served console as a browser would.
-    """
+    """Asks a served console as a browser would."""
 
     url: str
     session: requests.Session
@@ -57,9 +55,7 @@ class Browser:
         return self.session.get(self.url + path, headers=headers, timeout=10)
 
     def read(self, path: str, **headers: str) -> str:
-        """
-        The text of a page that is there.
-        """
+        """The text of a page that is there."""
         response = self.get(path, **headers)
         assert 200 == response.status_code
         return response.content.decode()
@@ -67,9 +63,7 @@ class Browser:
     def press(
         self, action: str, fields: dict[str, str], **headers: str
     ) -> requests.Response:
-        """
-        Send a form, and go where it leads.
-        """
+        """Send a form, and go where it leads."""
         return self.session.post(
             f"{self.url}/console/{action}",
             data=fields,
@@ -86,34 +80,26 @@ def browser(sandbox: Sandbox) -> Iterator[Browser]:
 
 
 def register(sandbox: Sandbox, **changes: Any) -> str:
-    """
-    The waybill_token of the document's example, with *changes* to the request.
-    """
+    """The waybill_token of the document's example, with *changes* to the request."""
     payload = {**EXAMPLE, **changes}
     with sandbox.mock() as wechat:
         return wechat.client.request(pages.REGISTER[False], payload)["waybill_token"]
 
 
 def shown(page: str, tag_id: str) -> str:
-    """
-    The text of the element with this id, which holds no other element.
-    """
+    """The text of the element with this id, which holds no other element."""
     found = re.search(rf'id="{tag_id}"[^>]*>([^<]*)<', page)
     assert found is not None, page
     return html.unescape(found[1])
 
 
 def rows(page: str) -> list[str]:
-    """
-    The keys of a table's rows.
-    """
+    """The keys of a table's rows."""
     return [html.unescape(key) for key in re.findall(r'<tr data-key="([^"]*)"', page)]
 
 
 class TestDoor:
-    """
-    Who may come in, and what every answer forbids.
-    """
+    """Who may come in, and what every answer forbids."""
 
     @pytest.mark.parametrize("path", ["/", "/console/calls", "/console/static/x"])
     @pytest.mark.parametrize(
@@ -130,9 +116,7 @@ class TestDoor:
     def test_get__foreign(
         self, browser: Browser, path: str, headers: dict[str, str]
     ) -> None:
-        """
-        A foreign Host or Origin sees nothing.
-        """
+        """A foreign Host or Origin sees nothing."""
         response = browser.get(path, **headers)
 
         assert 403 == response.status_code
@@ -158,9 +142,7 @@ class TestDoor:
         action: str,
         headers: dict[str, str],
     ) -> None:
-        """
-        No other page can press a button.
-        """
+        """No other page can press a button."""
         sandbox.fail("*", delay=1)
         before = console.version(sandbox)
 
@@ -170,9 +152,7 @@ class TestDoor:
         assert before == console.version(sandbox)
 
     def test_post__no_origin(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        Every browser sends an Origin with a POST; without one it is refused.
-        """
+        """Every browser sends an Origin with a POST; without one it is refused."""
         response = browser.session.post(
             browser.url + "/console/tick", data={"hours": "1"}, timeout=10
         )
@@ -181,18 +161,14 @@ class TestDoor:
         assert NOON == sandbox.clock.now()
 
     def test_events__foreign(self, browser: Browser) -> None:
-        """
-        Nor does a foreign page hear when something happens.
-        """
+        """Nor does a foreign page hear when something happens."""
         response = browser.get(console.EVENTS, Origin="http://evil.example")
 
         assert 403 == response.status_code
 
     @pytest.mark.parametrize("action", sorted(site._ACTIONS))
     def test_get__action(self, sandbox: Sandbox, browser: Browser, action: str) -> None:
-        """
-        An action is a POST: a link or a picture cannot ask for it.
-        """
+        """An action is a POST: a link or a picture cannot ask for it."""
         before = console.version(sandbox)
 
         response = browser.get(f"/console/{action}?hours=1&to=zh")
@@ -201,9 +177,7 @@ class TestDoor:
         assert before == console.version(sandbox)
 
     def test_headers(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        No page runs, shows or sends to anything but its own.
-        """
+        """No page runs, shows or sends to anything but its own."""
         register(sandbox)
         for path in ("/", "/console/calls", "/console/nothing", f"/?q={WAYBILL_ID}"):
             headers = browser.get(path).headers
@@ -219,9 +193,7 @@ class TestDoor:
             assert "no-store" == headers["Cache-Control"]
 
     def test_allowed_host(self, sandbox: Sandbox) -> None:
-        """
-        An allowed name stands in the snippets, with its port.
-        """
+        """An allowed name stands in the snippets, with its port."""
         answer = console.answer(
             sandbox,
             "GET",
@@ -253,26 +225,20 @@ class TestDoor:
 
     @pytest.mark.parametrize("method", ["POST", "PUT"])
     def test_root__others_are_wechat(self, browser: Browser, method: str) -> None:
-        """
-        But for looking, the path / is no page.
-        """
+        """But for looking, the path / is no page."""
         response = browser.session.request(method, browser.url + "/", timeout=10)
 
         assert 40066 == response.json()["errcode"]
 
     def test_head(self, browser: Browser) -> None:
-        """
-        HEAD is answered as GET.
-        """
+        """HEAD is answered as GET."""
         response = browser.session.head(browser.url + "/", timeout=10)
 
         assert 200 == response.status_code
 
     @pytest.mark.parametrize("name", ["console.css", "console.js", "icon.svg"])
     def test_static(self, browser: Browser, name: str) -> None:
-        """
-        What a page needs is here, and asks for nothing elsewhere.
-        """
+        """What a page needs is here, and asks for nothing elsewhere."""
         text = browser.read(f"/console/static/{name}")
 
         assert [] == re.findall(
@@ -289,25 +255,19 @@ class TestDoor:
         ],
     )
     def test_missing(self, browser: Browser, path: str) -> None:
-        """
-        What is not there leads back.
-        """
+        """What is not there leads back."""
         response = browser.get(path)
 
         assert 404 == response.status_code
         assert "To the waybills" in response.text
 
     def test_post__missing(self, browser: Browser) -> None:
-        """
-        Nor is there any other action.
-        """
+        """Nor is there any other action."""
         assert 404 == browser.press("reboot", {}).status_code
 
 
 class TestLanguage:
-    """
-    Chinese and English.
-    """
+    """Chinese and English."""
 
     @pytest.mark.parametrize(
         ("accepted", "language"),
@@ -325,17 +285,13 @@ class TestLanguage:
     def test_accept_language(
         self, browser: Browser, accepted: str, language: str
     ) -> None:
-        """
-        The browser's wish decides.
-        """
+        """The browser's wish decides."""
         page = browser.read("/", **{"Accept-Language": accepted})
 
         assert f'<html lang="{"zh-CN" if language == "zh" else "en"}">' in page
 
     def test_switch(self, browser: Browser) -> None:
-        """
-        The switch decides over the browser, for good, and stays on the page.
-        """
+        """The switch decides over the browser, for good, and stays on the page."""
         response = browser.press(
             "language", {"to": "zh", "back": "/console/calls?q=a b&failed=1"}
         )
@@ -345,9 +301,7 @@ class TestLanguage:
         assert 'lang="zh-CN"' in browser.read("/", **{"Accept-Language": "en"})
 
     def test_switch__unknown(self, browser: Browser) -> None:
-        """
-        There is no third.
-        """
+        """There is no third."""
         response = browser.press("language", {"to": "x; Domain=evil.example"})
 
         assert 404 == response.status_code
@@ -365,18 +319,14 @@ class TestLanguage:
         ],
     )
     def test_switch__leads_nowhere_else(self, browser: Browser, back: str) -> None:
-        """
-        A form cannot lead out of the console.
-        """
+        """A form cannot lead out of the console."""
         response = browser.press("language", {"to": "en", "back": back})
 
         assert browser.url + "/" == response.url
 
     @pytest.mark.parametrize("cookie", ["\x01=1", f"{site._COOKIE}=fr", "a=b"])
     def test_cookie__strange(self, sandbox: Sandbox, cookie: str) -> None:
-        """
-        An unknown cookie is ignored.
-        """
+        """An unknown cookie is ignored."""
         headers = {"Host": "localhost", "Cookie": cookie, "Accept-Language": "zh"}
 
         answer = console.answer(sandbox, "GET", "/", "", headers, b"")
@@ -384,9 +334,7 @@ class TestLanguage:
         assert b'lang="zh-CN"' in answer.body
 
     def test_texts__all_are_translated(self) -> None:
-        """
-        Whatever the templates and the code say has a Chinese text.
-        """
+        """Whatever the templates and the code say has a Chinese text."""
         said = set()
         for path in TEMPLATES.glob("*.html"):
             said |= set(re.findall(r'say\("([^"]+)"', path.read_text("utf-8")))
@@ -395,9 +343,7 @@ class TestLanguage:
         assert set() == said - set(texts._CHINESE)
 
     def test_texts__same_braces(self) -> None:
-        """
-        Both languages leave as many places open.
-        """
+        """Both languages leave as many places open."""
         for english, chinese in texts._CHINESE.items():
             count = english.count("{")
             assert count == chinese.count("{"), english
@@ -412,28 +358,20 @@ class TestLanguage:
         ],
     )
     def test_status_name(self, status: int, english: str, chinese: str) -> None:
-        """
-        The Chinese names are the document's.
-        """
+        """The Chinese names are the document's."""
         assert english == texts.status_name("en", WaybillStatus(status))
         assert chinese == texts.status_name("zh", WaybillStatus(status))
 
     def test_meanings__of_what_the_sandbox_answers(self) -> None:
-        """
-        All but three errcodes of the calls beside the plugin are explained.
-        """
+        """All but three errcodes of the calls beside the plugin are explained."""
         assert {41008, 48006, 61010} == set(TEXTS) - set(WORDS)
 
 
 class TestWaybills:
-    """
-    The list.
-    """
+    """The list."""
 
     def test_first_visit(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        Before anything is registered it shows how, with the real port.
-        """
+        """Before anything is registered it shows how, with the real port."""
         page = browser.read("/?secret=1")
 
         python = shown(page, "start-python")
@@ -445,9 +383,7 @@ class TestWaybills:
         assert [] == rows(page)
 
     def test_first_visit__curl(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        The curl call registers the document's example.
-        """
+        """The curl call registers the document's example."""
         words = shlex.split(shown(browser.read("/"), "start-curl").replace("\\\n", ""))
 
         assert ["curl", "-H", "-d"] == [words[0], words[2], words[4]]
@@ -461,16 +397,12 @@ class TestWaybills:
         assert [WAYBILL_ID] == rows(browser.read("/"))
 
     def test_first_visit__secret(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        The AppSecret is not on the page until it is asked for.
-        """
+        """The AppSecret is not on the page until it is asked for."""
         assert sandbox.secret not in browser.read("/")
         assert sandbox.secret in browser.read("/?secret=1")
 
     def test_example(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        A button registers the document's example, as a call like any other.
-        """
+        """A button registers the document's example, as a call like any other."""
         response = browser.press("example", {})
 
         assert browser.url + f"/console/waybill?id={WAYBILL_ID}" == response.url
@@ -479,9 +411,7 @@ class TestWaybills:
 
     @with_settings(opened=False)
     def test_example__refused(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        If WeChat refuses, the page shows why.
-        """
+        """If WeChat refuses, the page shows why."""
         response = browser.press("example", {})
 
         assert 400 == response.status_code
@@ -495,9 +425,7 @@ class TestWaybills:
     def test_register(
         self, sandbox: Sandbox, browser: Browser, component: str, endpoint: str
     ) -> None:
-        """
-        A form registers any waybill, as a program would.
-        """
+        """A form registers any waybill, as a program would."""
         assert 'action="/console/register"' in browser.read("/console/new")
         fields = {
             "waybill_id": " SF123 ",
@@ -523,9 +451,7 @@ class TestWaybills:
         assert f">{component}</span>" in listed
 
     def test_register__refused(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        A refusal is shown above the form, with what was typed in.
-        """
+        """A refusal is shown above the form, with what was typed in."""
         fields = {"waybill_id": "W", "openid": "x", "goods_name": "tea"}
         sandbox.fail("trace_waybill", status=502, waybill_id="V")
 
@@ -539,9 +465,7 @@ class TestWaybills:
         assert OPENID not in sandbox.world.users
 
     def test_pictures__none_to_load(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        Without a picture none is offered.
-        """
+        """Without a picture none is offered."""
         goods = {"detail_list": [{"goods_name": "x", "goods_img_url": ""}]}
         register(sandbox, goods_info=goods)
 
@@ -551,17 +475,13 @@ class TestWaybills:
 
     @pytest.mark.parametrize("back", ["http://[", "//evil.example", "/nowhere"])
     def test_back__nonsense(self, browser: Browser, back: str) -> None:
-        """
-        A page that is none of the console's leads to its first one.
-        """
+        """A page that is none of the console's leads to its first one."""
         response = browser.press("language", {"to": "en", "back": back})
 
         assert browser.url + "/" == response.url
 
     def test_row(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        A row shows id, carrier, status, user, goods, and both times.
-        """
+        """A row shows id, carrier, status, user, goods, and both times."""
         register(sandbox, delivery_id="SF")
         sandbox.clock.tick(hours=6)
 
@@ -574,9 +494,7 @@ class TestWaybills:
         assert "05-20 17:00:00" in page
 
     def test_row__not_registered(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        A parcel that was not registered is listed as well.
-        """
+        """A parcel that was not registered is listed as well."""
         sandbox.add_waybill("SF1")
 
         page = browser.read("/")
@@ -585,9 +503,7 @@ class TestWaybills:
         assert "not registered" in page
 
     def test_row__two_users(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        Who registered it last is named.
-        """
+        """Who registered it last is named."""
         register(sandbox)
         register(sandbox, openid=OTHER_OPENID)
 
@@ -598,9 +514,7 @@ class TestWaybills:
         assert "and 1 more" in page
 
     def test_order(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        What was registered last stands first; registering again changes nothing.
-        """
+        """What was registered last stands first; registering again changes nothing."""
         sandbox.add_waybill("SF1")
         for waybill_id in ("SF2", "SF3", "SF1", "SF2"):
             register(sandbox, waybill_id=waybill_id)
@@ -627,9 +541,7 @@ class TestWaybills:
     def test_search(
         self, sandbox: Sandbox, browser: Browser, query: str, found: list[str]
     ) -> None:
-        """
-        It looks in id, carrier, user and goods, and narrows to a status.
-        """
+        """It looks in id, carrier, user and goods, and narrows to a status."""
         register(sandbox, waybill_id="SF1")
         goods = {"detail_list": [{"goods_name": "陶瓷杯", "goods_img_url": ""}]}
         register(sandbox, waybill_id="YTO2", openid=OTHER_OPENID, goods_info=goods)
@@ -642,9 +554,7 @@ class TestWaybills:
         assert (not found) == ("No matches." in page)
 
     def test_pages(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        Fifty on a page; what is no page's number is the first or the last.
-        """
+        """Fifty on a page; what is no page's number is the first or the last."""
         for number in range(120):
             sandbox.add_waybill(f"SF{number}")
 
@@ -661,9 +571,7 @@ class TestWaybills:
         assert rows(first) == rows(browser.read("/?page=-1"))
 
     def test_wait(self, browser: Browser, sandbox: Sandbox) -> None:
-        """
-        The page knows when the clock moves the next parcel that it shows.
-        """
+        """The page knows when the clock moves the next parcel that it shows."""
         register(sandbox)
         assert 'data-wait=""' in browser.read("/")
 
@@ -675,9 +583,7 @@ class TestWaybills:
         assert 'data-wait=""' in browser.read("/")
 
     def test_large(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        With 100,000 waybills it is paged, searched and filtered.
-        """
+        """With 100,000 waybills it is paged, searched and filtered."""
         world = sandbox.world
         for number in range(100_000):
             waybill_id = f"SF{number:08}"
@@ -699,14 +605,10 @@ class TestWaybills:
 
 
 class TestWaybill:
-    """
-    One waybill.
-    """
+    """One waybill."""
 
     def test_page(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        It shows what the customer sees, and who registered it.
-        """
+        """It shows what the customer sees, and who registered it."""
         token = register(sandbox)
         sandbox.clock.tick(hours=6)
 
@@ -720,9 +622,7 @@ class TestWaybill:
         assert "The clock moves it next: 05-21 08:00" in page
 
     def test_page__bare(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        A parcel that was not registered has no goods and no track.
-        """
+        """A parcel that was not registered has no goods and no track."""
         sandbox.add_waybill("SF1")
 
         page = browser.read("/console/waybill?id=SF1")
@@ -732,9 +632,7 @@ class TestWaybill:
 
     @with_settings(missing_goods=0)
     def test_page__without_goods(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        Goods can be missing, and so can their names.
-        """
+        """Goods can be missing, and so can their names."""
         register(sandbox, waybill_id="SF1", goods_info=None)
         nameless = {"detail_list": [{"goods_desc": "描述"}]}
         register(sandbox, waybill_id="SF2", goods_info=nameless)
@@ -744,9 +642,7 @@ class TestWaybill:
         assert ["SF2", "SF1"] == rows(browser.read("/"))
 
     def test_page__two_users(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        Each registration's goods can be seen.
-        """
+        """Each registration's goods can be seen."""
         first = register(sandbox)
         goods = {"detail_list": [{"goods_name": "陶瓷杯", "goods_img_url": ""}]}
         register(sandbox, openid=OTHER_OPENID, goods_info=goods)
@@ -759,18 +655,14 @@ class TestWaybill:
 
     @pytest.mark.parametrize("path", ["/console/waybill", "/console/waybill?id=SF1"])
     def test_missing(self, browser: Browser, path: str) -> None:
-        """
-        An unknown waybill is a 404.
-        """
+        """An unknown waybill is a 404."""
         response = browser.get(path)
 
         assert 404 == response.status_code
         assert "There is no such waybill." in response.text
 
     def test_next(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        Next step after next step, until it is signed; then there is none.
-        """
+        """Next step after next step, until it is signed; then there is none."""
         register(sandbox)
         fields = {
             "waybill_id": WAYBILL_ID,
@@ -788,9 +680,7 @@ class TestWaybill:
         assert WAYBILL_ID == shown(response.text, "number")
 
     def test_move(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        Any status, with the carrier's words; after an exception it goes on.
-        """
+        """Any status, with the carrier's words; after an exception it goes on."""
         register(sandbox)
         browser.press(
             "move", {"waybill_id": WAYBILL_ID, "status": "5", "message": " 地址不详 "}
@@ -807,9 +697,7 @@ class TestWaybill:
         assert 0 == sandbox.world.parcels[WAYBILL_ID].status(NOON)
 
     def test_move__problem(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        A mistake is shown on the page of its form, with what was typed.
-        """
+        """A mistake is shown on the page of its form, with what was typed."""
         register(sandbox)
 
         response = browser.press(
@@ -828,18 +716,14 @@ class TestWaybill:
 
     @pytest.mark.parametrize("status", ["next", "4"])
     def test_move__missing(self, browser: Browser, status: str) -> None:
-        """
-        A waybill that is not there cannot be moved.
-        """
+        """A waybill that is not there cannot be moved."""
         response = browser.press("move", {"waybill_id": "SF1", "status": status})
 
         assert response.status_code in (400, 404)
         assert "waybill" in response.text
 
     def test_tick(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        Time passes.
-        """
+        """Time passes."""
         response = browser.press("tick", {"hours": "1.5", "back": "/console/tokens"})
 
         assert NOON + 5400 == sandbox.clock.now()
@@ -857,9 +741,7 @@ class TestWaybill:
     def test_tick__problem(
         self, sandbox: Sandbox, browser: Browser, hours: str, problem: str
     ) -> None:
-        """
-        Only forward, and not out of all calendars.
-        """
+        """Only forward, and not out of all calendars."""
         response = browser.press("tick", {"hours": hours})
 
         assert 400 == response.status_code
@@ -867,9 +749,7 @@ class TestWaybill:
         assert NOON == sandbox.clock.now()
 
     def test_pictures(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        Goods pictures are not fetched, and may not be, unless one asks.
-        """
+        """Goods pictures are not fetched, and may not be, unless one asks."""
         urls = ["https://img.example/a.png", "www.qq.com", ""]
         goods = [{"goods_name": "n", "goods_img_url": url} for url in urls]
         register(sandbox, goods_info={"detail_list": goods})
@@ -904,21 +784,15 @@ class TestWaybill:
         ],
     )
     def test_picture_url(self, url: str, expected: str) -> None:
-        """
-        Only what leads to another server's picture.
-        """
+        """Only what leads to another server's picture."""
         assert expected == pages.picture_url(url)
 
 
 class TestCalls:
-    """
-    The calls.
-    """
+    """The calls."""
 
     def test_list(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        Newest first, with errcode, its meaning and the rid.
-        """
+        """Newest first, with errcode, its meaning and the rid."""
         register(sandbox)
         with sandbox.mock() as wechat:
             with pytest.raises(wxlogistics.ApiError) as caught:
@@ -947,9 +821,7 @@ class TestCalls:
     def test_search(
         self, sandbox: Sandbox, browser: Browser, query: str, found: list[str]
     ) -> None:
-        """
-        By endpoint, by outcome, and by what it was about.
-        """
+        """By endpoint, by outcome, and by what it was about."""
         register(sandbox)
         with sandbox.mock(strict=False) as wechat:
             for call in (
@@ -964,9 +836,7 @@ class TestCalls:
         assert found == rows(page)
 
     def test_list__waybill(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        The waybill that a call is about leads to its page; escapes are flagged.
-        """
+        """The waybill that a call is about leads to its page; escapes are flagged."""
         with sandbox.mock():
             requests.post(
                 "https://api.weixin.qq.com" + pages.REGISTER[False],
@@ -984,9 +854,7 @@ class TestCalls:
         assert "escapes non-ASCII characters" in shown
 
     def test_again__beside(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        A call beside the plugin's can be made again with a token.
-        """
+        """A call beside the plugin's can be made again with a token."""
         with sandbox.mock():
             requests.post(
                 "https://api.weixin.qq.com/cgi-bin/openapi/rid/get",
@@ -1000,15 +868,11 @@ class TestCalls:
         assert f"/openapi/rid/get?access_token={sandbox.access_token()}" in page
 
     def test_list__none(self, browser: Browser) -> None:
-        """
-        Before the first call there is a note.
-        """
+        """Before the first call there is a note."""
         assert "No call yet." in browser.read("/console/calls")
 
     def test_list__faults(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        A gateway's answer and a dropped connection have no errcode.
-        """
+        """A gateway's answer and a dropped connection have no errcode."""
         sandbox.fail("get_delivery_list", status=502)
         sandbox.fail("get_delivery_list", drop=True)
         url = f"{browser.url}{OPEN_MSG}get_delivery_list"
@@ -1027,9 +891,7 @@ class TestCalls:
         assert "顺丰速运" in shown(page, "reply")
 
     def test_call(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        One call's page has request and reply, and its neighbours.
-        """
+        """One call's page has request and reply, and its neighbours."""
         for _ in range(3):
             token = register(sandbox)
 
@@ -1046,9 +908,7 @@ class TestCalls:
     def test_call__missing(
         self, sandbox: Sandbox, browser: Browser, number: str
     ) -> None:
-        """
-        A call that is not kept is a 404.
-        """
+        """A call that is not kept is a 404."""
         register(sandbox)
 
         response = browser.get(f"/console/call?number={number}")
@@ -1057,9 +917,7 @@ class TestCalls:
         assert "This call is not remembered" in response.text
 
     def again(self, browser: Browser, page: str) -> None:
-        """
-        Do what both snippets say.
-        """
+        """Do what both snippets say."""
         words = shlex.split(shown(page, "curl").replace("\\\n", ""))
         if len(words) == 2:
             browser.session.get(words[1], timeout=10)
@@ -1075,9 +933,7 @@ class TestCalls:
 
     @pytest.mark.filterwarnings("ignore::ResourceWarning")
     def test_again(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        curl and Python make the very same call again.
-        """
+        """curl and Python make the very same call again."""
         tricky = "it's \"\\ \u202e{} %s 顺丰 \U0001f4e6"
         goods = {"detail_list": [{"goods_name": tricky, "goods_img_url": ""}]}
         register(sandbox, goods_info=goods, extra={"list": [], "none": None, "t": True})
@@ -1139,9 +995,7 @@ class TestCalls:
         assert "real" not in shown(browser.read("/console/call?number=1"), "request")
 
     def test_secret__short(self, browser: Browser, sandbox: Sandbox) -> None:
-        """
-        A secret of a letter or two is not looked for in other texts.
-        """
+        """A secret of a letter or two is not looked for in other texts."""
         sandbox.add_app("wx1", "测试")
         register(sandbox)
 
@@ -1150,9 +1004,7 @@ class TestCalls:
         )
 
     def test_again__not_json(self, browser: Browser) -> None:
-        """
-        What was no JSON, or no endpoint, cannot be made again.
-        """
+        """What was no JSON, or no endpoint, cannot be made again."""
         for path in ("/cgi-bin/stable_token", "/no/such"):
             browser.session.post(browser.url + path, data=b"x", timeout=10)
         browser.session.post(browser.url + "/no/such", json={}, timeout=10)
@@ -1166,14 +1018,10 @@ class TestCalls:
 
 
 class TestFaults:
-    """
-    The faults.
-    """
+    """The faults."""
 
     def test_fail(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        The form sets what `fail()` sets.
-        """
+        """The form sets what `fail()` sets."""
         response = browser.press(
             "fail",
             {
@@ -1208,9 +1056,7 @@ class TestFaults:
         assert "until removed" in response.text
 
     def test_fail__times(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        How often it is left goes down with the calls.
-        """
+        """How often it is left goes down with the calls."""
         response = browser.press("fail", {"status": "502", "times": "2"})
         assert "Left: 2" in response.text
         assert "HTTP 502" in response.text
@@ -1239,9 +1085,7 @@ class TestFaults:
         fields: dict[str, str],
         problem: str,
     ) -> None:
-        """
-        A mistake is shown, and what was typed is kept.
-        """
+        """A mistake is shown, and what was typed is kept."""
         typed = {"waybill_id": "SF1", **fields, "back": "/console/faults"}
 
         response = browser.press("fail", typed)
@@ -1252,34 +1096,26 @@ class TestFaults:
         assert [] == sandbox.faults
 
     def test_fail__problem_in_chinese(self, browser: Browser) -> None:
-        """
-        Mistakes are shown in the visitor's language.
-        """
+        """Mistakes are shown in the visitor's language."""
         response = browser.press("fail", {"errcode": "0"}, **{"Accept-Language": "zh"})
 
         assert "错误码是 0 以外的整数" in response.text
 
     def test_form__from_a_waybill(self, browser: Browser) -> None:
-        """
-        A waybill's page leads to the form with its id filled in.
-        """
+        """A waybill's page leads to the form with its id filled in."""
         page = browser.read("/console/faults?waybill_id=SF1")
 
         assert 'name="waybill_id" autocomplete="off" value="SF1"' in page
 
     def test_form__meanings(self, browser: Browser) -> None:
-        """
-        Beside each errcode stands what it means.
-        """
+        """Beside each errcode stands what it means."""
         page = browser.read("/console/faults", **{"Accept-Language": "zh"})
 
         assert '<option value="9300507">waybill_token参数错误</option>' in page
         assert '<option value="-1">系统错误</option>' in page
 
     def test_mend(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        One is taken back, or all.
-        """
+        """One is taken back, or all."""
         for number in (1, 2, 3):
             sandbox.fail("*", errcode=-number)
         assert 3 == browser.read("/console/faults").count("</li>")
@@ -1293,14 +1129,10 @@ class TestFaults:
 
 
 class TestTokens:
-    """
-    Tokens and quotas.
-    """
+    """Tokens and quotas."""
 
     def test_tokens(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        Each with its remaining life, or why it has none.
-        """
+        """Each with its remaining life, or why it has none."""
         lasting = sandbox.access_token()
         page = browser.read("/console/tokens")
         assert [lasting, sandbox.appid] == rows(page)
@@ -1315,9 +1147,7 @@ class TestTokens:
         assert "expired" in browser.read("/console/tokens")
 
     def test_tokens__replaced(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        A classic token that was replaced has five minutes left.
-        """
+        """A classic token that was replaced has five minutes left."""
         for _ in range(2):
             browser.session.get(
                 browser.url + "/cgi-bin/token",
@@ -1337,18 +1167,14 @@ class TestTokens:
         assert "replaced" not in browser.read("/console/tokens")
 
     def test_tokens__none(self, browser: Browser) -> None:
-        """
-        Before the first there is a note.
-        """
+        """Before the first there is a note."""
         page = browser.read("/console/tokens")
 
         assert "No token was handed out yet." in page
         assert "Nothing was counted today." in page
 
     def test_revoke(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        One is revoked, and the client fetches another by itself.
-        """
+        """One is revoked, and the client fetches another by itself."""
         other = sandbox.access_token(sandbox.add_app().appid)
         token = StableToken(sandbox.appid, sandbox.secret)
         with Client(token, base_url=browser.url) as client:
@@ -1363,9 +1189,7 @@ class TestTokens:
         assert None is sandbox.world.tokens.issued[other].revoked_at
 
     def test_revoke__all(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        Or all at once.
-        """
+        """Or all at once."""
         sandbox.access_token()
         sandbox.access_token(sandbox.add_app().appid)
 
@@ -1374,9 +1198,7 @@ class TestTokens:
         assert 0 == sandbox.revoke_tokens()
 
     def test_secret(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        AppSecrets are not on the page until they are asked for.
-        """
+        """AppSecrets are not on the page until they are asked for."""
         component = sandbox.add_component()
         sandbox.add_app(opened=False)
 
@@ -1392,9 +1214,7 @@ class TestTokens:
 
     @with_settings(user_daily_limit=2)
     def test_quotas(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        What was spent of each quota, as a bar.
-        """
+        """What was spent of each quota, as a bar."""
         for waybill_id in ("SF1", "SF2"):
             register(sandbox, waybill_id=waybill_id)
 
@@ -1405,9 +1225,7 @@ class TestTokens:
         assert "2 of 100,000" in page
 
     def test_quotas__busiest(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        Of many users those are shown who have the least left.
-        """
+        """Of many users those are shown who have the least left."""
         for number in range(30):
             for _ in range(1 + (number == 17)):
                 register(sandbox, openid=f"o{number:027}")
@@ -1419,9 +1237,7 @@ class TestTokens:
 
 
 class TestEscaping:
-    """
-    What callers send is text and nothing else.
-    """
+    """What callers send is text and nothing else."""
 
     EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>&amp;\u202e{{7*7}}"
 
@@ -1429,9 +1245,7 @@ class TestEscaping:
     def test_everywhere(
         self, sandbox: Sandbox, browser: Browser, language: str
     ) -> None:
-        """
-        On no page does it become a tag, an attribute or a template.
-        """
+        """On no page does it become a tag, an attribute or a template."""
         goods = {
             "detail_list": [
                 {
@@ -1489,9 +1303,7 @@ class TestEscaping:
         assert "顺丰 \U0001f4e6" in text
 
     def test_path__half_a_surrogate(self, sandbox: Sandbox) -> None:
-        """
-        Not even half a character breaks a page.
-        """
+        """Not even half a character breaks a page."""
         sandbox.add_waybill("\ud83d")
         headers = {"Host": "localhost"}
 
@@ -1501,16 +1313,12 @@ class TestEscaping:
 
     @pytest.mark.parametrize("moment", [1e300, float("inf")])
     def test_china_time__beyond(self, moment: float) -> None:
-        """
-        A time that no calendar has is shown as a number.
-        """
+        """A time that no calendar has is shown as a number."""
         assert f"{moment:.0f}" == pages.china_time(moment)
 
 
 class TestEvents:
-    """
-    The stream of changes.
-    """
+    """The stream of changes."""
 
     @contextlib.contextmanager
     def listen(self, url: str) -> Iterator[http.client.HTTPResponse]:
@@ -1531,9 +1339,7 @@ class TestEvents:
         return line.decode().strip()
 
     def test_tells(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        First the version, then each change once, without a user's text.
-        """
+        """First the version, then each change once, without a user's text."""
         evil = "<script>\n\ndata: x"
         with self.listen(browser.url) as response:
             seen = [self.data(response)]
@@ -1554,18 +1360,14 @@ class TestEvents:
         assert f"data: {console.version(sandbox)}" == seen[-1]
 
     def test_same_as_the_page(self, browser: Browser) -> None:
-        """
-        A page knows what it shows, so that nothing in between is missed.
-        """
+        """A page knows what it shows, so that nothing in between is missed."""
         with self.listen(browser.url) as response:
             told = self.data(response).removeprefix("data: ")
 
         assert f'data-version="{told}"' in browser.read("/")
 
     def test_silence(self, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-        """
-        Without changes a comment is sent now and then.
-        """
+        """Without changes a comment is sent now and then."""
         monkeypatch.setattr("wxlogistics.sandbox.server._LOOK_EVERY", 0.01)
         monkeypatch.setattr("wxlogistics.sandbox.server._LONGEST_SILENCE", 3)
         with self.listen(browser.url) as response:
@@ -1574,9 +1376,7 @@ class TestEvents:
             assert ":" == self.data(response)
 
     def test_vanished(self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-        """
-        A browser that has gone leaves nothing behind.
-        """
+        """A browser that has gone leaves nothing behind."""
         ended = threading.Semaphore(0)
         tell = Server._tell
 
@@ -1595,9 +1395,7 @@ class TestEvents:
             assert all(ended.acquire(timeout=5) for _ in range(5))
 
     def test_hung(self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-        """
-        One that reads no more is given up, and meanwhile delays nothing.
-        """
+        """One that reads no more is given up, and meanwhile delays nothing."""
         monkeypatch.setattr("wxlogistics.sandbox.server._LOOK_EVERY", 0.001)
         monkeypatch.setattr("wxlogistics.sandbox.server._HANGS", 0.3)
         count = iter(range(10**9))
@@ -1620,9 +1418,7 @@ class TestEvents:
                         pass
 
     def test_close(self, sandbox: Sandbox) -> None:
-        """
-        An open page does not keep the server.
-        """
+        """An open page does not keep the server."""
         server = sandbox.serve()
         with self.listen(server.url) as response:
             self.data(response)
@@ -1632,9 +1428,7 @@ class TestEvents:
             assert b"" == response.read()
 
     def test_sigterm(self) -> None:
-        """
-        SIGTERM with open pages: exit code 0 at once.
-        """
+        """SIGTERM with open pages: exit code 0 at once."""
         with served_process() as (child, said), contextlib.ExitStack() as stack:
             url = said.readline().removeprefix("url: ").strip()
             for _ in range(3):
@@ -1645,9 +1439,7 @@ class TestEvents:
         assert 0 == code
 
     def test_many(self, sandbox: Sandbox, browser: Browser) -> None:
-        """
-        Fifty open pages keep no call from its answer.
-        """
+        """Fifty open pages keep no call from its answer."""
         body = json.dumps(EXAMPLE).encode()
         path = f"{pages.REGISTER[False]}?access_token={sandbox.access_token()}"
         headers = {"Content-Type": "application/json"}
@@ -1668,14 +1460,10 @@ class TestEvents:
 
 
 class TestState:
-    """
-    What the console needs survives a restart.
-    """
+    """What the console needs survives a restart."""
 
     def test_registered_at(self, sandbox: Sandbox, tmp_path: Path) -> None:
-        """
-        When a waybill was registered, and by whom, is in the state file.
-        """
+        """When a waybill was registered, and by whom, is in the state file."""
         register(sandbox)
         sandbox.save(tmp_path / "state.json")
 
@@ -1686,9 +1474,7 @@ class TestState:
         assert GOODS["detail_list"] == one.goods
 
     def test_registered_at__unknown(self, sandbox: Sandbox, tmp_path: Path) -> None:
-        """
-        A file from before there was a console has no such time.
-        """
+        """A file from before there was a console has no such time."""
         register(sandbox)
         path = tmp_path / "state.json"
         sandbox.save(path)

@@ -58,9 +58,7 @@ PATIENCE = 5000
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """
-    A browser for all tests here.
-    """
+    """A browser for all tests here."""
     found = importlib.util.find_spec("playwright")
     need(found, "there is no Playwright; it comes with: pip install playwright")
     need(
@@ -78,9 +76,7 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def axe() -> str:
-    """
-    The source of axe-core, fetched once.
-    """
+    """The source of axe-core, fetched once."""
     folder = BUILD / "axe"
     source = folder / "node_modules" / "axe-core" / "axe.min.js"
     if not source.exists():
@@ -104,9 +100,7 @@ def axe() -> str:
 
 @attrs.define(slots=False)
 class Desk:
-    """
-    A served sandbox, a client of its, and pages that look at it.
-    """
+    """A served sandbox, a client of its, and pages that look at it."""
 
     sandbox: Sandbox
     url: str
@@ -158,9 +152,7 @@ class Desk:
             self.problems.append(message.text)
 
     def register(self, waybill_id: str = WAYBILL_ID, **changes: Any) -> str:
-        """
-        Register the document's example, with *changes*, through the client.
-        """
+        """Register the document's example, with *changes*, through the client."""
         goods = GoodsInfo([GoodsDetail("测试名字", "www.qq.com")])
         fields = {**EXAMPLE, "goods_info": goods, "waybill_id": waybill_id, **changes}
         return self.client.trace_waybill(**fields)
@@ -179,16 +171,12 @@ def desk(sandbox: Sandbox, chromium: Any) -> Iterator[Desk]:
 
 
 def stayed(page: Any) -> bool:
-    """
-    Whether the page was never loaded anew.
-    """
+    """Whether the page was never loaded anew."""
     return bool(page.evaluate("window.stayed === true"))
 
 
 class TestParcel:
-    """
-    See the parcel move.
-    """
+    """See the parcel move."""
 
     def test_whole_way(self, desk: Desk) -> None:
         """
@@ -241,9 +229,7 @@ class TestParcel:
         assert 4 == page.locator("#track li").count()
 
     def test_other_moves(self, desk: Desk) -> None:
-        """
-        Exception with the carrier's words, signing, another status, and time.
-        """
+        """Exception with the carrier's words, signing, another status, and time."""
         token = desk.register()
         page = desk.open(f"/console/waybill?id={WAYBILL_ID}")
 
@@ -268,9 +254,7 @@ class TestParcel:
         assert stayed(page)
 
     def test_others_move_it(self, desk: Desk) -> None:
-        """
-        What a program or another page does is seen at once, in the list as well.
-        """
+        """What a program or another page does is seen at once, in the list as well."""
         desk.register()
         listed = desk.open()
         page = desk.open(f"/console/waybill?id={WAYBILL_ID}", language="zh-CN")
@@ -282,9 +266,7 @@ class TestParcel:
         assert stayed(page) and stayed(listed)
 
     def test_clock_moves_it(self, desk: Desk) -> None:
-        """
-        So is what the clock alone does.
-        """
+        """So is what the clock alone does."""
         desk.register()
         page = desk.open()
 
@@ -295,9 +277,7 @@ class TestParcel:
         assert stayed(page)
 
     def test_example(self, desk: Desk) -> None:
-        """
-        The button of the first visit leads to the document's example.
-        """
+        """The button of the first visit leads to the document's example."""
         page = desk.open(language="zh-CN")
 
         page.get_by_role("button", name="传文档示例的运单").click()
@@ -309,9 +289,7 @@ class TestParcel:
         page.locator(f'tr[data-key="{WAYBILL_ID}"]').wait_for()
 
     def test_search(self, desk: Desk) -> None:
-        """
-        The list is narrowed as one types, and stays so when something happens.
-        """
+        """The list is narrowed as one types, and stays so when something happens."""
         for number in range(3):
             desk.register(f"SF{number}")
         page = desk.open()
@@ -326,9 +304,7 @@ class TestParcel:
         assert stayed(page)
 
     def test_pictures(self, desk: Desk) -> None:
-        """
-        Pictures are asked for only after a click, and are not told who asks.
-        """
+        """Pictures are asked for only after a click, and are not told who asks."""
         desk.register()
         page = desk.open(f"/console/waybill?id={WAYBILL_ID}")
         asked: list[dict[str, str]] = []
@@ -356,14 +332,10 @@ class TestParcel:
 
 
 class TestCalls:
-    """
-    See the calls.
-    """
+    """See the calls."""
 
     def test_live(self, desk: Desk) -> None:
-        """
-        A call appears without a reload, and its page has all of it.
-        """
+        """A call appears without a reload, and its page has all of it."""
         page = desk.open("/console/calls")
         assert "No call yet." in page.inner_text("main")
 
@@ -406,9 +378,7 @@ class TestCalls:
         page.locator("#request", has_text=secret).wait_for()
 
     def test_copy__without_clipboard(self, desk: Desk) -> None:
-        """
-        Where the browser lends no clipboard the old way is gone.
-        """
+        """Where the browser lends no clipboard the old way is gone."""
         page = desk.open(permissions=["clipboard-read"])
         page.evaluate(
             "Object.defineProperty(navigator, 'clipboard', {value: undefined})"
@@ -420,9 +390,7 @@ class TestCalls:
 
 
 class TestFaults:
-    """
-    Let calls go wrong.
-    """
+    """Let calls go wrong."""
 
     def test_fault(self, desk: Desk) -> None:
         """
@@ -447,9 +415,7 @@ class TestFaults:
         assert stayed(page)
 
     def test_take_back(self, desk: Desk) -> None:
-        """
-        One that would last is taken back.
-        """
+        """One that would last is taken back."""
         token = desk.register()
         page = desk.open("/console/faults")
         page.get_by_label("errcode", exact=True).fill("40014")
@@ -466,9 +432,7 @@ class TestFaults:
         assert WAYBILL_ID == desk.client.query_trace(token).waybill_id
 
     def test_problem(self, desk: Desk) -> None:
-        """
-        A mistake is shown, nothing typed is lost, and it can be corrected.
-        """
+        """A mistake is shown, nothing typed is lost, and it can be corrected."""
         page = desk.open("/console/faults", language="zh-CN")
         page.get_by_label("错误码", exact=True).fill("0")
         page.get_by_label("次数").fill("3")
@@ -485,9 +449,7 @@ class TestFaults:
         assert stayed(page)
 
     def test_typing_is_kept(self, desk: Desk) -> None:
-        """
-        What happens meanwhile takes nothing out of a half-filled form.
-        """
+        """What happens meanwhile takes nothing out of a half-filled form."""
         page = desk.open("/console/faults")
         page.get_by_text("More", exact=True).click()
         page.get_by_label("Only for this waybill").fill("SF1")
@@ -504,14 +466,10 @@ class TestFaults:
 
 
 class TestTokens:
-    """
-    Tokens and quotas.
-    """
+    """Tokens and quotas."""
 
     def test_revoke(self, desk: Desk) -> None:
-        """
-        A token is revoked; the client's next call fetches another.
-        """
+        """A token is revoked; the client's next call fetches another."""
         token = desk.register()
         page = desk.open("/console/tokens")
         assert 1 == page.locator("#tokens tbody tr").count()
@@ -526,9 +484,7 @@ class TestTokens:
         assert stayed(page)
 
     def test_quota(self, desk: Desk) -> None:
-        """
-        A bar grows with each call.
-        """
+        """A bar grows with each call."""
         token = desk.register()
         page = desk.open("/console/tokens")
         bar = page.locator("#user-quotas progress")
@@ -540,9 +496,7 @@ class TestTokens:
         assert "2" == bar.get_attribute("value")
 
     def test_life(self, desk: Desk) -> None:
-        """
-        The remaining life runs down with the sandbox's clock.
-        """
+        """The remaining life runs down with the sandbox's clock."""
         desk.sandbox.access_token()
         page = desk.open("/console/tokens")
         life = page.locator("span[data-ends]")
@@ -553,9 +507,7 @@ class TestTokens:
         page.locator("span[data-ends]", has_text=re.compile("^0:5[0-7]")).wait_for()
 
     def test_secret(self, desk: Desk) -> None:
-        """
-        The AppSecret is shown after a click.
-        """
+        """The AppSecret is shown after a click."""
         page = desk.open("/console/tokens")
         assert desk.sandbox.secret not in page.content()
 
@@ -565,14 +517,10 @@ class TestTokens:
 
 
 class TestFrame:
-    """
-    What all pages share.
-    """
+    """What all pages share."""
 
     def test_hostile_texts(self, desk: Desk) -> None:
-        """
-        A script stays text, and text from right to left stays in its place.
-        """
+        """A script stays text, and text from right to left stays in its place."""
         goods = GoodsInfo([GoodsDetail(EVIL, "www.qq.com"), GoodsDetail(TURNED, "")])
         page = desk.open()
         desk.register("SF<b>1", goods_info=goods)
@@ -591,9 +539,7 @@ class TestFrame:
             assert "bad" != page.title()
 
     def test_language(self, desk: Desk) -> None:
-        """
-        The switch changes the language, and it stays changed.
-        """
+        """The switch changes the language, and it stays changed."""
         page = desk.open("/console/faults?waybill_id=SF1")
 
         page.get_by_role("button", name="中文").click()
@@ -604,9 +550,7 @@ class TestFrame:
         page.get_by_role("heading", name="运单", level=1).wait_for()
 
     def test_keyboard(self, desk: Desk) -> None:
-        """
-        Without a mouse: past the navigation, and the parcel one step on.
-        """
+        """Without a mouse: past the navigation, and the parcel one step on."""
         desk.register()
         page = desk.open(f"/console/waybill?id={WAYBILL_ID}")
 
@@ -627,9 +571,7 @@ class TestFrame:
         page.locator("#status", has_text="In transit").wait_for()
 
     def test_without_javascript(self, desk: Desk) -> None:
-        """
-        Without JavaScript the forms still work.
-        """
+        """Without JavaScript the forms still work."""
         token = desk.register()
         context = desk.chromium.new_context(java_script_enabled=False, locale="en")
         desk.contexts.append(context)
@@ -642,9 +584,7 @@ class TestFrame:
         assert WaybillStatus.COLLECTED is desk.client.query_trace(token).status
 
     def test_server_goes_and_comes(self, desk: Desk) -> None:
-        """
-        The page shows that the server has gone, and resumes when it is back.
-        """
+        """The page shows that the server has gone, and resumes when it is back."""
         other = Sandbox(clock=Clock(NOON, speed=0))
         server = other.serve()
         port = int(server.url.rpartition(":")[2])
@@ -679,9 +619,7 @@ class TestFrame:
 
 
 def furnish(sandbox: Sandbox, url: str) -> None:
-    """
-    Fill a sandbox with what the pages can show.
-    """
+    """Fill a sandbox with what the pages can show."""
     goods = [
         ("手工陶瓷咖啡杯 米白色 350ml 礼盒装", "https://img.example/cup.png"),
         ("夏季纯棉短袖 T 恤", "www.qq.com"),
@@ -750,9 +688,7 @@ class TestLooks:
 
     @pytest.mark.parametrize("width", [1280, 900])
     def test_calls__long_path(self, desk: Desk, width: int) -> None:
-        """
-        A long path breaks, and lets every rid stand on one line.
-        """
+        """A long path breaks, and lets every rid stand on one line."""
         url = f"{desk.url}/cgi-bin/{'x' * 111}"
         with requests.Session() as session:
             session.trust_env = False
@@ -788,9 +724,7 @@ class TestLooks:
         assert [] == wide
 
     def check(self, page: Any, axe: str, name: str) -> list[str]:
-        """
-        Take a picture, and tell what is wrong with the page.
-        """
+        """Take a picture, and tell what is wrong with the page."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         for details in page.locator("details").all():
             details.evaluate("element => { element.open = true }")
@@ -828,9 +762,7 @@ class TestLooks:
         width: int,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """
-        axe-core finds nothing, and nothing is wider than the window.
-        """
+        """axe-core finds nothing, and nothing is wider than the window."""
         monkeypatch.setattr("wxlogistics.sandbox.console.pages._ROWS", 12)
         page = desk.open(language=language, theme=theme, width=width)
         suffix = f"{language[:2]}-{theme}" + ("-phone" if width < 500 else "")

@@ -16,9 +16,7 @@ QUERY_TRACE = OPEN_MSG + "query_trace"
 
 
 class TestJscode2session:
-    """
-    GET /sns/jscode2session.
-    """
+    """GET /sns/jscode2session."""
 
     def login(self, door: Door, code: str, **changes: Any) -> dict[str, Any]:
         query = {
@@ -44,9 +42,7 @@ class TestJscode2session:
         assert door.register(openid=reply["openid"])
 
     def test_jscode2session__new_user(self, door: Door) -> None:
-        """
-        Without an openid a code is of a new user each time.
-        """
+        """Without an openid a code is of a new user each time."""
         openids = {self.login(door, door.sandbox.js_code())["openid"] for _ in range(3)}
 
         assert 3 == len(openids)
@@ -66,18 +62,14 @@ class TestJscode2session:
     def test_jscode2session__refused(
         self, door: Door, changes: dict[str, Any], errcode: int
     ) -> None:
-        """
-        What is missing or wrong is named, and does not use the code up.
-        """
+        """What is missing or wrong is named, and does not use the code up."""
         code = door.sandbox.js_code()
 
         assert errcode == told(self.login(door, code, **changes))[0]
         assert "openid" in self.login(door, code)
 
     def test_jscode2session__once(self, door: Door) -> None:
-        """
-        A used code is refused with 40163, an old one with 40029.
-        """
+        """A used code is refused with 40163, an old one with 40029."""
         used, old = door.sandbox.js_code(), door.sandbox.js_code()
         self.login(door, used)
 
@@ -89,9 +81,7 @@ class TestJscode2session:
         assert (40029, "invalid code rid: ") == told(late)
 
     def test_jscode2session__of_another_app(self, door: Door) -> None:
-        """
-        A code of one app, or of a user of one, is not another's.
-        """
+        """A code of one app, or of a user of one, is not another's."""
         other = door.sandbox.add_app()
         codes = [
             door.sandbox.js_code(appid=other.appid),
@@ -106,9 +96,7 @@ class TestJscode2session:
         assert "openid" in self.login(door, codes[0], **mine)
 
     def test_js_code__nonsense(self) -> None:
-        """
-        An app that is not there, or an openid that cannot be one, is an error.
-        """
+        """An app that is not there, or an openid that cannot be one, is an error."""
         with pytest.raises(LookupError, match="no app 'wx0'"):
             Sandbox().js_code(appid="wx0")
         with pytest.raises(ValueError, match="an openid is"):
@@ -116,9 +104,7 @@ class TestJscode2session:
 
 
 class TestComponent:
-    """
-    The service providers' calls beside the tokens.
-    """
+    """The service providers' calls beside the tokens."""
 
     def call(
         self, door: Door, endpoint: str, parameter: str, **payload: Any
@@ -197,9 +183,7 @@ class TestComponent:
         ]
 
     def test_permissions(self, door: Door) -> None:
-        """
-        The permission sets of a code hold for the authorization.
-        """
+        """The permission sets of a code hold for the authorization."""
         sandbox = door.sandbox
         component = sandbox.add_component()
         code = sandbox.authorization_code(component.appid, permissions=[17])
@@ -213,9 +197,7 @@ class TestComponent:
 
     @with_settings(any_content_type=False)
     def test_content_type__strict(self, door: Door) -> None:
-        """
-        A setting has JSON without its Content-Type count as unread.
-        """
+        """A setting has JSON without its Content-Type count as unread."""
         door.sandbox.add_component()
 
         response = door.send(
@@ -244,9 +226,7 @@ class TestComponent:
 
 
 class TestDiagnosis:
-    """
-    Addresses, quotas and rids.
-    """
+    """Addresses, quotas and rids."""
 
     def ask(self, door: Door, path: str, **payload: Any) -> dict[str, Any]:
         return door.send(
@@ -255,9 +235,7 @@ class TestDiagnosis:
 
     @pytest.mark.parametrize("endpoint", ["getcallbackip", "get_api_domain_ip"])
     def test_addresses(self, door: Door, endpoint: str) -> None:
-        """
-        They are a check of the token.
-        """
+        """They are a check of the token."""
         path = "/cgi-bin/" + endpoint
 
         good = door.send("GET", path, params=door.token).json()
@@ -268,9 +246,7 @@ class TestDiagnosis:
         assert 40001 == bad["errcode"]
 
     def test_quota_get(self, door: Door) -> None:
-        """
-        What was used of a component's quota, or of a token endpoint's.
-        """
+        """What was used of a component's quota, or of a token endpoint's."""
         door.register()
         door.post("query_trace", {"waybill_token": "x"})
         door.stable_token()
@@ -289,9 +265,7 @@ class TestDiagnosis:
 
     @with_settings(calls_per_minute=7)
     def test_quota_get__pace(self, door: Door) -> None:
-        """
-        A pace that is set is returned.
-        """
+        """A pace that is set is returned."""
         reply = self.ask(door, "openapi/quota/get", cgi_path=QUERY_TRACE)
 
         assert {"call_count": 7, "refresh_second": 60} == reply["rate_limit"]
@@ -304,18 +278,14 @@ class TestDiagnosis:
     def test_quota__refused(
         self, door: Door, call: str, cgi_path: Any, errcode: int
     ) -> None:
-        """
-        An unknown path, and one without a quota.
-        """
+        """An unknown path, and one without a quota."""
         reply = self.ask(door, f"openapi/quota/{call}", cgi_path=cgi_path)
 
         assert errcode == told(reply)[0]
 
     @with_settings(appid_daily_limit=2, clear_quota_monthly_limit=2)
     def test_clear(self, door: Door) -> None:
-        """
-        A cleared quota can be spent again; that is allowed a few times a month.
-        """
+        """A cleared quota can be spent again; that is allowed a few times a month."""
 
         def spend() -> list[int]:
             return [door.post("get_delivery_list", {})["errcode"] for _ in range(3)]
@@ -341,9 +311,7 @@ class TestDiagnosis:
         assert {"errcode": 0, "errmsg": "ok"} == next_month
 
     def test_clear_quota__of_another_app(self, door: Door) -> None:
-        """
-        An app clears its own quotas alone; users' are not cleared.
-        """
+        """An app clears its own quotas alone; users' are not cleared."""
         door.register()
         refused = self.ask(door, "clear_quota", appid="wx0")
         self.ask(door, "clear_quota", appid=door.sandbox.appid)
@@ -353,9 +321,7 @@ class TestDiagnosis:
         assert {} == door.sandbox.counters["apps"]
 
     def test_month__at_the_end_of_the_calendar(self, door: Door) -> None:
-        """
-        A month that no calendar has is a day.
-        """
+        """A month that no calendar has is a day."""
         door.sandbox.clock.tick(days=10**12)
 
         reply = self.ask(door, "clear_quota", appid=door.sandbox.appid)
@@ -363,9 +329,7 @@ class TestDiagnosis:
         assert 0 == reply["errcode"]
 
     def test_rid_get(self, door: Door) -> None:
-        """
-        A rid of the sandbox is explained from its list of calls.
-        """
+        """A rid of the sandbox is explained from its list of calls."""
         refused = door.post("query_trace", {"waybill_token": "x"})
         door.post("get_delivery_list", {})
 
@@ -380,9 +344,7 @@ class TestDiagnosis:
 
     @pytest.mark.parametrize("rid", ["", "66557522-735e87a4-648726cc", None, 5])
     def test_rid_get__unknown(self, door: Door, rid: Any) -> None:
-        """
-        Others are not found.
-        """
+        """Others are not found."""
         door.post("get_delivery_list", {})
 
         assert (76001, "rid not found rid: ") == told(
@@ -391,9 +353,7 @@ class TestDiagnosis:
 
     @with_settings(quota_reset_hour=13)
     def test_quota__reset_hour(self, door: Door) -> None:
-        """
-        A setting has the day begin at another hour in China; it is noon now.
-        """
+        """A setting has the day begin at another hour in China; it is noon now."""
         door.post("get_delivery_list", {})
         door.sandbox.clock.tick(minutes=59)
         before = door.sandbox.counters["apps"]
@@ -403,9 +363,7 @@ class TestDiagnosis:
 
 
 class TestFirstUse:
-    """
-    In `mock()` the first use of an appid and its secret makes them known.
-    """
+    """In `mock()` the first use of an appid and its secret makes them known."""
 
     @pytest.fixture
     def wechat(self) -> Iterator[Any]:
@@ -424,18 +382,14 @@ class TestFirstUse:
         assert "secret" == wechat.world.tokens.apps["wxshop"].secret
 
     def test_app__of_the_sandbox(self, wechat: Any) -> None:
-        """
-        The default app keeps its secret.
-        """
+        """The default app keeps its secret."""
         with pytest.raises(ApiError) as caught:
             Client(StableToken(wechat.appid, "other")).get_delivery_list()
 
         assert 40125 == caught.value.errcode
 
     def test_app__as_the_default_one(self) -> None:
-        """
-        Settings of the default app hold for it.
-        """
+        """Settings of the default app hold for it."""
         with Sandbox(opened=False, ip_whitelist=["203.0.113.7"]).mock() as wechat:
             with pytest.raises(ApiError) as caught:
                 Client(StableToken("wxshop", "secret")).get_delivery_list()
@@ -444,9 +398,7 @@ class TestFirstUse:
 
     @pytest.mark.parametrize("first_use", [False, None, True])
     def test_setting(self, first_use: bool | None) -> None:
-        """
-        A setting turns it off in the mock, or on for the server.
-        """
+        """A setting turns it off in the mock, or on for the server."""
         sandbox = Sandbox(first_use=first_use)
         with sandbox.mock() as wechat:
             mocked = self.known(wechat, "https://api.weixin.qq.com", "wx1")
@@ -466,9 +418,7 @@ class TestFirstUse:
         return appid in sandbox.world.tokens.apps
 
     def test_component(self, wechat: Any) -> None:
-        """
-        So do a service provider's secret and ticket, and a shop's refresh token.
-        """
+        """So do a service provider's secret and ticket, and a shop's refresh token."""
         component_token = self.component_token("wxprovider", "s", "ticket")
         token = AuthorizerToken("wxprovider", component_token, "wxshop", "REFRESH")
 
@@ -504,14 +454,10 @@ class TestFirstUse:
 
 
 class TestTruth:
-    """
-    Guesses that are settings, and what a call keeps.
-    """
+    """Guesses that are settings, and what a call keeps."""
 
     def test_path__leading_slashes(self, door: Door) -> None:
-        """
-        Slashes at the beginning of a path count as one, others do not.
-        """
+        """Slashes at the beginning of a path count as one, others do not."""
         replies = [
             door.send("GET", path).json()["errcode"]
             for path in ("//cgi-bin/token", "///cgi-bin/token", "/cgi-bin//token")
@@ -529,9 +475,7 @@ class TestTruth:
         assert 40066 == reply["errcode"]
 
     def test_post__empty(self, door: Door) -> None:
-        """
-        With neither body nor Content-Type 44002, with a body 40003.
-        """
+        """With neither body nor Content-Type 44002, with a body 40003."""
         url = OPEN_MSG + "get_delivery_list"
 
         replies = [
@@ -543,27 +487,21 @@ class TestTruth:
 
     @pytest.mark.parametrize("payload", [{}, {"grant_type": "x"}, {"secret": "s"}])
     def test_token__bare(self, door: Door, payload: dict[str, Any]) -> None:
-        """
-        A missing appid comes before anything is said of grant_type.
-        """
+        """A missing appid comes before anything is said of grant_type."""
         stable = door.send("POST", "/cgi-bin/stable_token", json=payload).json()
         classic = door.send("GET", "/cgi-bin/token", params=payload).json()
 
         assert [(41002, "appid missing rid: ")] * 2 == [told(stable), told(classic)]
 
     def test_waybill__phone_tail(self, door: Door) -> None:
-        """
-        A number with a phone's tail is not found.
-        """
+        """A number with a phone's tail is not found."""
         reply = door.post("trace_waybill", {**EXAMPLE, "waybill_id": "SF12345:1234"})
 
         assert 931023 == reply["errcode"]
 
     @with_settings(same_token=False)
     def test_trace_waybill__another_token(self, door: Door) -> None:
-        """
-        A setting gives another token each time, for the goods of the first.
-        """
+        """A setting gives another token each time, for the goods of the first."""
         first = door.register()
         other = {"detail_list": [{"goods_name": "x", "goods_img_url": ""}]}
         second = door.register(goods_info=other)
@@ -577,9 +515,7 @@ class TestTruth:
 
     @with_settings(foreign_token=0, misshapen_token=40001)
     def test_tokens__lenient(self, door: Door) -> None:
-        """
-        Settings let another app's waybill_token pass, and name another errcode.
-        """
+        """Settings let another app's waybill_token pass, and name another errcode."""
         token = door.register()
         other = door.sandbox.access_token(door.sandbox.add_app().appid)
 
@@ -596,9 +532,7 @@ class TestTruth:
         ],
     )
     def test_call__escaped(self, door: Door, body: bytes, escaped: bool) -> None:
-        """
-        A call that escapes what need not be is flagged.
-        """
+        """A call that escapes what need not be is flagged."""
         door.send(
             "POST",
             QUERY_TRACE,
@@ -632,9 +566,7 @@ class TestTruth:
         assert 413 == door.sandbox.calls[-1].status
 
     def test_calls__memory_stays_flat(self) -> None:
-        """
-        However many calls come, what is kept of them is bounded.
-        """
+        """However many calls come, what is kept of them is bounded."""
         sandbox = Sandbox(keep_calls=50)
         component = sandbox.add_component()
         payload = json.dumps(

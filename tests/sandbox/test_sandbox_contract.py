@@ -27,16 +27,12 @@ JSON = {"Content-Type": "application/json"}
 
 
 class TestPlugin:
-    """
-    The plugin's endpoints.
-    """
+    """The plugin's endpoints."""
 
     # The document's example
 
     def test_trace_waybill__example(self, door: Door) -> None:
-        """
-        The document's example is registered.
-        """
+        """The document's example is registered."""
         reply = door.post("trace_waybill", EXAMPLE)
 
         assert {
@@ -47,9 +43,7 @@ class TestPlugin:
         assert re.fullmatch(r"[A-Za-z0-9_-]{64}", reply["waybill_token"])
 
     def test_query_trace__example(self, door: Door) -> None:
-        """
-        Right after, its query gives the document's reply to the letter.
-        """
+        """Right after, its query gives the document's reply to the letter."""
         token = door.register()
 
         reply = door.post("query_trace", {"waybill_token": token, "openid": OPENID})
@@ -62,9 +56,7 @@ class TestPlugin:
         } == reply
 
     def test_update_waybill_goods__example(self, door: Door) -> None:
-        """
-        The document's update answers ok and changes the goods.
-        """
+        """The document's update answers ok and changes the goods."""
         token = door.register()
         goods = {
             "detail_list": [
@@ -82,9 +74,7 @@ class TestPlugin:
         assert goods == queried["shop_info"]["goods_info"]
 
     def test_get_delivery_list__example(self, door: Door) -> None:
-        """
-        Carriers come with their count and without errmsg.
-        """
+        """Carriers come with their count and without errmsg."""
         reply = door.post("get_delivery_list", {})
 
         assert {"errcode", "delivery_list", "count"} == set(reply)
@@ -102,9 +92,7 @@ class TestPlugin:
         } in reply["delivery_list"]
 
     def test_follow_waybill__example(self, door: Door) -> None:
-        """
-        The message component registers, queries and updates in the same shapes.
-        """
+        """The message component registers, queries and updates in the same shapes."""
         token = door.post("follow_waybill", EXAMPLE)["waybill_token"]
         goods = {"detail_list": [{"goods_name": "新", "goods_img_url": ""}]}
 
@@ -123,9 +111,7 @@ class TestPlugin:
         } == queried
 
     def test_reply__header(self, door: Door) -> None:
-        """
-        Replies name their encoding as WeChat does, and are UTF-8 without escapes.
-        """
+        """Replies name their encoding as WeChat does, and are UTF-8 without escapes."""
         door.register()
         response = door.send(
             "POST", OPEN_MSG + "get_delivery_list", params=door.token, json={}
@@ -138,9 +124,7 @@ class TestPlugin:
     # Refusals before the body counts
 
     def test_request__chunked(self, door: Door) -> None:
-        """
-        A chunked request gets HTTP 412 without a body.
-        """
+        """A chunked request gets HTTP 412 without a body."""
         response = door.send(
             "POST",
             OPEN_MSG + "query_trace",
@@ -290,9 +274,7 @@ class TestPlugin:
         headers: dict[str, str],
         expected: tuple[int, str],
     ) -> None:
-        """
-        What is no proper request is refused with HTTP 200.
-        """
+        """What is no proper request is refused with HTTP 200."""
         response = door.send(
             method, path, params=door.token, data=body, headers=headers
         )
@@ -301,9 +283,7 @@ class TestPlugin:
         assert expected == told(response.json())
 
     def test_request__head(self, door: Door) -> None:
-        """
-        HEAD is refused as GET is, with a reply that has no body.
-        """
+        """HEAD is refused as GET is, with a reply that has no body."""
         response = door.session.head(
             door.base_url + OPEN_MSG + "query_trace", params=door.token, timeout=10
         )
@@ -312,9 +292,7 @@ class TestPlugin:
         assert 43002 == door.sandbox.calls[-1].errcode
 
     def test_refusal__rid(self, door: Door) -> None:
-        """
-        A rid begins with the time in hex.
-        """
+        """A rid begins with the time in hex."""
         reply = door.post("query_trace", {"waybill_token": "x"})
 
         assert " rid: 6a0d31c0-" in reply["errmsg"]
@@ -341,17 +319,13 @@ class TestPlugin:
     def test_access_token__refused(
         self, door: Door, access_token: str, expected: tuple[int, str]
     ) -> None:
-        """
-        Access tokens that are missing, misshapen or unknown are refused.
-        """
+        """Access tokens that are missing, misshapen or unknown are refused."""
         reply = door.post("get_delivery_list", {}, access_token)
 
         assert expected == told(reply)
 
     def test_access_token__expired(self, door: Door) -> None:
-        """
-        After two hours a token has expired.
-        """
+        """After two hours a token has expired."""
         token = door.sandbox.access_token()
 
         door.sandbox.clock.tick(seconds=7199)
@@ -363,9 +337,7 @@ class TestPlugin:
         )
 
     def test_access_token__revoked(self, door: Door) -> None:
-        """
-        A revoked token is refused as not the latest; the next one works.
-        """
+        """A revoked token is refused as not the latest; the next one works."""
         token = door.sandbox.access_token()
 
         assert 1 == door.sandbox.revoke_tokens()
@@ -401,9 +373,7 @@ class TestPlugin:
     # The main path
 
     def test_trace_waybill__again(self, door: Door) -> None:
-        """
-        Registering again gives a token, but keeps the first goods.
-        """
+        """Registering again gives a token, but keeps the first goods."""
         first = door.register()
         second = door.register(
             goods_info={"detail_list": [{"goods_name": "x", "goods_img_url": ""}]}
@@ -415,9 +385,7 @@ class TestPlugin:
         assert first == second
 
     def test_query_trace__by_the_clock(self, door: Door) -> None:
-        """
-        A parcel moves along with the clock.
-        """
+        """A parcel moves along with the clock."""
         token = door.register()
         seen = []
         for hours in (0, 1, 4, 15, 10, 3):
@@ -428,9 +396,7 @@ class TestPlugin:
         assert [0, 1, 2, 2, 3, 4] == seen
 
     def test_query_trace__moved(self, door: Door) -> None:
-        """
-        A parcel moved by hand has the status and the text that were given.
-        """
+        """A parcel moved by hand has the status and the text that were given."""
         token = door.register(waybill_id="SF1234567890")
         door.sandbox.move("SF1234567890", WaybillStatus.SIGNED, message="放门口了")
 
@@ -458,9 +424,7 @@ class TestPlugin:
 
     @pytest.mark.parametrize("openid", ["", "short", "x" * 28, "o" + "!" * 27])
     def test_trace_waybill__openid(self, door: Door, openid: str) -> None:
-        """
-        An openid of the wrong shape is refused.
-        """
+        """An openid of the wrong shape is refused."""
         reply = door.post("trace_waybill", {**EXAMPLE, "openid": openid})
 
         assert (
@@ -469,9 +433,7 @@ class TestPlugin:
         ) == told(reply)
 
     def test_trace_waybill__openid_of_another_app(self, door: Door) -> None:
-        """
-        An openid belongs to the app that used it first.
-        """
+        """An openid belongs to the app that used it first."""
         door.register()
         other = door.sandbox.add_app()
 
@@ -488,9 +450,7 @@ class TestPlugin:
         "endpoint", ["query_trace", "update_waybill_goods", "query_follow_trace"]
     )
     def test_waybill_token__unknown(self, door: Door, endpoint: str) -> None:
-        """
-        A waybill_token that the sandbox did not make is refused.
-        """
+        """A waybill_token that the sandbox did not make is refused."""
         reply = door.post(endpoint, {"waybill_token": "x" * 64, "goods_info": GOODS})
 
         assert (
@@ -500,9 +460,7 @@ class TestPlugin:
         ) == told(reply)
 
     def test_update_waybill_goods__limit(self, door: Door) -> None:
-        """
-        The sixth change of the goods is refused.
-        """
+        """The sixth change of the goods is refused."""
         token = door.register()
         update = {"waybill_token": token, "goods_info": GOODS}
         for _ in range(5):
@@ -552,9 +510,7 @@ class TestPlugin:
         assert GOODS == queried["shop_info"]["goods_info"]
 
     def test_waybill_token__wrong_openid(self, door: Door) -> None:
-        """
-        A waybill_token together with another user's openid is refused.
-        """
+        """A waybill_token together with another user's openid is refused."""
         token = door.register()
 
         reply = door.post(
@@ -565,9 +521,7 @@ class TestPlugin:
 
     @with_settings(wrong_openid=0)
     def test_waybill_token__wrong_openid_ignored(self, door: Door) -> None:
-        """
-        A setting lets the openid of a query be anybody's.
-        """
+        """A setting lets the openid of a query be anybody's."""
         token = door.register()
 
         reply = door.post(
@@ -577,9 +531,7 @@ class TestPlugin:
         assert 0 == reply["errcode"]
 
     def test_waybill_token__of_another_app(self, door: Door) -> None:
-        """
-        A waybill_token is of no use to another app.
-        """
+        """A waybill_token is of no use to another app."""
         token = door.register()
         other = door.sandbox.add_app()
 
@@ -598,17 +550,13 @@ class TestPlugin:
     def test_waybill_token__of_the_other_component(
         self, door: Door, registers: str, queries: str
     ) -> None:
-        """
-        A waybill_token belongs to the component that it was made by.
-        """
+        """A waybill_token belongs to the component that it was made by."""
         token = door.post(registers, EXAMPLE)["waybill_token"]
 
         assert 9300507 == door.post(queries, {"waybill_token": token})["errcode"]
 
     def test_waybill_token__does_not_expire(self, door: Door) -> None:
-        """
-        A waybill_token works after a year.
-        """
+        """A waybill_token works after a year."""
         token = door.register()
         door.sandbox.clock.tick(days=365)
 
@@ -633,9 +581,7 @@ class TestPlugin:
         ],
     )
     def test_goods__image(self, door: Door, url: str, errcode: int) -> None:
-        """
-        Some image URLs are refused, and some kill the call.
-        """
+        """Some image URLs are refused, and some kill the call."""
         goods = {"detail_list": [{"goods_name": "x", "goods_img_url": url}]}
 
         for endpoint in ("trace_waybill", "follow_waybill"):
@@ -643,9 +589,7 @@ class TestPlugin:
             assert errcode == reply["errcode"]
 
     def test_goods__image_text(self, door: Door) -> None:
-        """
-        A refused image has a Chinese errmsg alone.
-        """
+        """A refused image has a Chinese errmsg alone."""
         goods = {"detail_list": [{"goods_name": "x", "goods_img_url": "顺"}]}
 
         reply = door.post("trace_waybill", {**EXAMPLE, "goods_info": goods})
@@ -653,9 +597,7 @@ class TestPlugin:
         assert (9300561, "图片url错误 rid: ") == told(reply)
 
     def test_goods__too_many(self, door: Door) -> None:
-        """
-        Ten goods are taken, eleven answer -1.
-        """
+        """Ten goods are taken, eleven answer -1."""
         detail = {"goods_name": "x", "goods_img_url": "", "goods_desc": "红"}
         ten, eleven = {"detail_list": [detail] * 10}, {"detail_list": [detail] * 11}
 
@@ -676,18 +618,14 @@ class TestPlugin:
         [{"detail_list": ["x"]}, {"detail_list": [{"goods_name": 1}]}, None, {}],
     )
     def test_goods__malformed(self, door: Door, goods_info: Any) -> None:
-        """
-        Registering with goods of the wrong types, or without, is a format error.
-        """
+        """Registering with goods of the wrong types, or without, is a format error."""
         reply = door.post("trace_waybill", {**EXAMPLE, "goods_info": goods_info})
 
         assert (47001, "data format error rid:") == told(reply)
 
     @with_settings(missing_goods=0)
     def test_goods__missing(self, door: Door) -> None:
-        """
-        A setting lets a waybill be registered without goods.
-        """
+        """A setting lets a waybill be registered without goods."""
         token = door.register(goods_info=None)
 
         reply = door.post("query_trace", {"waybill_token": token})
@@ -696,9 +634,7 @@ class TestPlugin:
 
     @with_settings(unicode_escapes=47001)
     def test_goods__escapes_refused(self, door: Door) -> None:
-        """
-        A setting refuses a body with escapes.
-        """
+        """A setting refuses a body with escapes."""
         body = b'{"waybill_token":"\\u0041"}'
 
         response = door.send(
@@ -722,9 +658,7 @@ class TestPlugin:
         ],
     )
     def test_goods__backslash(self, door: Door, name: bytes, errcode: int) -> None:
-        """
-        An escaped backslash with a u behind it is no such escape.
-        """
+        """An escaped backslash with a u behind it is no such escape."""
         body = json.dumps(EXAMPLE, ensure_ascii=False).encode()
 
         response = door.send(
@@ -738,9 +672,7 @@ class TestPlugin:
         assert errcode == response.json()["errcode"]
 
     def test_goods__escapes_read(self, door: Door) -> None:
-        """
-        By default escapes are read as JSON.
-        """
+        """By default escapes are read as JSON."""
         body = json.dumps(EXAMPLE)
         assert "\\u6d4b" in body
 
@@ -775,9 +707,7 @@ class TestPlugin:
     def test_trace_waybill__unknown(
         self, door: Door, expected: tuple[int, str]
     ) -> None:
-        """
-        With a setting only waybills that were added are known.
-        """
+        """With a setting only waybills that were added are known."""
         refused = door.post("trace_waybill", EXAMPLE)
         door.sandbox.add_waybill(WAYBILL_ID)
         taken = door.post("trace_waybill", EXAMPLE)
@@ -789,9 +719,7 @@ class TestPlugin:
     def test_trace_waybill__no_waybill_id(
         self, door: Door, waybill_id: str | None
     ) -> None:
-        """
-        A registration without a waybill_id is about no waybill.
-        """
+        """A registration without a waybill_id is about no waybill."""
         reply = door.post("trace_waybill", {**EXAMPLE, "waybill_id": waybill_id})
 
         assert 931023 == reply["errcode"]
@@ -802,9 +730,7 @@ class TestPlugin:
         ids=["seen", "document"],
     )
     def test_trace_waybill__uncollected(self, door: Door, errcode: int) -> None:
-        """
-        With a setting a waybill without a route counts as not existing.
-        """
+        """With a setting a waybill without a route counts as not existing."""
         early = door.post("trace_waybill", EXAMPLE)
         door.sandbox.clock.tick(hours=1)
         token = door.register()
@@ -817,9 +743,7 @@ class TestPlugin:
         assert errcode == again["errcode"]
 
     def test_query_trace__half_a_character(self, door: Door) -> None:
-        """
-        A carrier's message that cannot be written as UTF-8 does no harm.
-        """
+        """A carrier's message that cannot be written as UTF-8 does no harm."""
         token = door.register()
         door.sandbox.move(WAYBILL_ID, 1, message="\ud83d!")
 
@@ -830,9 +754,7 @@ class TestPlugin:
     # Replies with a route
 
     def test_query_trace__path(self, door: Door) -> None:
-        """
-        A route comes newest first, with a courier's number among it.
-        """
+        """A route comes newest first, with a courier's number among it."""
         token = door.register(delivery_id="YTO")
         door.sandbox.clock.tick(hours=33)
 
@@ -882,9 +804,7 @@ class TestPlugin:
     def test_query_trace__carrier(
         self, door: Door, waybill_id: str, delivery_id: str | None, expected: str
     ) -> None:
-        """
-        The carrier is the one named, or the one that the number begins with.
-        """
+        """The carrier is the one named, or the one that the number begins with."""
         token = door.register(waybill_id=waybill_id, delivery_id=delivery_id)
         door.sandbox.move(waybill_id, WaybillStatus.COLLECTED)
 
@@ -894,9 +814,7 @@ class TestPlugin:
 
     @with_settings(path=False, delivery_info=False)
     def test_query_trace__bare(self, door: Door) -> None:
-        """
-        Settings leave out what the document's example leaves out.
-        """
+        """Settings leave out what the document's example leaves out."""
         token = door.register()
         followed = door.post("follow_waybill", EXAMPLE)["waybill_token"]
         door.sandbox.move(WAYBILL_ID, WaybillStatus.COLLECTED)
@@ -909,9 +827,7 @@ class TestPlugin:
         assert 1 == len(told_all["waybill_info"]["path"]["path_action"])
 
     def test_query_trace__every_status(self, door: Door) -> None:
-        """
-        Every status can be reached by hand, even one of tomorrow's.
-        """
+        """Every status can be reached by hand, even one of tomorrow's."""
         token = door.register()
         seen = []
         for status in (1, 2, 3, 5, 4, 6, 7):
@@ -930,9 +846,7 @@ class TestPlugin:
         ] == seen
 
     def test_query_trace__moved_back(self, door: Door) -> None:
-        """
-        A parcel can be moved back; not being collected is no step of a route.
-        """
+        """A parcel can be moved back; not being collected is no step of a route."""
         token = door.register()
         for status in (2, 0, 2):
             door.sandbox.move(WAYBILL_ID, status)
@@ -945,9 +859,7 @@ class TestPlugin:
         ] == [step["action_msg"] for step in info["path"]["path_action"]]
 
     def test_query_trace__moved_stays(self, door: Door) -> None:
-        """
-        The clock does not move a parcel that was moved by hand.
-        """
+        """The clock does not move a parcel that was moved by hand."""
         token = door.register()
         door.sandbox.clock.tick(hours=2)
         door.sandbox.move(WAYBILL_ID, WaybillStatus.EXCEPTION)
@@ -978,9 +890,7 @@ class TestPlugin:
         ],
     )
     def test_magic__err(self, door: Door, waybill_id: str, errcode: int) -> None:
-        """
-        ERR and a number is refused with that number.
-        """
+        """ERR and a number is refused with that number."""
         reply = door.post("trace_waybill", {**EXAMPLE, "waybill_id": waybill_id})
 
         assert errcode == reply["errcode"]
@@ -994,9 +904,7 @@ class TestPlugin:
         assert (12345, "unknown error rid: ") == told(reply)
 
     def test_magic__queryerr(self, door: Door) -> None:
-        """
-        QUERYERR and a number can be registered; queries and updates are refused.
-        """
+        """QUERYERR and a number can be registered; queries and updates are refused."""
         token = door.register(waybill_id="QUERYERR931023")
 
         for endpoint in ("query_trace", "update_waybill_goods"):
@@ -1004,9 +912,7 @@ class TestPlugin:
             assert 931023 == reply["errcode"]
 
     def test_magic__status(self, door: Door) -> None:
-        """
-        STATUS and a number is a parcel that has this status and keeps it.
-        """
+        """STATUS and a number is a parcel that has this status and keeps it."""
         token = door.register(waybill_id="STATUS6-a")
         door.sandbox.clock.tick(days=9)
 
@@ -1019,9 +925,7 @@ class TestPlugin:
 
     @with_settings(appid_daily_limit=3)
     def test_quota__appid(self, door: Door) -> None:
-        """
-        One app's calls are limited for each component, until midnight in China.
-        """
+        """One app's calls are limited for each component, until midnight in China."""
         for _ in range(3):
             assert 0 == door.post("get_delivery_list", {})["errcode"]
         refused = door.post("get_delivery_list", {})
@@ -1039,9 +943,7 @@ class TestPlugin:
         assert 0 == next_day["errcode"]
 
     def test_quota__message_user(self, door: Door) -> None:
-        """
-        The message component allows 50 calls about one user a day.
-        """
+        """The message component allows 50 calls about one user a day."""
         token = door.post("follow_waybill", EXAMPLE)["waybill_token"]
         for _ in range(49):
             reply = door.post("query_follow_trace", {"waybill_token": token})
@@ -1059,9 +961,7 @@ class TestPlugin:
 
     @with_settings(user_daily_limit_message=1000)
     def test_quota__bound(self, door: Door) -> None:
-        """
-        A user can be bound to 100 open waybills.
-        """
+        """A user can be bound to 100 open waybills."""
         for number in range(100):
             reply = door.post("follow_waybill", {**EXAMPLE, "waybill_id": f"W{number}"})
             assert 0 == reply["errcode"]

@@ -15,9 +15,7 @@ from wxlogistics.sandbox import Sandbox, control
 
 @attrs.define
 class Control:
-    """
-    A caller of the control API, and the door beside it.
-    """
+    """A caller of the control API, and the door beside it."""
 
     door: Door
 
@@ -39,21 +37,15 @@ class Control:
 
 @pytest.fixture
 def api(served_door: Door) -> Iterator[Control]:
-    """
-    The control API of a served sandbox.
-    """
+    """The control API of a served sandbox."""
     return Control(served_door)
 
 
 class TestControl:
-    """
-    Each command does what its counterpart in Python does.
-    """
+    """Each command does what its counterpart in Python does."""
 
     def test_about(self, api: Control) -> None:
-        """
-        The first page has all that a caller needs.
-        """
+        """The first page has all that a caller needs."""
         sandbox = api.door.sandbox
 
         assert {
@@ -65,16 +57,12 @@ class TestControl:
         } == api.get("")
 
     def test_tick(self, api: Control) -> None:
-        """
-        Time passes, and the new time is returned.
-        """
+        """Time passes, and the new time is returned."""
         assert {"now": NOON + 3 * 3600} == api.post("tick", hours=3)
         assert NOON + 3 * 3600 == api.door.sandbox.clock.now()
 
     def test_move(self, api: Control) -> None:
-        """
-        A parcel is moved.
-        """
+        """A parcel is moved."""
         token = api.door.register()
 
         api.post("move", waybill_id=WAYBILL_ID, status=5, message="雨")
@@ -84,9 +72,7 @@ class TestControl:
         assert "雨" == info["path"]["path_action"][0]["action_msg"]
 
     def test_fail(self, api: Control) -> None:
-        """
-        Faults are set, listed and taken back.
-        """
+        """Faults are set, listed and taken back."""
         fault = api.post("fail", endpoint="query_trace", errcode=-1, times=None)
         listed = api.get("faults")
         api.post("mend", fault=fault["number"])
@@ -100,9 +86,7 @@ class TestControl:
         assert [] == api.get("faults")
 
     def test_calls(self, api: Control) -> None:
-        """
-        Calls are listed, all, by endpoint, after a number or the last ones.
-        """
+        """Calls are listed, all, by endpoint, after a number or the last ones."""
         api.door.register()
         for _ in range(3):
             api.door.post("get_delivery_list", {})
@@ -122,9 +106,7 @@ class TestControl:
         assert [] == api.get("calls", last=0)
 
     def test_counters(self, api: Control) -> None:
-        """
-        Counters come by app and user.
-        """
+        """Counters come by app and user."""
         api.door.register()
 
         assert {
@@ -133,9 +115,7 @@ class TestControl:
         } == api.get("counters")
 
     def test_token_fetches(self, api: Control) -> None:
-        """
-        Token fetches come with their spacing.
-        """
+        """Token fetches come with their spacing."""
         api.door.stable_token(force_refresh=True)
         api.door.sandbox.clock.tick(seconds=31)
         api.door.stable_token(force_refresh=True)
@@ -148,9 +128,7 @@ class TestControl:
         } == api.get("tokens")
 
     def test_revoke(self, api: Control) -> None:
-        """
-        Tokens are revoked.
-        """
+        """Tokens are revoked."""
         token = api.door.sandbox.access_token()
 
         assert {"revoked": 0} == api.post("tokens/revoke", appid="wx0")
@@ -158,18 +136,14 @@ class TestControl:
         assert 40001 == api.door.post("get_delivery_list", {}, token)["errcode"]
 
     def test_reset(self, api: Control) -> None:
-        """
-        Everything that happened is forgotten.
-        """
+        """Everything that happened is forgotten."""
         api.door.register()
 
         assert api.post("reset") is None
         assert [] == api.get("calls")
 
     def test_state(self, api: Control) -> None:
-        """
-        The state can be taken and put back.
-        """
+        """The state can be taken and put back."""
         token = api.door.register()
         state = api.get("state")
         api.post("reset")
@@ -182,9 +156,7 @@ class TestControl:
         assert NOON == api.door.sandbox.clock.now()
 
     def test_state__damaged(self, api: Control) -> None:
-        """
-        A damaged state is refused and changes nothing.
-        """
+        """A damaged state is refused and changes nothing."""
         api.door.register()
         state = api.get("state")
 
@@ -249,9 +221,7 @@ class TestControl:
     def test_state__wrong_type(
         self, api: Control, path: tuple[Any, ...], value: Any, problem: str
     ) -> None:
-        """
-        So is one with a value that calls would break on; it is named.
-        """
+        """So is one with a value that calls would break on; it is named."""
         sandbox = api.door.sandbox
         sandbox.authorize(sandbox.add_component().appid)
         sandbox.fail("query_trace", errcode=-1)
@@ -271,9 +241,7 @@ class TestControl:
         assert state == api.get("state")
 
     def test_people(self, api: Control) -> None:
-        """
-        Users, waybills, apps and service providers are added.
-        """
+        """Users, waybills, apps and service providers are added."""
         sandbox = api.door.sandbox
         app = api.post("apps", appid="wx1", ip_whitelist=["203.0.113.7"])
         component = api.post("components", secret="s")
@@ -371,9 +339,7 @@ class TestControl:
     def test_mistake(
         self, api: Control, method: str, name: str, fields: Any, problem: str
     ) -> None:
-        """
-        A mistake is HTTP 400.
-        """
+        """A mistake is HTTP 400."""
         response = api(method, name, fields)
 
         assert 400 == response.status_code
@@ -381,9 +347,7 @@ class TestControl:
 
     @pytest.mark.parametrize("value", ["1e999", "-1e999", "NaN", "Infinity"])
     def test_mistake__no_number(self, api: Control, value: str) -> None:
-        """
-        What JSON has no number for is refused, and so never stands in a reply.
-        """
+        """What JSON has no number for is refused, and so never stands in a reply."""
         response = api.door.send(
             "POST",
             "/_sandbox/move",
@@ -394,9 +358,7 @@ class TestControl:
         assert {"error": f"{value} is not a JSON number"} == response.json()
 
     def test_people__appid_taken(self, api: Control) -> None:
-        """
-        An appid that is there already keeps its secret.
-        """
+        """An appid that is there already keeps its secret."""
         sandbox = api.door.sandbox
 
         response = api("POST", "apps", {"appid": sandbox.appid, "secret": "other"})
@@ -406,9 +368,7 @@ class TestControl:
         assert "access_token" in api.door.stable_token()
 
     def test_half_a_character(self, api: Control) -> None:
-        """
-        Half a surrogate pair comes back as what it is, and can be saved.
-        """
+        """Half a surrogate pair comes back as what it is, and can be saved."""
         api("POST", "waybills", {"waybill_id": "W\ud800"})
 
         state = api("GET", "state")
@@ -418,9 +378,7 @@ class TestControl:
         assert 200 == api("PUT", "state", state.json()).status_code
 
     def test_mistake__no_json(self, api: Control) -> None:
-        """
-        So is a body that is no JSON; its Content-Type does not matter.
-        """
+        """So is a body that is no JSON; its Content-Type does not matter."""
         bad = api.door.send("POST", "/_sandbox/tick", data=b"{")
         good = api.door.send(
             "POST",
@@ -433,27 +391,21 @@ class TestControl:
         assert 200 == good.status_code
 
     def test_unknown(self, api: Control) -> None:
-        """
-        An unknown command is answered with those that there are.
-        """
+        """An unknown command is answered with those that there are."""
         response = api("GET", "tick")
 
         assert 404 == response.status_code
         assert "POST /_sandbox/tick" in response.json()["known"]
 
     def test_is_not_a_call(self, api: Control) -> None:
-        """
-        The control API leaves no trace among the calls.
-        """
+        """The control API leaves no trace among the calls."""
         api.get("counters")
 
         assert [] == api.door.sandbox.calls
 
 
 class TestStrangers:
-    """
-    Web pages must not reach the control API through a browser on this machine.
-    """
+    """Web pages must not reach the control API through a browser on this machine."""
 
     @pytest.mark.parametrize(
         ("headers", "status"),
@@ -480,9 +432,7 @@ class TestStrangers:
     def test_answer__host_and_origin(
         self, sandbox: Sandbox, headers: dict[str, str], status: int
     ) -> None:
-        """
-        Foreign names in Host and other pages in Origin are refused.
-        """
+        """Foreign names in Host and other pages in Origin are refused."""
         answer = control.answer(
             sandbox,
             "POST",
@@ -497,9 +447,7 @@ class TestStrangers:
         assert (NOON + 3600 if status == 200 else NOON) == sandbox.clock.now()
 
     def test_serve__foreign_host(self, api: Control) -> None:
-        """
-        The server asks for this on its own.
-        """
+        """The server asks for this on its own."""
         response = api("POST", "reset", headers={"Host": "evil.example"})
 
         assert 403 == response.status_code

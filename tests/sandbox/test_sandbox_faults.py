@@ -11,9 +11,7 @@ from sandboxtools import EXAMPLE, GOODS, OPEN_MSG, OPENID, WAYBILL_ID, Door, tol
 
 
 class TestFail:
-    """
-    `Sandbox.fail()` and `Sandbox.mend()`.
-    """
+    """`Sandbox.fail()` and `Sandbox.mend()`."""
 
     def query(self, door: Door, token: str, **options: Any) -> requests.Response:
         return door.send(
@@ -28,27 +26,21 @@ class TestFail:
         return [self.query(door, token).json()["errcode"] for _ in range(count)]
 
     def test_fail__times(self, door: Door) -> None:
-        """
-        The next two calls are refused, the third is not.
-        """
+        """The next two calls are refused, the third is not."""
         token = door.register()
         door.sandbox.fail("query_trace", errcode=-1, times=2)
 
         assert [-1, -1, 0] == self.errcodes(door, token, 3)
 
     def test_fail__once(self, door: Door) -> None:
-        """
-        Without a number it is one call.
-        """
+        """Without a number it is one call."""
         token = door.register()
         door.sandbox.fail("query_trace", errcode=45009)
 
         assert [45009, 0] == self.errcodes(door, token, 2)
 
     def test_fail__text(self, door: Door) -> None:
-        """
-        The text is WeChat's, with a rid, or one's own without.
-        """
+        """The text is WeChat's, with a rid, or one's own without."""
         token = door.register()
         door.sandbox.fail("query_trace", errcode=48001)
         door.sandbox.fail("query_trace", errcode=-1, errmsg="哎呀")
@@ -62,9 +54,7 @@ class TestFail:
         ) == told(self.query(door, token).json())
 
     def test_fail__has_no_effect(self, door: Door) -> None:
-        """
-        A refused call changes nothing and counts for no quota.
-        """
+        """A refused call changes nothing and counts for no quota."""
         token = door.register()
         door.sandbox.fail("update_waybill_goods", errcode=-1)
         before = door.sandbox.counters
@@ -80,9 +70,7 @@ class TestFail:
         assert GOODS == queried["shop_info"]["goods_info"]
 
     def test_fail__other_endpoints(self, door: Door) -> None:
-        """
-        Only the endpoint named is concerned, or all with a star.
-        """
+        """Only the endpoint named is concerned, or all with a star."""
         token = door.register()
         door.sandbox.fail("trace_waybill", errcode=-1)
         untouched = self.errcodes(door, token, 1)
@@ -94,9 +82,7 @@ class TestFail:
         assert 45011 == door.stable_token()["errcode"]
 
     def test_fail__user(self, door: Door) -> None:
-        """
-        A fault for one user concerns registrations and queries about that user.
-        """
+        """A fault for one user concerns registrations and queries about that user."""
         mine = door.register()
         other = door.register(openid="o" + "B" * 27)
         door.sandbox.fail("*", errcode=-1, openid=OPENID, times=None)
@@ -106,9 +92,7 @@ class TestFail:
         assert -1 == door.post("trace_waybill", EXAMPLE)["errcode"]
 
     def test_fail__waybill(self, door: Door) -> None:
-        """
-        A fault for one waybill concerns registrations and queries of it.
-        """
+        """A fault for one waybill concerns registrations and queries of it."""
         mine = door.register()
         other = door.register(waybill_id="W2")
         door.sandbox.fail("*", errcode=-1, waybill_id=WAYBILL_ID, times=None)
@@ -118,9 +102,7 @@ class TestFail:
         assert -1 == door.post("trace_waybill", EXAMPLE)["errcode"]
 
     def test_fail__status(self, door: Door) -> None:
-        """
-        A server on the way answers with a page of its own.
-        """
+        """A server on the way answers with a page of its own."""
         token = door.register()
         door.sandbox.fail("query_trace", status=502)
         door.sandbox.fail("query_trace", status=200, body="<html>顺</html>")
@@ -134,9 +116,7 @@ class TestFail:
         assert "<html>顺</html>" == strange.content.decode()
 
     def test_fail__drop(self, door: Door) -> None:
-        """
-        The connection breaks, though the call has had its effect.
-        """
+        """The connection breaks, though the call has had its effect."""
         door.sandbox.fail("trace_waybill", drop=True)
 
         with pytest.raises(requests.ConnectionError):
@@ -150,9 +130,7 @@ class TestFail:
         )
 
     def test_fail__delay_beyond_the_timeout(self, door: Door) -> None:
-        """
-        A delay that is longer than the caller waits is a timeout.
-        """
+        """A delay that is longer than the caller waits is a timeout."""
         token = door.register()
         door.sandbox.fail("query_trace", delay=30, times=None)
 
@@ -160,9 +138,7 @@ class TestFail:
             self.query(door, token, timeout=(5, 0.1))
 
     def test_fail__delay(self, door: Door) -> None:
-        """
-        A delay within the timeout is an answer; with an errcode, a late refusal.
-        """
+        """A delay within the timeout is an answer; with an errcode, a late refusal."""
         token = door.register()
         door.sandbox.fail("query_trace", delay=0.1)
         door.sandbox.fail("query_trace", delay=0.1, errcode=-1)
@@ -173,9 +149,7 @@ class TestFail:
         ]
 
     def test_mend(self, door: Door) -> None:
-        """
-        Faults can be taken back, one or all.
-        """
+        """Faults can be taken back, one or all."""
         token = door.register()
         first = door.sandbox.fail("query_trace", errcode=-1, times=None)
         second = door.sandbox.fail("query_trace", errcode=45011, times=None)
@@ -207,9 +181,7 @@ class TestFail:
     def test_fail__nonsense(
         self, sandbox: Any, endpoint: str, options: dict[str, Any], problem: str
     ) -> None:
-        """
-        An invalid fault raises at once.
-        """
+        """An invalid fault raises at once."""
         with pytest.raises(ValueError, match=problem):
             sandbox.fail(endpoint, **options)
 
@@ -231,9 +203,7 @@ class TestFail:
     def test_fail__wrong_type(
         self, sandbox: Any, options: dict[str, Any], problem: str
     ) -> None:
-        """
-        So is a value of a type that no call could do anything with.
-        """
+        """So is a value of a type that no call could do anything with."""
         with pytest.raises(TypeError, match=re.escape(problem)):
             sandbox.fail("query_trace", **options)
 

@@ -26,17 +26,13 @@ LIST = OPEN_MSG + "get_delivery_list"
 
 
 def connected(server: Server) -> socket.socket:
-    """
-    Return a connection to a server.
-    """
+    """Return a connection to a server."""
     parts = urlsplit(server.url)
     return socket.create_connection((parts.hostname, parts.port), 10)
 
 
 def answered(server: Server, sent: bytes) -> bytes:
-    """
-    Send bytes and no more; return all that comes back.
-    """
+    """Send bytes and no more; return all that comes back."""
     with connected(server) as connection:
         connection.sendall(sent)
         connection.shutdown(socket.SHUT_WR)
@@ -50,9 +46,7 @@ def server(sandbox: Sandbox) -> Iterator[Server]:
 
 
 class TestBytes:
-    """
-    Requests that an HTTP library does not send, or only one.
-    """
+    """Requests that an HTTP library does not send, or only one."""
 
     def test_java(self, server: Server) -> None:
         """
@@ -148,9 +142,7 @@ class TestBytes:
     def test_request__unusual(
         self, server: Server, sent: bytes, status: int, seen: tuple[Any, ...]
     ) -> None:
-        """
-        Whatever is refused on the way is in the list of calls as well.
-        """
+        """Whatever is refused on the way is in the list of calls as well."""
         reply = answered(server, sent)
 
         assert f"HTTP/1.1 {status} ".encode() == reply[:13]
@@ -158,18 +150,14 @@ class TestBytes:
         assert seen == (call.endpoint, call.status, call.errcode)
 
     def test_request__unreadable_console(self, server: Server) -> None:
-        """
-        For a page of the console that is all: it is not a call.
-        """
+        """For a page of the console that is all: it is not a call."""
         reply = answered(server, b"POST /console/tick HTTP/1.1\r\n\r\n")
 
         assert reply.startswith(b"HTTP/1.1 400 Bad Request\r\n")
         assert [] == server.sandbox.calls
 
     def test_request__expects(self, server: Server) -> None:
-        """
-        A caller that waits for a 100 gets one.
-        """
+        """A caller that waits for a 100 gets one."""
         with connected(server) as connection:
             connection.sendall(
                 b"POST /cgi-bin/stable_token HTTP/1.1\r\nHost: x\r\n"
@@ -184,9 +172,7 @@ class TestBytes:
 
     @pytest.mark.parametrize("status", [204, 304])
     def test_fault__without_a_body(self, server: Server, status: int) -> None:
-        """
-        Some statuses have no body; the connection goes on.
-        """
+        """Some statuses have no body; the connection goes on."""
         server.sandbox.fail("token", status=status)
         ask = b"GET /cgi-bin/token HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -210,9 +196,7 @@ class TestBytes:
         caplog: pytest.LogCaptureFixture,
         sent: bytes,
     ) -> None:
-        """
-        What does not arrive in time is hung up on.
-        """
+        """What does not arrive in time is hung up on."""
         monkeypatch.setattr("wxlogistics.sandbox.server._LONGEST_WAIT", 0.05)
 
         with connected(server) as connection:
@@ -226,9 +210,7 @@ class TestBytes:
     def test_connections__too_many(
         self, server: Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """
-        More connections than files allow are closed at once; then it goes on.
-        """
+        """More connections than files allow are closed at once; then it goes on."""
         monkeypatch.setattr("wxlogistics.sandbox.server._MOST_CONNECTIONS", 3)
 
         with contextlib.ExitStack() as stack:
@@ -246,24 +228,18 @@ class TestBytes:
 
 
 class TestTLS:
-    """
-    ``--tls`` and ``--certfile``: WeChat's own name, which leads to this machine.
-    """
+    """``--tls`` and ``--certfile``: WeChat's own name, which leads to this machine."""
 
     @pytest.fixture
     def served(self, tmp_path: Path) -> Iterator[tuple[dict[str, str], Path]]:
-        """
-        The output of a sandbox with --tls, and its authority's certificate.
-        """
+        """The output of a sandbox with --tls, and its authority's certificate."""
         ca_file = tmp_path / "ca.pem"
         with command("--tls", "--ca-file", str(ca_file)) as said:
             assert str(ca_file) == said["ca_file"]
             yield said, ca_file
 
     def test_curl(self, served: tuple[dict[str, str], Path]) -> None:
-        """
-        curl trusts it with --cacert.
-        """
+        """curl trusts it with --cacert."""
         need(shutil.which("curl"), "there is no curl; on Debian: curl")
         said, ca_file = served
         port = said["url"].rpartition(":")[2]
@@ -280,9 +256,7 @@ class TestTLS:
         assert done.stdout.startswith(b'{"errcode":0,"delivery_list":'), done.stderr
 
     def test_node(self, served: tuple[dict[str, str], Path]) -> None:
-        """
-        Node trusts it with NODE_EXTRA_CA_CERTS.
-        """
+        """Node trusts it with NODE_EXTRA_CA_CERTS."""
         need(shutil.which("node"), "there is no node; on Debian: nodejs")
         said, ca_file = served
         code = """
@@ -306,9 +280,7 @@ class TestTLS:
     def test_requests(
         self, served: tuple[dict[str, str], Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """
-        requests trusts it with verify=, and without does not.
-        """
+        """requests trusts it with verify=, and without does not."""
         said, ca_file = served
         real = socket.getaddrinfo
         monkeypatch.setattr(
@@ -332,9 +304,7 @@ class TestTLS:
 
     @pytest.mark.parametrize("given", [False, True])
     def test_context(self, tmp_path: Path, given: bool) -> None:
-        """
-        Either context serves; a caller that still sends reads why it is refused.
-        """
+        """Either context serves; a caller that still sends reads why it is refused."""
         ca_file = str(tmp_path / "ca.pem")
         context = own_context(ca_file, ["box"])
         if given:
@@ -366,9 +336,7 @@ class TestTLS:
         options: list[str],
         problem: str,
     ) -> None:
-        """
-        A file that cannot be used is named in one line.
-        """
+        """A file that cannot be used is named in one line."""
         (tmp_path / "bad.pem").write_text("not one")
         given = [each.replace("{}", str(tmp_path)) for each in options]
 
@@ -383,9 +351,7 @@ class TestTLS:
     def test_main__library_missing(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """
-        Without trustme it names what to install.
-        """
+        """Without trustme it names what to install."""
         monkeypatch.setitem(sys.modules, "trustme", None)
 
         code = main(["--port", "0", "--tls"])
@@ -394,9 +360,7 @@ class TestTLS:
         assert "pip install 'wxlogistics[sandbox]'" in capsys.readouterr().err
 
     def test_page(self, served: tuple[dict[str, str], Path]) -> None:
-        """
-        The console's own forms are welcome over HTTPS.
-        """
+        """The console's own forms are welcome over HTTPS."""
         said, ca_file = served
         with requests.Session() as session:
             session.trust_env = False
@@ -414,9 +378,7 @@ class TestTLS:
         assert 303 == answer.status_code
 
     def test_certfile(self, tmp_path: Path) -> None:
-        """
-        A certificate of one's own is served.
-        """
+        """A certificate of one's own is served."""
         certfile, keyfile = certified(tmp_path)
 
         with command(
@@ -434,9 +396,7 @@ class TestTLS:
 
 
 def certified(folder: Path) -> tuple[str, str]:
-    """
-    Write a certificate, its key and its authority's certificate, ca.pem.
-    """
+    """Write a certificate, its key and its authority's certificate, ca.pem."""
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
@@ -446,18 +406,14 @@ def certified(folder: Path) -> tuple[str, str]:
 
 
 def url_of(said: dict[str, str], host: str) -> str:
-    """
-    Return where get_delivery_list is under a name of WeChat.
-    """
+    """Return where get_delivery_list is under a name of WeChat."""
     port = said["url"].rpartition(":")[2]
     return f"https://{host}:{port}{LIST}?access_token={said['access_token']}"
 
 
 @contextlib.contextmanager
 def command(*options: str) -> Iterator[dict[str, str]]:
-    """
-    Run the command with options; yields what it prints.
-    """
+    """Run the command with options; yields what it prints."""
     child = subprocess.Popen(
         [sys.executable, "-m", "wxlogistics.sandbox", "--port", "0", *options],
         stdout=subprocess.PIPE,

@@ -66,15 +66,11 @@ class Caller(threading.Thread):
 
     @property
     def refused(self) -> int:
-        """
-        How many calls were refused.
-        """
+        """How many calls were refused."""
         return self.outcomes.total() - self.outcomes[0]
 
     def live(self) -> None:
-        """
-        The life of one waybill.
-        """
+        """The life of one waybill."""
         self.serial += 1
         waybill_id = f"W{self.number}-{self.serial}"
         goods = {"detail_list": [{"goods_name": waybill_id, "goods_img_url": ""}]}
@@ -103,14 +99,10 @@ class Caller(threading.Thread):
 
 
 class TestLoad:
-    """
-    32 threads, the second time for half a minute.
-    """
+    """32 threads, the second time for half a minute."""
 
     def test_load__limited(self) -> None:
-        """
-        No wrong answer, and each user's quota is spent to the last call.
-        """
+        """No wrong answer, and each user's quota is spent to the last call."""
         sandbox = Sandbox(user_daily_limit=LIMIT, appid_daily_limit=10**9)
         callers = self.run_callers(sandbox, seconds=60, refusals=20)
 
@@ -124,9 +116,7 @@ class TestLoad:
 
     @pytest.mark.once
     def test_load__unlimited(self) -> None:
-        """
-        No wrong answer and no refusal.
-        """
+        """No wrong answer and no refusal."""
         sandbox = Sandbox(user_daily_limit=10**9, appid_daily_limit=10**9)
 
         callers = self.run_callers(sandbox, seconds=SECONDS, refusals=1)

@@ -33,22 +33,16 @@ QUERY_URL = "https://api.weixin.qq.com" + OPEN_MSG + "query_trace"
 
 
 def query(host: str = "api.weixin.qq.com") -> int:
-    """
-    The errcode of a call without a token, which shows that the sandbox answers.
-    """
+    """The errcode of a call without a token, which shows that the sandbox answers."""
     response = requests.post(f"https://{host}{OPEN_MSG}query_trace", timeout=5)
     return response.json()["errcode"]
 
 
 class TestMock:
-    """
-    `Sandbox.mock()`.
-    """
+    """`Sandbox.mock()`."""
 
     def test_mock__client(self) -> None:
-        """
-        The ready client registers and follows a parcel.
-        """
+        """The ready client registers and follows a parcel."""
         with Sandbox().mock() as wechat:
             token = wechat.client.trace_waybill(**REGISTRATION)
             before = wechat.client.query_trace(token)
@@ -60,9 +54,7 @@ class TestMock:
         assert 3 == len(wechat.calls)
 
     def test_mock__client_after_a_revocation(self) -> None:
-        """
-        The ready client goes on with another token when tokens are revoked.
-        """
+        """The ready client goes on with another token when tokens are revoked."""
         with Sandbox().mock() as wechat:
             wechat.client.get_delivery_list()
             wechat.revoke_tokens()
@@ -72,9 +64,7 @@ class TestMock:
         assert [0, 0] == [call.errcode for call in wechat.calls]
 
     def test_mock__shares_the_world(self) -> None:
-        """
-        The view and the sandbox are one world.
-        """
+        """The view and the sandbox are one world."""
         sandbox = Sandbox()
         with sandbox.mock() as wechat:
             token = wechat.client.trace_waybill(**REGISTRATION)
@@ -99,16 +89,12 @@ class TestMock:
         ],
     )
     def test_mock__hosts(self, host: str) -> None:
-        """
-        All of WeChat's hosts are answered.
-        """
+        """All of WeChat's hosts are answered."""
         with Sandbox().mock():
             assert 41001 == query(host)
 
     def test_mock__unknown_path(self) -> None:
-        """
-        An unknown URL of WeChat fails, and the error lists the known ones.
-        """
+        """An unknown URL of WeChat fails, and the error lists the known ones."""
         with Sandbox().mock() as wechat:
             with pytest.raises(AssertionError) as caught:
                 requests.post(
@@ -125,17 +111,13 @@ class TestMock:
         assert "abc" not in message
 
     def test_mock__other_hosts(self) -> None:
-        """
-        Nothing else reaches the network.
-        """
+        """Nothing else reaches the network."""
         with Sandbox().mock():
             with pytest.raises(requests.ConnectionError, match="refused by Responses"):
                 requests.get("https://example.com/", timeout=5)
 
     def test_mock__ends(self) -> None:
-        """
-        After the block requests are what they were.
-        """
+        """After the block requests are what they were."""
         before = requests.adapters.HTTPAdapter.send
         with Sandbox().mock():
             assert before is not requests.adapters.HTTPAdapter.send
@@ -143,9 +125,7 @@ class TestMock:
         assert [] == responses.registered()
 
     def test_mock__ends_after_an_error(self) -> None:
-        """
-        After an error in the block as well.
-        """
+        """After an error in the block as well."""
         before = requests.adapters.HTTPAdapter.send
         with pytest.raises(ZeroDivisionError):
             with Sandbox().mock():
@@ -154,9 +134,7 @@ class TestMock:
         assert before is requests.adapters.HTTPAdapter.send
 
     def test_mock__drop(self) -> None:
-        """
-        The client reports a dropped connection as such.
-        """
+        """The client reports a dropped connection as such."""
         with Sandbox().mock() as wechat:
             token = wechat.client.trace_waybill(**REGISTRATION)
             wechat.fail("update_waybill_goods", drop=True)
@@ -167,9 +145,7 @@ class TestMock:
         assert caught.value.maybe_applied is True
 
     def test_mock__delay_moves_the_clock(self) -> None:
-        """
-        Nothing sleeps for a delay: the sandbox's time passes instead.
-        """
+        """Nothing sleeps for a delay: the sandbox's time passes instead."""
         sandbox = Sandbox(clock=None)
         with sandbox.mock():
             sandbox.fail("query_trace", delay=4)
@@ -186,9 +162,7 @@ class TestMock:
         assert 614 <= sandbox.clock.now() - before < 640
 
     def test_mock__text_body(self) -> None:
-        """
-        A body given as text is read as UTF-8.
-        """
+        """A body given as text is read as UTF-8."""
         with Sandbox().mock() as wechat:
             response = requests.post(
                 QUERY_URL,
@@ -202,15 +176,11 @@ class TestMock:
 
 
 class TestOwnRules:
-    """
-    The sandbox together with the user's own `responses` rules.
-    """
+    """The sandbox together with the user's own `responses` rules."""
 
     @responses.activate
     def test_activate__inside(self) -> None:
-        """
-        Inside @responses.activate both answer.
-        """
+        """Inside @responses.activate both answer."""
         responses.get("https://example.com/", body="mine")
 
         with Sandbox().mock():
@@ -223,9 +193,7 @@ class TestOwnRules:
 
     @responses.activate(assert_all_requests_are_fired=True)
     def test_activate__all_fired(self) -> None:
-        """
-        A sandbox that was not called does not count as a rule that was not fired.
-        """
+        """A sandbox that was not called does not count as a rule that was not fired."""
         with Sandbox().mock():
             pass
 
@@ -233,9 +201,7 @@ class TestOwnRules:
         mocked.__enter__()
 
     def test_add__in_the_block(self) -> None:
-        """
-        Rules for other hosts can be added in the block, and end with it.
-        """
+        """Rules for other hosts can be added in the block, and end with it."""
         with Sandbox().mock():
             responses.get("https://example.com/", body="mine")
 
@@ -246,9 +212,7 @@ class TestOwnRules:
         assert [] == responses.registered()
 
     def test_add__for_wechat(self) -> None:
-        """
-        A rule of one's own for a URL of WeChat's comes before the sandbox.
-        """
+        """A rule of one's own for a URL of WeChat's comes before the sandbox."""
         with Sandbox().mock():
             responses.post(QUERY_URL, json={"errcode": 1})
 
@@ -256,9 +220,7 @@ class TestOwnRules:
             assert 41001 == query("api2.weixin.qq.com")
 
     def test_rsps__own(self) -> None:
-        """
-        A RequestsMock of one's own can be handed in.
-        """
+        """A RequestsMock of one's own can be handed in."""
         with responses.RequestsMock() as rsps:
             rsps.get("https://example.com/", body="mine")
             with Sandbox().mock(rsps):
@@ -266,9 +228,7 @@ class TestOwnRules:
                 assert "mine" == requests.get("https://example.com/", timeout=5).text
 
     def test_nested__inner_first(self) -> None:
-        """
-        Of two sandboxes the inner one answers, and then the outer one again.
-        """
+        """Of two sandboxes the inner one answers, and then the outer one again."""
         outer, inner = Sandbox(), Sandbox()
         with outer.mock():
             query()
@@ -299,9 +259,7 @@ class TestOwnRules:
 
 
 class TestUnittest(unittest.TestCase):
-    """
-    The way of unittest, and of Django's TestCase, which is one.
-    """
+    """The way of unittest, and of Django's TestCase, which is one."""
 
     def setUp(self) -> None:
         mocked = Sandbox().mock()
@@ -309,9 +267,7 @@ class TestUnittest(unittest.TestCase):
         self.addCleanup(mocked.__exit__)
 
     def test_register(self) -> None:
-        """
-        The sandbox is there in each test.
-        """
+        """The sandbox is there in each test."""
         token = self.wechat.client.trace_waybill(**REGISTRATION)
 
         self.assertEqual(64, len(token))
@@ -319,23 +275,17 @@ class TestUnittest(unittest.TestCase):
 
 
 class TestPlugin:
-    """
-    The pytest plugin.
-    """
+    """The pytest plugin."""
 
     def test_wechat__client(self, wechat: MockedSandbox) -> None:
-        """
-        The fixture gives a sandbox with a client.
-        """
+        """The fixture gives a sandbox with a client."""
         wechat.client.trace_waybill(**REGISTRATION)
 
         assert ["trace_waybill"] == [call.endpoint for call in wechat.calls]
 
     @responses.activate
     def test_wechat__with_activate(self, wechat: MockedSandbox) -> None:
-        """
-        It works in a test under @responses.activate.
-        """
+        """It works in a test under @responses.activate."""
         responses.get("https://example.com/", body="mine")
         wechat.client.get_delivery_list()
 
@@ -343,15 +293,11 @@ class TestPlugin:
         assert 1 == len(wechat.calls)
 
     def test_wechat__fresh(self, wechat: MockedSandbox) -> None:
-        """
-        Each test has a sandbox of its own.
-        """
+        """Each test has a sandbox of its own."""
         assert [] == wechat.calls
 
     def test_wechat__not_asked_for(self, tmp_path: Path) -> None:
-        """
-        A test run without the fixture loads no library of an extra's.
-        """
+        """A test run without the fixture loads no library of an extra's."""
         (tmp_path / "test_it.py").write_text(
             "import sys\n"
             "def test_it(request):\n"
@@ -372,9 +318,7 @@ class TestPlugin:
 
 
 class TestImports:
-    """
-    What is loaded when.
-    """
+    """What is loaded when."""
 
     def run(self, code: str) -> str:
         return subprocess.run(
@@ -386,17 +330,13 @@ class TestImports:
         ).stdout.strip()
 
     def test_import__wxlogistics(self) -> None:
-        """
-        The core does not load the sandbox.
-        """
+        """The core does not load the sandbox."""
         code = "import sys, wxlogistics; print('wxlogistics.sandbox' in sys.modules)"
 
         assert "False" == self.run(code)
 
     def test_import__sandbox(self) -> None:
-        """
-        The sandbox loads no library of an extra's until a door is opened.
-        """
+        """The sandbox loads no library of an extra's until a door is opened."""
         code = (
             "import sys\n"
             "from wxlogistics.sandbox import Sandbox\n"
@@ -422,9 +362,7 @@ class TestImports:
         module: str,
         extra: str,
     ) -> None:
-        """
-        When a door's library is missing, the error names what to install.
-        """
+        """When a door's library is missing, the error names what to install."""
         monkeypatch.setitem(sys.modules, library, None)
         monkeypatch.delitem(sys.modules, f"wxlogistics.sandbox.{module}", False)
 

@@ -30,48 +30,36 @@ SAMPLES = Path(__file__).parent.parent / "samples"
 
 
 class TestDescription:
-    """
-    wxlogistics/sandbox/openapi.json.
-    """
+    """wxlogistics/sandbox/openapi.json."""
 
     def test_description__valid(self) -> None:
-        """
-        It is OpenAPI 3.1.
-        """
+        """It is OpenAPI 3.1."""
         validate(DESCRIPTION)
 
         assert "3.1.0" == DESCRIPTION["openapi"]
 
     def test_description__complete(self) -> None:
-        """
-        It describes the calls that the sandbox knows and its own, and no others.
-        """
+        """It describes the calls that the sandbox knows and its own, and no others."""
         own = {f"/_sandbox/{name}" for _, name in _COMMANDS}
 
         assert set(PATHS) | own == set(DESCRIPTION["paths"])
         assert set(_COMMANDS) == set(_SCHEMAS)
 
     def test_description__operation_ids(self) -> None:
-        """
-        Each operation is named as its endpoint.
-        """
+        """Each operation is named as its endpoint."""
         for path, endpoint in PATHS.items():
             for operation in DESCRIPTION["paths"][path].values():
                 name = operation["operationId"].partition("_by_")[0]
                 assert endpoint.replace("/", "_") == name
 
     def test_description__security(self) -> None:
-        """
-        Every operation names the token that it takes, or takes none.
-        """
+        """Every operation names the token that it takes, or takes none."""
         for path, operations in DESCRIPTION["paths"].items():
             for method, operation in operations.items():
                 assert method == "servers" or "security" in operation, path
 
     def test_description__served(self, served_door: Door) -> None:
-        """
-        The sandbox serves it.
-        """
+        """The sandbox serves it."""
         response = served_door.send("GET", "/_sandbox/openapi.json")
 
         assert DESCRIPTION == response.json()
@@ -87,16 +75,12 @@ class TestDescription:
         ],
     )
     def test_description__bites(self, endpoint: str, reply: dict[str, Any]) -> None:
-        """
-        What is no reply of WeChat's does not pass.
-        """
+        """What is no reply of WeChat's does not pass."""
         with pytest.raises(ValidationError):
             check_described("post", OPEN_MSG + endpoint, reply)
 
     def test_description__examples(self) -> None:
-        """
-        Its examples are valid requests.
-        """
+        """Its examples are valid requests."""
         count = 0
         for path, operations in DESCRIPTION["paths"].items():
             for method, operation in operations.items():
@@ -112,17 +96,13 @@ class TestDescription:
 
 
 class TestSamples:
-    """
-    tests/samples/.
-    """
+    """tests/samples/."""
 
     @pytest.mark.parametrize(
         "path", sorted(SAMPLES.glob("*.json")), ids=lambda p: p.name
     )
     def test_samples__as_described(self, path: Path) -> None:
-        """
-        Every sample of a request or a reply is as described.
-        """
+        """Every sample of a request or a reply is as described."""
         sample = json.loads(path.read_text(encoding="utf-8"))
         endpoint, what, *_ = path.name.replace("error.", "query_trace.", 1).split(".")
         if path.name.startswith("error."):
@@ -133,9 +113,7 @@ class TestSamples:
         schema_of("post", url, what).validate(sample)
 
     def test_samples__there(self) -> None:
-        """
-        There are samples of all seven endpoints.
-        """
+        """There are samples of all seven endpoints."""
         names = {path.name.partition(".")[0] for path in SAMPLES.glob("*.json")}
 
         assert {
@@ -151,9 +129,7 @@ class TestSamples:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """
-    Quotas out of the way, so that the calls get to what they are about.
-    """
+    """Quotas out of the way, so that the calls get to what they are about."""
     sandbox = Sandbox(
         appid_daily_limit=10**9,
         user_daily_limit=10**9,
@@ -165,9 +141,7 @@ def server() -> Iterator[Server]:
 
 
 def register(server: Server, path: str) -> str:
-    """
-    A waybill_token for the component that the endpoint at *path* belongs to.
-    """
+    """A waybill_token for the component that the endpoint at *path* belongs to."""
     endpoint = "follow_waybill" if "follow" in path else "trace_waybill"
     with requests.Session() as session:
         session.trust_env = False
@@ -176,9 +150,7 @@ def register(server: Server, path: str) -> str:
 
 
 class TestSchemathesis:
-    """
-    schemathesis against the served sandbox.
-    """
+    """schemathesis against the served sandbox."""
 
     @schemathesis.openapi.from_dict(DESCRIPTION).exclude(
         path_regex="^/_sandbox/"

@@ -37,9 +37,7 @@ STORY = [
 def run(
     argv: list[str], folder: Path | None = None, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """
-    Run a program in a folder; a proxy of the environment does not count.
-    """
+    """Run a program in a folder; a proxy of the environment does not count."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -56,9 +54,7 @@ def run(
 
 
 def installed(argv: list[str], **environment: str) -> None:
-    """
-    Run an installer; a test needs what it installs.
-    """
+    """Run an installer; a test needs what it installs."""
     done = run(argv, **environment)
     last = (done.stderr or done.stdout).strip().rpartition("\n")[2]
     need(done.returncode == 0, f"{argv[-1]} cannot be installed: {last:.200}")
@@ -66,9 +62,7 @@ def installed(argv: list[str], **environment: str) -> None:
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str]]:
-    """
-    The two clients from npm, in a folder of their own.
-    """
+    """The two clients from npm, in a folder of their own."""
     npm = shutil.which("npm")
     need(npm and shutil.which("node"), "there is no node and npm; on Debian: npm")
     folder = tmp_path_factory.mktemp("node")
@@ -80,9 +74,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str]]
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str]]:
-    """
-    This Python, with packages in a folder of their own.
-    """
+    """This Python, with packages in a folder of their own."""
 
     def story(package: str) -> list[str]:
         client = "wechatpy"
@@ -136,9 +128,7 @@ class TestStory:
     def test_node(
         self, node: Callable[[str], list[str]], client: str, tmp_path: Path
     ) -> None:
-        """
-        Two clients from npm.
-        """
+        """Two clients from npm."""
         sandbox = self.tell(node(client), tmp_path)
 
         assert 2 == sandbox.token_fetches.total
@@ -151,17 +141,13 @@ class TestStory:
     def test_python(
         self, python: Callable[[str], list[str]], package: str, tmp_path: Path
     ) -> None:
-        """
-        wechatpy's two lines, and a client generated from the OpenAPI.
-        """
+        """wechatpy's two lines, and a client generated from the OpenAPI."""
         sandbox = self.tell(python(package), tmp_path)
 
         assert 2 == sandbox.token_fetches.total
 
     def test_curl(self, tmp_path: Path) -> None:
-        """
-        Plain curl.
-        """
+        """Plain curl."""
         need(shutil.which("curl"), "there is no curl; on Debian: curl")
 
         sandbox = self.tell(
@@ -172,14 +158,10 @@ class TestStory:
 
 
 class TestWechatpy:
-    """
-    wechatpy as it comes.
-    """
+    """wechatpy as it comes."""
 
     def test_post__no_content_type(self, served_door: Door) -> None:
-        """
-        It sends no Content-Type, and so gets 40003, as from WeChat.
-        """
+        """It sends no Content-Type, and so gets 40003, as from WeChat."""
         from wechatpy import WeChatClient
         from wechatpy.exceptions import WeChatClientException
 
@@ -196,9 +178,7 @@ class TestWechatpy:
         assert 40003 == caught.value.errcode
 
     def test_component(self, served_door: Door) -> None:
-        """
-        Its service provider, which sends no Content-Type either, gets its tokens.
-        """
+        """Its service provider, which sends no Content-Type either, gets its tokens."""
         sandbox = served_door.sandbox
         account = sandbox.add_component()
         component = WeChatComponent(account.appid, account.secret, "t", "A" * 43)

@@ -25,9 +25,7 @@ SCRIPTS = str(Path(sys.executable).parent)
 
 
 class RealTime:
-    """
-    Real time that a test moves.
-    """
+    """Real time that a test moves."""
 
     def __init__(self) -> None:
         self.seconds = 1_000_000.0
@@ -37,14 +35,10 @@ class RealTime:
 
 
 class TestClock:
-    """
-    `Clock`.
-    """
+    """`Clock`."""
 
     def test_now__real(self) -> None:
-        """
-        By default it shows real time.
-        """
+        """By default it shows real time."""
         real = RealTime()
         clock = Clock(real=real)
 
@@ -53,9 +47,7 @@ class TestClock:
         assert 1_000_005.0 == clock.now()
 
     def test_now__speed(self) -> None:
-        """
-        At a speed, more of its seconds pass in a real one.
-        """
+        """At a speed, more of its seconds pass in a real one."""
         real = RealTime()
         clock = Clock(NOON, speed=60, real=real)
 
@@ -65,9 +57,7 @@ class TestClock:
         assert 60 == clock.speed
 
     def test_now__real_time_stepped_back(self) -> None:
-        """
-        When the machine's time is set back, the sandbox's stands still.
-        """
+        """When the machine's time is set back, the sandbox's stands still."""
         real = RealTime()
         clock = Clock(NOON, real=real)
 
@@ -76,9 +66,7 @@ class TestClock:
         assert NOON == clock.now()
 
     def test_tick(self) -> None:
-        """
-        It is moved by days, hours, minutes and seconds, and returns the time.
-        """
+        """It is moved by days, hours, minutes and seconds, and returns the time."""
         clock = Clock(NOON, speed=0)
 
         now = clock.tick(days=1, hours=2, minutes=3, seconds=4.5)
@@ -87,9 +75,7 @@ class TestClock:
 
     @pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan")])
     def test_tick__nonsense(self, seconds: float) -> None:
-        """
-        Time only moves forward, and not to its end.
-        """
+        """Time only moves forward, and not to its end."""
         clock = Clock(NOON, speed=0)
 
         with pytest.raises(ValueError, match="time only moves forward"):
@@ -98,16 +84,12 @@ class TestClock:
 
     @pytest.mark.parametrize("speed", [-1, float("nan"), float("inf"), 10**9 + 1])
     def test_init__nonsense(self, speed: float) -> None:
-        """
-        Time neither runs back nor comes to an end.
-        """
+        """Time neither runs back nor comes to an end."""
         with pytest.raises(ValueError, match="speed is from 0 to 1000000000"):
             Clock(speed=speed)
 
     def test_set__no_time(self) -> None:
-        """
-        What is no time of day is refused, and the clock goes on as it was.
-        """
+        """What is no time of day is refused, and the clock goes on as it was."""
         clock = Clock(NOON, speed=0)
 
         for now in (float("nan"), float("inf")):
@@ -121,9 +103,7 @@ class TestClock:
         assert (NOON, 0) == (clock.now(), clock.speed)
 
     def test_tick__to_the_end(self) -> None:
-        """
-        Nor can it be moved to where no number reaches.
-        """
+        """Nor can it be moved to where no number reaches."""
         clock = Clock(1e308, speed=0)
 
         with pytest.raises(ValueError, match="time only moves forward"):
@@ -133,9 +113,7 @@ class TestClock:
 
 
 class TestPyInstaller:
-    """
-    `wxlogistics._pyinstaller`.
-    """
+    """`wxlogistics._pyinstaller`."""
 
     def test_hook(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """
@@ -155,9 +133,7 @@ class TestPyInstaller:
 
 
 class TestSeed:
-    """
-    What a seed makes repeatable.
-    """
+    """What a seed makes repeatable."""
 
     def story(self, seed: int | str | None) -> list[str]:
         sandbox = Sandbox(seed=seed, clock=Clock(NOON, speed=0))
@@ -171,24 +147,18 @@ class TestSeed:
         ]
 
     def test_seed__same(self) -> None:
-        """
-        The same seed gives the same story.
-        """
+        """The same seed gives the same story."""
         assert self.story(1) == self.story(1) == self.story("1")
 
     def test_seed__other(self) -> None:
-        """
-        Another seed, or none, gives another one.
-        """
+        """Another seed, or none, gives another one."""
         stories = [self.story(seed) for seed in (1, 2, None, None)]
 
         for values in zip(*stories):
             assert 4 == len(set(values))
 
     def test_seed__shapes(self) -> None:
-        """
-        What is made up looks like WeChat's.
-        """
+        """What is made up looks like WeChat's."""
         appid, secret, token, openid, _, ticket = self.story(1)
 
         assert re.fullmatch(r"wx[0-9a-f]{16}", appid)
@@ -199,14 +169,10 @@ class TestSeed:
 
 
 class TestSandbox:
-    """
-    What a user does by hand.
-    """
+    """What a user does by hand."""
 
     def test_init__settings(self) -> None:
-        """
-        Settings are keyword arguments; the default app can be one's own.
-        """
+        """Settings are keyword arguments; the default app can be one's own."""
         sandbox = Sandbox(appid="wx1", secret="s", edit_limit=2)
 
         assert ("wx1", "s", 2) == (
@@ -242,9 +208,7 @@ class TestSandbox:
     def test_init__nonsense(
         self, settings: dict[str, Any], error: type[Exception]
     ) -> None:
-        """
-        An unknown or invalid setting raises at once.
-        """
+        """An unknown or invalid setting raises at once."""
         with pytest.raises(error) as caught:
             Sandbox(**settings)
 
@@ -295,29 +259,21 @@ class TestSandbox:
             assert {"3", "4"} == found, done.stdout
 
     def test_init__negative_errcode(self) -> None:
-        """
-        An errcode may be negative; -1 is one of WeChat's.
-        """
+        """An errcode may be negative; -1 is one of WeChat's."""
         assert -1 == Sandbox(unknown_waybill=-1).settings.unknown_waybill
 
     def test_move__unknown(self) -> None:
-        """
-        A parcel that is not there cannot be moved.
-        """
+        """A parcel that is not there cannot be moved."""
         with pytest.raises(LookupError, match="no waybill 'W' in the sandbox"):
             Sandbox().move("W", WaybillStatus.SIGNED)
 
     def test_add_user__bad_openid(self) -> None:
-        """
-        An openid of the wrong shape raises at once.
-        """
+        """An openid of the wrong shape raises at once."""
         with pytest.raises(ValueError, match="an openid is"):
             Sandbox().add_user("x")
 
     def test_move__message(self) -> None:
-        """
-        A carrier's message is a text.
-        """
+        """A carrier's message is a text."""
         sandbox = Sandbox()
         sandbox.add_waybill("W")
 
@@ -326,9 +282,7 @@ class TestSandbox:
 
     @pytest.mark.parametrize("kind", ["app", "component"])
     def test_add__appid_taken(self, kind: str) -> None:
-        """
-        An appid is one account's; the one that was first keeps its secret.
-        """
+        """An appid is one account's; the one that was first keeps its secret."""
         sandbox = Sandbox(appid="wx1", secret="s3cret")
         sandbox.add_component("wx2")
         add = getattr(sandbox, f"add_{kind}")
@@ -340,9 +294,7 @@ class TestSandbox:
         assert "s3cret" == sandbox.world.tokens.apps["wx1"].secret
 
     def test_add_user__of_an_app(self) -> None:
-        """
-        A user can belong to an app before anything is sent.
-        """
+        """A user can belong to an app before anything is sent."""
         sandbox = Sandbox()
         other = sandbox.add_app()
 
@@ -361,16 +313,12 @@ class TestSandbox:
         ],
     )
     def test_unknown_app(self, ask: Any) -> None:
-        """
-        Apps and service providers that are not there are named by their appid.
-        """
+        """Apps and service providers that are not there are named by their appid."""
         with pytest.raises(LookupError, match="wx0"):
             ask(Sandbox())
 
     def test_route__by_hand_only(self) -> None:
-        """
-        Without a route parcels only move by hand.
-        """
+        """Without a route parcels only move by hand."""
         sandbox = Sandbox(route=[])
         sandbox.add_waybill("W")
         sandbox.clock.tick(days=100)
@@ -380,9 +328,7 @@ class TestSandbox:
         assert WaybillStatus.NOT_COLLECTED is status
 
     def test_route__own(self) -> None:
-        """
-        A route of one's own is hours and status.
-        """
+        """A route of one's own is hours and status."""
         sandbox = Sandbox(
             route=[(0.5, WaybillStatus.COLLECTED), (1, 6)], clock=Clock(speed=0)
         )

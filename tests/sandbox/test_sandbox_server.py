@@ -28,23 +28,17 @@ from wxlogistics.sandbox.server import Server
 
 
 def ask(url: str, path: str, **options: Any) -> requests.Response:
-    """
-    POST to a server on this machine, past any proxy of the environment.
-    """
+    """POST to a server on this machine, past any proxy of the environment."""
     with requests.Session() as session:
         session.trust_env = False
         return session.post(url + path, timeout=10, **options)
 
 
 class TestServe:
-    """
-    `Sandbox.serve()`.
-    """
+    """`Sandbox.serve()`."""
 
     def test_serve__client(self) -> None:
-        """
-        The client works against it as against WeChat.
-        """
+        """The client works against it as against WeChat."""
         sandbox = Sandbox()
         goods = GoodsInfo([GoodsDetail("测试名字", "www.qq.com")])
         with sandbox.serve() as server:
@@ -57,9 +51,7 @@ class TestServe:
         assert "测试名字" == trace.goods[0].goods_name
 
     def test_serve__port_taken(self) -> None:
-        """
-        A port that is taken raises at once.
-        """
+        """A port that is taken raises at once."""
         with Sandbox().serve() as server:
             port = int(server.url.rpartition(":")[2])
 
@@ -67,16 +59,12 @@ class TestServe:
                 Sandbox().serve(port=port)
 
     def test_serve__no_such_address(self) -> None:
-        """
-        An address of another machine raises the system's error.
-        """
+        """An address of another machine raises the system's error."""
         with pytest.raises(OSError):
             Sandbox().serve(host="203.0.113.7")
 
     def test_serve__again(self) -> None:
-        """
-        A port can be used again right after.
-        """
+        """A port can be used again right after."""
         with Sandbox().serve() as server:
             port = int(server.url.rpartition(":")[2])
             ask(server.url, "/")
@@ -87,17 +75,13 @@ class TestServe:
         ("host", "url"), [("::1", "http://[::1]:"), ("localhost", "http://localhost:")]
     )
     def test_serve__loopback(self, host: str, url: str) -> None:
-        """
-        The loopback can be named in each way.
-        """
+        """The loopback can be named in each way."""
         with Sandbox().serve(host=host) as server:
             assert server.url.startswith(url)
             assert 40066 == ask(server.url, "/").json()["errcode"]
 
     def test_close__twice(self) -> None:
-        """
-        Closing twice does no harm.
-        """
+        """Closing twice does no harm."""
         server = Sandbox().serve()
 
         server.close()
@@ -107,9 +91,7 @@ class TestServe:
             ask(server.url, "/")
 
     def test_close__with_open_calls(self) -> None:
-        """
-        A call that is being delayed does not keep the server.
-        """
+        """A call that is being delayed does not keep the server."""
         sandbox = Sandbox()
         sandbox.fail("query_trace", delay=60)
         server = sandbox.serve()
@@ -133,9 +115,7 @@ class TestServe:
         assert failed.is_set()
 
     def test_serve__one_world_for_all(self) -> None:
-        """
-        Several servers and the mock can share one sandbox.
-        """
+        """Several servers and the mock can share one sandbox."""
         sandbox = Sandbox()
         with sandbox.serve() as one, sandbox.serve() as two:
             ask(one.url, "/")
@@ -145,9 +125,7 @@ class TestServe:
 
     @pytest.mark.parametrize("path", ["/cgi-bin/token", "/", "/console/tick"])
     def test_serve__body_too_large(self, path: str) -> None:
-        """
-        A body beyond the limit is refused, whether its length is sent or not.
-        """
+        """A body beyond the limit is refused, whether its length is sent or not."""
         sandbox = Sandbox(largest_body=1000)
         with sandbox.serve() as server:
             told = ask(server.url, path, data=b"x" * 1001)
@@ -160,9 +138,7 @@ class TestServe:
         assert ([] if "console" in path else [413, 413, 200]) == recorded
 
     def test_serve__large_state(self) -> None:
-        """
-        A state that is put back may be large, but not one of a foreign page.
-        """
+        """A state that is put back may be large, but not one of a foreign page."""
         sandbox = Sandbox(largest_body=1000)
         with sandbox.serve() as server, requests.Session() as session:
             session.trust_env = False
@@ -177,9 +153,7 @@ class TestServe:
         assert (200, 413) == (mine.status_code, foreign.status_code)
 
     def test_serve__no_http(self) -> None:
-        """
-        Rubbish on the socket is answered with 400 and does no harm.
-        """
+        """Rubbish on the socket is answered with 400 and does no harm."""
         with Sandbox().serve() as server:
             port = int(server.url.rpartition(":")[2])
             with socket.create_connection(("127.0.0.1", port), 5) as connection:
@@ -191,9 +165,7 @@ class TestServe:
         assert 200 == alive
 
     def test_serve__hung_up(self, caplog: pytest.LogCaptureFixture) -> None:
-        """
-        A caller that hangs up within a body leaves nothing in the output.
-        """
+        """A caller that hangs up within a body leaves nothing in the output."""
         sandbox = Sandbox()
         with sandbox.serve() as server:
             port = int(server.url.rpartition(":")[2])
@@ -214,9 +186,7 @@ class TestServe:
         assert ["/"] == [call.endpoint for call in sandbox.calls]
 
     def test_serve__keeps_connections(self) -> None:
-        """
-        A connection serves many calls.
-        """
+        """A connection serves many calls."""
         with Sandbox().serve() as server:
             port = int(server.url.rpartition(":")[2])
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
@@ -228,9 +198,7 @@ class TestServe:
             connection.close()
 
     def test_fork(self) -> None:
-        """
-        A forked child gets a free lock, does not keep the port, and may close.
-        """
+        """A forked child gets a free lock, does not keep the port, and may close."""
         code = """
 import os, threading
 from wxlogistics.sandbox import Sandbox
@@ -272,9 +240,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 class TestMain:
-    """
-    The command line.
-    """
+    """The command line."""
 
     def run(
         self,
@@ -321,9 +287,7 @@ class TestMain:
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_main__stops(self, capsys: pytest.CaptureFixture[str], number: int) -> None:
-        """
-        It prints what a program needs, and stops cleanly on Ctrl-C and SIGTERM.
-        """
+        """It prints what a program needs, and stops cleanly on Ctrl-C and SIGTERM."""
         seen = {}
 
         def during(told: dict[str, str]) -> None:
@@ -355,9 +319,7 @@ class TestMain:
         assert seen["url"] + "/ (open it in a browser)" == seen["console"]
 
     def test_main__options(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """
-        Seed, speed, settings and allowed hosts are options.
-        """
+        """Seed, speed, settings and allowed hosts are options."""
         seen: dict[str, Any] = {}
 
         def during(told: dict[str, str]) -> None:
@@ -386,9 +348,7 @@ class TestMain:
     def test_main__state(
         self, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
-        """
-        What happened is in the state file, and the next run goes on from there.
-        """
+        """What happened is in the state file, and the next run goes on from there."""
         path = tmp_path / "state.json"
         seen: dict[str, Any] = {}
 
@@ -418,9 +378,7 @@ class TestMain:
     def test_main__state_speed_kept(
         self, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
-        """
-        Without --speed the state file's speed goes on.
-        """
+        """Without --speed the state file's speed goes on."""
         path = tmp_path / "state.json"
         Sandbox(clock=Clock(NOON, speed=0)).save(path)
 
@@ -434,9 +392,7 @@ class TestMain:
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """
-        The state file is written now and then, not only at the end.
-        """
+        """The state file is written now and then, not only at the end."""
         monkeypatch.setattr("wxlogistics.sandbox.command._SAVE_EVERY", 0.01)
         monkeypatch.setattr("wxlogistics.sandbox.command._LOOK_EVERY", 0.01)
         path = tmp_path / "state.json"
@@ -487,9 +443,7 @@ class TestMain:
     def test_main__state_and_settings(
         self, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
-        """
-        With a state file that exists, a notice names what is ignored.
-        """
+        """With a state file that exists, a notice names what is ignored."""
         path = tmp_path / "state.json"
         argv = ["--port", "0", "--state", str(path), "--set", "edit_limit=2"]
 
@@ -509,9 +463,7 @@ class TestMain:
     def test_main__tls(
         self, capsys: pytest.CaptureFixture[str], tmp_path: Path, given: bool
     ) -> None:
-        """
-        It serves HTTPS, with a certificate of its own making or a given one.
-        """
+        """It serves HTTPS, with a certificate of its own making or a given one."""
         ca_file = str(tmp_path / "ca.pem")
         options = ["--tls", "--ca-file", ca_file]
         if given:
@@ -532,9 +484,7 @@ class TestMain:
         assert ("ca_file" in seen) is not given
 
     def test_main__secret_of_digits(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """
-        What is a text stays one, though it may look like a number.
-        """
+        """What is a text stays one, though it may look like a number."""
         seen: dict[str, str] = {}
 
         self.run(
@@ -550,9 +500,7 @@ class TestMain:
         )
 
     def test_main__port_taken(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """
-        A port that is taken ends it at once, with a reason.
-        """
+        """A port that is taken ends it at once, with a reason."""
         with Sandbox().serve() as server:
             port = server.url.rpartition(":")[2]
             code = main(["--port", port])
@@ -590,9 +538,7 @@ class TestMain:
     def test_main__nonsense(
         self, capsys: pytest.CaptureFixture[str], argv: list[str], problem: str
     ) -> None:
-        """
-        An option that makes no sense ends it, with its name and one line.
-        """
+        """An option that makes no sense ends it, with its name and one line."""
         try:
             code: object = main(["--port", "0", *argv])
         except SystemExit as ended:
@@ -604,9 +550,7 @@ class TestMain:
         assert 1 == error.count("\n")
 
     def test_main__no_such_host(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """
-        A host that is none ends it, with a reason.
-        """
+        """A host that is none ends it, with a reason."""
         code = main(["--port", "0", "--host", "no.such.host.invalid"])
 
         error = capsys.readouterr().err
@@ -616,9 +560,7 @@ class TestMain:
     def test_main__no_state(
         self, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
-        """
-        A state file that is none is not overwritten.
-        """
+        """A state file that is none is not overwritten."""
         path = tmp_path / "state.json"
         path.write_text("[]")
 
@@ -631,9 +573,7 @@ class TestMain:
     def test_main__state_not_writable(
         self, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
-        """
-        A state file that cannot be written ends it at once.
-        """
+        """A state file that cannot be written ends it at once."""
         code = main(["--port", "0", "--state", str(tmp_path / "no" / "state.json")])
 
         assert 2 == code
@@ -646,9 +586,7 @@ class TestMain:
         monkeypatch: pytest.MonkeyPatch,
         host: str,
     ) -> None:
-        """
-        Beyond the loopback it warns.
-        """
+        """Beyond the loopback it warns."""
         # The tests listen on the loopback alone.
         create_server = socket.create_server
         monkeypatch.setattr(
@@ -672,9 +610,7 @@ class TestMain:
     def test_main__as_a_module_here(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """
-        Its exit code is that of `main()`.
-        """
+        """Its exit code is that of `main()`."""
         monkeypatch.setattr(sys, "argv", ["sandbox", "--set", "no_such=1"])
 
         with pytest.raises(SystemExit) as caught:
@@ -688,9 +624,7 @@ class TestMain:
     def test_main__library_missing(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """
-        Without its libraries it names in one line what to install.
-        """
+        """Without its libraries it names in one line what to install."""
         monkeypatch.setitem(sys.modules, "h11", None)
         monkeypatch.delitem(sys.modules, "wxlogistics.sandbox.server", False)
         monkeypatch.setattr(sys, "argv", ["sandbox"])
@@ -707,9 +641,7 @@ class TestMain:
         ) == capsys.readouterr().err
 
     def test_main__as_a_module(self) -> None:
-        """
-        ``python -m wxlogistics.sandbox`` is the same; SIGTERM gives exit code 0.
-        """
+        """``python -m wxlogistics.sandbox`` is the same; SIGTERM gives exit code 0."""
         with served_process() as (child, said):
             lines = [said.readline() for _ in range(5)]
             child.send_signal(signal.SIGTERM)
@@ -721,9 +653,7 @@ class TestMain:
         ]
 
     def test_main__many_signals(self) -> None:
-        """
-        A signal that comes while another is dealt with does not hang it.
-        """
+        """A signal that comes while another is dealt with does not hang it."""
         with served_process() as (child, said):
             for _ in range(4):
                 said.readline()
@@ -736,8 +666,6 @@ class TestMain:
 
 
 def test_server__is_what_serve_gives() -> None:
-    """
-    `Sandbox.serve()` and `Server` are the same thing.
-    """
+    """`Sandbox.serve()` and `Server` are the same thing."""
     with Sandbox().serve() as server:
         assert isinstance(server, Server)

@@ -16,9 +16,7 @@ from wxlogistics.sandbox.world.state import dump
 
 
 def call(sandbox: Sandbox, endpoint: str, payload: dict[str, Any]) -> dict[str, Any]:
-    """
-    The reply of one of the plugin's endpoints.
-    """
+    """The reply of one of the plugin's endpoints."""
     answer = wire.answer(
         sandbox.world,
         "POST",
@@ -31,9 +29,7 @@ def call(sandbox: Sandbox, endpoint: str, payload: dict[str, Any]) -> dict[str, 
 
 
 def lived_in() -> Sandbox:
-    """
-    A sandbox with something of everything.
-    """
+    """A sandbox with something of everything."""
     sandbox = Sandbox(seed=3, clock=Clock(NOON, speed=0), edit_limit=2)
     component = sandbox.add_component(ip_whitelist=["203.0.113.7"])
     sandbox.authorize(component.appid)
@@ -54,14 +50,10 @@ def lived_in() -> Sandbox:
 
 
 class TestSave:
-    """
-    `Sandbox.save()` and `Sandbox.load()`.
-    """
+    """`Sandbox.save()` and `Sandbox.load()`."""
 
     def test_load__same(self, tmp_path: Path) -> None:
-        """
-        What is loaded is what was saved.
-        """
+        """What is loaded is what was saved."""
         sandbox = lived_in()
         sandbox.save(tmp_path / "state.json")
 
@@ -72,9 +64,7 @@ class TestSave:
         assert sandbox.appid == loaded.appid
 
     def test_load__goes_on(self, tmp_path: Path) -> None:
-        """
-        The two go on alike, to the last digit of a rid.
-        """
+        """The two go on alike, to the last digit of a rid."""
         first = lived_in()
         first.save(tmp_path / "state.json")
         second = Sandbox.load(tmp_path / "state.json")
@@ -97,9 +87,7 @@ class TestSave:
         assert 2 == stories[0][2]["waybill_info"]["status"]
 
     def test_load__time_stood_still(self, tmp_path: Path) -> None:
-        """
-        Time goes on from where it was, at the speed that it had.
-        """
+        """Time goes on from where it was, at the speed that it had."""
         Sandbox(clock=Clock(NOON, speed=60)).save(tmp_path / "state.json")
         real = [0.0]
         clock = Clock(real=lambda: real[0])
@@ -112,9 +100,7 @@ class TestSave:
         assert before + 60 == clock.now()
 
     def test_save__readable(self, tmp_path: Path) -> None:
-        """
-        The file is JSON in plain UTF-8.
-        """
+        """The file is JSON in plain UTF-8."""
         lived_in().save(tmp_path / "state.json")
 
         text = (tmp_path / "state.json").read_text(encoding="utf-8")
@@ -128,9 +114,7 @@ class TestSave:
     def test_save__whole_or_not_at_all(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """
-        When writing fails, the old file stays and nothing is left behind.
-        """
+        """When writing fails, the old file stays and nothing is left behind."""
         path = tmp_path / "state.json"
         lived_in().save(path)
         before = path.read_bytes()
@@ -146,9 +130,7 @@ class TestSave:
         assert [path] == list(tmp_path.iterdir())
 
     def test_save__half_a_character(self, tmp_path: Path) -> None:
-        """
-        Half a surrogate pair, which UTF-8 cannot hold, is saved as JSON's escape.
-        """
+        """Half a surrogate pair, which UTF-8 cannot hold, is saved as JSON's escape."""
         sandbox = Sandbox()
         sandbox.add_waybill("W")
         sandbox.move("W", 1, message="\ud800测")
@@ -163,9 +145,7 @@ class TestSave:
     def test_save__after_one_that_was_killed(
         self, tmp_path: Path, is_link: bool
     ) -> None:
-        """
-        What a killed process left is cleaned up, and not written through.
-        """
+        """What a killed process left is cleaned up, and not written through."""
         left, other = tmp_path / ".state.json.new", tmp_path / "other"
         other.write_text("kept")
         if is_link:
@@ -181,9 +161,7 @@ class TestSave:
 
     @pytest.mark.skipif(os.name == "nt", reason="modes are POSIX's")
     def test_save__mode(self, tmp_path: Path) -> None:
-        """
-        A new file is its owner's alone; one that was there keeps its mode.
-        """
+        """A new file is its owner's alone; one that was there keeps its mode."""
         path = tmp_path / "state.json"
         Sandbox().save(path)
         new = path.stat().st_mode & 0o777
@@ -195,9 +173,7 @@ class TestSave:
 
     @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
     def test_save__link(self, tmp_path: Path) -> None:
-        """
-        A link stays one, and the file that it leads to is written.
-        """
+        """A link stays one, and the file that it leads to is written."""
         (tmp_path / "elsewhere").mkdir()
         target, link = tmp_path / "elsewhere" / "s.json", tmp_path / "state.json"
         link.symlink_to(target)
@@ -233,9 +209,7 @@ class TestSave:
         ],
     )
     def test_load__no_state(self, tmp_path: Path, text: str, problem: str) -> None:
-        """
-        A file that is not a state raises, with its name.
-        """
+        """A file that is not a state raises, with its name."""
         (tmp_path / "state.json").write_text(text)
 
         with pytest.raises(ValueError, match=problem):

@@ -55,9 +55,7 @@ goods_infos = st.lists(
 
 
 class Life(RuleBasedStateMachine):
-    """
-    The same is done to both; every reply must be the same to the last digit.
-    """
+    """The same is done to both; every reply must be the same to the last digit."""
 
     tokens = Bundle("tokens")
 
@@ -82,9 +80,7 @@ class Life(RuleBasedStateMachine):
         self.server_url = server.url
 
     def send(self, path: str, query: dict[str, str], payload: Any) -> Any:
-        """
-        The reply, which must be the same through both doors.
-        """
+        """The reply, which must be the same through both doors."""
         body = json.dumps(payload, ensure_ascii=False).encode()
         headers = {"Content-Type": "application/json"}
         replies = []
@@ -128,9 +124,7 @@ class Life(RuleBasedStateMachine):
     def register(
         self, component: Any, openid: str, waybill_id: str, goods_info: Any
     ) -> Any:
-        """
-        Registering keeps the goods of the first time.
-        """
+        """Registering keeps the goods of the first time."""
         endpoint, query, update = component
         payload = {
             "openid": openid,
@@ -148,9 +142,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(registered=tokens)
     def query(self, registered: Any) -> None:
-        """
-        A query returns the goods as they were registered or updated.
-        """
+        """A query returns the goods as they were registered or updated."""
         token, query, _ = registered
         reply = self.call(query, {"waybill_token": token})
         if reply["errcode"] == 0:
@@ -158,9 +150,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(registered=tokens, goods_info=goods_infos)
     def update(self, registered: Any, goods_info: Any) -> None:
-        """
-        An update changes the goods if it is answered with 0 and not ignored.
-        """
+        """An update changes the goods if it is answered with 0 and not ignored."""
         token, _, update = registered
         reply = self.call(update, {"waybill_token": token, "goods_info": goods_info})
         if reply["errcode"] == 0 and goods_info["detail_list"]:
@@ -168,9 +158,7 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def force_refresh(self) -> None:
-        """
-        A forced token, or its refusal.
-        """
+        """A forced token, or its refusal."""
         sandbox = self.sandboxes[0]
         payload = {
             "grant_type": "client_credential",
@@ -218,9 +206,7 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        """
-        Both end and go on from their files.
-        """
+        """Both end and go on from their files."""
         self.doors.close()
         for number, sandbox in enumerate(self.sandboxes):
             sandbox.save(self.folder / f"{number}.json")
@@ -231,9 +217,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def quotas_hold(self) -> None:
-        """
-        No count is negative or beyond its limit.
-        """
+        """No count is negative or beyond its limit."""
         limits = {"stable_token": 500_000, "force_refresh": 2}
         for sandbox in getattr(self, "sandboxes", []):
             counters = sandbox.counters
@@ -245,9 +229,7 @@ class Life(RuleBasedStateMachine):
                 assert 0 <= counts.get("message", 0) <= 4
 
     def teardown(self) -> None:
-        """
-        In the end every waybill that was registered is still there.
-        """
+        """In the end every waybill that was registered is still there."""
         if not hasattr(self, "stack"):
             return
         try:

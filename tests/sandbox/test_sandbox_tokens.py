@@ -10,21 +10,15 @@ from sandboxtools import EXAMPLE, OPENID, Door, told, with_settings
 
 
 def errcode(door: Door, access_token: str) -> int:
-    """
-    What a call with *access_token* gives.
-    """
+    """What a call with *access_token* gives."""
     return door.post("get_delivery_list", {}, access_token)["errcode"]
 
 
 class TestStableToken:
-    """
-    POST /cgi-bin/stable_token.
-    """
+    """POST /cgi-bin/stable_token."""
 
     def test_stable_token__reply(self, door: Door) -> None:
-        """
-        A success has neither errcode nor errmsg; the token works.
-        """
+        """A success has neither errcode nor errmsg; the token works."""
         reply = door.stable_token()
 
         assert {"access_token", "expires_in"} == set(reply)
@@ -51,9 +45,7 @@ class TestStableToken:
     def test_stable_token__refused(
         self, door: Door, changes: dict[str, Any], expected: tuple[int, str]
     ) -> None:
-        """
-        What is missing or wrong in the request is named.
-        """
+        """What is missing or wrong in the request is named."""
         assert expected == told(door.stable_token(**changes))
 
     @pytest.mark.parametrize(
@@ -74,25 +66,19 @@ class TestStableToken:
     def test_stable_token__body(
         self, door: Door, options: dict[str, Any], expected: tuple[int, str]
     ) -> None:
-        """
-        A form or an empty body is no request at all.
-        """
+        """A form or an empty body is no request at all."""
         response = door.send("POST", "/cgi-bin/stable_token", **options)
 
         assert expected == told(response.json())
 
     def test_stable_token__get(self, door: Door) -> None:
-        """
-        GET is refused.
-        """
+        """GET is refused."""
         response = door.send("GET", "/cgi-bin/stable_token")
 
         assert (43002, "require POST method rid: ") == told(response.json())
 
     def test_stable_token__forced(self, door: Door) -> None:
-        """
-        force_refresh kills the old token at once.
-        """
+        """force_refresh kills the old token at once."""
         first = door.stable_token()["access_token"]
         second = door.stable_token(force_refresh=True)["access_token"]
 
@@ -116,9 +102,7 @@ class TestStableToken:
 
     @with_settings(force_refresh_too_soon=45011)
     def test_stable_token__forced_too_soon_refused(self, door: Door) -> None:
-        """
-        A setting has it refused.
-        """
+        """A setting has it refused."""
         first = door.stable_token(force_refresh=True)
         door.sandbox.clock.tick(seconds=29)
         refused = door.stable_token(force_refresh=True)
@@ -132,9 +116,7 @@ class TestStableToken:
         assert first["access_token"] != second["access_token"]
 
     def test_stable_token__forced_limit(self, door: Door) -> None:
-        """
-        The 21st forced call of a day is refused, and the token stays.
-        """
+        """The 21st forced call of a day is refused, and the token stays."""
         for _ in range(20):
             last = door.stable_token(force_refresh=True)["access_token"]
             door.sandbox.clock.tick(seconds=30)
@@ -154,9 +136,7 @@ class TestStableToken:
 
     @with_settings(token_minute_limit=2, token_daily_limit=3)
     def test_stable_token__limits(self, door: Door) -> None:
-        """
-        Calls are limited by the minute and by the day.
-        """
+        """Calls are limited by the minute and by the day."""
         replies = [door.stable_token() for _ in range(3)]
         door.sandbox.clock.tick(minutes=1)
         replies += [door.stable_token() for _ in range(2)]
@@ -167,9 +147,7 @@ class TestStableToken:
 
     @with_settings(ip_whitelist=["203.0.113.7"])
     def test_stable_token__ip(self, door: Door) -> None:
-        """
-        A caller whose address is not in the whitelist gets that address back.
-        """
+        """A caller whose address is not in the whitelist gets that address back."""
         assert (
             40164,
             "invalid ip 127.0.0.1 ipv6 ::ffff:127.0.0.1, not in whitelist rid: ",
@@ -177,16 +155,12 @@ class TestStableToken:
 
     @with_settings(ip_whitelist=["203.0.113.7", "127.0.0.1"])
     def test_stable_token__ip_listed(self, door: Door) -> None:
-        """
-        A caller in the whitelist gets a token.
-        """
+        """A caller in the whitelist gets a token."""
         assert 7200 == door.stable_token()["expires_in"]
 
     @with_settings(token_lifetime=60)
     def test_stable_token__short_life(self, door: Door) -> None:
-        """
-        A token with a short life is renewed when half of it is over.
-        """
+        """A token with a short life is renewed when half of it is over."""
         first = door.stable_token()
         door.sandbox.clock.tick(seconds=30)
         second = door.stable_token()
@@ -199,9 +173,7 @@ class TestStableToken:
 
     @with_settings(token_lifetime=600)
     def test_stable_token__lifetime(self, door: Door) -> None:
-        """
-        A setting shortens a token's life.
-        """
+        """A setting shortens a token's life."""
         token = door.stable_token()
         assert 600 == token["expires_in"]
 
@@ -210,9 +182,7 @@ class TestStableToken:
         assert 42001 == errcode(door, token["access_token"])
 
     def test_stable_token__old_ones_forgotten(self, door: Door) -> None:
-        """
-        A token that ended more than a day ago is not known as expired any more.
-        """
+        """A token that ended more than a day ago is not known as expired any more."""
         token = door.stable_token()["access_token"]
         door.sandbox.clock.tick(hours=26, seconds=1)
         before = errcode(door, token)
@@ -235,9 +205,7 @@ class TestStableToken:
 
 
 class TestClassicToken:
-    """
-    GET /cgi-bin/token.
-    """
+    """GET /cgi-bin/token."""
 
     def get(self, door: Door, **changes: str) -> dict[str, Any]:
         query = {
@@ -249,9 +217,7 @@ class TestClassicToken:
         return door.send("GET", "/cgi-bin/token", params=query).json()
 
     def test_token__replaces(self, door: Door) -> None:
-        """
-        Each call gives a new token; the one before lives five minutes.
-        """
+        """Each call gives a new token; the one before lives five minutes."""
         first = self.get(door)
         second = self.get(door)
         door.sandbox.clock.tick(seconds=299)
@@ -266,9 +232,7 @@ class TestClassicToken:
         assert 0 == errcode(door, second["access_token"])
 
     def test_token__does_not_disturb_stable(self, door: Door) -> None:
-        """
-        Classic and stable tokens live side by side.
-        """
+        """Classic and stable tokens live side by side."""
         stable = door.stable_token()["access_token"]
         classic = self.get(door)["access_token"]
         forced = door.stable_token(force_refresh=True)["access_token"]
@@ -279,9 +243,7 @@ class TestClassicToken:
         assert 0 == errcode(door, forced)
 
     def test_token__post(self, door: Door) -> None:
-        """
-        POST is taken as well, with the same query.
-        """
+        """POST is taken as well, with the same query."""
         query = {
             "grant_type": "client_credential",
             "appid": door.sandbox.appid,
@@ -293,32 +255,24 @@ class TestClassicToken:
         assert 7200 == reply["expires_in"]
 
     def test_token__other_methods(self, door: Door) -> None:
-        """
-        Anything else is refused.
-        """
+        """Anything else is refused."""
         assert 43002 == door.send("PUT", "/cgi-bin/token").json()["errcode"]
 
     def test_token__refused(self, door: Door) -> None:
-        """
-        Its refusals are those of stable_token.
-        """
+        """Its refusals are those of stable_token."""
         assert 40125 == self.get(door, secret="wrong")["errcode"]
         assert 40002 == self.get(door, grant_type="")["errcode"]
 
     @with_settings(classic_token_daily_limit=1)
     def test_token__limit(self, door: Door) -> None:
-        """
-        Its calls are limited by the day.
-        """
+        """Its calls are limited by the day."""
         self.get(door)
 
         assert 45009 == self.get(door)["errcode"]
 
 
 class TestAuthorizerToken:
-    """
-    POST /cgi-bin/component/api_authorizer_token, for service providers.
-    """
+    """POST /cgi-bin/component/api_authorizer_token, for service providers."""
 
     def fetch(
         self, door: Door, component: Any, refresh_token: str, **changes: str
@@ -341,9 +295,7 @@ class TestAuthorizerToken:
         ).json()
 
     def test_api_authorizer_token__works(self, door: Door) -> None:
-        """
-        The token acts for the shop: what it registers is the shop's own.
-        """
+        """The token acts for the shop: what it registers is the shop's own."""
         component = door.sandbox.add_component()
         refresh_token = door.sandbox.authorize(component.appid)
 
@@ -363,9 +315,7 @@ class TestAuthorizerToken:
         assert 0 == queried["errcode"]
 
     def test_api_authorizer_token__changed_refresh_token(self, door: Door) -> None:
-        """
-        When the refresh token changes, the old one lives five minutes.
-        """
+        """When the refresh token changes, the old one lives five minutes."""
         component = door.sandbox.add_component()
         old = door.sandbox.authorize(component.appid)
         new = door.sandbox.change_refresh_token(component.appid)
@@ -383,9 +333,7 @@ class TestAuthorizerToken:
         assert "authorizer_access_token" in with_new
 
     def test_api_authorizer_token__not_authorized(self, door: Door) -> None:
-        """
-        A shop that has not authorized the service provider is not its.
-        """
+        """A shop that has not authorized the service provider is not its."""
         component = door.sandbox.add_component()
 
         reply = self.fetch(door, component, "x")
@@ -398,9 +346,7 @@ class TestAuthorizerToken:
         assert 61003 == unknown["errcode"]
 
     def test_api_authorizer_token__component_token(self, door: Door) -> None:
-        """
-        The call needs the service provider's own token.
-        """
+        """The call needs the service provider's own token."""
         component = door.sandbox.add_component()
         other = door.sandbox.add_component()
         refresh_token = door.sandbox.authorize(component.appid)
@@ -419,9 +365,7 @@ class TestAuthorizerToken:
         assert 40013 == unknown["errcode"]
 
     def test_api_authorizer_token__ip(self, door: Door) -> None:
-        """
-        A service provider's whitelist has an errcode of its own.
-        """
+        """A service provider's whitelist has an errcode of its own."""
         component = door.sandbox.add_component(ip_whitelist=["203.0.113.7"])
         refresh_token = door.sandbox.authorize(component.appid)
 
@@ -431,9 +375,7 @@ class TestAuthorizerToken:
         ) == told(self.fetch(door, component, refresh_token))
 
     def test_permission_set__missing(self, door: Door) -> None:
-        """
-        Without permission set 45 the token does not open the logistics plugin.
-        """
+        """Without permission set 45 the token does not open the logistics plugin."""
         component = door.sandbox.add_component()
         refresh_token = door.sandbox.authorize(component.appid, permissions=[17, 19])
         token = self.fetch(door, component, refresh_token)
@@ -444,9 +386,7 @@ class TestAuthorizerToken:
 
     @pytest.mark.parametrize("endpoint", ["open_query_plugin", "open_openmsg"])
     def test_permission_set__opens_nothing(self, door: Door, endpoint: str) -> None:
-        """
-        Nor can the service be opened for the shop without it.
-        """
+        """Nor can the service be opened for the shop without it."""
         component = door.sandbox.add_component()
         refresh_token = door.sandbox.authorize(component.appid, permissions=[17])
         token = self.fetch(door, component, refresh_token)
@@ -464,9 +404,7 @@ class TestAuthorizerToken:
     def test_api_component_token__content_type(
         self, door: Door, headers: dict[str, str]
     ) -> None:
-        """
-        JSON is read as such whatever its Content-Type.
-        """
+        """JSON is read as such whatever its Content-Type."""
         component = door.sandbox.add_component()
         refresh_token = door.sandbox.authorize(component.appid)
         replies = []
@@ -506,9 +444,7 @@ class TestAuthorizerToken:
         assert "authorizer_access_token" == replies[1][0]
 
     def test_component_token__is_no_access_token(self, door: Door) -> None:
-        """
-        A component's own token does not open the plugin.
-        """
+        """A component's own token does not open the plugin."""
         component = door.sandbox.add_component()
         token = door.sandbox.component_access_token(component.appid)
 
@@ -518,9 +454,7 @@ class TestAuthorizerToken:
         assert 48001 == opened["errcode"]
 
     def test_api_component_token__works(self, door: Door) -> None:
-        """
-        A service provider gets its token for its secret and its ticket.
-        """
+        """A service provider gets its token for its secret and its ticket."""
         component = door.sandbox.add_component("wx2222222222222222", "s3cret")
         payload = {
             "component_appid": "wx2222222222222222",
@@ -551,14 +485,10 @@ class TestAuthorizerToken:
 
 
 class TestBookkeeping:
-    """
-    What the sandbox knows about tokens and calls.
-    """
+    """What the sandbox knows about tokens and calls."""
 
     def test_token_fetches(self, door: Door) -> None:
-        """
-        Fetches are counted: all, refused ones, forced ones and their spacing.
-        """
+        """Fetches are counted: all, refused ones, forced ones and their spacing."""
         door.stable_token()
         door.stable_token(secret="wrong")
         door.stable_token(force_refresh=True)
@@ -577,9 +507,7 @@ class TestBookkeeping:
         assert (10.0, 45.0) == fetches.forced_spacing
 
     def test_counters(self, door: Door) -> None:
-        """
-        Calls are counted by app and by user, for each component and day.
-        """
+        """Calls are counted by app and by user, for each component and day."""
         token = door.register()
         door.post("query_trace", {"waybill_token": token})
         door.post("follow_waybill", EXAMPLE)
@@ -604,9 +532,7 @@ class TestBookkeeping:
         assert {"apps": {}, "users": {}} == tomorrow
 
     def test_calls(self, door: Door) -> None:
-        """
-        Calls are remembered with what was sent and answered.
-        """
+        """Calls are remembered with what was sent and answered."""
         door.sandbox.clock.tick(seconds=5)
         reply = door.post("trace_waybill", EXAMPLE)
         door.post("query_trace", {"waybill_token": "x"})
@@ -636,18 +562,14 @@ class TestBookkeeping:
 
     @with_settings(keep_calls=2)
     def test_calls__bounded(self, door: Door) -> None:
-        """
-        Only the last calls are kept; they keep their numbers.
-        """
+        """Only the last calls are kept; they keep their numbers."""
         for _ in range(5):
             door.post("get_delivery_list", {})
 
         assert [4, 5] == [call.number for call in door.sandbox.calls]
 
     def test_revoke_tokens__of_one_app(self, door: Door) -> None:
-        """
-        Tokens of one app can be revoked alone, and none twice.
-        """
+        """Tokens of one app can be revoked alone, and none twice."""
         other = door.sandbox.add_app()
         mine = door.sandbox.access_token()
         its = door.sandbox.access_token(other.appid)
@@ -659,9 +581,7 @@ class TestBookkeeping:
         assert 40001 == errcode(door, its)
 
     def test_reset(self, door: Door) -> None:
-        """
-        A reset forgets waybills, users, tokens, faults and counts; the app stays.
-        """
+        """A reset forgets waybills, users, tokens, faults and counts; the app stays."""
         token = door.register()
         access_token = door.sandbox.access_token()
         appid, secret = door.sandbox.appid, door.sandbox.secret
@@ -678,9 +598,7 @@ class TestBookkeeping:
         assert 1779249600.0 == door.sandbox.clock.now()
 
     def test_reset__same_lock(self, door: Door) -> None:
-        """
-        A reset keeps the lock, so that nothing gets in meanwhile.
-        """
+        """A reset keeps the lock, so that nothing gets in meanwhile."""
         lock = door.sandbox.world.lock
 
         door.sandbox.reset()
