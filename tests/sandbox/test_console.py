@@ -123,8 +123,7 @@ class TestDoor:
         assert "wx" not in response.text
 
     @pytest.mark.parametrize(
-        "action",
-        ["language", "example", "move", "tick", "fail", "mend", "revoke"],
+        "action", ["language", "example", "move", "tick", "fail", "mend", "revoke"]
     )
     @pytest.mark.parametrize(
         "headers",
@@ -136,11 +135,7 @@ class TestDoor:
         ],
     )
     def test_post__foreign(
-        self,
-        sandbox: Sandbox,
-        browser: Browser,
-        action: str,
-        headers: dict[str, str],
+        self, sandbox: Sandbox, browser: Browser, action: str, headers: dict[str, str]
     ) -> None:
         """No other page can press a button."""
         sandbox.fail("*", delay=1)
@@ -195,13 +190,7 @@ class TestDoor:
     def test_allowed_host(self, sandbox: Sandbox) -> None:
         """An allowed name stands in the snippets, with its port."""
         answer = console.answer(
-            sandbox,
-            "GET",
-            "/",
-            "",
-            {"Host": "box:80"},
-            b"",
-            allowed_hosts=["box"],
+            sandbox, "GET", "/", "", {"Host": "box:80"}, b"", allowed_hosts=["box"]
         )
 
         assert 200 == answer.status
@@ -1079,11 +1068,7 @@ class TestFaults:
         ],
     )
     def test_fail__problem(
-        self,
-        sandbox: Sandbox,
-        browser: Browser,
-        fields: dict[str, str],
-        problem: str,
+        self, sandbox: Sandbox, browser: Browser, fields: dict[str, str], problem: str
     ) -> None:
         """A mistake is shown, and what was typed is kept."""
         typed = {"waybill_id": "SF1", **fields, "back": "/console/faults"}

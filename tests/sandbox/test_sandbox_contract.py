@@ -80,16 +80,12 @@ class TestPlugin:
         assert {"errcode", "delivery_list", "count"} == set(reply)
         assert 0 == reply["errcode"]
         assert len(reply["delivery_list"]) == reply["count"]
-        assert {
-            "delivery_id": "(AU)",
-            "delivery_name": "Interparcel",
-        } == reply[
+        assert {"delivery_id": "(AU)", "delivery_name": "Interparcel"} == reply[
             "delivery_list"
         ][0]
-        assert {
-            "delivery_id": "SF",
-            "delivery_name": "顺丰速运",
-        } in reply["delivery_list"]
+        assert {"delivery_id": "SF", "delivery_name": "顺丰速运"} in reply[
+            "delivery_list"
+        ]
 
     def test_follow_waybill__example(self, door: Door) -> None:
         """The message component registers, queries and updates in the same shapes."""
@@ -97,8 +93,7 @@ class TestPlugin:
         goods = {"detail_list": [{"goods_name": "新", "goods_img_url": ""}]}
 
         updated = door.post(
-            "update_follow_waybill_goods",
-            {"waybill_token": token, "goods_info": goods},
+            "update_follow_waybill_goods", {"waybill_token": token, "goods_info": goods}
         )
         queried = door.post("query_follow_trace", {"waybill_token": token})
 
@@ -415,10 +410,9 @@ class TestPlugin:
                 ]
             },
         } == reply["waybill_info"]
-        assert {
-            "delivery_id": "SF",
-            "delivery_name": "顺丰速运",
-        } == reply["delivery_info"]
+        assert {"delivery_id": "SF", "delivery_name": "顺丰速运"} == reply[
+            "delivery_info"
+        ]
 
     # Refusals of the document's table and beyond
 
@@ -427,10 +421,7 @@ class TestPlugin:
         """An openid of the wrong shape is refused."""
         reply = door.post("trace_waybill", {**EXAMPLE, "openid": openid})
 
-        assert (
-            40003,
-            "invalid openid detail: [openid错误] rid: ",
-        ) == told(reply)
+        assert (40003, "invalid openid detail: [openid错误] rid: ") == told(reply)
 
     def test_trace_waybill__openid_of_another_app(self, door: Door) -> None:
         """An openid belongs to the app that used it first."""
@@ -608,10 +599,7 @@ class TestPlugin:
         # No reply, documented or real, holds a goods_desc.
         bare = {"goods_name": "x", "goods_img_url": ""}
         assert {"detail_list": [bare] * 10} == queried["shop_info"]["goods_info"]
-        assert (
-            -1,
-            "system error detail: [未知异常,请稍后重试] rid: ",
-        ) == told(refused)
+        assert (-1, "system error detail: [未知异常,请稍后重试] rid: ") == told(refused)
 
     @pytest.mark.parametrize(
         "goods_info",
@@ -638,11 +626,7 @@ class TestPlugin:
         body = b'{"waybill_token":"\\u0041"}'
 
         response = door.send(
-            "POST",
-            OPEN_MSG + "query_trace",
-            params=door.token,
-            data=body,
-            headers=JSON,
+            "POST", OPEN_MSG + "query_trace", params=door.token, data=body, headers=JSON
         )
 
         assert 47001 == response.json()["errcode"]
@@ -772,11 +756,7 @@ class TestPlugin:
                 500001,
                 "【杭州市】快件已到达圆通速递杭州转运中心",
             ),
-            (
-                1779249600 + 5 * 3600,
-                500001,
-                "【深圳市】快件已到达圆通速递深圳转运中心",
-            ),
+            (1779249600 + 5 * 3600, 500001, "【深圳市】快件已到达圆通速递深圳转运中心"),
             (
                 1779249600 + 1 * 3600,
                 100001,

@@ -349,9 +349,7 @@ class TestControl:
     def test_mistake__no_number(self, api: Control, value: str) -> None:
         """What JSON has no number for is refused, and so never stands in a reply."""
         response = api.door.send(
-            "POST",
-            "/_sandbox/move",
-            data=f'{{"waybill_id": "W", "status": {value}}}',
+            "POST", "/_sandbox/move", data=f'{{"waybill_id": "W", "status": {value}}}'
         )
 
         assert 400 == response.status_code

@@ -13,13 +13,7 @@ import requests
 import responses
 from sandboxtools import EXAMPLE, OPEN_MSG, WAYBILL_ID
 
-from wxlogistics import (
-    ApiError,
-    GoodsDetail,
-    GoodsInfo,
-    TransportError,
-    WaybillStatus,
-)
+from wxlogistics import ApiError, GoodsDetail, GoodsInfo, TransportError, WaybillStatus
 from wxlogistics.sandbox import Sandbox
 from wxlogistics.sandbox.mock import MockedSandbox
 

@@ -135,8 +135,7 @@ class TestStory:
 
     @pytest.mark.once
     @pytest.mark.parametrize(
-        "package",
-        ["wechatpy", "wechatpy==2.0.0a26", "openapi-python-client==0.29.1"],
+        "package", ["wechatpy", "wechatpy==2.0.0a26", "openapi-python-client==0.29.1"]
     )
     def test_python(
         self, python: Callable[[str], list[str]], package: str, tmp_path: Path

@@ -30,10 +30,7 @@ class TestStableToken:
         ("changes", "expected"),
         [
             ({"grant_type": None}, (40002, "invalid grant_type rid: ")),
-            (
-                {"grant_type": "authorization_code"},
-                (40002, "invalid grant_type rid: "),
-            ),
+            ({"grant_type": "authorization_code"}, (40002, "invalid grant_type rid: ")),
             ({"appid": None}, (41002, "appid missing rid: ")),
             ({"secret": None}, (41004, "appsecret missing rid: ")),
             ({"appid": "wx0000000000000000"}, (40013, "invalid appid rid: ")),
@@ -339,10 +336,9 @@ class TestAuthorizerToken:
         reply = self.fetch(door, component, "x")
         unknown = self.fetch(door, component, "x", authorizer_appid="wx0")
 
-        assert (
-            61003,
-            "component is not authorized by this account rid: ",
-        ) == told(reply)
+        assert (61003, "component is not authorized by this account rid: ") == told(
+            reply
+        )
         assert 61003 == unknown["errcode"]
 
     def test_api_authorizer_token__component_token(self, door: Door) -> None:
