@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 from importlib import resources
-from typing import IO, Any, Iterator
+from typing import Any, Iterator
 
 import attrs
 import pytest
