@@ -43,6 +43,7 @@ from wxlogistics.models import WaybillStatus
 from wxlogistics.sandbox import Clock, Sandbox, console
 from wxlogistics.sandbox.console import pages, site, texts
 from wxlogistics.sandbox.server import Server
+from wxlogistics.sandbox.wire import Answer, HttpRequest
 from wxlogistics.sandbox.world.errcodes import TEXTS
 from wxlogistics.sandbox.world.world import Registration
 
@@ -114,12 +115,11 @@ def misquery(sandbox: Sandbox) -> ApiError:
 
 def answer(
     sandbox: Sandbox, path: str = "/", allowed_hosts: Any = (), **headers: str
-) -> console.Answer:
+) -> Answer:
     """The answer to a GET that no server is needed for."""
     headers.setdefault("Host", "localhost")
-    return console.answer(
-        sandbox, "GET", path, "", headers, b"", allowed_hosts=allowed_hosts
-    )
+    request = HttpRequest("GET", path, headers=headers)
+    return console.answer(sandbox, request, allowed_hosts=allowed_hosts)
 
 
 def shown(page: str, tag_id: str) -> str:

@@ -536,10 +536,11 @@ class TestTruth:
                 "component_verify_ticket": component.ticket,
             }
         ).encode()
+        request = wire.HttpRequest("POST", COMPONENT_TOKEN, body=payload)
 
         def call(times: int) -> int:
             for _ in range(times):
-                wire.answer(sandbox.world, "POST", COMPONENT_TOKEN, "", {}, payload)
+                wire.answer(sandbox.world, request)
             gc.collect()
             return len(sandbox.world.tokens.issued)
 

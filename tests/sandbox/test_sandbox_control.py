@@ -11,6 +11,7 @@ import requests
 from sandboxtools import EXAMPLE, GOODS, NOON, OPENID, WAYBILL_ID, Door
 
 from wxlogistics.sandbox import Sandbox, control
+from wxlogistics.sandbox.wire import HttpRequest
 
 #: The default app's, by the seed.
 APPID = "wx04d426c447eb6043"
@@ -365,15 +366,11 @@ class TestStrangers:
         self, sandbox: Sandbox, headers: dict[str, str], status: int
     ) -> None:
         """Foreign names in Host and other pages in Origin are refused."""
-        answer = control.answer(
-            sandbox,
-            "POST",
-            "/_sandbox/tick",
-            "",
-            headers,
-            b'{"hours": 1}',
-            allowed_hosts=["sandbox", "MyBox"],
+        request = HttpRequest(
+            "POST", "/_sandbox/tick", headers=headers, body=b'{"hours": 1}'
         )
+        hosts = ["sandbox", "MyBox"]
+        answer = control.answer(sandbox, request, allowed_hosts=hosts)
 
         assert status == answer.status
         assert (NOON + 3600 if status == 200 else NOON) == sandbox.clock.now()

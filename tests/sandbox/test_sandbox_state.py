@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sandboxtools import EXAMPLE, GOODS, NOON, OPEN_MSG, OPENID, WAYBILL_ID
+from sandboxtools import EXAMPLE, GOODS, JSON, NOON, OPEN_MSG, OPENID, WAYBILL_ID
 
 from wxlogistics import WaybillStatus
 from wxlogistics.sandbox import Clock, Sandbox, wire
@@ -19,15 +19,14 @@ STATE = '{"format": "wxlogistics-sandbox", '
 
 def call(sandbox: Sandbox, endpoint: str, payload: dict[str, Any]) -> dict[str, Any]:
     """The reply of one of the plugin's endpoints."""
-    answer = wire.answer(
-        sandbox.world,
+    request = wire.HttpRequest(
         "POST",
         OPEN_MSG + endpoint,
         "access_token=" + sandbox.access_token(),
-        {"content-type": "application/json"},
+        JSON,
         json.dumps(payload).encode(),
     )
-    return json.loads(answer.body)
+    return json.loads(wire.answer(sandbox.world, request).body)
 
 
 def lived_in() -> Sandbox:
