@@ -164,17 +164,13 @@ class Door:
         return account_of(self.sandbox)
 
     def stable_token(self, **changes: Any) -> dict[str, Any]:
-        """
-        The reply of stable_token to the default app, with *changes* to the request.
-        """
+        """The reply of stable_token to the default app, with *changes*."""
         payload = {**self.account, **changes}
         payload = {key: value for key, value in payload.items() if value is not None}
         return self.send("POST", "/cgi-bin/stable_token", json=payload).json()
 
     def register(self, **changes: Any) -> str:
-        """
-        The waybill_token of the document's example, with *changes* to the request.
-        """
+        """The waybill_token of the document's example, with *changes*."""
         return self.post("trace_waybill", {**EXAMPLE, **changes})["waybill_token"]
 
 
@@ -185,9 +181,7 @@ def account_of(sandbox: Sandbox) -> dict[str, str]:
 
 
 def told(reply: dict[str, Any]) -> tuple[int, str]:
-    """
-    A refusal's errcode, and its errmsg without the rid's digits, which must be there.
-    """
+    """A refusal's errcode, and its errmsg without the digits of its rid."""
     text, count = re.subn(r"[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}$", "", reply["errmsg"])
     assert 1 == count
     assert {"errcode", "errmsg"} == set(reply)

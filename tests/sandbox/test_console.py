@@ -269,9 +269,7 @@ class TestDoor:
         ],
     )
     def test_base_url(self, sandbox: Sandbox, host: str, url: str) -> None:
-        """
-        The snippets hold the host and the port, and nothing else of the Host header.
-        """
+        """The snippets hold host and port, and nothing else of the Host header."""
         page = answer(sandbox, Host=host, allowed_hosts=["box"]).body.decode()
 
         assert f"base_url='{url}'" in html.unescape(page)
@@ -382,9 +380,7 @@ class TestLanguage:
         assert b'lang="zh-CN"' in answer(sandbox, Cookie=cookie, **CHINESE).body
 
     def test_texts__all_are_translated(self) -> None:
-        """
-        Whatever the templates say has a Chinese text, with as many places left open.
-        """
+        """Every text of the templates has a Chinese one, with as many braces."""
         said = set()
         for path in TEMPLATES.glob("*.html"):
             said |= set(re.findall(r'say\("([^"]+)"', path.read_text("utf-8")))
@@ -843,9 +839,7 @@ class TestCalls:
 
     @pytest.mark.filterwarnings("ignore::ResourceWarning")
     def test_again__tokens(self, browser: Browser) -> None:
-        """
-        So for the token endpoints, with the AppSecret only where it was asked for.
-        """
+        """So for the token endpoints; the AppSecret is masked until asked for."""
         sandbox, account = browser.sandbox, account_of(browser.sandbox)
         payload = {**account, "notes": [sandbox.secret, 1]}
         browser.call("/cgi-bin/stable_token", payload)
@@ -872,9 +866,7 @@ class TestCalls:
         assert path.removeprefix("/cgi-bin") in page
 
     def test_again__wrong_secret(self, browser: Browser) -> None:
-        """
-        A secret that is no app's here may be one of the real WeChat's: masked too.
-        """
+        """A secret that is no app's here may be a real one: it is masked."""
         browser.call("/cgi-bin/stable_token", {"appid": "wx1", "secret": "real"})
 
         assert "real" not in shown(browser.read("/console/call?number=1"), "request")
@@ -1105,9 +1097,7 @@ class TestEscaping:
                 assert 1 == page.count("<script ")
 
     def test_json(self) -> None:
-        """
-        JSON shown to be read cannot turn its own direction, and stays the same JSON.
-        """
+        """Shown JSON cannot turn its own direction, and stays the same JSON."""
         value = {"a": "\u202eabc\u2066\u2028\u200f", "b": "顺丰 \U0001f4e6"}
 
         text = pages.formatted(value)

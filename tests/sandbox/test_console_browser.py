@@ -285,9 +285,7 @@ class TestParcel:
         assert stayed(page)
 
     def test_others_move_it(self, desk: Desk) -> None:
-        """
-        What a program, another page or the clock does is seen at once, and in the list.
-        """
+        """What a program or the clock does is seen at once, and in the list."""
         _, page = desk.at_parcel(language="zh-CN")
         listed = desk.open()
 
@@ -374,9 +372,7 @@ class TestCalls:
         assert "9300507" in page.inner_text("#reply")
 
     def test_copy(self, desk: Desk) -> None:
-        """
-        curl and Python go to the clipboard, with the AppSecret that the page hides.
-        """
+        """curl and Python go to the clipboard, with the hidden AppSecret."""
         desk.register()
         page = desk.open(
             "/console/call?number=1", permissions=["clipboard-read", "clipboard-write"]
@@ -485,9 +481,7 @@ class TestTokens:
     """Tokens and quotas."""
 
     def test_revoke(self, desk: Desk) -> None:
-        """
-        A token is revoked; the client's next call fetches another, and a bar grows.
-        """
+        """A token is revoked; the next call fetches another, and a bar grows."""
         token = desk.register()
         page = desk.open("/console/tokens")
         bar = page.locator("#user-quotas progress")
@@ -583,9 +577,7 @@ class TestFrame:
 
     @with_settings(user_daily_limit=10**6)
     def test_under_load(self, desk: Desk) -> None:
-        """
-        A thousand calls later the open page shows the last, having asked but seldom.
-        """
+        """After a thousand calls the open page shows the last; it asked seldom."""
         token = desk.register()
         page = desk.open("/console/calls")
         asked: list[str] = []
@@ -663,9 +655,7 @@ PAGES: dict[str, Callable[[Sandbox], str]] = {
 
 
 class TestLooks:
-    """
-    What every page must be, in both languages and themes, at a desk and on a phone.
-    """
+    """What every page must be, in each language, theme and width."""
 
     def test_calls__long_path(self, desk: Desk) -> None:
         """A long path breaks, and lets every rid stand on one line."""
@@ -684,9 +674,7 @@ class TestLooks:
 
     @pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
     def test_pages__narrow(self, desk: Desk, language: str) -> None:
-        """
-        The narrowest phone scrolls no page sideways, with an app not opened either.
-        """
+        """The narrowest phone scrolls no page sideways."""
         furnish(desk.sandbox, desk.url)
         desk.sandbox.add_app(opened=False)
         wide = []

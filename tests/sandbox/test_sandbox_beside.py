@@ -36,9 +36,7 @@ class TestJscode2session:
         return door.send("GET", "/sns/jscode2session", params=query).json()
 
     def test_jscode2session(self, door: Door) -> None:
-        """
-        A code gives the openid and a session_key; the openid can register a waybill.
-        """
+        """A code gives a session_key and an openid, which can register a waybill."""
         code = door.sandbox.js_code(OPENID)
 
         reply = self.login(door, code)
@@ -121,9 +119,7 @@ class TestComponent:
 
     @pytest.mark.parametrize("parameter", ["component_access_token", "access_token"])
     def test_authorization(self, door: Door, parameter: str) -> None:
-        """
-        From the pre_auth_code to a call for the shop, under both names of the token.
-        """
+        """From pre_auth_code to a call for the shop, by both names of the token."""
         sandbox = door.sandbox
         component = sandbox.add_component()
         code = sandbox.authorization_code(component.appid)
@@ -155,9 +151,7 @@ class TestComponent:
         )
 
     def test_refused(self, door: Door) -> None:
-        """
-        Not authorized, an unknown code, another's code, another's token, no token.
-        """
+        """Not authorized, an unknown code, another's code or token, no token."""
         sandbox = door.sandbox
         other = sandbox.add_component()
         code = sandbox.authorization_code(other.appid)
@@ -199,9 +193,7 @@ class TestComponent:
 
     @with_settings(opening_unauthorized=0)
     def test_open__unauthorized(self, door: Door) -> None:
-        """
-        A setting lets a service provider open a component without permission set 45.
-        """
+        """By a setting a component can be opened without permission set 45."""
         sandbox = door.sandbox
         component = sandbox.add_component()
         refresh_token = sandbox.authorize(component.appid, permissions=[17])
@@ -444,9 +436,7 @@ class TestTruth:
 
     @with_settings(leading_slashes=False)
     def test_path__leading_slashes_refused(self, mock_door: Door) -> None:
-        """
-        A setting refuses them; older versions of requests send one slash to a server.
-        """
+        """A setting refuses them; old requests send one slash to a server."""
         reply = mock_door.send("GET", "//cgi-bin/token").json()
 
         assert 40066 == reply["errcode"]
@@ -511,9 +501,7 @@ class TestTruth:
 
     @with_settings(keep_body=100, largest_body=2000)
     def test_call__kept(self, door: Door) -> None:
-        """
-        Of a long request or reply nothing is kept, and one that is too long is refused.
-        """
+        """Long requests and replies are not kept; one beyond the limit is refused."""
         door.query("x" * 100)
         long = door.sandbox.calls[-1]
         door.post("get_delivery_list", {})

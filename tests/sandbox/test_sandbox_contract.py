@@ -218,9 +218,7 @@ class TestPlugin:
         assert 0 == door.errcode("get_delivery_list")
 
     def test_stable_token__normal(self, door: Door) -> None:
-        """
-        Within its life the same token comes again, with the seconds that are left.
-        """
+        """Within its life the same token is returned, with the seconds left."""
         first = door.stable_token()
         door.sandbox.clock.tick(seconds=6900)
         second = door.stable_token()
@@ -229,9 +227,7 @@ class TestPlugin:
         assert {"access_token": first["access_token"], "expires_in": 300} == second
 
     def test_stable_token__renewed_early(self, door: Door) -> None:
-        """
-        Less than five minutes before the end comes a new one; the old one still works.
-        """
+        """Five minutes before its end a new one comes; the old one still works."""
         first = door.stable_token()
         door.sandbox.clock.tick(seconds=6901)
         second = door.stable_token()
@@ -324,9 +320,7 @@ class TestPlugin:
         assert expected == told(refused)
 
     def test_query_trace__user_limit(self, door: Door) -> None:
-        """
-        The 101st call about one user in a day is refused, until midnight in China.
-        """
+        """The 101st call about a user is refused until midnight in China."""
         token = door.register()
         for _ in range(99):
             door.query(token)
@@ -342,9 +336,7 @@ class TestPlugin:
         assert (9300513, 0) == (still["errcode"], again["errcode"])
 
     def test_update_waybill_goods__wrongly_nested(self, door: Door) -> None:
-        """
-        Goods that are nested wrongly are answered with ok, ignored and not counted.
-        """
+        """Goods nested wrongly are answered with ok, ignored and not counted."""
         token = door.register()
         for _ in range(6):
             for wrong in ({"detail_list": GOODS}, [], None, GOODS["detail_list"]):
@@ -738,9 +730,7 @@ class TestPlugin:
 
     @with_settings(calls_per_second=2, calls_per_minute=3)
     def test_quota__pace(self, door: Door) -> None:
-        """
-        Calls that come too fast are refused until the second or the minute is over.
-        """
+        """Calls that come too fast are refused until the second or minute ends."""
         first = [door.post("get_delivery_list", {}) for _ in range(3)]
         door.sandbox.clock.tick(seconds=1)
         second = [door.post("get_delivery_list", {}) for _ in range(2)]
@@ -758,9 +748,7 @@ class TestPlugin:
 
     @with_settings(opened=False)
     def test_permission__not_opened(self, door: Door) -> None:
-        """
-        An app without the logistics service is refused, until it is opened for it.
-        """
+        """An app without the logistics service is refused until it is opened."""
         refused = door.post("get_delivery_list", {})
 
         assert (48001, "api unauthorized rid: ") == told(refused)

@@ -144,9 +144,7 @@ class TestTables:
     """The tables."""
 
     def test_settings__complete(self, page: str) -> None:
-        """
-        Every setting is in the table, with its default where that is a plain value.
-        """
+        """Every setting is in the table, with its default if that is plain."""
         told = dict(re.findall(r"^\| `([a-z_]+)` \| `([^`]+)` \|", read(page), re.M))
         plain = {
             field.name: str(field.default).replace("ZTO", '"ZTO"')

@@ -93,9 +93,7 @@ class TestFail:
     def test_fail__only(
         self, door: Door, only: dict[str, str], other: dict[str, str]
     ) -> None:
-        """
-        A fault for one user or waybill concerns registrations and queries about it.
-        """
+        """A fault for one user or waybill is for registrations and queries of it."""
         mine, others = door.register(), door.register(**other)
         door.sandbox.fail("*", errcode=-1, times=None, **only)
 
@@ -201,9 +199,7 @@ class TestFail:
         assert [] == sandbox.faults
 
     def test_mend__spent(self, sandbox: Any) -> None:
-        """
-        A fault that is gone already may be taken back; one that never was may not.
-        """
+        """A fault that is gone may be removed again; one that never was may not."""
         fault = sandbox.fail("query_trace", errcode=-1)
         sandbox.mend(fault)
 

@@ -53,9 +53,7 @@ class TestBytes:
     """Requests that an HTTP library does not send, or only one."""
 
     def test_java(self, server: Server) -> None:
-        """
-        Java's HttpClient asks for HTTP/2 with its first request, and keeps its body.
-        """
+        """Java's HttpClient asks for HTTP/2 with its first request."""
         token = server.sandbox.access_token()
         head = (
             f"POST {LIST}?access_token={token} HTTP/1.1\r\n"

@@ -225,9 +225,7 @@ class TestOwnRules:
         assert (2, 2) == (len(outer.calls), len(inner.calls))
 
     def test_nested__crosswise(self) -> None:
-        """
-        When the first to come leaves first, the other goes on until it leaves, too.
-        """
+        """When the first to come leaves first, the other goes on."""
         before = requests.adapters.HTTPAdapter.send
         first, second = Sandbox(), Sandbox()
         one, two = first.mock(), second.mock()
@@ -311,9 +309,7 @@ class TestImports:
         ],
     )
     def test_import(self, code: str, names: list[str]) -> None:
-        """
-        The core does not load the sandbox, nor that an extra's library without a door.
-        """
+        """The core does not load the sandbox, nor that its doors' libraries."""
         look = f"import sys; print([name for name in {names} if name in sys.modules])"
 
         assert "[]\n" == run_python("-c", f"{code}; {look}").stdout

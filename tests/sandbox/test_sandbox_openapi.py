@@ -47,9 +47,7 @@ class TestDescription:
         assert set(_COMMANDS) == set(_SCHEMAS)
 
     def test_description__operation_ids(self) -> None:
-        """
-        Each operation is named as its endpoint, and names the token that it takes.
-        """
+        """Each operation is named as its endpoint, and names its token."""
         for path, operations in DESCRIPTION["paths"].items():
             for method, operation in operations.items():
                 assert method == "servers" or "security" in operation, path
@@ -156,9 +154,7 @@ class TestSchemathesis:
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     def test_call__as_described(self, case: schemathesis.Case, server: Server) -> None:
-        """
-        Whatever is sent, there is no 500 and no reply that breaks the description.
-        """
+        """Whatever is sent, there is no 500, and the reply is as described."""
         sandbox = server.sandbox
         component = sandbox.add_component()
         query = {

@@ -106,9 +106,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str
 
 
 class TestStory:
-    """
-    Register, query, update, list, wrong openid, unknown waybill, a token that ends.
-    """
+    """Each call once, a wrong openid, an unknown waybill, a token that ends."""
 
     def tell(self, argv: list[str], tmp_path: Path) -> None:
         sandbox = Sandbox(clock=Clock(NOON, speed=0), unknown_waybill=931023)

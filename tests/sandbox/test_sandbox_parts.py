@@ -92,9 +92,7 @@ class TestPyInstaller:
     """`wxlogistics._pyinstaller`."""
 
     def test_hook(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """
-        The hook packs the data files of the sandbox, of which there are three folders.
-        """
+        """The hook packs the data files of the sandbox."""
         hooks = types.ModuleType("PyInstaller.utils.hooks")
         asked: list[str] = []
         hooks.collect_data_files = asked.append  # type: ignore[attr-defined]
@@ -185,9 +183,7 @@ class TestSandbox:
         assert list(settings)[0] in str(caught.value)
 
     def test_init__known_to_editors(self) -> None:
-        """
-        The keyword arguments are the settings, with what a setting takes as its type.
-        """
+        """The keyword arguments are the settings, with the types that they take."""
         wider = {
             "ip_whitelist": "Iterable[str] | None",
             "route": "Iterable[tuple[float, int]]",
@@ -200,9 +196,7 @@ class TestSandbox:
 
     @pytest.mark.once
     def test_init__misspelt(self, tmp_path: Path) -> None:
-        """
-        A misspelt setting, or one of a wrong type, is an error of mypy and of pyright.
-        """
+        """A misspelt or mistyped setting is an error of mypy and of pyright."""
         lines = [
             "from wxlogistics.sandbox import Sandbox",
             "Sandbox(edit_limit=3, route=[(1, 4)], ip_whitelist=['::1'])",

@@ -66,9 +66,7 @@ class TestServe:
             Sandbox().serve(host="203.0.113.7")
 
     def test_serve__again(self) -> None:
-        """
-        Closing twice does no harm; then the port is free, and can be used again.
-        """
+        """Closing twice does no harm; then the port can be used again."""
         with Sandbox().serve() as server:
             assert 40066 == ask(server.url, "/").json()["errcode"]
             server.close()

@@ -89,9 +89,7 @@ class TestStableToken:
         return replies
 
     def test_stable_token__forced_too_soon(self, door: Door) -> None:
-        """
-        A forced call within 30 seconds hands out the token in use and counts as none.
-        """
+        """A forced call within 30 seconds returns the token in use, uncounted."""
         first, again, second = self.forced_after(door)
 
         assert {**first, "expires_in": 7171} == again
@@ -177,9 +175,7 @@ class TestStableToken:
         assert (42001, 40001) == (before, errcode(door, token))
 
     def test_access_token__of_an_app(self, door: Door) -> None:
-        """
-        Another app has a token of its own; each appid and secret works for its own.
-        """
+        """Another app has a token of its own, for its appid and secret."""
         other = door.sandbox.add_app("wx1111111111111111", "s3cret")
 
         reply = door.stable_token(appid="wx1111111111111111", secret="s3cret")
@@ -494,9 +490,7 @@ class TestBookkeeping:
         assert (0, 40001) == (errcode(door, mine), errcode(door, its))
 
     def test_reset(self, door: Door) -> None:
-        """
-        A reset forgets waybills, users, tokens, faults and counts; app and lock stay.
-        """
+        """A reset forgets all but the app; the lock stays."""
         token = door.register()
         access_token = door.sandbox.access_token()
         account, lock = door.account, door.sandbox.world.lock
