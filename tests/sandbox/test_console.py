@@ -20,7 +20,6 @@ import pytest
 import requests
 from sandboxtools import (
     EXAMPLE,
-    GOODS,
     JSON,
     NOON,
     OPEN_MSG,
@@ -40,7 +39,7 @@ import wxlogistics.sandbox
 from wxlogistics import ApiError, Client, StableToken
 from wxlogistics.errcodes import WORDS
 from wxlogistics.models import WaybillStatus
-from wxlogistics.sandbox import Clock, Sandbox, console
+from wxlogistics.sandbox import Sandbox, console
 from wxlogistics.sandbox.console import pages, site, texts
 from wxlogistics.sandbox.server import Server
 from wxlogistics.sandbox.wire import Answer, HttpRequest
@@ -1258,17 +1257,6 @@ class TestEvents:
 
 class TestState:
     """What the console needs survives a restart."""
-
-    def test_registered_at(self, sandbox: Sandbox, tmp_path: Path) -> None:
-        """When a waybill was registered, and by whom, is in the state file."""
-        register(sandbox)
-        sandbox.save(tmp_path / "state.json")
-
-        loaded = Sandbox.load(tmp_path / "state.json", clock=Clock(0, speed=0))
-
-        (one,) = loaded.world.registered[WAYBILL_ID]
-        assert NOON == one.registered_at
-        assert GOODS["detail_list"] == one.goods
 
     def test_registered_at__unknown(self, sandbox: Sandbox, tmp_path: Path) -> None:
         """A file from before there was a console has no such time."""

@@ -260,24 +260,19 @@ class TestUnittest(unittest.TestCase):
 class TestPlugin:
     """The pytest plugin."""
 
-    def test_wechat__client(self, wechat: MockedSandbox) -> None:
-        """The fixture gives a sandbox with a client."""
+    @pytest.mark.parametrize("own", ["one", "another"])
+    @responses.activate
+    def test_wechat(self, wechat: MockedSandbox, own: str) -> None:
+        """
+        Each test has a fresh sandbox with a client, under @responses.activate as well.
+        """
+        responses.get(OTHER_URL, body="mine")
+        assert [] == wechat.calls
+
         wechat.client.trace_waybill(**REGISTRATION)
 
         assert ["trace_waybill"] == [call.endpoint for call in wechat.calls]
-
-    @responses.activate
-    def test_wechat__with_activate(self, wechat: MockedSandbox) -> None:
-        """It works in a test under @responses.activate."""
-        responses.get(OTHER_URL, body="mine")
-        wechat.client.get_delivery_list()
-
         assert mine()
-        assert 1 == len(wechat.calls)
-
-    def test_wechat__fresh(self, wechat: MockedSandbox) -> None:
-        """Each test has a sandbox of its own."""
-        assert [] == wechat.calls
 
     def test_wechat__not_asked_for(self, tmp_path: Path) -> None:
         """A test run without the fixture loads no library of an extra's."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import runpy
@@ -162,18 +161,6 @@ class TestServe:
         # Without a handler, what is logged would come out on stderr.
         assert [] == caplog.records
         assert ["/"] == [call.endpoint for call in sandbox.calls]
-
-    def test_serve__keeps_connections(self) -> None:
-        """A connection serves many calls."""
-        with Sandbox().serve() as server:
-            port = port_of(server.url)
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            for _ in range(3):
-                connection.request("POST", "/cgi-bin/stable_token", b"{}")
-                response = connection.getresponse()
-                assert b'{"errcode":41002' == response.read()[:16]
-                assert not response.will_close
-            connection.close()
 
     def test_fork(self) -> None:
         """A forked child gets a free lock, does not keep the port, and may close."""
