@@ -5,24 +5,30 @@ from __future__ import annotations
 import inspect
 import re
 import shlex
-import subprocess
-import sys
 import unittest
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
-import requests
 import test_sandbox_beside
 import test_sandbox_contract
 import test_sandbox_faults
 import test_sandbox_tokens
+from sandboxtools import direct, run_python
 
 from wxlogistics.sandbox import Sandbox, Settings
 from wxlogistics.sandbox.control import _COMMANDS
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parent.parent.parent
+MODULES = [
+    test_sandbox_beside,
+    test_sandbox_contract,
+    test_sandbox_faults,
+    test_sandbox_tokens,
+]
 PAGES = ["sandbox.md", "sandbox.zh-CN.md"]
 
 
@@ -42,14 +48,11 @@ class TestPython:
 
     def test_blocks__run(self, page: str, capsys: pytest.CaptureFixture[str]) -> None:
         """Each block runs by itself."""
+        assert 9 == len(blocks(page, "python"))
         for block in blocks(page, "python"):
             exec(block, {"__name__": "block"})
 
         assert "运单不存在或者未揽收\n已签收\n" in capsys.readouterr().out
-
-    def test_blocks__count(self, page: str) -> None:
-        """There are as many in each language."""
-        assert 9 == len(blocks(page, "python"))
 
     def test_block__pytest(self, page: str, pytester: pytest.Pytester) -> None:
         """The tests for pytest pass."""
@@ -86,13 +89,7 @@ class TestPython:
             "sys.exit(DiscoverRunner().run_tests(['test_shipping']))\n"
         )
 
-        done = subprocess.run(
-            [sys.executable, "run.py"],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        done = run_python("run.py", cwd=tmp_path)
 
         assert 0 == done.returncode, done.stderr
         assert "Ran 1 test" in done.stderr
@@ -112,8 +109,7 @@ class TestCurl:
         ]
         assert 20 == len(lines)
         seen = set()
-        with Sandbox().serve() as server, requests.Session() as session:
-            session.trust_env = False
+        with Sandbox().serve() as server, direct() as session:
             for line in lines:
                 method, url, body = self.parse(shlex.split(line[2:]))
                 if body == "@state.json":
@@ -148,9 +144,7 @@ class TestTables:
     """The tables."""
 
     def test_settings__complete(self, page: str) -> None:
-        """
-        Every setting is in the table, with its default where that is a plain value.
-        """
+        """Every setting is in the table, with its default if that is plain."""
         told = dict(re.findall(r"^\| `([a-z_]+)` \| `([^`]+)` \|", read(page), re.M))
         plain = {
             field.name: str(field.default).replace("ZTO", '"ZTO"')
@@ -170,17 +164,8 @@ class TestTables:
 
         assert 69 == len(rows)
         for name, test in rows:
-            found = [
-                getattr(module, name)
-                for module in (
-                    test_sandbox_beside,
-                    test_sandbox_contract,
-                    test_sandbox_faults,
-                    test_sandbox_tokens,
-                )
-                if hasattr(module, name)
-            ]
-            assert "door" in inspect.signature(getattr(found[0], test)).parameters
+            [found] = [getattr(each, name) for each in MODULES if hasattr(each, name)]
+            assert "door" in inspect.signature(getattr(found, test)).parameters
 
     def test_behaviours__guesses_are_settings(self, page: str) -> None:
         """A guess names the setting that changes it."""

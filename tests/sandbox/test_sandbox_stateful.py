@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import requests
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -19,9 +19,11 @@ from hypothesis.stateful import (
     multiple,
     rule,
 )
-from sandboxtools import NOON, OPEN_MSG
+from sandboxtools import JSON, NOON, OPEN_MSG, account_of, direct
 
 from wxlogistics.sandbox import Clock, Sandbox
+
+pytestmark = pytest.mark.once
 
 LIMITS: dict[str, Any] = {
     "appid_daily_limit": 30,
@@ -63,8 +65,7 @@ class Life(RuleBasedStateMachine):
     def begin(self) -> None:
         self.stack = contextlib.ExitStack()
         self.folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
-        self.session = self.stack.enter_context(requests.Session())
-        self.session.trust_env = False
+        self.session = self.stack.enter_context(direct())
         self.sandboxes = [
             Sandbox(seed=5, clock=Clock(NOON, speed=0), **LIMITS) for _ in range(2)
         ]
@@ -81,29 +82,15 @@ class Life(RuleBasedStateMachine):
 
     def send(self, path: str, query: dict[str, str], payload: Any) -> Any:
         """The reply, which must be the same through both doors."""
-        body = json.dumps(payload, ensure_ascii=False).encode()
-        headers = {"Content-Type": "application/json"}
-        replies = []
+        options: dict[str, Any] = {
+            "params": query,
+            "data": json.dumps(payload, ensure_ascii=False).encode(),
+            "headers": JSON,
+            "timeout": 10,
+        }
         with self.mock:
-            replies.append(
-                self.session.post(
-                    "https://api.weixin.qq.com" + path,
-                    params=query,
-                    data=body,
-                    headers=headers,
-                    timeout=10,
-                )
-            )
-        replies.append(
-            self.session.post(
-                self.server_url + path,
-                params=query,
-                data=body,
-                headers=headers,
-                timeout=10,
-            )
-        )
-        mocked, served = replies
+            mocked = self.session.post("https://api.weixin.qq.com" + path, **options)
+        served = self.session.post(self.server_url + path, **options)
         assert mocked.content == served.content
         assert mocked.status_code == served.status_code
         assert mocked.headers["Content-Type"] == served.headers["Content-Type"]
@@ -159,13 +146,7 @@ class Life(RuleBasedStateMachine):
     @rule()
     def force_refresh(self) -> None:
         """A forced token, or its refusal."""
-        sandbox = self.sandboxes[0]
-        payload = {
-            "grant_type": "client_credential",
-            "appid": sandbox.appid,
-            "secret": sandbox.secret,
-            "force_refresh": True,
-        }
+        payload = {**account_of(self.sandboxes[0]), "force_refresh": True}
         self.send("/cgi-bin/stable_token", {}, payload)
 
     @rule(hours=st.sampled_from([0.01, 1, 7, 24]))
@@ -194,15 +175,10 @@ class Life(RuleBasedStateMachine):
         for sandbox in self.sandboxes:
             sandbox.fail(endpoint, **options)
 
-    @rule()
-    def mend(self) -> None:
+    @rule(deed=st.sampled_from(["mend", "revoke_tokens"]))
+    def undo(self, deed: str) -> None:
         for sandbox in self.sandboxes:
-            sandbox.mend()
-
-    @rule()
-    def revoke(self) -> None:
-        for sandbox in self.sandboxes:
-            sandbox.revoke_tokens()
+            getattr(sandbox, deed)()
 
     @rule()
     def restart(self) -> None:
