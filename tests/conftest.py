@@ -31,7 +31,7 @@ SURROUNDINGS = (
 
 @pytest.fixture(autouse=True)
 def no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests run the same behind a proxy, and beside somebody's real credentials."""
+    """The tests run the same behind a proxy, and beside real credentials."""
     for name in SURROUNDINGS:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)

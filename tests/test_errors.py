@@ -164,7 +164,7 @@ class TestErrcodes:
     def test_api_error__not_sampled(
         self, errcode: int, errmsg: str, expected: type[ApiError]
     ) -> None:
-        """So they do where nobody has shown the text."""
+        """So they do where no sample of the text is known."""
         error = api_error("query_trace", errcode, errmsg)
 
         assert expected is type(error)
@@ -196,7 +196,7 @@ class TestErrcodes:
         }.items() <= {code: row.meaning for code, row in ERRCODES.items()}.items()
 
     def test_errcodes__read_only(self) -> None:
-        """Nobody changes the table for everybody."""
+        """The table is read-only."""
         with pytest.raises(TypeError):
             ERRCODES[1] = ERRCODES[-1]  # type: ignore[index]
 
@@ -357,7 +357,7 @@ class TestTree:
     def test_classes__as_promised(
         self, error: WxLogisticsError, bases: tuple[type, ...], retryable: bool
     ) -> None:
-        """Whoever catches a base catches these, and nothing else."""
+        """Catching a base catches these, and nothing else."""
         assert bases == type(error).__bases__
         assert retryable is error.retryable
 

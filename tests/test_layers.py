@@ -162,7 +162,7 @@ class TestSandbox:
         assert found - allowed == set()
 
     def test_imports__world_knows_no_http(self) -> None:
-        """The rules are told from the ways to ask."""
+        """The rules know none of the doors."""
         package = "wxlogistics.sandbox.world"
         for path in (PACKAGE / "sandbox" / "world").glob("*.py"):
             modules = {module for module, _ in imports(path, package)}

@@ -268,7 +268,7 @@ class TestArguments:
     def test_error__names_the_field_only(
         self, client: Client, call: Callable[[Client], Any]
     ) -> None:
-        """An argument that cannot be right may still be somebody's openid."""
+        """An argument that cannot be right may still be an openid."""
         with pytest.raises(InvalidArgumentError) as caught:
             call(client)
 

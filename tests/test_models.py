@@ -356,7 +356,7 @@ class TestWaybillStatus:
         assert is_final is status.is_final
 
     def test_members__seven(self) -> None:
-        """A number that nobody knows does not stay in the class."""
+        """An unknown number does not stay in the class."""
         WaybillStatus(7)
 
         assert [0, 1, 2, 3, 4, 5, 6] == list(WaybillStatus)

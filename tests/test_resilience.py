@@ -229,7 +229,7 @@ TABLE = [
     Row("gzip that is broken", encoded(b"\x1f\x8b\x08 not gzip"), NOT_WECHATS),
     Row("gzip in gzip", encoded(b"whatever", "gzip, gzip"), NOT_WECHATS),
     Row("a page that repeats the request", chaos.repeat_the_request, NOT_WECHATS),
-    # An answer of WeChat's
+    # A WeChat answer
     Row(
         "errcode -1",
         reply(SAID_BUSY),
@@ -417,7 +417,7 @@ def trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: MonkeyPatch) -> 
 
 
 class Clock:
-    """Time that passes only when somebody sleeps."""
+    """Time that passes only in sleep()."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -758,7 +758,7 @@ class TestIdleConnections:
 
 class TestDeadline:
     def test_deadline__over_all_attempts(self, server: ChaosServer, make: Make) -> None:
-        """There is no pause that would end behind it; the last real error is told."""
+        """There is no pause that would end behind it; the last real error is raised."""
         clock = Clock()
         server.script(then=reply(SAID_BUSY))
         client = make(
@@ -995,7 +995,7 @@ class TestTls:
                 True,
             ),
         ],
-        ids=["nobody vouches for it", "another host's", "out of date"],
+        ids=["unknown authority", "another host's", "out of date"],
     )
     def test_certificate__wrong(
         self,

@@ -143,7 +143,7 @@ class TestReplies:
         assert {} == answered(b"{}".ljust(5 * MEBIBYTE))
 
     def test_reply__huge_number(self, rsps: RequestsMock, client: Client) -> None:
-        """A status as long as a line is a status nobody knows."""
+        """A status as long as a line is an unknown status."""
         rsps.post(QUERY_URL, body=b'{"waybill_info":{"status":' + b"9" * 300 + b"}}")
 
         assert WaybillStatus(10**300 - 1) == client.query_trace("x").status
@@ -272,7 +272,7 @@ class TestStrangeAnswers:
     @pytest.mark.parametrize(
         "status, body, reason",
         [
-            # WeChat refuses with status 200; any other is somebody else's, and final.
+            # WeChat refuses with status 200; any other is not from WeChat, and final.
             *(
                 (status, b'{"errcode":0}', "not WeChat's answer")
                 for status in [300, 301, 302, 307, 308, 400, 401, 404, 412, 413, 429]

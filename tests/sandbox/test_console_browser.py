@@ -148,7 +148,7 @@ class Desk:
         page.on("request", self.watch)
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("dialog", lambda dialog: self.problems.append(dialog.message))
-        page.on("console", self.hear)
+        page.on("console", self.collect)
         self.goto(page, path)
         return page
 
@@ -173,7 +173,7 @@ class Desk:
         if not request.url.startswith(self.url + "/"):
             self.problems.append(f"asks for {request.url}")
 
-    def hear(self, message: Any) -> None:
+    def collect(self, message: Any) -> None:
         # A refused form is answered with 400, which the browser remarks on.
         if message.type == "error" and "400" not in message.text:
             self.problems.append(message.text)

@@ -77,7 +77,7 @@ class TestMock:
         assert wechat.appid == sandbox.appid
 
     def test_mock__hosts(self) -> None:
-        """All of WeChat's hosts are answered."""
+        """All WeChat hosts are answered."""
         with Sandbox().mock():
             assert 41001 == query("api.weixin.qq.com")
             assert 41001 == query("api2.weixin.qq.com")
@@ -197,7 +197,7 @@ class TestOwnRules:
         assert [] == responses.registered()
 
     def test_add__for_wechat(self) -> None:
-        """A rule of one's own for a URL of WeChat's comes before the sandbox."""
+        """A user's rule for a WeChat URL comes before the sandbox."""
         with Sandbox().mock():
             responses.post(QUERY_URL, json={"errcode": 1})
 

@@ -72,7 +72,7 @@ class TestDescription:
         ],
     )
     def test_description__bites(self, endpoint: str, reply: dict[str, Any]) -> None:
-        """What is no reply of WeChat's does not pass."""
+        """What is not a WeChat reply does not pass."""
         with pytest.raises(ValidationError):
             check_described("post", OPEN_MSG + endpoint, reply)
 

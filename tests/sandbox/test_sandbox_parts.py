@@ -146,7 +146,7 @@ class TestSandbox:
 
         assert ("wx1", "s") == (sandbox.appid, sandbox.secret)
         assert 2 == sandbox.settings.edit_limit
-        # An errcode may be negative; -1 is one of WeChat's.
+        # An errcode may be negative; -1 is one that WeChat has.
         assert -1 == Sandbox(unknown_waybill=-1).settings.unknown_waybill
 
     @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ class TestCaches:
                 query(client)
 
     def test_cache__slow(self) -> None:
-        """A call waits for few operations of a slow cache, whoever else calls."""
+        """A call waits for few operations of a slow cache, whatever other threads do."""
         cache = Cache()
         token = StableToken(APPID, SECRET, cache=cache)
         with TokenWeChat() as server:
