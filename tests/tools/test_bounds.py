@@ -126,7 +126,7 @@ class TestCaches:
                 query(client)
 
     def test_cache__slow(self) -> None:
-        """A call waits for few operations of a slow cache, whatever other threads do."""
+        """A call waits for few operations of a slow cache, whatever others do."""
         cache = Cache()
         token = StableToken(APPID, SECRET, cache=cache)
         with TokenWeChat() as server:
