@@ -18,9 +18,7 @@ SNAPSHOTS = Path(__file__).parent.with_name("snapshots")
 
 
 class Ran(NamedTuple):
-    """
-    What a command did.
-    """
+    """What a command did."""
 
     code: int
     out: str
@@ -28,9 +26,7 @@ class Ran(NamedTuple):
 
     @property
     def json(self) -> Any:
-        """
-        The one object on stdout.
-        """
+        """The one object on stdout."""
         return json.loads(self.out)
 
 
@@ -38,9 +34,7 @@ Run = Callable[..., Ran]
 
 
 def process(*argv: str, **options: Any) -> subprocess.Popen[str]:
-    """
-    Start the command as a process.
-    """
+    """Start the command as a process."""
     return subprocess.Popen(
         [sys.executable, "-m", "wxlogistics", *argv],
         stdout=subprocess.PIPE,
@@ -50,9 +44,7 @@ def process(*argv: str, **options: Any) -> subprocess.Popen[str]:
 
 
 def ran(*argv: str, **options: Any) -> Ran:
-    """
-    Run the command as a process.
-    """
+    """Run the command as a process."""
     started = process(*argv, **options)
     out, err = started.communicate(timeout=30)
     return Ran(started.returncode, out, err)

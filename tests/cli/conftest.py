@@ -33,9 +33,7 @@ def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(surroundings: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    """
-    Calls the command as a function.
-    """
+    """Calls the command as a function."""
 
     def run(*argv: str) -> Ran:
         capsys.readouterr()
@@ -48,9 +46,7 @@ def run(surroundings: Path, capsys: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture
 def wechat(surroundings: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """
-    A sandbox over HTTP that the environment leads to; its time stands still.
-    """
+    """A sandbox over HTTP that the environment leads to; its time stands still."""
     sandbox = Sandbox(
         seed=1,
         clock=Clock(MORNING, speed=0),

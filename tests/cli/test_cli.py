@@ -38,9 +38,7 @@ TIMELINE = [
 
 class TestDemo:
     def test_main__demo(self, run: Run) -> None:
-        """
-        The demo registers, follows, updates and is refused, and exits with 0.
-        """
+        """The demo registers, follows, updates and is refused, and exits with 0."""
         code, out, err = run("demo")
         lines = out.splitlines()
 
@@ -52,9 +50,7 @@ class TestDemo:
         assert any("(errcode 9300507, rid " in line for line in lines)
 
     def test_main__demo_in_chinese(self, run: Run) -> None:
-        """
-        Its own words are Chinese too.
-        """
+        """Its own words are Chinese too."""
         code, out, _ = run("demo", "--lang", "zh")
         lines = out.splitlines()
 
@@ -64,17 +60,13 @@ class TestDemo:
         assert "✓ 每一步的结果都正确。" == lines[-1]
 
     def test_main__demo_as_json(self, run: Run) -> None:
-        """
-        To a program it tells what failed: nothing.
-        """
+        """To a program it tells what failed: nothing."""
         ran = run("demo", "--json")
 
         assert (0, {"ok": True, "failures": []}) == (ran.code, ran.json)
 
     def test_main__demo_fails(self, run: Run, monkeypatch: Any) -> None:
-        """
-        A demo that fails exits with 1.
-        """
+        """A demo that fails exits with 1."""
         monkeypatch.setattr(demo, "Sandbox", lambda **_: failing())
 
         ran = run("demo", "--json")
@@ -82,9 +74,7 @@ class TestDemo:
         assert (1, {"ok": False, "failures": ["status 0"]}) == (ran.code, ran.json)
 
     def test_play__colours(self, run: Run, monkeypatch: Any) -> None:
-        """
-        In a terminal the output is coloured, but not with NO_COLOR.
-        """
+        """In a terminal the output is coloured, but not with NO_COLOR."""
         plain = run("demo").out
         monkeypatch.setenv("FORCE_COLOR", "1")
         coloured = run("demo").out
@@ -94,9 +84,7 @@ class TestDemo:
         assert "  \x1b[32m●\x1b[0m 4 \x1b[1m已签收\x1b[0m" in coloured
 
     def test_play__unexpected_answer(self, capsys: Any) -> None:
-        """
-        A step that does not give what it should is shown, and is returned.
-        """
+        """A step that does not give what it should is shown, and is returned."""
         failures = demo.play(say, echo, failing())
         lines = capsys.readouterr().out.splitlines()
 
@@ -134,17 +122,13 @@ class TestDemo:
     def test_main__demo_behind_a_proxy(
         self, name: str, run: Run, monkeypatch: Any
     ) -> None:
-        """
-        What stays on this machine does not go to a proxy.
-        """
+        """What stays on this machine does not go to a proxy."""
         monkeypatch.setenv(name, "http://127.0.0.1:9")
 
         assert 0 == run("demo").code
 
     def test_module__as_process(self) -> None:
-        """
-        It runs as `python -m wxlogistics demo`, too.
-        """
+        """It runs as `python -m wxlogistics demo`, too."""
         code, out, err = ran("demo")
 
         assert 0 == code, err
@@ -164,9 +148,7 @@ def failing() -> Sandbox:
 class TestSandboxCommand:
     @pytest.mark.parametrize("lang, note", [("en", "open it"), ("zh", "用浏览器打开")])
     def test_main__serves(self, lang: str, note: str) -> None:
-        """
-        It prints where it is and what to call it with, and stops on SIGTERM.
-        """
+        """It prints where it is and what to call it with, and stops on SIGTERM."""
         with process("sandbox", "--port", "0", "--lang", lang) as sandbox:
             lines = [sandbox.stdout.readline().rstrip() for _ in range(5)]
             found = dict(line.split(": ", 1) for line in lines)
@@ -188,9 +170,7 @@ class TestSandboxCommand:
         assert (0, 0) == (status, code)
 
     def test_main__ready_and_notices(self, run: Run, monkeypatch: Any) -> None:
-        """
-        What the sandbox reports is printed, in the chosen language.
-        """
+        """What the sandbox reports is printed, in the chosen language."""
         ready = Ready("http://a:1", "http://a:1/", "wx1", "s1", "t1", "ca.pem")
 
         def serve(on_ready: Any, on_notice: Any, **_: Any) -> int:
@@ -216,9 +196,7 @@ class TestSandboxCommand:
         assert {"ok": True, **ready._asdict()} == as_json.json
 
     def test_main__serves_as_json(self) -> None:
-        """
-        A program gets the same as one object.
-        """
+        """A program gets the same as one object."""
         with process("sandbox", "--port", "0", "--seed", "1", "--json") as sandbox:
             text = "".join(iter(sandbox.stdout.readline, "}\n")) + "}"
             sandbox.send_signal(signal.SIGTERM)
@@ -245,9 +223,7 @@ class TestSandboxCommand:
     def test_main__fails_as_json(
         self, run: Run, option: str, value: str, message: str
     ) -> None:
-        """
-        What is wrong is reported to a program too, and once.
-        """
+        """What is wrong is reported to a program too, and once."""
         ran = run("sandbox", "--json", option, value)
         shown = " ".join(ran.err.split())
 
@@ -258,9 +234,7 @@ class TestSandboxCommand:
             assert ran.json["error"]["message"].startswith(message)
 
     def test_main__port_taken(self, run: Run) -> None:
-        """
-        A port that is taken is an error at once.
-        """
+        """A port that is taken is an error at once."""
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
 
@@ -273,9 +247,7 @@ class TestSandboxCommand:
         "argv", [["--lang", "zh", "sandbox", "-h"], ["sandbox", "--help", "--lang=zh"]]
     )
     def test_main__help(self, argv: list[str], run: Run) -> None:
-        """
-        Its help is in the chosen language.
-        """
+        """Its help is in the chosen language."""
         code, out, _ = run(*argv)
 
         assert (0, "用法\uff1awxlogistics sandbox [选项]") == (
@@ -314,9 +286,7 @@ class TestSandboxCommand:
 
 class TestMain:
     def test_main__version(self, run: Run) -> None:
-        """
-        The version is the package's.
-        """
+        """The version is the package's."""
         assert (0, f"wxlogistics, version {__version__}\n", "") == run("--version")
 
     @pytest.mark.parametrize(
@@ -353,9 +323,7 @@ class TestMain:
     def test_main__wrong_use(
         self, argv: list[str], problem: str, see: str, run: Run
     ) -> None:
-        """
-        Wrong use exits with 2, and says what is wrong and where to read on.
-        """
+        """Wrong use exits with 2, and says what is wrong and where to read on."""
         code, out, err = run(*argv)
         lines = err.splitlines()
 
@@ -387,9 +355,7 @@ class TestMain:
     def test_main__wrong_use_in_chinese(
         self, argv: list[str], problem: str, run: Run
     ) -> None:
-        """
-        So it does in Chinese: click's messages are translated.
-        """
+        """So it does in Chinese: click's messages are translated."""
         code, _, err = run(*(argv if "zh" in argv else ["--lang", "zh", *argv]))
 
         assert 2 == code
@@ -397,9 +363,7 @@ class TestMain:
         assert "请看 wxlogistics" in err.splitlines()[-1]
 
     def test_main__wrong_use_as_json(self, run: Run) -> None:
-        """
-        A program is told of wrong use on stdout, with the keys of every error.
-        """
+        """A program is told of wrong use on stdout, with the keys of every error."""
         ran = run("query", "--json")
 
         assert 2 == ran.code
@@ -445,9 +409,7 @@ class TestMain:
         )
 
     def test_main__broken_installation(self, monkeypatch: Any) -> None:
-        """
-        Another module that is missing is not mistaken for the extra.
-        """
+        """Another module that is missing is not mistaken for the extra."""
         for module in [*sys.modules]:
             if module.startswith("wxlogistics.cli"):
                 monkeypatch.delitem(sys.modules, module)
@@ -470,9 +432,7 @@ class TestMain:
             run("demo")
 
     def test_module__exits(self, run: Run, monkeypatch: Any) -> None:
-        """
-        As a module it ends the process with the exit code.
-        """
+        """As a module it ends the process with the exit code."""
         monkeypatch.setattr(sys, "argv", ["wxlogistics", "query"])
         path = wxlogistics.__main__.__file__
         code = compile(Path(path).read_text(), path, "exec")
@@ -484,9 +444,7 @@ class TestMain:
 
     @pytest.mark.parametrize("command", ["errors", "demo"])
     def test_main__reader_goes(self, run: Run, monkeypatch: Any, command: str) -> None:
-        """
-        A reader that has seen enough, as `head` has, is no error.
-        """
+        """A reader that has seen enough, as `head` has, is no error."""
         reading, writing = os.pipe()
         os.close(reading)
         with open(writing, "w", encoding="utf-8") as closed:
@@ -497,9 +455,7 @@ class TestMain:
         assert 0 == code
 
     def test_main__interrupted(self, run: Run, monkeypatch: Any) -> None:
-        """
-        Ctrl-C exits with 130, without a traceback.
-        """
+        """Ctrl-C exits with 130, without a traceback."""
 
         def interrupt(*_: object, **__: object) -> None:
             raise KeyboardInterrupt
@@ -521,9 +477,7 @@ class TestMain:
     def test_main__stdout_is_full(
         self, argv: list[str], capsys: Any, monkeypatch: Any
     ) -> None:
-        """
-        A stdout that takes nothing more is something on this machine.
-        """
+        """A stdout that takes nothing more is something on this machine."""
         with open("/dev/full", "w", encoding="utf-8") as full:
             monkeypatch.setattr(sys, "stdout", full)
 
@@ -536,9 +490,7 @@ class TestMain:
         )
 
     def test_main__file_is_broken(self, run: Run, monkeypatch: Any) -> None:
-        """
-        Another file is called by its name, to a program too.
-        """
+        """Another file is called by its name, to a program too."""
 
         def fail(*_: object, **__: object) -> None:
             raise OSError(errno.EIO, "Input/output error", "/some/where")
@@ -552,9 +504,7 @@ class TestMain:
         assert "/some/where: Input/output error" == (ran.json["error"]["message"])
 
     def test_main__stdout_is_no_file(self, run: Run, monkeypatch: Any) -> None:
-        """
-        A stdout that is no file of the system's can fail as well.
-        """
+        """A stdout that is no file of the system's can fail as well."""
 
         class Full(io.StringIO):
             def flush(self) -> None:
@@ -565,9 +515,7 @@ class TestMain:
         assert 2 == main(["errors"])
 
     def test_main__closed_streams(self, capsys: Any, monkeypatch: Any) -> None:
-        """
-        Without a stdout nothing is begun; without a stderr all is done.
-        """
+        """Without a stdout nothing is begun; without a stderr all is done."""
         with monkeypatch.context() as patch:
             patch.setattr(sys, "stdout", None)
             without_stdout = main(["errors"])
@@ -582,9 +530,7 @@ class TestMain:
         assert "40013    CredentialError" in out
 
     def test_main__closed_by_the_shell(self) -> None:
-        """
-        So it is in a process, without a word of Python's own.
-        """
+        """So it is in a process, without a word of Python's own."""
         start = f'"{sys.executable}" -m wxlogistics "$@"'
         found = [
             subprocess.run(
@@ -606,9 +552,7 @@ class TestMain:
         assert [2, 0, 2, 2, 0] == [len(each.stderr.splitlines()) for each in found]
 
     def test_main__gbk(self) -> None:
-        """
-        Where only GBK can be written there are question marks, and no traceback.
-        """
+        """Where only GBK can be written there are question marks, and no traceback."""
         environ = {**os.environ, "PYTHONIOENCODING": "gbk", "LC_ALL": "zh_CN"}
 
         refused = ran("query", env=environ, encoding="gbk")
@@ -641,9 +585,7 @@ class TestHelp:
     @pytest.mark.parametrize("lang", ["en", "zh"])
     @pytest.mark.parametrize("argv", COMMANDS, ids="-".join)
     def test_help__look(self, argv: list[str], lang: str, run: Run) -> None:
-        """
-        Each command's help looks as it was last seen.
-        """
+        """Each command's help looks as it was last seen."""
         code, out, err = run(*argv, "--help", "--lang", lang)
 
         assert (0, "") == (code, err)
@@ -651,9 +593,7 @@ class TestHelp:
 
     @pytest.mark.parametrize("lang", ["en", "zh"])
     def test_help__narrow(self, lang: str, run: Run, monkeypatch: Any) -> None:
-        """
-        In a narrow terminal a long option stands above its text.
-        """
+        """In a narrow terminal a long option stands above its text."""
         monkeypatch.setenv("COLUMNS", "45")
 
         _, out, _ = run("trace", "--help", "--lang", lang)
@@ -661,25 +601,19 @@ class TestHelp:
         check_snapshot(f"help-trace-narrow-{lang}", out)
 
     def test_help__without_arguments(self, run: Run) -> None:
-        """
-        Alone the command shows its help.
-        """
+        """Alone the command shows its help."""
         assert run("--help") == run()
 
     @pytest.mark.parametrize("argv", COMMANDS[1:], ids="-".join)
     def test_help__json_everywhere(self, argv: list[str], run: Run) -> None:
-        """
-        Every command that does something takes --json and --lang.
-        """
+        """Every command that does something takes --json and --lang."""
         _, out, _ = run(*argv, "--help")
 
         assert "--lang [zh|en]" in out
         assert ("--json" in out) == (argv != ["bulk"])
 
     def test_completion__bash(self, surroundings: Path) -> None:
-        """
-        The shell can complete commands and options.
-        """
+        """The shell can complete commands and options."""
         environ = {
             **os.environ,
             "_WXLOGISTICS_COMPLETE": "bash_complete",
@@ -701,9 +635,7 @@ class TestHelp:
         ],
     )
     def test_completion__files(self, argv: list[str]) -> None:
-        """
-        And files where one is meant.
-        """
+        """And files where one is meant."""
         with speak("en"):
             command = commands(Terminal(False))
         found = ShellComplete(command, {}, "wxlogistics", "_X").get_completions(
@@ -713,9 +645,7 @@ class TestHelp:
         assert ["file"] == [item.type for item in found]
 
     def test_completion__sandbox(self) -> None:
-        """
-        The sandbox's options are completed, too.
-        """
+        """The sandbox's options are completed, too."""
         with speak("en"):
             command = commands(Terminal(False))
         found = ShellComplete(command, {}, "wxlogistics", "_X").get_completions(

@@ -53,9 +53,7 @@ def lines(path: str) -> list[dict[str, Any]]:
 
 
 def register(wechat: Sandbox, run: Run, count: int) -> list[str]:
-    """
-    Register so many waybills, and return their tokens.
-    """
+    """Register so many waybills, and return their tokens."""
     Path("register.csv").write_text(orders(count), encoding="utf-8")
     assert 0 == run("bulk", "trace", "register.csv").code
     return [line["waybill_token"] for line in lines("register.results.jsonl")]
@@ -71,9 +69,7 @@ def calls(wechat: Sandbox, endpoint: str) -> list[str]:
 
 class TestQuery:
     def test_query__file(self, run: Run, wechat: Sandbox) -> None:
-        """
-        Each row becomes one line with the parcel's status.
-        """
+        """Each row becomes one line with the parcel's status."""
         tokens = register(wechat, run, 3)
         wechat.move("SF1", 4, message="已签收")
         Path("tokens.csv").write_text(
@@ -127,9 +123,7 @@ class TestQuery:
     def test_query__forms(
         self, name: str, template: str, encoding: str, run: Run, wechat: Sandbox
     ) -> None:
-        """
-        The same rows in every form and encoding.
-        """
+        """The same rows in every form and encoding."""
         a, b = register(wechat, run, 2)
         Path(name).write_text(template.format(1, a, 2, b), encoding=encoding)
 
@@ -141,9 +135,7 @@ class TestQuery:
         ]
 
     def test_query__stdin(self, run: Run, wechat: Sandbox, monkeypatch: Any) -> None:
-        """
-        - is stdin, which needs an --out; run again, it goes on as well.
-        """
+        """- is stdin, which needs an --out; run again, it goes on as well."""
         tokens = register(wechat, run, 3)
         text = "\n".join(tokens).encode()
 
@@ -177,9 +169,7 @@ class TestQuery:
         assert "2 rows done: o" == out.splitlines()[0]
 
     def test_query__pipe(self, run: Run, wechat: Sandbox) -> None:
-        """
-        A pipe by name is read once, from its beginning to its end, as stdin is.
-        """
+        """A pipe by name is read once, from its beginning to its end, as stdin is."""
         tokens = register(wechat, run, 3)
         os.mkfifo("pipe")
         argv = ("bulk", "query", "pipe", "--out", "out.jsonl", "--json")
@@ -224,9 +214,7 @@ class TestQuery:
     def test_query__stdin_is_closed(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
-        """
-        Without a stdin there is nothing to read.
-        """
+        """Without a stdin there is nothing to read."""
         monkeypatch.setattr(sys, "stdin", None)
 
         code, _, err = run("bulk", "query", "-", "--out", "out.jsonl")
@@ -239,9 +227,7 @@ class TestQuery:
     def test_query__stdin_is_shorter(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
-        """
-        Another stdin than the first time is noticed at its end.
-        """
+        """Another stdin than the first time is noticed at its end."""
         tokens = register(wechat, run, 3)
         for count in (3, 2):
             text = "\n".join(tokens[:count]).encode()
@@ -252,9 +238,7 @@ class TestQuery:
         assert "out.jsonl has results up to row 3, but the input ends before" in err
 
     def test_query__message_component(self, run: Run, wechat: Sandbox) -> None:
-        """
-        --follow uses the message component for both.
-        """
+        """--follow uses the message component for both."""
         Path("orders.csv").write_text(orders(2), encoding="utf-8")
         run("bulk", "trace", "orders.csv", "--follow")
         tokens = [line["waybill_token"] for line in lines("orders.results.jsonl")]
@@ -267,9 +251,7 @@ class TestQuery:
         assert sorted(tokens) == sorted(calls(wechat, "query_follow_trace"))
 
     def test_query__openid(self, run: Run, wechat: Sandbox) -> None:
-        """
-        An openid in the input is sent along.
-        """
+        """An openid in the input is sent along."""
         (token,) = register(wechat, run, 1)
         Path("t.csv").write_text(f"openid,waybill_token\n{openid(1)},{token}\n")
 
@@ -280,9 +262,7 @@ class TestQuery:
 
 class TestTrace:
     def test_trace__file(self, run: Run, wechat: Sandbox) -> None:
-        """
-        Each row is registered with all that it has.
-        """
+        """Each row is registered with all that it has."""
         Path("orders.csv").write_text(
             "id,openid,waybill_id,receiver_phone,sender_phone,trans_id,delivery_id,"
             "order_detail_path,goods_name,goods_img_url,goods_desc,goods_name_2,图片2\n"
@@ -370,9 +350,7 @@ class TestTrace:
     def test_trace__part_of_a_parcel_is_invalid(
         self, run: Run, wechat: Sandbox
     ) -> None:
-        """
-        No row of a parcel is sent until all can be, and each names its line.
-        """
+        """No row of a parcel is sent until all can be, and each names its line."""
         bad = f"{HEAD}\nA1,{OPENID},SF1,138,茶,a\nA2,{OPENID},SF1,138****8000,杯,b\n"
         Path("orders.csv").write_text(bad, encoding="utf-8")
         first = run("bulk", "trace", "orders.csv")
@@ -391,9 +369,7 @@ class TestTrace:
         assert {1: "ok", 2: "ok"} == last
 
     def test_trace__workbook(self, run: Run, wechat: Sandbox) -> None:
-        """
-        An Excel workbook is read, from a file and from a pipe.
-        """
+        """An Excel workbook is read, from a file and from a pipe."""
         book = pytest.importorskip("openpyxl").Workbook()
         book.active.append(HEAD.split(","))
         book.active.append(["A1", OPENID, 771234567890123, 13800138000, "茶", None])
@@ -409,9 +385,7 @@ class TestTrace:
 class TestDryRun:
     @pytest.mark.parametrize("lang", ["en", "zh"])
     def test_dry_run__look(self, lang: str, run: Run, wechat: Sandbox) -> None:
-        """
-        It shows the first calls and what is wrong, and sends nothing.
-        """
+        """It shows the first calls and what is wrong, and sends nothing."""
         bad = "".join(f"B{n},{OPENID},无,138,茶,a\n" for n in range(12))
         Path("orders.csv").write_text(f"备注,{orders(1)[:-1]}\n", encoding="utf-8")
         text = f"备注,{HEAD}\n" + "".join(
@@ -426,9 +400,7 @@ class TestDryRun:
         assert ["orders.csv"] == os.listdir()
 
     def test_dry_run__json(self, run: Run, monkeypatch: Any) -> None:
-        """
-        A program gets the same; neither variables nor an output are needed.
-        """
+        """A program gets the same; neither variables nor an output are needed."""
         data = io.BytesIO(b"A\n\xe8\xbf\x90\n")
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(data))
 
@@ -525,9 +497,7 @@ class TestSummary:
         check_snapshot(f"bulk-{columns}-{lang}", look)
 
     def test_summary__json(self, run: Run, wechat: Sandbox) -> None:
-        """
-        A program gets the same as one object.
-        """
+        """A program gets the same as one object."""
         self.prepare(wechat, run)
 
         ran = run("bulk", "query", "t.csv", "--json")
@@ -562,9 +532,7 @@ class TestSummary:
         } == found
 
     def test_summary__odd_lines(self, run: Run, wechat: Sandbox) -> None:
-        """
-        Statuses and errcodes from elsewhere are shown as they are.
-        """
+        """Statuses and errcodes from elsewhere are shown as they are."""
         Path("t.csv").write_text("A\nB\nC\nD\n")
         run("bulk", "query", "t.csv")
         results = Path("t.results.jsonl")
@@ -589,9 +557,7 @@ class TestSummary:
 
     @pytest.mark.parametrize("text", ["", "\n", "waybill_token\n"])
     def test_summary__empty_input(self, text: str, run: Run, wechat: Sandbox) -> None:
-        """
-        An input without rows is refused, and leaves no output.
-        """
+        """An input without rows is refused, and leaves no output."""
         Path("t.csv").write_text(text)
 
         found = [run("bulk", "query", "t.csv"), run("bulk", "query", "t.csv", "--json")]
@@ -640,9 +606,7 @@ class TestStopping:
         assert 45009 == again.json["error"]["errcode"]
 
     def test_quota__next_day(self, run: Run, wechat: Sandbox) -> None:
-        """
-        After midnight in China the rest is done; no row is registered twice.
-        """
+        """After midnight in China the rest is done; no row is registered twice."""
         wechat.world.settings = type(wechat.settings)(
             appid=wechat.appid, secret=wechat.secret, appid_daily_limit=30
         )
@@ -668,15 +632,11 @@ class TestStopping:
         ],
     )
     def test_next_day__in_china(self, now: str, hours: str) -> None:
-        """
-        WeChat's day begins at midnight in China, wherever this machine stands.
-        """
+        """WeChat's day begins at midnight in China, wherever this machine stands."""
         assert hours == bulk.next_day(datetime.datetime.fromisoformat(now)).isoformat()
 
     def test_refused__all_the_same(self, run: Run, wechat: Sandbox) -> None:
-        """
-        A wrong secret spoils no row.
-        """
+        """A wrong secret spoils no row."""
         Path("t.csv").write_text("A\nB\n")
         wechat.fail("stable_token", errcode=40125, times=None)
 
@@ -693,9 +653,7 @@ class TestStopping:
     def test_no_answer__nothing_there(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
-        """
-        Where nobody answers it gives up soon.
-        """
+        """Where nobody answers it gives up soon."""
         monkeypatch.setattr(job, "STREAK", 2)
         Path("t.csv").write_text("A\nB\n")
 
@@ -707,9 +665,7 @@ class TestStopping:
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_interrupt__finishes(self, number: int, run: Run, wechat: Sandbox) -> None:
-        """
-        Ctrl-C and SIGTERM finish what is under way and write it.
-        """
+        """Ctrl-C and SIGTERM finish what is under way and write it."""
         Path("orders.csv").write_text(orders(300), encoding="utf-8")
         wechat.fail("trace_waybill", delay=0.02, times=None)
 
@@ -735,9 +691,7 @@ class TestStopping:
         assert before == signal.getsignal(number)
 
     def test_interrupt__in_a_thread(self, run: Run, wechat: Sandbox) -> None:
-        """
-        In a thread, where no signal comes, it runs as well.
-        """
+        """In a thread, where no signal comes, it runs as well."""
         Path("t.csv").write_text("A\n")
         codes: list[int] = []
         thread = threading.Thread(
@@ -749,9 +703,7 @@ class TestStopping:
         assert [1] == codes
 
     def test_max_calls__says_so(self, run: Run, wechat: Sandbox) -> None:
-        """
-        --max-calls ends the run; without other trouble that is no failure.
-        """
+        """--max-calls ends the run; without other trouble that is no failure."""
         register(wechat, run, 5)
         Path("orders.csv").write_text(orders(5), encoding="utf-8")
 
@@ -783,9 +735,7 @@ class TestFiles:
     def test_files__wrong_use(
         self, argv: list[str], problem: str, run: Run, wechat: Sandbox
     ) -> None:
-        """
-        What cannot be read or written is told before anything is sent.
-        """
+        """What cannot be read or written is told before anything is sent."""
         Path("x").mkdir()
         Path("t.csv").write_text("A\n")
         Path("bad.csv").write_text("a,b\n")
@@ -799,9 +749,7 @@ class TestFiles:
         assert [] == wechat.calls
 
     def test_files__long_name(self, run: Run, wechat: Sandbox) -> None:
-        """
-        A name that the system does not take is told in its words.
-        """
+        """A name that the system does not take is told in its words."""
         Path("t.csv").write_text("A\n")
 
         code, _, err = run("bulk", "query", "t.csv", "--out", "x" * 300)
@@ -810,18 +758,14 @@ class TestFiles:
         assert ": File name too long" in " ".join(err.split())
 
     def test_files__no_variables(self, run: Run) -> None:
-        """
-        Without variables no output is made.
-        """
+        """Without variables no output is made."""
         Path("t.csv").write_text("A\n")
 
         assert 2 == run("bulk", "query", "t.csv").code
         assert not Path("t.results.jsonl").exists()
 
     def test_files__held(self, run: Run, wechat: Sandbox) -> None:
-        """
-        Two runs do not write one output.
-        """
+        """Two runs do not write one output."""
         Path("t.csv").write_text("A\n")
         other = Ledger(Path("t.results.jsonl"))
 
@@ -832,9 +776,7 @@ class TestFiles:
         assert "another run is writing t.results.jsonl" in err
 
     def test_files__changed(self, run: Run, wechat: Sandbox) -> None:
-        """
-        An input that changed is told before anything is sent.
-        """
+        """An input that changed is told before anything is sent."""
         Path("orders.csv").write_text(orders(5), encoding="utf-8")
         run("bulk", "trace", "orders.csv", "--max-calls", "3")
         sent = len(wechat.calls)
@@ -852,9 +794,7 @@ class TestFiles:
         assert sent == len(wechat.calls)
 
     def test_files__changed_further_on(self, run: Run, wechat: Sandbox) -> None:
-        """
-        So is one that changed behind a row that is still to be done.
-        """
+        """So is one that changed behind a row that is still to be done."""
         Path("orders.csv").write_text(orders(3), encoding="utf-8")
         run("bulk", "trace", "orders.csv", "--workers", "1")
         results = Path("orders.results.jsonl")
@@ -869,9 +809,7 @@ class TestFiles:
         assert sent == len(wechat.calls)
 
     def test_files__grown(self, run: Run, wechat: Sandbox) -> None:
-        """
-        Rows added at the end are done.
-        """
+        """Rows added at the end are done."""
         Path("orders.csv").write_text(orders(2), encoding="utf-8")
         run("bulk", "trace", "orders.csv")
         Path("orders.csv").write_text(orders(5), encoding="utf-8")
@@ -879,9 +817,7 @@ class TestFiles:
         assert 3 == run("bulk", "trace", "orders.csv", "--json").json["done_now"]
 
     def test_files__mended(self, run: Run, wechat: Sandbox) -> None:
-        """
-        A malformed row that was mended is done; the others are not done again.
-        """
+        """A malformed row that was mended is done; the others are not done again."""
         broken = orders(3).replace(f"A2,{openid(2)}", "A2,")
         Path("orders.csv").write_text(broken, encoding="utf-8")
         first = run("bulk", "trace", "orders.csv", "--json")
@@ -894,9 +830,7 @@ class TestFiles:
         assert 3 == second.json["outcomes"]["ok"]
 
     def test_files__other_command(self, run: Run, wechat: Sandbox) -> None:
-        """
-        The output of one command is not gone on with by the other.
-        """
+        """The output of one command is not gone on with by the other."""
         Path("orders.csv").write_text(orders(2), encoding="utf-8")
         run("bulk", "trace", "orders.csv", "--out", "out.jsonl")
         Path("t.csv").write_text("A\nB\n")
@@ -906,9 +840,7 @@ class TestFiles:
     def test_files__disk_full(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
-        """
-        A disk that is full ends the run, and says how to go on.
-        """
+        """A disk that is full ends the run, and says how to go on."""
         Path("t.csv").write_text("A\n")
 
         def write(*_: object) -> int:
@@ -924,9 +856,7 @@ class TestFiles:
         )
 
     def test_files__ignored_columns(self, run: Run, wechat: Sandbox) -> None:
-        """
-        Columns that mean nothing are named once.
-        """
+        """Columns that mean nothing are named once."""
         Path("t.csv").write_text("备注,token,goods_name\nx,A,b\n", encoding="utf-8")
 
         err = run("bulk", "query", "t.csv").err
@@ -935,9 +865,7 @@ class TestFiles:
 
 
 class Terminal(io.StringIO):
-    """
-    A stderr that somebody looks at.
-    """
+    """A stderr that somebody looks at."""
 
     def isatty(self) -> bool:
         return True
@@ -965,9 +893,7 @@ class TestProgress:
         assert "Resuming: 1 row is done already." in seen.getvalue()
 
     def test_bar__of_a_pipe(self, wechat: Sandbox, run: Run, monkeypatch: Any) -> None:
-        """
-        As long as the end is not known the bar shows how many rows are done.
-        """
+        """As long as the end is not known the bar shows how many rows are done."""
         monkeypatch.setattr(sys, "stderr", Terminal())
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"A\nB\n")))
         monkeypatch.setenv("COLUMNS", "40")
@@ -976,9 +902,7 @@ class TestProgress:
 
     @pytest.mark.parametrize("lang", ["en", "zh"])
     def test_lines__now_and_then(self, lang: str, capsys: Any) -> None:
-        """
-        Without a terminal there is a line every ten seconds.
-        """
+        """Without a terminal there is a line every ten seconds."""
         now = 100.0
         with speak(lang):
             for total in (40_000, None):
@@ -990,9 +914,7 @@ class TestProgress:
         check_snapshot(f"lines-{lang}", capsys.readouterr().err)
 
     def test_lines__nothing_done(self, capsys: Any) -> None:
-        """
-        Before the first row is done no time is left to be named.
-        """
+        """Before the first row is done no time is left to be named."""
         now = 100.0
         line = progress.lines(40, 0, clock=lambda: now)
         now += 20
@@ -1005,9 +927,7 @@ class TestProgress:
         )
 
     def test_lines__nobody_reads_them(self, monkeypatch: Any) -> None:
-        """
-        A stderr that is gone ends nothing.
-        """
+        """A stderr that is gone ends nothing."""
         reading, writing = os.pipe()
         os.close(reading)
         with open(writing, "w", encoding="utf-8") as closed:
@@ -1018,9 +938,7 @@ class TestProgress:
     def test_progress__rows_done_again(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
-        """
-        Rows that are done once more do not count as done before.
-        """
+        """Rows that are done once more do not count as done before."""
         Path("t.csv").write_text("A\nB\n")
         run("bulk", "query", "t.csv")
 
@@ -1074,9 +992,7 @@ class TestNothingLost:
     def test_output__disappears(
         self, harm: Any, out: str, run: Run, wechat: Sandbox
     ) -> None:
-        """
-        An output that disappears or shrinks during a run ends it with an error.
-        """
+        """An output that disappears or shrinks during a run ends it with an error."""
         Path("orders.csv").write_text(orders(300), encoding="utf-8")
         wechat.fail("trace_waybill", delay=0.01, times=None)
 
@@ -1099,9 +1015,7 @@ class TestNothingLost:
     def test_output__disappears_at_the_end(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
-        """
-        So does one that is gone after its last line.
-        """
+        """So does one that is gone after its last line."""
         Path("t.csv").write_text("A\n")
         real = job.Job.run
 
@@ -1116,9 +1030,7 @@ class TestNothingLost:
     def test_interrupt__while_the_pipe_is_read(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
-        """
-        Nothing is sent of a registrations' pipe that was not read to its end.
-        """
+        """Nothing is sent of a registrations' pipe that was not read to its end."""
         reading, writing = os.pipe()
         os.write(writing, orders(3).encode())
         threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGTERM]).start()
@@ -1131,9 +1043,7 @@ class TestNothingLost:
         assert err.endswith("Interrupted.\n")
 
     def test_pipe__stops_while_idle(self, wechat: Sandbox) -> None:
-        """
-        A run that has to stop does not wait for its pipe.
-        """
+        """A run that has to stop does not wait for its pipe."""
         wechat.fail("query_trace", errcode=45009, times=None)
         argv = ("bulk", "query", "-", "--out", "out.jsonl", "--json")
         with process(*argv, stdin=subprocess.PIPE) as stopped:
@@ -1148,9 +1058,7 @@ class TestNothingLost:
 
 class TestProcess:
     def test_process__whole_life(self, wechat: Sandbox) -> None:
-        """
-        Register and query in bulk as processes, over HTTP; from stdin, too.
-        """
+        """Register and query in bulk as processes, over HTTP; from stdin, too."""
         Path("orders.csv").write_text(orders(200), encoding="gbk")
 
         traced = ran("bulk", "trace", "orders.csv", "--lang", "zh")
@@ -1166,9 +1074,7 @@ class TestProcess:
         assert {"NOT_COLLECTED": 200} == json.loads(out)["statuses"]
 
     def test_process__second_interrupt(self, wechat: Sandbox) -> None:
-        """
-        The second Ctrl-C ends a run that hangs.
-        """
+        """The second Ctrl-C ends a run that hangs."""
         Path("t.csv").write_text("A\n")
         wechat.fail("query_trace", delay=20, times=None)
         with process("bulk", "query", "t.csv") as query:

@@ -24,9 +24,7 @@ def asked(wechat: Sandbox) -> int:
 class TestCarriers:
     @pytest.mark.parametrize("lang", ["en", "zh"])
     def test_carriers__look(self, lang: str, run: Run, wechat: Sandbox) -> None:
-        """
-        A search shows id and name; how many there are goes to stderr.
-        """
+        """A search shows id and name; how many there are goes to stderr."""
         code, out, err = run("carriers", "顺丰", "--lang", lang)
 
         assert 0 == code
@@ -34,18 +32,14 @@ class TestCarriers:
         assert {"en": "2 carriers\n", "zh": "共 2 家\n"}[lang] == err
 
     def test_carriers__all(self, run: Run, wechat: Sandbox) -> None:
-        """
-        Without a text it shows them all, one a line.
-        """
+        """Without a text it shows them all, one a line."""
         _, out, err = run("carriers")
 
         assert len(out.splitlines()) - 1 == int(err.split()[0]) > 100
         assert "SF           顺丰速运" in out.splitlines()
 
     def test_carriers__json(self, run: Run, wechat: Sandbox) -> None:
-        """
-        A program gets objects as WeChat has them.
-        """
+        """A program gets objects as WeChat has them."""
         ran = run("carriers", "sf", "--json")
 
         assert {"ok": True, "count": 3} == {
@@ -59,17 +53,13 @@ class TestCarriers:
         assert "" == ran.err
 
     def test_carriers__none(self, run: Run, wechat: Sandbox) -> None:
-        """
-        Nothing found is told, and is no error.
-        """
+        """Nothing found is told, and is no error."""
         assert (0, "", "No carrier has zzz in its id or name.\n") == run(
             "carriers", "zzz"
         )
 
     def test_carriers__process(self, wechat: Sandbox) -> None:
-        """
-        It works as a process, too.
-        """
+        """It works as a process, too."""
         code, out, _ = ran("carriers", "圆通")
 
         assert (0, ["YTO", "圆通速递"]) == (code, out.split()[2:4])
@@ -85,9 +75,7 @@ class TestCarriers:
         ],
     )
     def test_search__order(self, text: str, found: list[str | None]) -> None:
-        """
-        In id and name, in any case; the carrier of exactly that id stands first.
-        """
+        """In id and name, in any case; the carrier of exactly that id stands first."""
         all_ = [
             DeliveryInfo("SFX", "a"),
             DeliveryInfo("YTO", "圆通"),
@@ -125,9 +113,7 @@ class TestCache:
         assert 2 == asked(wechat)
 
     def test_cache__refresh(self, run: Run, wechat: Sandbox) -> None:
-        """
-        --refresh asks anew and keeps what came.
-        """
+        """--refresh asks anew and keeps what came."""
         run("carriers")
         run("carriers", "--refresh")
         run("carriers")
@@ -137,9 +123,7 @@ class TestCache:
     def test_cache__of_one_wechat(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
-        """
-        Another address has another list; the same in two ways has one.
-        """
+        """Another address has another list; the same in two ways has one."""
         url = os.environ["WXLOGISTICS_BASE_URL"]
         with wechat.serve() as other:
             run("carriers")
@@ -166,9 +150,7 @@ class TestCache:
     def test_cache__rubbish(
         self, content: bytes, run: Run, wechat: Sandbox, surroundings: Path
     ) -> None:
-        """
-        A cache with rubbish in it is as none, and is written anew.
-        """
+        """A cache with rubbish in it is as none, and is written anew."""
         path = carriers.cache_path([])
         path.parent.mkdir(parents=True)
         path.write_bytes(content)
@@ -182,9 +164,7 @@ class TestCache:
     def test_cache__folder_is_a_file(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
-        """
-        A cache that cannot be written breaks nothing.
-        """
+        """A cache that cannot be written breaks nothing."""
         Path("cache").write_text("")
         monkeypatch.setenv("XDG_CACHE_HOME", str(Path("cache").absolute()))
 
@@ -195,9 +175,7 @@ class TestCache:
     def test_cache__default_folder(
         self, folder: str, monkeypatch: Any, tmp_path: Path
     ) -> None:
-        """
-        Without XDG_CACHE_HOME, or with a relative one, it is ~/.cache.
-        """
+        """Without XDG_CACHE_HOME, or with a relative one, it is ~/.cache."""
         monkeypatch.setenv("XDG_CACHE_HOME", folder)
         monkeypatch.setenv("HOME", str(tmp_path))
         path = carriers.cache_path(["https://api.weixin.qq.com"])
@@ -207,9 +185,7 @@ class TestCache:
     def test_cache__nobody_is_at_home(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
-        """
-        For a user without a home nothing is kept.
-        """
+        """For a user without a home nothing is kept."""
 
         def home() -> Path:
             raise RuntimeError("Could not determine home directory.")
@@ -223,9 +199,7 @@ class TestCache:
         assert 2 == len([c for c in wechat.calls if c.endpoint == "get_delivery_list"])
 
     def test_cache__holds_no_secret(self, run: Run, wechat: Sandbox) -> None:
-        """
-        What is kept are carriers and a time.
-        """
+        """What is kept are carriers and a time."""
         run("carriers")
         kept = json.loads(carriers.cache_path([]).read_bytes())
 
@@ -238,9 +212,7 @@ class TestErrors:
     def test_errors__look(
         self, columns: int, lang: str, run: Run, monkeypatch: Any
     ) -> None:
-        """
-        Some rows in both languages: a table, or one below the other.
-        """
+        """Some rows in both languages: a table, or one below the other."""
         monkeypatch.setenv("COLUMNS", str(columns))
 
         looks = [
@@ -251,9 +223,7 @@ class TestErrors:
         check_snapshot(f"errors-{columns}-{lang}", "----\n".join(looks))
 
     def test_errors__all(self, run: Run) -> None:
-        """
-        Without a code there is every row, and 45009 twice.
-        """
+        """Without a code there is every row, and 45009 twice."""
         ran = run("errors", "--json")
         codes = [row["errcode"] for row in ran.json["errors"]]
 
@@ -264,9 +234,7 @@ class TestErrors:
         assert len(WORDS) + 1 == len(codes) > 40
 
     def test_errors__one(self, run: Run) -> None:
-        """
-        A row as a program gets it.
-        """
+        """A row as a program gets it."""
         assert {
             "ok": True,
             "errors": [
@@ -280,9 +248,7 @@ class TestErrors:
         } == run("errors", "9300560", "--json", "--lang", "zh").json
 
     def test_errors__unknown(self, run: Run) -> None:
-        """
-        One that is in no row raises ApiError itself.
-        """
+        """One that is in no row raises ApiError itself."""
         (row,) = run("errors", "12345", "--json").json["errors"]
 
         assert (12345, "ApiError", "not in the table") == (

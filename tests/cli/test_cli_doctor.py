@@ -32,9 +32,7 @@ def step(ran: Ran, name: str) -> dict[str, Any]:
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
-    """
-    Answers everything alike.
-    """
+    """Answers everything alike."""
 
     status = 200
     headers_: dict[str, str] = {}
@@ -79,9 +77,7 @@ class TestDoctor:
     def test_doctor__look(
         self, lang: str, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
-        """
-        All well, and all that can be wrong, in both languages.
-        """
+        """All well, and all that can be wrong, in both languages."""
         monkeypatch.setattr(doctor, "_clock_off", lambda *_: 0.3)
         looks = []
         for fault in (
@@ -106,9 +102,7 @@ class TestDoctor:
         check_snapshot(f"doctor-{lang}", re.sub(r"(\(|共 )\d+", r"\g<1>1500", look))
 
     def test_doctor__all_good(self, run: Run, wechat: Sandbox) -> None:
-        """
-        When all is well it exits with 0.
-        """
+        """When all is well it exits with 0."""
         wechat.clock.set(time.time(), 1)
         ran = run("doctor", "--json")
 
@@ -132,9 +126,7 @@ class TestDoctor:
         } == ran.json["steps"][0]
 
     def test_doctor__as_process(self, wechat: Sandbox) -> None:
-        """
-        It works as a process, and shows no secret.
-        """
+        """It works as a process, and shows no secret."""
         wechat.clock.set(time.time(), 1)
         done = ran("doctor", "--json")
 
@@ -180,9 +172,7 @@ class TestDoctor:
         run: Run,
         monkeypatch: Any,
     ) -> None:
-        """
-        What is set, what is missing and what looks wrong.
-        """
+        """What is set, what is missing and what looks wrong."""
         for name, value in variables.items():
             monkeypatch.setenv(f"WXLOGISTICS_{name}", value)
 
@@ -195,9 +185,7 @@ class TestDoctor:
     def test_token__without_variables(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
-        """
-        Without variables there is nothing to fetch a token with.
-        """
+        """Without variables there is nothing to fetch a token with."""
         monkeypatch.delenv("WXLOGISTICS_APPID")
 
         ran = run("doctor", "--json")
@@ -229,9 +217,7 @@ class TestDoctor:
         run: Run,
         wechat: Sandbox,
     ) -> None:
-        """
-        The step that failed is the one whose fault it is.
-        """
+        """The step that failed is the one whose fault it is."""
         wechat.fail(endpoint, errcode=errcode, times=None)
 
         # The probe for the host calls get_delivery_list too, and finds WeChat there.
@@ -248,9 +234,7 @@ class TestDoctor:
         assert failed["rid"]
 
     def test_calls__whitelist(self, run: Run, wechat: Sandbox) -> None:
-        """
-        40164 names the address to put on the whitelist.
-        """
+        """40164 names the address to put on the whitelist."""
         wechat.fail("stable_token", errcode=40164)
 
         token = step(run("doctor", "--json"), "token")
@@ -263,9 +247,7 @@ class TestDoctor:
     def test_calls__given_token(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
-        """
-        A token that was given is not fetched, but tried.
-        """
+        """A token that was given is not fetched, but tried."""
         monkeypatch.setenv("WXLOGISTICS_ACCESS_TOKEN", wechat.access_token())
         good = run("doctor", "--json")
         monkeypatch.setenv("WXLOGISTICS_ACCESS_TOKEN", "stale")
@@ -275,9 +257,7 @@ class TestDoctor:
         assert (1, 40001) == (bad.code, step(bad, "token")["errcode"])
 
     def test_calls__no_answer(self, run: Run, wechat: Sandbox) -> None:
-        """
-        A host that answers the probe, but not the call.
-        """
+        """A host that answers the probe, but not the call."""
         wechat.fail("get_delivery_list", errcode=41001)
         wechat.fail("get_delivery_list", status=502, times=None)
 
@@ -316,9 +296,7 @@ class TestSecrets:
     def test_doctor__no_secret(
         self, variables: dict[str, str], lang: str, run: Run, monkeypatch: Any
     ) -> None:
-        """
-        A secret is not shown, wherever it was put by mistake.
-        """
+        """A secret is not shown, wherever it was put by mistake."""
         monkeypatch.setenv("WXLOGISTICS_BASE_URL", "http://127.0.0.1:9")
         monkeypatch.setenv("WXLOGISTICS_SECRET", SECRET)
         for name, value in variables.items():
@@ -341,9 +319,7 @@ class TestProxies:
     def test_proxy__by_all_its_names(
         self, name: str, value: str, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
-        """
-        The variable that names the proxy is shown, its password is not.
-        """
+        """The variable that names the proxy is shown, its password is not."""
         monkeypatch.setenv(name, value)
 
         ran = run("doctor", "--json", "--base-url", "http://api.weixin.example")
@@ -356,9 +332,7 @@ class TestProxies:
     def test_proxy__none_for_this_host(
         self, name: str, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
-        """
-        So is the one that says to use none.
-        """
+        """So is the one that says to use none."""
         monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
         monkeypatch.setenv(name, "127.0.0.1")
@@ -368,9 +342,7 @@ class TestProxies:
         assert found.endswith(f" ms, without a proxy ({name})")
 
     def test_proxy__socks(self, run: Run, wechat: Sandbox, monkeypatch: Any) -> None:
-        """
-        A SOCKS proxy without PySocks, or one that is down, is named.
-        """
+        """A SOCKS proxy without PySocks, or one that is down, is named."""
         monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:9")
 
         found = step(
@@ -386,9 +358,7 @@ def wechat_port() -> str:
 
 class TestNetwork:
     def test_host__refused(self, run: Run, wechat: Sandbox) -> None:
-        """
-        A port where nobody listens.
-        """
+        """A port where nobody listens."""
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
 
@@ -409,9 +379,7 @@ class TestNetwork:
     def test_host__second_of_two(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
-        """
-        Of several hosts the first that answers is used; the others are told.
-        """
+        """Of several hosts the first that answers is used; the others are told."""
         wechat.clock.set(time.time(), 1)
         url = f"http://127.0.0.1:{wechat_port()}"
         monkeypatch.setenv("WXLOGISTICS_BASE_URL", f"http://127.0.0.1:9, {url}")
@@ -426,9 +394,7 @@ class TestNetwork:
     def test_host__no_such_name(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
-        """
-        A name that nobody knows.
-        """
+        """A name that nobody knows."""
 
         def getaddrinfo(*_: object, **__: object) -> None:
             raise socket.gaierror(-2, "Name or service not known")
@@ -443,9 +409,7 @@ class TestNetwork:
         )
 
     def test_host__silent(self, run: Run, wechat: Sandbox, monkeypatch: Any) -> None:
-        """
-        A host that takes the call and never answers.
-        """
+        """A host that takes the call and never answers."""
         monkeypatch.setattr(doctor, "_TIMEOUT", 0.2)
         with socket.create_server(("127.0.0.1", 0)) as silent:
             url = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -455,9 +419,7 @@ class TestNetwork:
         assert step(ran, "host")["found"].endswith(": no answer in time")
 
     def test_host__hangs_up(self, run: Run, wechat: Sandbox) -> None:
-        """
-        A host that hangs up.
-        """
+        """A host that hangs up."""
         with socket.create_server(("127.0.0.1", 0)) as server:
 
             def hang_up() -> None:
@@ -479,9 +441,7 @@ class TestNetwork:
         ["", "ftp://127.0.0.1", "nonsense", "http://[::", "http://a b"],
     )
     def test_host__no_url(self, url: str, run: Run, wechat: Sandbox) -> None:
-        """
-        What is no URL of a host.
-        """
+        """What is no URL of a host."""
         ran = run("doctor", "--json", "--base-url", url)
 
         assert 3 == ran.code
@@ -489,9 +449,7 @@ class TestNetwork:
         assert step(ran, "host")["advice"].startswith("Give a scheme and a host")
 
     def test_host__broken_answer(self, run: Run, wechat: Sandbox) -> None:
-        """
-        So is one whose answer breaks off in the middle.
-        """
+        """So is one whose answer breaks off in the middle."""
         headers = {"Transfer-Encoding": "chunked"}
         with serving(headers_=headers, body=b"5\r\nabc") as url:
             ran = run("doctor", "--json", "--base-url", url)
@@ -505,9 +463,7 @@ class TestNetwork:
     def test_host__not_wechat(
         self, status: int, body: bytes, run: Run, wechat: Sandbox
     ) -> None:
-        """
-        A host that answers, but not as WeChat.
-        """
+        """A host that answers, but not as WeChat."""
         with serving(status=status, body=body) as url:
             ran = run("doctor", "--json", "--base-url", url)
         found = step(ran, "host")["found"]
@@ -519,9 +475,7 @@ class TestNetwork:
     def test_host__dead_proxy(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
-        """
-        A proxy that is not there; its password is not shown.
-        """
+        """A proxy that is not there; its password is not shown."""
         monkeypatch.setenv("HTTP_PROXY", "http://user:hunter2@127.0.0.1:9")
 
         ran = run("doctor", "--json")
@@ -554,9 +508,7 @@ class TestNetwork:
     def test_host__through_a_proxy(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
-        """
-        A proxy that works is named.
-        """
+        """A proxy that works is named."""
         with serving() as proxy:
             monkeypatch.setenv("HTTP_PROXY", proxy)
             ran = run("doctor", "--json", "--base-url", "http://api.weixin.example")
@@ -599,9 +551,7 @@ class TestNetwork:
         monkeypatch: Any,
         tmp_path: Path,
     ) -> None:
-        """
-        A certificate that nobody vouches for, or of another host.
-        """
+        """A certificate that nobody vouches for, or of another host."""
         with serving(certificate(monkeypatch, tmp_path, name)) as url:
             if not trusted:
                 monkeypatch.delenv("REQUESTS_CA_BUNDLE")
@@ -615,9 +565,7 @@ class TestNetwork:
         assert "REQUESTS_CA_BUNDLE" in step(ran, "tls")["advice"]
 
     def test_tls__none_there(self, run: Run, wechat: Sandbox) -> None:
-        """
-        A host that speaks no TLS at all.
-        """
+        """A host that speaks no TLS at all."""
         with serving() as url:
             ran = run("doctor", "--json", "--base-url", url.replace("http", "https"))
 
@@ -647,9 +595,7 @@ class TestClock:
         wechat: Sandbox,
         monkeypatch: Any,
     ) -> None:
-        """
-        The clock is compared with the answer's date, or with its rid.
-        """
+        """The clock is compared with the answer's date, or with its rid."""
         now = 1795485600
         monkeypatch.setattr(time, "time", lambda: float(now))
         date = headers.get("Date")
@@ -666,9 +612,7 @@ class TestClock:
         assert clock["found"].startswith(found)
 
     def test_clock__off(self, run: Run, wechat: Sandbox, monkeypatch: Any) -> None:
-        """
-        A clock that is off alone is this machine's fault: 2.
-        """
+        """A clock that is off alone is this machine's fault: 2."""
         monkeypatch.setattr(doctor, "_clock_off", lambda *_: 200.0)
 
         ran = run("doctor", "--json")

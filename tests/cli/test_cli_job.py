@@ -35,9 +35,7 @@ TASKS = [task(number) for number in range(1, 101)]
 
 
 class Calls:
-    """
-    Answers each call with the next answer, the last one for ever.
-    """
+    """Answers each call with the next answer, the last one for ever."""
 
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
@@ -58,9 +56,7 @@ def run(
     workers: int = 1,
     **options: Any,
 ) -> tuple[Job, dict[int, Tally]]:
-    """
-    Run a job to its end, and return it with what is in its output.
-    """
+    """Run a job to its end, and return it with what is in its output."""
     out = Ledger(Path("out.jsonl"))
     made = Job(calls, out, threading.Event(), **options)
     made.wait = lambda seconds: None
@@ -73,9 +69,7 @@ def run(
 
 @pytest.fixture(autouse=True)
 def folder(surroundings: Path) -> None:
-    """
-    Each test has a folder of its own.
-    """
+    """Each test has a folder of its own."""
 
 
 class TestJob:
@@ -133,18 +127,14 @@ class TestJob:
         "error", [refusal(931023), refusal(9300507), refusal(-1), refusal(123456)]
     )
     def test_run__refused(self, error: Any) -> None:
-        """
-        A refusal of one row is its result.
-        """
+        """A refusal of one row is its result."""
         made, rows = run(Calls("SIGNED", error, "SIGNED"), TASKS[:3])
 
         assert Tally("refused", str(error.errcode)) == rows[2]
         assert (3, None) == (len(rows), made.stop)
 
     def test_run__no_answer(self) -> None:
-        """
-        A row without an answer has no line; many in a row end the run.
-        """
+        """A row without an answer has no line; many in a row end the run."""
         lost = UnexpectedResponseError("query_trace", "not JSON", 200, "")
         few, rows = run(Calls(no_answer(), lost, "SIGNED"), TASKS[:3])
         many, _ = run(Calls(no_answer()))
@@ -158,9 +148,7 @@ class TestJob:
         assert none.stop is None
 
     def test_run__next_time(self) -> None:
-        """
-        Another run does what has no line, and refused rows if it is asked to.
-        """
+        """Another run does what has no line, and refused rows if it is asked to."""
         run(Calls("SIGNED", no_answer(), refusal(931023)), TASKS[:3])
         calls = Calls("SIGNED")
         run(calls, TASKS[:3])
@@ -191,9 +179,7 @@ class TestJob:
         assert 2 == len(waited) and all(pause[0] <= each <= pause[1] for each in waited)
 
     def test_run__pace_for_ever(self) -> None:
-        """
-        A pace that is never slow enough ends the run.
-        """
+        """A pace that is never slow enough ends the run."""
         calls = Calls(refusal(45011))
         made, rows = run(calls)
 
@@ -231,9 +217,7 @@ class TestJob:
 
     @pytest.mark.parametrize("most, done", [(0, 0), (3, 3), (100, 100)])
     def test_run__max_calls(self, most: int, done: int) -> None:
-        """
-        --max-calls counts calls; invalid rows cost none.
-        """
+        """--max-calls counts calls; invalid rows cost none."""
         bad = task(101, problem=Problem("bad"))
         made, rows = run(Calls("SIGNED"), [bad, *TASKS], max_calls=most)
 
@@ -242,16 +226,12 @@ class TestJob:
 
     @pytest.mark.parametrize("error", [ZeroDivisionError("bug"), OSError(28, "full")])
     def test_run__failure(self, error: Exception) -> None:
-        """
-        Anything else is raised, when what is under way is finished.
-        """
+        """Anything else is raised, when what is under way is finished."""
         with pytest.raises(type(error)):
             run(Calls("SIGNED", error), workers=4)
 
     def test_run__input_fails(self) -> None:
-        """
-        So is a failure of the input.
-        """
+        """So is a failure of the input."""
 
         def tasks() -> Iterable[Task]:
             yield TASKS[0]
@@ -263,9 +243,7 @@ class TestJob:
         assert 1 == Path("out.jsonl").read_text().count("\n")
 
     def test_run__interrupted(self) -> None:
-        """
-        Once the run is ended no other task begins.
-        """
+        """Once the run is ended no other task begins."""
         ended = threading.Event()
         out = Ledger(Path("out.jsonl"))
 

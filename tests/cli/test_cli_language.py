@@ -59,9 +59,7 @@ def catalogue(language: str, kind: str = "po") -> Any:
 
 
 def texts(language: str, kind: str = "po") -> dict[str, list[str]]:
-    """
-    Return the texts of each message, by the message's name.
-    """
+    """Return the texts of each message, by the message's name."""
     found = {}
     for message in catalogue(language, kind):
         name = message.id if isinstance(message.id, str) else message.id[0]
@@ -72,9 +70,7 @@ def texts(language: str, kind: str = "po") -> dict[str, list[str]]:
 
 
 def said() -> Iterator[str]:
-    """
-    Yield the name of each message that the code says.
-    """
+    """Yield the name of each message that the code says."""
     for path in [*FOLDER.glob("*.py"), *FOLDER.parent.glob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
@@ -100,17 +96,13 @@ def fields(text: str) -> set[str]:
 class TestCatalogues:
     @pytest.mark.parametrize("language", LANGUAGES)
     def test_catalogue__is_compiled(self, language: str) -> None:
-        """
-        What is shipped is what the source of the catalogue says.
-        """
+        """What is shipped is what the source of the catalogue says."""
         source, shipped = texts(language), texts(language, "mo")
 
         assert source == shipped
 
     def test_catalogue__complete(self) -> None:
-        """
-        Each message has Chinese words; a name in brackets has English ones too.
-        """
+        """Each message has Chinese words; a name in brackets has English ones too."""
         english, chinese = texts("en"), texts("zh")
         names = {*said()}
 
@@ -139,9 +131,7 @@ class TestCatalogues:
 
     @pytest.mark.parametrize("language", LANGUAGES)
     def test_help__no_name_is_shown(self, language: str) -> None:
-        """
-        No message's bare name is left in any help.
-        """
+        """No message's bare name is left in any help."""
         with speak(language):
             group = commands(Terminal(False))
             todo: list[click.Command] = [group]
@@ -164,9 +154,7 @@ class TestCatalogues:
 class TestErrcodes:
     @pytest.mark.parametrize("errcode", WORDS)
     def test_words__both_languages(self, errcode: int) -> None:
-        """
-        Meaning and advice are there in both languages.
-        """
+        """Meaning and advice are there in both languages."""
         error = api_error("query_trace", errcode, "")
         with speak("en"):
             assert meaning(errcode) and not CHINESE.search(meaning(errcode))
@@ -200,22 +188,16 @@ class TestErrcodes:
     def test_advice__each(
         self, language: str, errcode: int, errmsg: str, text: str
     ) -> None:
-        """
-        The advice fits the meaning that the errcode has this time.
-        """
+        """The advice fits the meaning that the errcode has this time."""
         with speak(language):
             assert advice(api_error("query_trace", errcode, errmsg)).startswith(text)
 
     def test_meaning__unknown(self) -> None:
-        """
-        An errcode in no row means nothing.
-        """
+        """An errcode in no row means nothing."""
         assert "" == meaning(12345)
 
     def test_status__words(self) -> None:
-        """
-        A status has the document's words, or their English name.
-        """
+        """A status has the document's words, or their English name."""
         with speak("en"):
             assert "out for delivery" == status_words(WaybillStatus.OUT_FOR_DELIVERY)
             assert "unknown 9" == status_words(WaybillStatus(9))
@@ -243,9 +225,7 @@ class TestLanguage:
     def test_choose_language__order(
         self, argv: list[str], environ: dict[str, str], language: str
     ) -> None:
-        """
-        --lang goes before the locale; LC_ALL before LC_MESSAGES before LANG.
-        """
+        """--lang goes before the locale; LC_ALL before LC_MESSAGES before LANG."""
         assert language == choose_language(argv, environ)
 
     @pytest.mark.parametrize(
@@ -260,9 +240,7 @@ class TestLanguage:
     def test_choose_language__no_variables(
         self, name: str | None, language: str, monkeypatch: Any
     ) -> None:
-        """
-        Without variables, as on Windows, the system's locale counts.
-        """
+        """Without variables, as on Windows, the system's locale counts."""
         monkeypatch.setattr(locale, "getlocale", lambda: (name, "cp936"))
 
         assert language == choose_language([], {})
@@ -271,9 +249,7 @@ class TestLanguage:
     def test_speak__within_the_block(
         self, before: str | None, monkeypatch: Any
     ) -> None:
-        """
-        The language is as before behind the block.
-        """
+        """The language is as before behind the block."""
         monkeypatch.delenv("LANGUAGE", raising=False)
         if before:
             monkeypatch.setenv("LANGUAGE", before)
@@ -287,9 +263,7 @@ class TestLanguage:
         assert "{name} is empty" == say("{name} is empty")
 
     def test_problem__in_both_languages(self) -> None:
-        """
-        A problem is translated when it is shown; what the client refuses as well.
-        """
+        """A problem is translated when it is shown; what the client refuses as well."""
         problem = Problem("{name} is empty", name="openid")
         error = InvalidArgumentError("openid", "is empty; give its value")
 
@@ -321,15 +295,11 @@ class TestFold:
         ],
     )
     def test_fold__breaks(self, text: str, width: int, lines: list[str]) -> None:
-        """
-        English breaks at blanks, Chinese between any two characters.
-        """
+        """English breaks at blanks, Chinese between any two characters."""
         assert lines == fold(text, width)
 
     def test_cells__wide(self) -> None:
-        """
-        A Chinese character takes two columns.
-        """
+        """A Chinese character takes two columns."""
         assert [3, 4, 2] == [cells("abc"), cells("运单"), cells("，")]
         assert "运单  |" == pad("运单", 6) + "|"
 

@@ -76,9 +76,7 @@ def path(request: Any, tmp_path: Path) -> Path:
 
 class TestLedger:
     def test_load__what_was_written(self, path: Path) -> None:
-        """
-        Another run reads what one has written.
-        """
+        """Another run reads what one has written."""
         first = write(path, *LINES[:2])
         whole = write(path, *LINES[2:])
         out = Ledger(path)
@@ -94,9 +92,7 @@ class TestLedger:
         assert whole == path.read_bytes()
 
     def test_write__csv(self, tmp_path: Path) -> None:
-        """
-        CSV has a BOM, one line a row, and no formula but in a waybill_token.
-        """
+        """CSV has a BOM, one line a row, and no formula but in a waybill_token."""
         path = tmp_path / "out.csv"
         text = write(path, *LINES).decode("utf-8-sig")
         rows = list(csv.DictReader(text.splitlines()))
@@ -114,9 +110,7 @@ class TestLedger:
         )
 
     def test_load__every_torn_end(self, path: Path) -> None:
-        """
-        A last line that was torn, wherever, is cut off, and its row is not done.
-        """
+        """A last line that was torn, wherever, is cut off, and its row is not done."""
         data = write(path, *LINES[:2])
         last = data.rindex(b"\n", 0, -1) + 1
         for size in range(1, len(data)):
@@ -148,9 +142,7 @@ class TestLedger:
         ],
     )
     def test_load__of_another_program(self, content: bytes, path: Path) -> None:
-        """
-        A file that this command did not write is refused, and kept.
-        """
+        """A file that this command did not write is refused, and kept."""
         path.write_bytes(content)
 
         with pytest.raises(Problem, match="foreign output"):
@@ -160,9 +152,7 @@ class TestLedger:
 
     @pytest.mark.parametrize("cells", ["x,A1,ok", "1,A1", '1,"A1,ok', "1" * 5000])
     def test_load__csv_of_another_program(self, cells: str, tmp_path: Path) -> None:
-        """
-        So is CSV that only begins like one of this command.
-        """
+        """So is CSV that only begins like one of this command."""
         path = tmp_path / "out.csv"
         data = write(path, LINES[0]) + cells.encode() + b"\n"
         path.write_bytes(data)
@@ -173,9 +163,7 @@ class TestLedger:
         assert data == path.read_bytes()
 
     def test_load__long_digest(self, path: Path) -> None:
-        """
-        A digest of 5,000 digits is another one, and no error.
-        """
+        """A digest of 5,000 digits is another one, and no error."""
         write(path, {**LINES[0], "digest": "f" * 5000})
         out = Ledger(path)
         out.close()
@@ -183,9 +171,7 @@ class TestLedger:
         assert "f" * 5000 == out.rows[1][1]
 
     def test_close__without_rows(self, path: Path) -> None:
-        """
-        An output without rows is removed, unless it was there before.
-        """
+        """An output without rows is removed, unless it was there before."""
         Ledger(path).close()
         assert not path.exists()
 
@@ -205,9 +191,7 @@ class TestLedger:
     )
     @pytest.mark.parametrize("do", [lambda out: out.write([LINES[1]]), Ledger.close])
     def test_check__changed(self, harm: Any, do: Any, path: Path) -> None:
-        """
-        An output that another program has changed ends the run, once.
-        """
+        """An output that another program has changed ends the run, once."""
         out = Ledger(path)
         out.write(LINES[:1])
         harm(path)
@@ -219,9 +203,7 @@ class TestLedger:
             out.close()
 
     def test_lock__two_runs(self, path: Path) -> None:
-        """
-        Two runs do not write one output.
-        """
+        """Two runs do not write one output."""
         out = Ledger(path)
         with pytest.raises(Problem, match="another run is writing"):
             Ledger(path)
@@ -230,9 +212,7 @@ class TestLedger:
         Ledger(path).close()
 
     def test_lock__not_possible(self, path: Path, monkeypatch: Any) -> None:
-        """
-        A file system without locks is an error, not a risk.
-        """
+        """A file system without locks is an error, not a risk."""
 
         def flock(*_: object) -> None:
             raise OSError(errno.ENOLCK, "No locks available")
@@ -246,17 +226,13 @@ class TestLedger:
 
     @pytest.mark.parametrize("name", ["no/out", ".", "/dev/null"])
     def test_open__impossible(self, name: str) -> None:
-        """
-        What cannot be an output is refused.
-        """
+        """What cannot be an output is refused."""
         with pytest.raises(Problem):
             Ledger(Path(name))
 
     @pytest.mark.parametrize("taken", [0, 7])
     def test_write__full_disk(self, taken: int, path: Path, monkeypatch: Any) -> None:
-        """
-        A disk that takes a part only keeps the output whole.
-        """
+        """A disk that takes a part only keeps the output whole."""
         before = write(path, LINES[0])
         out = Ledger(path)
         pieces = [taken] if taken else []
@@ -276,9 +252,7 @@ class TestLedger:
         assert before == path.read_bytes()
 
     def test_open__full_disk(self, tmp_path: Path, monkeypatch: Any) -> None:
-        """
-        A disk without room for the headings is reported as any other.
-        """
+        """A disk without room for the headings is reported as any other."""
 
         def write(*_: object) -> int:
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -291,9 +265,7 @@ class TestLedger:
         assert "No space left on device" == raised.value.fields["reason"]
 
     def test_write__in_pieces(self, path: Path, monkeypatch: Any) -> None:
-        """
-        What the system takes in pieces arrives whole; it is forced to the disk.
-        """
+        """What the system takes in pieces arrives whole; it is forced to the disk."""
         real, synced = os.write, []
         monkeypatch.setattr(ledger, "_SYNC_EVERY", 0)
         monkeypatch.setattr(os, "fsync", synced.append)
@@ -305,17 +277,13 @@ class TestLedger:
         assert 3 == len(synced)
 
     def test_write__half_characters(self, path: Path) -> None:
-        """
-        Half a character breaks no line.
-        """
+        """Half a character breaks no line."""
         write(path, line(1, waybill_id="a\ud800"))
 
         assert {1: (Tally("ok"), "d1")} == rows_of(path)
 
     def test_write__json(self, tmp_path: Path) -> None:
-        """
-        JSON Lines hold what they were given.
-        """
+        """JSON Lines hold what they were given."""
         path = tmp_path / "out.jsonl"
 
         assert LINES == [json.loads(each) for each in write(path, *LINES).splitlines()]

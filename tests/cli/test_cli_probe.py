@@ -26,9 +26,7 @@ def different(run: Run) -> list[tuple[str, str]]:
 
 class TestProbe:
     def test_probe__all_the_same(self, run: Run, wechat: Sandbox) -> None:
-        """
-        Against the sandbox all rows are the same, and at most ten calls are made.
-        """
+        """Against the sandbox all rows are the same, and at most ten calls are made."""
         code, out, err = run("probe", "--yes")
         asked = {call.endpoint for call in wechat.calls}
 
@@ -73,17 +71,13 @@ class TestProbe:
     def test_probe__other_answers(
         self, fault: dict[str, Any], rows: list[Any], run: Run, wechat: Sandbox
     ) -> None:
-        """
-        Exactly the rows that are answered in another way differ.
-        """
+        """Exactly the rows that are answered in another way differ."""
         wechat.fail(**fault)
 
         assert rows == different(run)
 
     def test_probe__other_settings(self, run: Run, monkeypatch: Any) -> None:
-        """
-        So it is against a sandbox with other settings.
-        """
+        """So it is against a sandbox with other settings."""
         sandbox = Sandbox(appid=APPID, secret=SECRET, opened=False)
         with sandbox.serve() as server:
             monkeypatch.setenv("WXLOGISTICS_BASE_URL", server.url)
@@ -96,9 +90,7 @@ class TestProbe:
 
     @pytest.mark.parametrize("lang", ["en", "zh"])
     def test_probe__look(self, lang: str, run: Run, wechat: Sandbox) -> None:
-        """
-        What differs is shown, in both languages; the report is English.
-        """
+        """What differs is shown, in both languages; the report is English."""
         wechat.fail("trace_waybill", errcode=9300534)
 
         code, out, _ = run("probe", "--yes", "--lang", lang)
@@ -108,9 +100,7 @@ class TestProbe:
         check_snapshot(f"probe-{lang}", f"{out}----\n{report}")
 
     def test_probe__nothing_private(self, run: Run, wechat: Sandbox) -> None:
-        """
-        Neither output nor report has a token, an appid, an openid or an address.
-        """
+        """Neither output nor report has a token, an appid, an openid or an address."""
         token = wechat.access_token()
         private = [token, APPID, SECRET, OPENID, "203.0.113.7", "::ffff:203.0.113.7"]
         wechat.fail(
@@ -136,9 +126,7 @@ class TestProbe:
     def test_probe__asks(
         self, words: str, code: int, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
-        """
-        It says which calls it makes, and makes them after a yes only.
-        """
+        """It says which calls it makes, and makes them after a yes only."""
 
         class Terminal(io.StringIO):
             def isatty(self) -> bool:
@@ -154,18 +142,14 @@ class TestProbe:
         assert (code == 0) == bool(wechat.calls) == Path("r.md").exists()
 
     def test_probe__nobody_to_ask(self, run: Run, wechat: Sandbox) -> None:
-        """
-        Without a terminal it needs --yes.
-        """
+        """Without a terminal it needs --yes."""
         code, _, err = run("probe")
 
         assert (2, []) == (code, wechat.calls)
         assert err.startswith("✗ nobody can be asked here: give --yes\n")
 
     def test_report__another_path(self, run: Run, wechat: Sandbox) -> None:
-        """
-        The report goes where it is wanted, and says of which version it is.
-        """
+        """The report goes where it is wanted, and says of which version it is."""
         ran = run("probe", "--yes", "--json", "--report", "r.md")
         text = Path("r.md").read_text(encoding="utf-8")
 

@@ -42,9 +42,7 @@ def tasks(
     given: Sequence[str] = (),
     is_file: bool = True,
 ) -> list[Task]:
-    """
-    Return what is read of a file, or of a pipe.
-    """
+    """Return what is read of a file, or of a pipe."""
     if isinstance(data, str):
         data = data.encode()
     lines = data.splitlines(keepends=True)
@@ -56,9 +54,7 @@ def tasks(
 def read(
     data: str | bytes, columns: Columns = QUERY, **options: Any
 ) -> list[tuple[int, int, Any]]:
-    """
-    Return number, line, and the fields or what is wrong, of each row.
-    """
+    """Return number, line, and the fields or what is wrong, of each row."""
     found = [
         (row.number, row.line, task.why or {**task.fields, "id": row.fields.get("id")})
         for task in tasks(data, columns, **options)
@@ -75,9 +71,7 @@ def tokens(data: str | bytes, **options: Any) -> list[Any]:
 
 
 def refused(data: str | bytes, columns: Columns = QUERY, **options: Any) -> str:
-    """
-    Return why an input is refused as a whole.
-    """
+    """Return why an input is refused as a whole."""
     with pytest.raises(Problem) as raised:
         tasks(data, columns, **options)
     return raised.value.format_message()
@@ -111,22 +105,16 @@ class TestForms:
     )
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk"])
     def test_records__forms(self, data: str, encoding: str) -> None:
-        """
-        Two tokens, in each form that people have them.
-        """
+        """Two tokens, in each form that people have them."""
         assert ["A", "B"] == tokens(data.encode(encoding))
 
     @pytest.mark.parametrize("data", ["", "\n \n", "waybill_token\n"])
     def test_records__empty(self, data: str) -> None:
-        """
-        Without rows there are no tasks.
-        """
+        """Without rows there are no tasks."""
         assert [] == tasks(data)
 
     def test_records__numbers_and_lines(self) -> None:
-        """
-        Rows count without the headings and blank lines; lines are the file's.
-        """
+        """Rows count without the headings and blank lines; lines are the file's."""
         data = 'waybill_token,note\n\nA,1\n"B","two\nlines"\n\nC,3\n'
 
         assert [(1, 3), (2, 4), (3, 7)] == [row[:2] for row in read(data)]
@@ -142,9 +130,7 @@ class TestForms:
         ],
     )
     def test_records__form_given(self, form: str, data: str) -> None:
-        """
-        A form that is given is not guessed.
-        """
+        """A form that is given is not guessed."""
         assert 1 == len(tasks(data, form=form))
 
     def test_ignored__names(self) -> None:
@@ -184,15 +170,11 @@ class TestForms:
         ],
     )
     def test_records__no_input(self, data: str, problem: str) -> None:
-        """
-        What rules out the whole input is reported at once.
-        """
+        """What rules out the whole input is reported at once."""
         assert refused(data).startswith(problem)
 
     def test_records__line_of_a_quote(self) -> None:
-        """
-        The message names the line on which the open quotation mark stands.
-        """
+        """The message names the line on which the open quotation mark stands."""
         lines = "".join(f"T{n},1\n" for n in range(100))
         with pytest.raises(Problem) as raised:
             tasks(f'sep=,\nwaybill_token,id\nA,1\n"B,1\n{lines}')
@@ -204,9 +186,7 @@ class TestEncodings:
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk", "gb18030"])
     @pytest.mark.parametrize("is_file", [True, False])
     def test_records__chinese(self, encoding: str, is_file: bool) -> None:
-        """
-        Chinese is read as it was written, from a file and from a pipe.
-        """
+        """Chinese is read as it was written, from a file and from a pipe."""
         data = "waybill_token,id\nA,订单一\nB,联通\nC,龙井\n".encode(encoding)
 
         assert ["订单一", "联通", "龙井"] == [
@@ -223,9 +203,7 @@ class TestEncodings:
     def test_records__encoding_given(
         self, data: bytes, encoding: str, id_: str
     ) -> None:
-        """
-        联通 in GBK is valid UTF-8 too: --encoding settles it, but for a BOM.
-        """
+        """联通 in GBK is valid UTF-8 too: --encoding settles it, but for a BOM."""
         assert id_ == read(data, encoding=encoding)[0][2]["id"]
 
     @pytest.mark.parametrize(
@@ -239,17 +217,13 @@ class TestEncodings:
         ],
     )
     def test_records__one_broken_line(self, data: bytes, is_file: bool) -> None:
-        """
-        One line in another encoding is one invalid row; the others are read.
-        """
+        """One line in another encoding is one invalid row; the others are read."""
         found = tokens(b"waybill_token,id\n" + data, is_file=is_file)
 
         assert {"A", UNREADABLE, "C"} == {*found}
 
     def test_records__pipe_is_not_awaited(self) -> None:
-        """
-        A row is there as soon as its line is.
-        """
+        """A row is there as soon as its line is."""
         file = io.BytesIO("waybill_token,id\nA,订单\nB,2\n".encode())
 
         next(Reader(QUERY).tasks(records(file, None, None, QUERY)))
@@ -273,9 +247,7 @@ class TestInvalid:
         ],
     )
     def test_rows__one_bad_line(self, line: str, problem: str) -> None:
-        """
-        A bad row has a problem; those around it are read.
-        """
+        """A bad row has a problem; those around it are read."""
         found = tokens(f"waybill_token,id\nA,1\n{line}\nC,3\n")
 
         assert ["A", problem, "C"] == found
@@ -297,26 +269,20 @@ class TestInvalid:
         ],
     )
     def test_rows__one_bad_object(self, line: str, problem: str) -> None:
-        """
-        So it is with JSON Lines.
-        """
+        """So it is with JSON Lines."""
         found = tokens(f'{{"waybill_token": "A"}}\n{line}\n{{"waybill_token": 7}}\n')
 
         assert ["A", "7"] == [found[0], found[2]]
         assert found[1].startswith(problem)
 
     def test_row__id(self) -> None:
-        """
-        A row is named by its id, or by WeChat's, also if it is invalid.
-        """
+        """A row is named by its id, or by WeChat's, also if it is invalid."""
         data = "id,waybill_token,openid\nA7,,o\n,B,o\n,,o\n"
 
         assert ["A7", "B", None] == [task.rows[0].id for task in tasks(data)]
 
     def test_rows__earlier_result(self) -> None:
-        """
-        A result without a waybill_token has nothing to query.
-        """
+        """A result without a waybill_token has nothing to query."""
         data = "row,outcome,waybill_token,digest\n1,ok,A,d\n2,refused,,d\n"
 
         assert ["A"] == tokens(data)
@@ -353,9 +319,7 @@ class TestHeadings:
         ],
     )
     def test_known__of_exports(self, field: str, headings: str) -> None:
-        """
-        The headings of Taobao, Tmall, JD, Pinduoduo and WeChat's shop are known.
-        """
+        """The headings of Taobao, Tmall, JD, Pinduoduo and WeChat's shop are known."""
         values = dict(zip(HEAD.split(","), ["o", "SF1", "138", "茶", "a"]))
         for heading in headings.split(" "):
             others = {name: value for name, value in values.items() if name != field}
@@ -389,9 +353,7 @@ class TestHeadings:
         ],
     )
     def test_known__other_columns(self, heading: str) -> None:
-        """
-        What stands beside them is not taken for one of them.
-        """
+        """What stands beside them is not taken for one of them."""
         reader = Reader(TRACE)
         lines = f"{HEAD},{heading}\no,SF1,138,茶,a,x\n".encode().splitlines(True)
         (task,) = reader.tasks(records(iter(lines), None, None, TRACE))
@@ -417,9 +379,7 @@ class TestHeadings:
         ]
 
     def test_complete__says_what_would_do(self) -> None:
-        """
-        A refusal lists what was found, what would do, and how to name a column.
-        """
+        """A refusal lists what was found, what would do, and how to name a column."""
         text = refused("订单编号,买家昵称,物流单号\n1,2,3\n", TRACE)
 
         assert [
@@ -436,9 +396,7 @@ class TestHeadings:
 
     @pytest.mark.parametrize("field", HEADINGS)
     def test_headings__examples_are_known(self, field: str) -> None:
-        """
-        Each heading that a message names is known.
-        """
+        """Each heading that a message names is known."""
         columns = Columns((), (field,))
 
         for name in [field, *HEADINGS[field][0].split(" ")]:
@@ -453,9 +411,7 @@ class TestHeadings:
         ],
     )
     def test_complete__unknown_picture(self, head: str) -> None:
-        """
-        A picture's column that is not known is an error, never an empty picture.
-        """
+        """A picture's column that is not known is an error, never an empty picture."""
         values = ",".join("x" * (head.count(",") + 1))
         data = f"openid,waybill_id,receiver_phone,{head}\no,SF1,138,{values}\n"
         line = json.dumps(
@@ -479,9 +435,7 @@ class TestHeadings:
         ],
     )
     def test_map__names_the_rest(self, given: list[str], found: str) -> None:
-        """
-        --map names a column that is not known, and goes before those that are.
-        """
+        """--map names a column that is not known, and goes before those that are."""
         data = (
             "openid,运单号,客户的电话,手机号,商品名称,图片,备用,图片2\n"
             "o,SF1,138,139,茶,a,杯,\n"
@@ -509,23 +463,17 @@ class TestHeadings:
         ],
     )
     def test_map__wrong(self, given: str, problem: str) -> None:
-        """
-        One that cannot be is refused, with what was found.
-        """
+        """One that cannot be is refused, with what was found."""
         assert refused(f"{HEAD}\n", TRACE, given=[given]).startswith(problem)
 
     def test_known__very_long_number(self) -> None:
-        """
-        A heading with 5,000 digits is none of ours.
-        """
+        """A heading with 5,000 digits is none of ours."""
         assert "waybill_token is empty" == read(f'{{"token{"1" * 5000}": "x"}}')[0][2]
 
 
 class TestTrace:
     def test_tasks__all_columns(self) -> None:
-        """
-        A registration may have all that the call takes.
-        """
+        """A registration may have all that the call takes."""
         names = [
             *("openid", "waybill_id", "receiver_phone", "sender_phone", "trans_id"),
             *("delivery_id", "order_detail_path"),
@@ -566,9 +514,7 @@ class TestTrace:
     def test_tasks__goods(
         self, head: str, values: str, goods: list[tuple[str, str]]
     ) -> None:
-        """
-        Goods in columns of their own, or all in one.
-        """
+        """Goods in columns of their own, or all in one."""
         data = f"openid,waybill_id,receiver_phone,{head}\no,SF1,138,{values}\n"
         (task,) = tasks(data, TRACE)
 
@@ -588,9 +534,7 @@ class TestTrace:
     )
     @pytest.mark.parametrize("name", ["goods", "goods_info"])
     def test_tasks__goods_in_json(self, name: str, goods: str) -> None:
-        """
-        A line may be the API's own body.
-        """
+        """A line may be the API's own body."""
         line = (
             '{"openid": "o", "waybill_id": "SF1", "receiver_phone": 13800138000, '
             f'"{name}": {goods}}}'
@@ -615,9 +559,7 @@ class TestTrace:
         ],
     )
     def test_rows__bad_values(self, values: str, problem: str) -> None:
-        """
-        What cannot be registered is known before anything is sent.
-        """
+        """What cannot be registered is known before anything is sent."""
         assert [(1, 2, problem)] == read(f"{HEAD}\n{values}\n", TRACE)
 
     @pytest.mark.parametrize(
@@ -628,9 +570,7 @@ class TestTrace:
         + ["\uff33F1", "SF\u200b1", "SF1;SF2", "已签收", "SF1\nSF2", "777.5"],
     )
     def test_rows__no_waybill_number(self, number: str) -> None:
-        """
-        A cell that cannot be one waybill number is refused.
-        """
+        """A cell that cannot be one waybill number is refused."""
         ((_, line, found),) = read(f'{HEAD}\no,"{number}",138,茶,a\n', TRACE)
 
         assert 2 == line
@@ -649,9 +589,7 @@ class TestTrace:
         ],
     )
     def test_rows__no_phone(self, phone: str) -> None:
-        """
-        A cell that cannot be one phone number is refused.
-        """
+        """A cell that cannot be one phone number is refused."""
         ((_, line, found),) = read(f'{HEAD}\no,SF1,"{phone}",茶,a\n', TRACE)
 
         assert 2 == line
@@ -695,9 +633,7 @@ class TestTrace:
         ],
     )
     def test_rows__good_phones(self, phone: str, sent: str) -> None:
-        """
-        What people write into a phone number is kept.
-        """
+        """What people write into a phone number is kept."""
         phone = phone.replace('"', '""')
         ((_, _, fields),) = read(f'{HEAD}\no,SF1,"{phone}",茶,a\n', TRACE)
 
@@ -716,9 +652,7 @@ class TestTrace:
         ],
     )
     def test_rows__message(self, values: str, message: str) -> None:
-        """
-        The message shows the cell, and what cannot be seen in it.
-        """
+        """The message shows the cell, and what cannot be seen in it."""
         with speak("en"):
             ((_, _, found),) = read(f"{HEAD}\n{values}\n", TRACE)
 
@@ -728,9 +662,7 @@ class TestTrace:
         "id_, found", [("3E12", "3E12"), ("#7", "#7"), ("2.02E+17", None)]
     )
     def test_rows__rounded_id(self, id_: str, found: str | None) -> None:
-        """
-        An id is what you like, but not what a spreadsheet has rounded.
-        """
+        """An id is what you like, but not what a spreadsheet has rounded."""
         ((_, _, fields),) = read(f"id,waybill_token\n{id_},A\n")
 
         assert (fields["id"] if found else fields) == (found or "[rounded]")
@@ -740,9 +672,7 @@ class TestTrace:
         ["茶\ufffd=a", '[{""goods_name"": ""茶"", ""goods_desc"": ""\\u0007""}]'],
     )
     def test_rows__broken_goods(self, goods: str) -> None:
-        """
-        Goods that are written in one value are checked as well.
-        """
+        """Goods that are written in one value are checked as well."""
         data = f'openid,waybill_id,receiver_phone,goods\no,S1,138,"{goods}"\n'
 
         assert UNREADABLE == read(data, TRACE)[0][2]
@@ -765,9 +695,7 @@ class TestParcels:
         assert between == len(rest)
 
     def test_tasks__same_number_of_two_customers(self) -> None:
-        """
-        Another customer's parcel is another one.
-        """
+        """Another customer's parcel is another one."""
         data = f"{HEAD}\no,SF1,138,茶,a\np,SF1,138,咖啡,b\n"
 
         assert ["o", "p"] == [task.fields["openid"] for task in tasks(data, TRACE)]
@@ -784,9 +712,7 @@ class TestParcels:
     )
     @pytest.mark.parametrize("turned", [False, True])
     def test_tasks__all_or_none(self, second: str, why: str, turned: bool) -> None:
-        """
-        If one row of a parcel cannot be used, all of them are refused.
-        """
+        """If one row of a parcel cannot be used, all of them are refused."""
         rows = ["o,SF1,138,茶,a", second]
         if turned and not second.startswith(",,"):
             rows.reverse()
@@ -796,9 +722,7 @@ class TestParcels:
         assert (why, 2, "", 1) == (one.why, len(one.rows), other.why, len(other.rows))
 
     def test_tasks__more_than_ten_goods(self) -> None:
-        """
-        Eleven articles are one too many, in one row or in several.
-        """
+        """Eleven articles are one too many, in one row or in several."""
         rows = "".join(f"o,SF1,138,茶{n},a\n" for n in range(11))
         (task,) = tasks(f"{HEAD}\n{rows}", TRACE)
         names = ",".join(f"goods_name_{n},图片{n}" for n in range(1, 12))
@@ -808,9 +732,7 @@ class TestParcels:
         assert "11 goods; WeChat takes 1 to 10" == read(data, TRACE)[0][2]
 
     def test_tasks__row_without_a_parcel(self) -> None:
-        """
-        A row that names no waybill yet, but its customer, is alone.
-        """
+        """A row that names no waybill yet, but its customer, is alone."""
         data = f"{HEAD}\no,SF1,138,茶,a\np,,139,杯,b\n,,,杯,b\n"
 
         assert [["SF1"], [None, None]] == [
@@ -873,9 +795,7 @@ class TestWorkbook:
         assert ["", "", "[rounded]", "[rounded]"] == [task.why for task in found]
 
     def test_workbook__none(self, monkeypatch: Any) -> None:
-        """
-        A file that only begins like one, an empty one, and a missing extra.
-        """
+        """A file that only begins like one, an empty one, and a missing extra."""
         with pytest.raises(Problem, match="not an Excel workbook"):
             list(workbook(b"PK\x03\x04rubbish"))
         assert [] == list(workbook(self.sheet([])))

@@ -33,9 +33,7 @@ class TestRegister:
     def test_trace__all_options(
         self, command: str, endpoint: str, run: Run, wechat: Sandbox
     ) -> None:
-        """
-        Every option reaches WeChat under its own name.
-        """
+        """Every option reaches WeChat under its own name."""
         code, out, err = run(
             command,
             "SF1234567890123",
@@ -74,9 +72,7 @@ class TestRegister:
         } == call.payload
 
     def test_trace__json(self, run: Run, wechat: Sandbox) -> None:
-        """
-        A program gets the token and nothing else.
-        """
+        """A program gets the token and nothing else."""
         ran = run("trace", "SF1", *REGISTER, "--goods", TEA, "--json")
 
         assert {
@@ -87,9 +83,7 @@ class TestRegister:
         assert "" == ran.err
 
     def test_trace__chinese(self, run: Run, wechat: Sandbox) -> None:
-        """
-        In Chinese, too.
-        """
+        """In Chinese, too."""
         _, out, _ = run("trace", "SF1", *REGISTER, "--goods", TEA, "--lang", "zh")
 
         assert (
@@ -111,9 +105,7 @@ class TestRegister:
     def test_trace__goods_file(
         self, text: str, run: Run, wechat: Sandbox, surroundings: Path
     ) -> None:
-        """
-        The goods come from a JSON file, bare or as WeChat's API has them.
-        """
+        """The goods come from a JSON file, bare or as WeChat's API has them."""
         Path("goods.json").write_text(text, encoding="utf-8")
 
         code, _, err = run("trace", "SF1", *REGISTER, "--goods-file", "goods.json")
@@ -127,9 +119,7 @@ class TestRegister:
     def test_trace__goods_from_stdin(
         self, encoding: str, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
-        """
-        - is stdin: JSON in UTF-8, whatever the locale, with a BOM or without.
-        """
+        """- is stdin: JSON in UTF-8, whatever the locale, with a BOM or without."""
         data = '[{"goods_name": "茶"}]'.encode(encoding)
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), "ascii"))
 
@@ -156,9 +146,7 @@ class TestRegister:
         ],
     )
     def test_trace__bad_goods(self, argv: list[str], problem: str, run: Run) -> None:
-        """
-        Goods that cannot be right are wrong use, before anything is sent.
-        """
+        """Goods that cannot be right are wrong use, before anything is sent."""
         code, out, err = run("trace", "SF1", *REGISTER, *argv)
 
         assert (2, "") == (code, out)
@@ -185,9 +173,7 @@ class TestRegister:
     def test_trace__bad_goods_file(
         self, content: bytes, problem: str, run: Run
     ) -> None:
-        """
-        So is a file with none.
-        """
+        """So is a file with none."""
         Path("goods.json").write_bytes(content)
 
         code, _, err = run("trace", "SF1", *REGISTER, "--goods-file", "goods.json")
@@ -196,9 +182,7 @@ class TestRegister:
         assert err.startswith(f"✗ {problem}")
 
     def test_trace__goods_desc_null(self, run: Run, wechat: Sandbox) -> None:
-        """
-        A description that is null is none.
-        """
+        """A description that is null is none."""
         Path("goods.json").write_text('[{"goods_name": "a", "goods_desc": null}]')
 
         code, _, _ = run("trace", "SF1", *REGISTER, "--goods-file", "goods.json")
@@ -206,9 +190,7 @@ class TestRegister:
         assert 0 == code
 
     def test_trace__empty_argument(self, run: Run, wechat: Sandbox) -> None:
-        """
-        What the client refuses is wrong use as well.
-        """
+        """What the client refuses is wrong use as well."""
         argv = ["trace", " ", *REGISTER, "--goods", TEA]
         english, chinese = run(*argv), run(*argv, "--lang", "zh")
 
@@ -219,9 +201,7 @@ class TestRegister:
         assert "✗ waybill_id\uff1a不能为空\n" == chinese.err
 
     def test_trace__bad_base_url(self, run: Run, wechat: Sandbox) -> None:
-        """
-        So is a base URL that is not one.
-        """
+        """So is a base URL that is not one."""
         code, _, err = run(
             "trace", "SF1", *REGISTER, "--goods", TEA, "--base-url", "x", "--lang", "zh"
         )
@@ -241,9 +221,7 @@ class TestUpdate:
     def test_update__replaces(
         self, command: str, registers: str, endpoint: str, run: Run, wechat: Sandbox
     ) -> None:
-        """
-        The goods are replaced, and named.
-        """
+        """The goods are replaced, and named."""
         token = register(run, registers)
 
         text = run(command, token, "--goods", "绿茶=www.qq.com", "--goods", "杯=")
@@ -267,9 +245,7 @@ class TestQuery:
     def test_query__look(
         self, lang: str, columns: int, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
-        """
-        The timeline, in both languages, wide and narrow.
-        """
+        """The timeline, in both languages, wide and narrow."""
         token = register(run, waybill_id="SF1234567890123")
         for status, message in (
             (1, "【深圳市】顺丰速运已揽件，揽件员：王师傅"),
@@ -289,9 +265,7 @@ class TestQuery:
     def test_query__look_of_each_status(
         self, lang: str, run: Run, wechat: Sandbox
     ) -> None:
-        """
-        Each status in its own words, an unknown one included.
-        """
+        """Each status in its own words, an unknown one included."""
         looks = []
         for status in (0, 1, 2, 3, 4, 5, 6, 9):
             token = register(run, waybill_id=f"SF{status}")
@@ -301,9 +275,7 @@ class TestQuery:
         check_snapshot(f"query-statuses-{lang}", "----\n".join(looks))
 
     def test_query__colours(self, run: Run, wechat: Sandbox, monkeypatch: Any) -> None:
-        """
-        In a terminal the status is coloured.
-        """
+        """In a terminal the status is coloured."""
         token = register(run, waybill_id="SF1234567890123")
         wechat.move("SF1234567890123", 4)
         monkeypatch.setenv("FORCE_COLOR", "1")
@@ -314,9 +286,7 @@ class TestQuery:
         assert "\x1b[32m\x1b[1m● signed\x1b[0m" in out
 
     def test_query__piped(self, run: Run, wechat: Sandbox, monkeypatch: Any) -> None:
-        """
-        Where nobody looks no line is broken.
-        """
+        """Where nobody looks no line is broken."""
         token = register(run, waybill_id="SF1234567890123")
         wechat.move("SF1234567890123", 2, message="很长" * 100)
         monkeypatch.delenv("COLUMNS")
@@ -326,9 +296,7 @@ class TestQuery:
         assert f"2026-11-24 10:00 ● {'很长' * 100}" in out.splitlines()
 
     def test_query__follow(self, run: Run, wechat: Sandbox) -> None:
-        """
-        The message component has its own command and tokens.
-        """
+        """The message component has its own command and tokens."""
         token = register(run, "follow")
 
         mine = run("query-follow", token, "--openid", OPENID)
@@ -338,9 +306,7 @@ class TestQuery:
         assert {"waybill_token": token, "openid": OPENID} == wechat.calls[-3].payload
 
     def test_query__json(self, run: Run, wechat: Sandbox) -> None:
-        """
-        A program gets flat keys, and WeChat's whole reply.
-        """
+        """A program gets flat keys, and WeChat's whole reply."""
         token = register(run)
         wechat.move("SF1", 4, message="已签收")
 
@@ -369,9 +335,7 @@ class TestQuery:
         } == ran.json
 
     def test_query__json_of_next_to_nothing(self, run: Run, wechat: Sandbox) -> None:
-        """
-        What WeChat leaves out has the same keys.
-        """
+        """What WeChat leaves out has the same keys."""
         reply = {"errcode": 0, "waybill_info": {"status": 0}}
         wechat.fail("query_trace", status=200, body=json.dumps(reply))
 
@@ -393,9 +357,7 @@ class TestQuery:
         } == ran.json
 
     def test_query__without_goods(self, run: Run, wechat: Sandbox) -> None:
-        """
-        What WeChat leaves out is not shown.
-        """
+        """What WeChat leaves out is not shown."""
         reply = {"errcode": 0, "waybill_info": {"status": 5, "waybill_id": "SF1"}}
         wechat.fail("query_trace", status=200, body=json.dumps(reply))
 
@@ -413,9 +375,7 @@ class TestQuery:
     def test_query__token_with_a_hyphen(
         self, argv: list[str], token: str, run: Run, wechat: Sandbox
     ) -> None:
-        """
-        One waybill_token in 64 begins with a hyphen; it is not an option.
-        """
+        """One waybill_token in 64 begins with a hyphen; it is not an option."""
         run("query", *(word.format(token) for word in argv))
         other = run("update-goods", token, "--goods", "a=b")
         run("query", "--", token)
@@ -428,9 +388,7 @@ class TestQuery:
         assert 1 == other.code
 
     def test_trace__token_with_escapes(self, run: Run, wechat: Sandbox) -> None:
-        """
-        A waybill_token that WeChat never gives acts on no terminal.
-        """
+        """A waybill_token that WeChat never gives acts on no terminal."""
         reply = {"errcode": 0, "waybill_token": "a\x1b[31mb\x9b1m"}
         wechat.fail("trace_waybill", status=200, body=json.dumps(reply), times=2)
         argv = ["trace", "SF1", *REGISTER, "--goods", TEA]
@@ -443,9 +401,7 @@ class TestQuery:
     def test_show_trace__odd_texts(
         self, surroundings: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """
-        Nothing in WeChat's texts can act on the terminal, and no time is too odd.
-        """
+        """Nothing in WeChat's texts can act on the terminal, and no time is too odd."""
         trace = Trace.from_reply(
             {
                 "waybill_info": {
@@ -481,9 +437,7 @@ class TestQuery:
 class TestErrors:
     @pytest.mark.parametrize("lang", ["en", "zh"])
     def test_fail__look(self, lang: str, run: Run, wechat: Sandbox) -> None:
-        """
-        Refusals of several kinds, and no answer, in both languages.
-        """
+        """Refusals of several kinds, and no answer, in both languages."""
         looks = []
         for fault in (
             {"errcode": 9300507},
@@ -501,9 +455,7 @@ class TestErrors:
         check_snapshot(f"errors-shown-{lang}", "----\n".join(looks))
 
     def test_fail__refused(self, run: Run, wechat: Sandbox) -> None:
-        """
-        A refusal exits with 1 and shows errcode, rid and advice.
-        """
+        """A refusal exits with 1 and shows errcode, rid and advice."""
         code, out, err = run("query", "t")
         rid = wechat.calls[-1].reply["errmsg"].rpartition("rid: ")[2]
 
@@ -521,9 +473,7 @@ class TestErrors:
         ] == err.splitlines()
 
     def test_fail__refused_as_json(self, run: Run, wechat: Sandbox) -> None:
-        """
-        A program gets all of it on stdout; the person still reads stderr.
-        """
+        """A program gets all of it on stdout; the person still reads stderr."""
         wechat.fail("stable_token", errcode=40164)
 
         ran = run("query", "t", "--json")
@@ -549,9 +499,7 @@ class TestErrors:
         assert ran.err.startswith("✗ WeChat refused stable_token: invalid ip")
 
     def test_fail__unreachable(self, run: Run, wechat: Sandbox) -> None:
-        """
-        No connection exits with 3; nothing was sent.
-        """
+        """No connection exits with 3; nothing was sent."""
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
         url = f"http://127.0.0.1:{port}"
@@ -590,9 +538,7 @@ class TestErrors:
     def test_fail__maybe_applied(
         self, argv: list[str], endpoint: str, advice: str, run: Run, wechat: Sandbox
     ) -> None:
-        """
-        A lost answer says what may have happened, and what is safe to do.
-        """
+        """A lost answer says what may have happened, and what is safe to do."""
         wechat.fail(endpoint, status=502, times=None)
 
         ran = run(*argv, "--json")
@@ -603,9 +549,7 @@ class TestErrors:
         assert "TransportError" == ran.json["error"]["type"]
 
     def test_fail__no_variables(self, run: Run) -> None:
-        """
-        Without the variables it says which to set.
-        """
+        """Without the variables it says which to set."""
         english, chinese = run("query", "t"), run("query", "t", "--lang", "zh")
 
         assert 2 == english.code
@@ -617,9 +561,7 @@ class TestErrors:
         assert "没有设置 WXLOGISTICS_ACCESS_TOKEN" in chinese.err
 
     def test_fail__secrets(self, run: Run, wechat: Sandbox) -> None:
-        """
-        Neither the secret nor the access token is ever shown.
-        """
+        """Neither the secret nor the access token is ever shown."""
         shown = ""
         for fault in ({"errcode": 40125}, {"status": 500, "body": SECRET}):
             wechat.fail("stable_token", **fault)
@@ -637,18 +579,14 @@ class TestErrors:
         assert APPID in shown
 
     def test_options__no_secret(self, run: Run) -> None:
-        """
-        No option takes a secret.
-        """
+        """No option takes a secret."""
         for name in ("--secret", "--access-token", "--appid", "--token"):
             assert f"No such option '{name}'" in run("query", "t", name, "x").err
 
 
 class TestProcess:
     def test_process__whole_life(self, wechat: Sandbox) -> None:
-        """
-        Register, query, update and search as processes, over HTTP.
-        """
+        """Register, query, update and search as processes, over HTTP."""
         made = ran("trace", "SF1", *REGISTER, "--goods", TEA, "--json")
         token = json.loads(made.out)["waybill_token"]
         wechat.move("SF1", 3)
