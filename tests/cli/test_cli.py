@@ -216,7 +216,7 @@ class TestSandboxCommand:
                 "Invalid value for '--port': give a number from 0 to 65535, not "
                 "'99999'",
             ),
-            ("--set", "bogus=1", "argument --set: no setting 'bogus'; there are: "),
+            ("--set", "bogus=1", "--set: no setting 'bogus'; there are: "),
             ("--state", "/dev/null/x", "/dev/null/x cannot be written: "),
         ],
     )
@@ -298,7 +298,11 @@ class TestMain:
             (["query", "t", "--opnid", "o"], "No such option '--opnid'", "query"),
             (["query"], "Missing argument 'WAYBILL_TOKEN'", "wxlogistics query"),
             (["trace", "SF1"], "Missing option '--openid'", "wxlogistics trace"),
-            (["query", "t", "--openid"], "Option '--openid' requires", "wxlogistics"),
+            (
+                ["query", "t", "--openid"],
+                "Option '--openid' requires",
+                "wxlogistics query",
+            ),
             (["query", "t", "u", "v"], "Got unexpected extra arguments (u v)", "query"),
             (
                 ["bulk", "query", "f", "--workers", "0"],
@@ -317,7 +321,11 @@ class TestMain:
             ),
             (["query", "t", "--lang", "fr"], "Invalid value for '--lang'", "query"),
             (["errors", "x"], "Invalid value for '[CODE]': 'x' is not a val", "errors"),
-            (["query", "t", "--json=1"], "Option '--json' does not", "wxlogistics"),
+            (
+                ["query", "t", "--json=1"],
+                "Option '--json' does not",
+                "wxlogistics query",
+            ),
         ],
     )
     def test_main__wrong_use(
@@ -334,21 +342,21 @@ class TestMain:
     @pytest.mark.parametrize(
         "argv, problem",
         [
-            (["querry"], "没有 querry 这个命令"),
-            (["query"], "缺少参数 'WAYBILL_TOKEN'"),
-            (["trace", "SF1"], "缺少选项 '--openid'"),
+            (["querry"], "没有 querry 这个命令（是不是：「query」？）"),
+            (["query"], "缺少参数「WAYBILL_TOKEN」"),
+            (["trace", "SF1"], "缺少选项「--openid」"),
             (["query", "t", "--opnid"], "没有 --opnid 这个选项"),
             (["query", "t", "u"], "参数太多\uff1au"),
             (["--lang", "zh", "query", "t", "--openid"], "--openid 后面要有值"),
             (["query", "t", "--json=1"], "--json 后面不能有值"),
             (
                 ["bulk", "query", "f", "--workers", "0"],
-                "'--workers' 的值不对\uff1a0 超出范围 1<=x<=100",
+                "「--workers」的值不对\uff1a0 超出范围 1<=x<=100",
             ),
-            (["errors", "x"], "'[CODE]' 的值不对\uff1ax 不是整数"),
+            (["errors", "x"], "「[CODE]」的值不对\uff1ax 不是整数"),
             (
                 ["bulk", "query", "f", "--format", "x"],
-                "'--format' 的值不对\uff1ax 不对\uff0c只能是 'csv'",
+                "「--format」的值不对\uff1ax 不对\uff0c只能是「csv」、「tsv」、「jsonl」",
             ),
         ],
     )
@@ -559,7 +567,7 @@ class TestMain:
         table = ran("errors", "40013", env=environ, encoding="gbk")
         json_ = ran("errors", "40013", "--json", env=environ, encoding="ascii")
 
-        assert "× 缺少参数 'WAYBILL_TOKEN'" == refused.err.splitlines()[0]
+        assert "× 缺少参数「WAYBILL_TOKEN」" == refused.err.splitlines()[0]
         assert "appid 错误" in table.out
         assert "appid 错误" == json.loads(json_.out)["errors"][0]["meaning"]
 

@@ -122,7 +122,7 @@ class TestProbe:
         ):
             assert value not in shown
 
-    @pytest.mark.parametrize("words, code", [("y\n", 0), ("n\n", 130), ("", 130)])
+    @pytest.mark.parametrize("words, code", [("y\n", 0), ("n\n", 2), ("", 130)])
     def test_probe__asks(
         self, words: str, code: int, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
@@ -138,6 +138,8 @@ class TestProbe:
 
         assert code == ran.code
         assert "  trace_waybill: an openid that cannot be\n" in ran.err
+        assert "  stable_token: an access_token, if none is given\n" in ran.err
+        assert (code == 2) == ("no call was made" in ran.err)
         assert "127.0.0.1" in ran.err.splitlines()[0]
         assert (code == 0) == bool(wechat.calls) == Path("r.md").exists()
 
@@ -146,7 +148,9 @@ class TestProbe:
         code, _, err = run("probe")
 
         assert (2, []) == (code, wechat.calls)
-        assert err.startswith("✗ nobody can be asked here: give --yes\n")
+        assert err.startswith(
+            "✗ stdin is not a terminal, so nothing can be asked: give --yes\n"
+        )
 
     def test_report__another_path(self, run: Run, wechat: Sandbox) -> None:
         """The report goes where it is wanted, and says of which version it is."""

@@ -224,11 +224,11 @@ class TestSave:
             ),
             (
                 '{"format": "wxlogistics-sandbox", "version": 2, "settings": {}}',
-                "damaged: KeyError: clock",
+                "damaged: no 'clock'",
             ),
             (
                 '{"format": "wxlogistics-sandbox", "version": 2, "clock": 5}',
-                "damaged: KeyError: mint",
+                "damaged: no 'mint'",
             ),
         ],
     )

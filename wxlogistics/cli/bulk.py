@@ -137,7 +137,7 @@ class _Run:
         try:
             if total is not None:
                 for task in tasks:
-                    job.is_due(task)
+                    job.due(task)
                 self._check_length(ledger, total)
             self._began = time.monotonic()
             with progress_of(total, job, ledger):
@@ -154,7 +154,8 @@ class _Run:
 
     def _rows(self) -> int:
         if not self._reader.rows_read:
-            raise Problem("{path} has no rows", path=self._options.file)
+            name = "stdin" if self._options.file == "-" else self._options.file
+            raise Problem("{path} has no rows", path=name)
         return self._reader.rows_read
 
     def _check_length(self, ledger: Ledger, rows: int) -> None:
@@ -185,7 +186,7 @@ class _Run:
         good = [task for task in tasks if not task.problem]
         first = [_payload(task) for task in good[:_SHOWN]]
         problems: list[dict[str, Any]] = [
-            {"row": row.number, "line": row.line, "message": task.why}
+            {"row": row.number, "line": row.line, "message": task.why(row)}
             for task in tasks
             for row in task.rows
             if task.problem
@@ -268,7 +269,8 @@ def name_invalid(problems: Sequence[tuple[int, str]]) -> None:
     Name the first rows that cannot be used.
     """
     for line, message in problems[:_NAMED]:
-        note(say("line {line}: {message}", line=line, message=message))
+        text = output.clean(message)
+        note(say("line {line}: {message}", line=line, message=text))
     more = len(problems) - _NAMED
     if more > 0:
         note(plural("… and {count:,} more row", "… and {count:,} more rows", more))

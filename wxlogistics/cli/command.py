@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterable, Sequence
 import click
 
 from .language import LANGUAGES, is_chinese, say
-from .output import Problem, Terminal, fold, table, width
+from .output import Terminal, fold, table, width
 
 #: A file's name, which the shell completes; errors are reported where it is opened.
 FILE = click.Path(readable=False)
@@ -57,10 +57,16 @@ class Formatter(click.HelpFormatter):
 
 class Context(click.Context):
     """
-    Formats help with `Formatter`.
+    Formats help with `Formatter`, and notes the command in which an error arose.
     """
 
     formatter_class = Formatter
+
+    def __exit__(self, *raised: Any) -> None:
+        error: Any = raised[1]
+        if isinstance(error, click.ClickException):
+            error.ctx = getattr(error, "ctx", None) or self
+        super().__exit__(*raised)
 
 
 class Command(click.Command):
@@ -128,9 +134,6 @@ class Command(click.Command):
         except BrokenPipeError:
             # click would end the process.
             raise Enough from None
-        except Problem as problem:
-            problem.ctx = ctx
-            raise
         return code
 
 

@@ -54,7 +54,7 @@ HEADINGS: Mapping[str, tuple[str, str]] = {
     "openid": ("用户openid 买家openid", f"(({_RECEIVER})的?)?openid"),
     "waybill_id": (
         "运单号 快递单号 物流单号 运单编号 快递编号",
-        "(快递|物流|电子)?(运单|快递|物流|包裹|面单)单?(号码?|编号)|运单"
+        "((国内)?快递|(国内)?物流|电子)?(运单|快递|物流|包裹|面单)单?(号码?|编号)|运单"
         "|(waybill|tracking)(id|no|number|code)?|(express|logistics|mail)(no|number)",
     ),
     "receiver_phone": (
@@ -73,7 +73,7 @@ HEADINGS: Mapping[str, tuple[str, str]] = {
     "order_detail_path": ("订单详情页", "orderdetailpath|订单详情页(路径)?"),
     "goods_name": (
         "商品名称 商品标题 宝贝标题 宝贝名称 商品",
-        f"({_GOODS})(名称?|标题|全称)|(选购)?商品|((goods|product|item)name|"
+        f"({_GOODS})(名称?|标题|全[称名])|品名|(选购)?商品|((goods|product|item)name|"
         "(product|item)?title)",
     ),
     "goods_img_url": (
@@ -186,9 +186,10 @@ def check_complete(
         lines.append(labelled(name, examples(name)))
     if not absent and any(name.startswith("goods_img_url") for name in missing):
         lines.append(say("Without pictures, add an empty column goods_img_url."))
-    lines.append(
-        say("Found: {headings}", headings=listed([head[:40] for head in heads[:40]]))
-    )
+    found = listed([head[:40] for head in heads[:40]])
+    lines.append(say("Found: {headings}", headings=found))
+    if not any(fields):
+        lines.append(say("[headings first]"))
     lines.append(say("Name a column: --map 'HEADING={name}'", name=[*missing, "id"][0]))
     raise Problem("{lines}", lines="\n".join(lines))
 

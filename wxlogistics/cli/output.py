@@ -45,8 +45,6 @@ class Problem(click.ClickException):
     def __init__(self, text: str, **fields: object) -> None:
         super().__init__(text)
         self.fields = fields
-        # So that the message names the command whose help explains it.
-        self.ctx: click.Context | None = None
 
     def format_message(self) -> str:
         """
@@ -171,10 +169,10 @@ def complain(title: str, rows: Iterable[tuple[str, str]]) -> None:
     """
     sign = click.style("✗ ", fg="red", bold=True)
     for line in fold(title, width() - 2):
-        note(sign + click.style(line, bold=True))
+        note(sign + click.style(clean(line), bold=True))
         sign = "  "
     for line in table([(label, value) for label, value in rows if value]):
-        note(line)
+        note(clean(line))
 
 
 def table(rows: Rows, widest: int = 40) -> Iterable[str]:
@@ -220,7 +218,16 @@ def unusable(path: object, number: int | None) -> Problem:
 def explain(error: Exception, command: str = "wxlogistics") -> tuple[int, str, Rows]:
     """
     Return the exit code, the line that says what happened, and rows with the rest.
+
+    A secret of the environment is in none of them, wherever it was put.
     """
+    code, title, rows = _explained(error, command)
+    if isinstance(error, errors.WxLogisticsError):
+        title, rows = masked(title), [(label, masked(text)) for label, text in rows]
+    return code, title, rows
+
+
+def _explained(error: Exception, command: str) -> tuple[int, str, Rows]:
     endpoint = getattr(error, "endpoint", "")
     if isinstance(error, errors.ApiError):
         kind = f"{error.errcode} {type(error).__name__}"
@@ -248,8 +255,12 @@ def explain(error: Exception, command: str = "wxlogistics") -> tuple[int, str, R
             return WRONG_USE, say("[variable not set]", name=error.field), rows
         return WRONG_USE, argument_problem(error), []
     assert isinstance(error, click.ClickException)
+    title = error.format_message().rstrip(".。")
+    if is_chinese() and not isinstance(error, Problem):
+        title = re.sub(" ?'([^']*)' ?", r"「\1」", title).replace("」,「", "」、「")
+        title = title.replace(" （", "（")
     text = say("Try '{command} {option}' for help.", command=command, option="--help")
-    return WRONG_USE, error.format_message().rstrip(".。"), [("", text)]
+    return WRONG_USE, title, [("", text)]
 
 
 def argument_problem(error: errors.InvalidArgumentError) -> str:
@@ -309,11 +320,15 @@ def error_fields(error: Exception, title: str, rows: Rows) -> dict[str, Any]:
     return {
         "type": kind,
         "message": title,
-        **{name: getattr(error, name, None) for name in names},
+        **{name: _shown(getattr(error, name, None)) for name in names},
         "retryable": getattr(error, "retryable", False),
         "maybe_applied": getattr(error, "maybe_applied", False),
         "advice": rows[-1][1] if rows else None,
     }
+
+
+def _shown(value: Any) -> Any:
+    return masked(value) if isinstance(value, str) else value
 
 
 _TAIL = re.compile(
@@ -369,6 +384,15 @@ def private_values() -> list[str]:
     ]
 
 
+def masked(text: str) -> str:
+    """
+    Return *text* without anything that may be a secret, wherever it was put.
+    """
+    for value in sorted(private_values(), key=len, reverse=True):
+        text = text.replace(value, "***") if len(value) >= 8 else text
+    return re.sub(r"(?<![\w-])([0-9A-Fa-f]{32}|[\w-]{48,})(?![\w-])", "***", text)
+
+
 def clean(text: str) -> str:
     """
     Return *text* without characters that act on a terminal.
@@ -402,7 +426,7 @@ def width(*, data: bool = False) -> int:
     Return the columns that a line may take.
 
     Args:
-        data: Lines that nobody looks at stay whole: grep wants them so.
+        data: Lines for another program stay whole, as grep needs them.
     """
     if data and not (sys.stdout.isatty() or os.environ.get("COLUMNS")):
         return 10_000
