@@ -63,9 +63,8 @@ class Context(click.Context):
     formatter_class = Formatter
 
     def __exit__(self, *raised: Any) -> None:
-        error: Any = raised[1]
-        if isinstance(error, click.ClickException):
-            error.ctx = getattr(error, "ctx", None) or self
+        if getattr(raised[1], "ctx", self) is None:
+            raised[1].ctx = self
         super().__exit__(*raised)
 
 

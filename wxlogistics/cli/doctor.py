@@ -14,6 +14,7 @@ import requests
 import requests.utils
 
 from .. import MAIN_URL, errors
+from .._private import masked
 from ..client import Client
 from . import output
 from .command import Command
@@ -75,8 +76,8 @@ def command(terminal: output.Terminal) -> click.Command:
     def run() -> int:
         steps = []
         for step in examine(terminal):
-            found = output.masked(step.found or say("not checked"))
-            steps.append(step._replace(found=found, advice=output.masked(step.advice)))
+            found = masked(step.found or say("not checked"))
+            steps.append(step._replace(found=found, advice=masked(step.advice)))
             if not terminal.as_json:
                 _show(steps[-1])
         failed = [step for step in steps if step.is_good is False]

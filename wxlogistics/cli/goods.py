@@ -27,13 +27,11 @@ def goods_from_pairs(pairs: Iterable[str]) -> GoodsInfo:
     return goods_from_value(details)
 
 
-def from_json(text: str | bytes) -> Any:
+def loads(text: str | bytes) -> Any:
     """
     Return the value of a JSON text; Python makes no int of thousands of digits.
     """
-    return json.loads(
-        text, parse_int=lambda word: int(word) if len(word) < 99 else word
-    )
+    return json.loads(text, parse_int=lambda n: int(n) if len(n) < 99 else n)
 
 
 def goods_from_json(text: str | bytes) -> GoodsInfo:
@@ -44,7 +42,7 @@ def goods_from_json(text: str | bytes) -> GoodsInfo:
         Problem: There are none.
     """
     try:
-        value = from_json(text)
+        value = loads(text)
     except (ValueError, RecursionError):
         raise Problem("the goods are not JSON") from None
     return goods_from_value(value)

@@ -154,9 +154,8 @@ class Job:
             Problem: It was done with other content.
         """
         due = False
-        known = {
-            row.number: self._ledger.rows.get(row.number, _NEW) for row in task.rows
-        }
+        seen = self._ledger.rows
+        known = {row.number: seen.get(row.number, _NEW) for row in task.rows}
         done = [row for row in task.rows if known[row.number][0].outcome != INVALID]
         before = parcel_of(done).digest if 0 < len(done) < len(known) else ""
         if {known[row.number][1] for row in done} == {before} != {task.digest}:
@@ -200,11 +199,11 @@ class Job:
             except errors.ApiError as error:
                 fields = {"type": type(error).__name__, "message": explain(error)[1]}
                 fields |= {"errcode": error.errcode, "rid": error.rid}
-                self._write(task, REFUSED, lambda _: {"error": fields})
+                self._write(task.rows, task, REFUSED, {"error": fields})
             except errors.WxLogisticsError as error:
                 self._has_no_answer(task, error)
             else:
-                self._write(task, OK, lambda _: fields)
+                self._write(task.rows, task, OK, fields)
             return
         self.end("quota", self.last_error)
 
@@ -227,24 +226,21 @@ class Job:
                 self.end("no_answer", error)
 
     def _write_invalid(self, task: Task, why: Callable[[Row], str]) -> None:
-        self._write(task, INVALID, lambda row: _invalid(row, why(row)))
-        self.invalid += [(row.line, why(row)) for row in task.rows]
+        for row in task.rows:
+            error = {"type": "InvalidRow", "message": why(row)}
+            self._write([row], task, INVALID, {"error": error, "line": row.line})
+            self.invalid.append((row.line, why(row)))
 
     def _write(
-        self, task: Task, outcome: str, fields: Callable[[Row], Mapping[str, Any]]
+        self, rows: Iterable[Row], task: Task, outcome: str, fields: Mapping[str, Any]
     ) -> None:
         found = []
-        for row in task.rows:
+        for row in rows:
             start = {"row": row.number, "id": row.id, "outcome": outcome}
-            found.append({**start, **fields(row), "digest": task.digest})
+            found.append({**start, **fields, "digest": task.digest})
         tallies = self._ledger.write(found)
         with self._lock:
             self._streak = 0
             for tally in tallies:
                 self.counts[tally] += 1
                 self.progress(self.counts)
-
-
-def _invalid(row: Row, message: str) -> dict[str, Any]:
-    error = {"type": "InvalidRow", "message": message}
-    return {"error": error, "line": row.line}

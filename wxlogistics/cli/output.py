@@ -18,6 +18,7 @@ from typing import IO, Any, Iterable
 import click
 
 from .. import errors
+from .._private import masked
 from ..client import Client
 from ..errcodes import SLOW_DOWN, UNKNOWN, WORDS
 from ..models import GoodsDetail, Trace, WaybillStatus
@@ -45,6 +46,7 @@ class Problem(click.ClickException):
     def __init__(self, text: str, **fields: object) -> None:
         super().__init__(text)
         self.fields = fields
+        self.ctx: click.Context | None = None
 
     def format_message(self) -> str:
         """
@@ -317,18 +319,16 @@ def error_fields(error: Exception, title: str, rows: Rows) -> dict[str, Any]:
     """
     kind = type(error).__name__ if isinstance(error, errors.WxLogisticsError) else "Use"
     names = ("errcode", "errmsg", "rid", "endpoint", "field", "ip")
+    found = {name: getattr(error, name, None) for name in names}
+    found["errmsg"] = found["errmsg"] and masked(found["errmsg"])
     return {
         "type": kind,
         "message": title,
-        **{name: _shown(getattr(error, name, None)) for name in names},
+        **found,
         "retryable": getattr(error, "retryable", False),
         "maybe_applied": getattr(error, "maybe_applied", False),
         "advice": rows[-1][1] if rows else None,
     }
-
-
-def _shown(value: Any) -> Any:
-    return masked(value) if isinstance(value, str) else value
 
 
 _TAIL = re.compile(
@@ -370,27 +370,6 @@ def goods_names(goods: Iterable[GoodsDetail]) -> str:
     Return the names of *goods* as a list within a sentence.
     """
     return listed([clean(detail.goods_name or say("no name")) for detail in goods])
-
-
-def private_values() -> list[str]:
-    """
-    Return what the variables hold, but for an appid and plain addresses.
-    """
-    shown = r"wx[0-9a-f]{16}|(https?://[\w.:-]+/?,?)+"
-    return [
-        value.strip()
-        for name, value in os.environ.items()
-        if name.startswith("WXLOGISTICS_") and not re.fullmatch(shown, value.strip())
-    ]
-
-
-def masked(text: str) -> str:
-    """
-    Return *text* without anything that may be a secret, wherever it was put.
-    """
-    for value in sorted(private_values(), key=len, reverse=True):
-        text = text.replace(value, "***") if len(value) >= 8 else text
-    return re.sub(r"(?<![\w-])([0-9A-Fa-f]{32}|[\w-]{48,})(?![\w-])", "***", text)
 
 
 def clean(text: str) -> str:

@@ -11,6 +11,7 @@ import click
 import requests
 
 from .. import WECHAT_URLS, __version__
+from .._private import masked, private_values
 from ..probe import CALLS, Answer, differences, make
 from . import output
 from .command import FILE, Command, option
@@ -28,7 +29,7 @@ def command(terminal: output.Terminal) -> click.Command:
 
         url = (terminal.base_urls or base_urls())[0].rstrip("/")
         if not yes:
-            _ask(output.masked(str(urllib.parse.urlsplit(url).hostname)))
+            _ask(masked(str(urllib.parse.urlsplit(url).hostname)))
         _write(report, "")
         with terminal.client() as client:
             found = _all(url, client.access_token())
@@ -85,7 +86,7 @@ def _write(path: str, text: str) -> None:
 
 
 def _all(url: str, token: str, trust_env: bool = True) -> list[Answer]:
-    private = output.private_values()
+    private = private_values()
     with requests.Session() as session:
         session.trust_env = trust_env
         return [make(session, call, url, token, private) for call in CALLS]

@@ -13,13 +13,7 @@ from typing import Any, Iterable, Iterator, Mapping, Sequence
 import attrs
 
 from ..models import MAX_GOODS, GoodsInfo
-from .goods import (
-    FIELDS,
-    from_json,
-    goods_from_json,
-    goods_from_pairs,
-    goods_from_value,
-)
+from .goods import FIELDS, goods_from_json, goods_from_pairs, goods_from_value, loads
 from .headings import QUERY, TRACE, Columns, check_complete, field_of, known
 from .language import say
 from .output import Problem
@@ -233,7 +227,7 @@ def _objects(texts: Iterable[str], start: int, columns: Columns) -> Iterator[Rec
         if not text.strip():
             continue
         try:
-            value = from_json(text)
+            value = loads(text)
         except (ValueError, RecursionError):
             value = None
         if isinstance(value, str) and columns is QUERY:
@@ -362,11 +356,8 @@ class Reader:
         rows = [*self._rows(found)]
         # Without an openid a row may be of each parcel with its waybill_id.
         unclear = {row.parcel[1] for row in rows if not row.parcel[0]}
-        keys = {
-            row.number: row.parcel[1] if row.parcel[1] in unclear else row.parcel
-            for row in rows
-            if row.parcel[1]
-        }
+        named = [(row.number, row.parcel) for row in rows if row.parcel[1]]
+        keys = {number: parcel[parcel[1] in unclear :] for number, parcel in named}
         # A row whose waybill_id cannot be used goes with the others of its order.
         orders = {row.order: keys[row.number] for row in rows if row.number in keys}
         key: Any = None
