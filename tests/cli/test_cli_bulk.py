@@ -345,7 +345,58 @@ class TestTrace:
         )
         # A further article would be lost: WeChat keeps the first ones.
         assert 2 == grown.code
-        assert "row 1 (line 2) of the input is not what it was" in grown.err
+        assert "line 5: its parcel (line 2) was registered without it" in grown.err
+        assert "update-goods and the waybill_token of row 1" in grown.err
+        assert 2 == len(calls(wechat, "trace_waybill"))
+
+    @pytest.mark.parametrize(
+        "second, fixed, refused, outcomes",
+        [
+            # Held back until its order's other row can be used.
+            ("A1,{o},SFF1:,138,杯,b", "A1,{o},SFF1,138,杯,b", 0, ["ok", "ok"]),
+            ("A1,{o},,138,杯,b", "A1,{o},SFF1,138,杯,b", 0, ["ok", "ok"]),
+            # Another order's row turns out to be of the parcel.
+            ("A2,{o},无,138,杯,b", "A2,{o},SFF1,138,杯,b", 0, ["ok", "invalid"]),
+            # The first try was refused: nothing is registered yet.
+            ("A2,{o},无,138,杯,b", "A2,{o},SFF1,138,杯,b", 1, ["ok", "ok"]),
+        ],
+    )
+    def test_trace__row_joins_a_parcel(
+        self,
+        second: str,
+        fixed: str,
+        refused: int,
+        outcomes: list[str],
+        run: Run,
+        wechat: Sandbox,
+    ) -> None:
+        """A row that was fixed is registered with its parcel, or named as too late."""
+        if refused:
+            wechat.fail("trace_waybill", errcode=9300534, times=1)
+        head = f"{HEAD}\nA1,{OPENID},SFF1,138,茶,a\n"
+        for row in (second, fixed, fixed):
+            Path("orders.csv").write_text(
+                f"{head}{row.format(o=OPENID)}\n", encoding="utf-8"
+            )
+            ran_ = run("bulk", "trace", "orders.csv", "--json")
+        last = {line["row"]: line["outcome"] for line in lines("orders.results.jsonl")}
+
+        assert outcomes == [last[1], last[2]]
+        assert 0 == ran_.json["done_now"]
+        goods = wechat.calls[-1].payload["goods_info"]["detail_list"]
+        assert outcomes.count("ok") == len(goods)
+
+    def test_trace__rows_of_one_parcel_name_each_other(
+        self, run: Run, wechat: Sandbox
+    ) -> None:
+        """Each row's message names the other row, or the row's own problem."""
+        rows = f"A1,{OPENID},SF1,138,茶,a\nA2,{OPENID},SF1,139,杯,b\n"
+        Path("orders.csv").write_text(f"{HEAD}\n{rows}", encoding="utf-8")
+
+        assert [
+            "line 2: receiver_phone is not that of line 3, of the same parcel",
+            "line 3: receiver_phone is not that of line 2, of the same parcel",
+        ] == run("bulk", "trace", "orders.csv").err.splitlines()
 
     def test_trace__part_of_a_parcel_is_invalid(
         self, run: Run, wechat: Sandbox
@@ -363,7 +414,7 @@ class TestTrace:
         assert (2, []) == (first.code, calls_made)
         assert [
             f"line 2: line 3, of the same parcel: {problem}",
-            f"line 3: line 3, of the same parcel: {problem}",
+            f"line 3: {problem}",
         ] == first.err.splitlines()
         assert (0, 2) == (second.code, second.json["done_now"])
         assert {1: "ok", 2: "ok"} == last

@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import json
 import sys
+import threading
+from pathlib import Path
 from typing import Any, Sequence
 
 import pytest
 
 from wxlogistics import GoodsDetail
+from wxlogistics.cli import source
 from wxlogistics.cli.headings import (
     HEADINGS,
     QUERY,
@@ -727,6 +730,38 @@ class TestParcels:
         assert one.problem and why == one.problem.message
         assert (2, None, 1) == (len(one.rows), other.problem, len(other.rows))
 
+    @pytest.mark.parametrize(
+        "row, rows",
+        [
+            # The sum below the table.
+            ("合计,,,,1,", 1),
+            ("合计,,,,,", 1),
+            # Another order, which has no waybill yet.
+            ("A2,o,,138,杯,b", 1),
+            ("A2,,,138,杯,b", 2),
+            # What merged cells leave.
+            (",,,,杯,b", 2),
+            ("A1,,,,杯,b", 2),
+            ("A1,o,,138,杯,b", 2),
+            ("A1,o,SF1:,138,杯,b", 2),
+            (",o,,138,杯,b", 2),
+            (",o,SF2:,138,杯,b", 1),
+        ],
+    )
+    def test_tasks__row_below_a_parcel(self, row: str, rows: int) -> None:
+        """A row without a waybill_id is of the parcel above if it may be."""
+        found = tasks(f"id,{HEAD}\nA1,o,SF1,138,茶,a\n{row}\n", TRACE)
+
+        assert rows == len(found[0].rows)
+        assert (rows == 1) == (found[0].problem is None)
+
+    def test_tasks__order_elsewhere(self) -> None:
+        """A row that cannot be used holds back its order's parcel, wherever it is."""
+        rows = "A1,o,无,138,杯,b\nB,p,SF2,138,碗,c\nA1,o,SF1,138,茶,a"
+        found = tasks(f"id,{HEAD}\n{rows}\n", TRACE)
+
+        assert [[1, 3], [2]] == [[row.number for row in task.rows] for task in found]
+
     def test_tasks__more_than_ten_goods(self) -> None:
         """Eleven articles are one too many, in one row or in several."""
         rows = "".join(f"o,SF1,138,茶{n},a\n" for n in range(11))
@@ -808,3 +843,35 @@ class TestWorkbook:
         monkeypatch.setitem(sys.modules, "python_calamine", None)
         with pytest.raises(Problem, match="extra excel"):
             list(workbook(b"PK\x03\x04"))
+
+
+class TestHeads:
+    @pytest.mark.parametrize(
+        "heading, field",
+        [
+            ("国内物流单号", "waybill_id"),
+            ("国内快递单号", "waybill_id"),
+            ("商品全名", "goods_name"),
+            ("品名", "goods_name"),
+        ],
+    )
+    def test_field_of__more(self, heading: str, field: str) -> None:
+        """Further headings of exports are known."""
+        assert field == field_of(heading, TRACE)
+
+    def test_tasks__title_above_the_headings(self) -> None:
+        """The message says where headings are looked for."""
+        with pytest.raises(Problem) as caught:
+            tasks("11月订单导出\no,SF1,138,茶,a\n", TRACE)
+
+        assert "[headings first]" in caught.value.format_message()
+
+    def test_source__not_a_workbook(self, tmp_path: Path) -> None:
+        """A file NAME.xlsx that holds anything else is not read as text."""
+        for data in (b"x", b"id,openid\n", bytes(range(256))):
+            (tmp_path / "orders.xlsx").write_bytes(data)
+            with pytest.raises(Problem) as caught:
+                name = str(tmp_path / "orders.xlsx")
+                list(source.read(name, TRACE, None, None, threading.Event()))
+
+            assert "not an Excel workbook: {reason}" == caught.value.message

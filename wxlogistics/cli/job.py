@@ -162,7 +162,8 @@ class Job:
             # Rows have joined a parcel that was done without them.
             if all(known[row.number][0].outcome == REFUSED for row in done):
                 return task
-            problem = Problem("[parcel is registered]", line=done[0].line)
+            fields = {"line": done[0].line, "row": done[0].number}
+            problem = Problem("[parcel is registered]", **fields)
             rest = [row for row in task.rows if row not in done]
             task = attrs.evolve(task, rows=tuple(rest), problem=problem)
         for row in task.rows:

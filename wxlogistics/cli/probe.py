@@ -42,7 +42,6 @@ def command(terminal: output.Terminal) -> click.Command:
             text = f"## wxlogistics {__version__} probe of {name}\n\n"
             for line in compared(found, known):
                 text += re.sub("^( *)", r"\1- ", line) + "\n"
-        _write(report, text)
         if terminal.as_json:
             calls = []
             for call, real, ours in zip(CALLS, found, known):
@@ -52,6 +51,7 @@ def command(terminal: output.Terminal) -> click.Command:
         else:
             for line in [*compared(found, known), say("[probe: report]", path=report)]:
                 output.echo(output.clean(line))
+        _write(report, text)
         return output.GOOD if found == known else output.REFUSED
 
     path = option("--report", metavar="FILE", type=FILE, default="wxlogistics-probe.md")
