@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from click.shell_completion import ShellComplete
@@ -34,6 +35,9 @@ TIMELINE = [
     "  ● 3 派件中",
     "  ● 4 已签收",
 ]
+
+#: An AppSecret, as it is.
+LOST = "5ec4e7" * 5 + "5e"
 
 
 class TestDemo:
@@ -438,6 +442,90 @@ class TestMain:
 
         with pytest.raises(ImportError, match="something else"):
             run("demo")
+
+    def test_main__interrupted_import(self, monkeypatch: Any, capsys: Any) -> None:
+        """Ctrl-C while the modules are imported ends it without a traceback."""
+
+        def find_spec(name: str, *_: Any) -> None:
+            if name == "wxlogistics.cli.main":
+                raise KeyboardInterrupt
+
+        monkeypatch.delitem(sys.modules, "wxlogistics.cli.main")
+        monkeypatch.setattr(sys, "meta_path", [Mock(find_spec=find_spec)])
+
+        assert 130 == main(["--lang", "en", "carriers"])
+        assert "Interrupted.\n" == capsys.readouterr().err
+
+    @pytest.mark.parametrize("command", ["query abc", "carriers", "probe --yes"])
+    @pytest.mark.parametrize(
+        "name, value",
+        [
+            ("BASE_URL", f"http://{LOST}"),
+            ("BASE_URL", LOST),
+            ("APPID", LOST),
+            ("ACCESS_TOKEN", f" {LOST}"),
+        ],
+    )
+    def test_main__secret_in_another_variable(
+        self, command: str, name: str, value: str, run: Run, monkeypatch: Any
+    ) -> None:
+        """An AppSecret is not shown, wherever it was put by mistake."""
+        values = {"APPID": "wx0123456789abcdef", "SECRET": LOST[::-1]}
+        for each, text in {**values, name: value}.items():
+            monkeypatch.setenv(f"WXLOGISTICS_{each}", text)
+        monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+
+        for ran in (run(*command.split()), run(*command.split(), "--json")):
+            assert 0 != ran.code
+            assert LOST not in (ran.out + ran.err).lower()
+
+    @pytest.mark.parametrize(
+        "argv, words",
+        [
+            (["--port", "99999"], "「--port」的值不对\uff1a请给出 0 到 65535"),
+            (["--speed", "x"], "「--speed」的值不对\uff1a请给出"),
+            (["--set", "a=1"], "--set\uff1a没有 'a' 这项设置"),
+            (["--set", "edit_limit=abc"], "--set 不对\uff1aedit_limit 的类型是 int"),
+            (["--set", "edit_limit=-1"], "--set 不对\uff1aedit_limit 应为 0 到"),
+            (["--set", "quota_reset_hour=25"], "quota_reset_hour 应为 0 到 23"),
+            (["--set", "token_lifetime=0"], "token_lifetime 应为 1 到"),
+            (["--set", "route=[[5,1],[1,2]]"], "route 应为"),
+            (["--set", "refused_image=("], "refused_image 不是正则表达式"),
+            (["--set", "default_delivery_id=X"], "default_delivery_id\uff1a没有 'X'"),
+            (["--keyfile", "k.pem"], "--keyfile 要和"),
+            (["--ca-file", "c.pem"], "--ca-file 要和"),
+            (["--seed"], "--seed 后面要有值\n  请看 wxlogistics sandbox --help"),
+            (["--state", "none.json"], "none.json\uff1a不是 JSON"),
+            (["--state", "deep.json"], "deep.json\uff1aJSON 嵌套太深"),
+            (["--state", "other.json"], "other.json\uff1a不是沙箱的状态文件"),
+            (["--state", "old.json"], "old.json\uff1a状态文件的版本是 0"),
+            (["--state", "damaged.json"], "damaged.json\uff1a状态文件已损坏"),
+        ],
+    )
+    def test_sandbox__wrong_use_in_chinese(
+        self, argv: list[str], words: str, run: Run
+    ) -> None:
+        """What the sandbox refuses is reported in Chinese, and without Python's names."""
+        Sandbox().save("state.json")
+        state = json.loads(Path("state.json").read_bytes())
+        files = {"none": "{", "deep": "[" * 100_000, "other": "{}"}
+        files["old"] = json.dumps({**state, "version": 0})
+        files["damaged"] = json.dumps({**state, "calls": [{"payload": 1}]})
+        for name, text in files.items():
+            Path(f"{name}.json").write_text(text)
+
+        code, _, err = run("--lang", "zh", "sandbox", *argv)
+
+        assert 2 == code
+        assert words in err
+        assert not re.search("Error|__init__|Call", err)
+
+    def test_main__appid_in_chinese(self, run: Run, monkeypatch: Any) -> None:
+        """What the client refuses has Chinese words."""
+        monkeypatch.setenv("WXLOGISTICS_APPID", "5" * 32)
+        monkeypatch.setenv("WXLOGISTICS_SECRET", "wx")
+
+        assert "✗ appid：像是 AppSecret" in run("--lang", "zh", "query", "abc").err
 
     def test_module__exits(self, run: Run, monkeypatch: Any) -> None:
         """As a module it ends the process with the exit code."""

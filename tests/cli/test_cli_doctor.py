@@ -350,6 +350,7 @@ class TestProxies:
         )["found"]
 
         assert found.endswith(", through the proxy 127.0.0.1:9 (all_proxy)")
+        assert 1 == found.count("127.0.0.1") and ".," not in found
 
 
 def wechat_port() -> str:

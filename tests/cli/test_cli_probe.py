@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from clitools import APPID, OPENID, SECRET, Run, check_snapshot
 
 from wxlogistics import probe
@@ -168,3 +169,25 @@ class TestProbe:
                 "errcode",
             ]
         )
+
+    @pytest.mark.parametrize("report", ["/dev/full", "/dev/null/r.md"])
+    def test_probe__report_cannot_be_written(
+        self, report: str, run: Run, wechat: Sandbox
+    ) -> None:
+        """The report is named; before the calls if it cannot be opened."""
+        ran = run("probe", "--yes", "--report", report)
+
+        assert 2 == ran.code
+        assert f"✗ {report}: " in ran.err
+        assert ("same" in ran.out) == (report == "/dev/full") == bool(wechat.calls)
+
+    def test_make__keys(self, monkeypatch: Any) -> None:
+        """A reply's keys are masked as its errmsg is."""
+        reply = requests.Response()
+        reply.status_code = 200
+        reply._content = json.dumps({"203.0.113.9": 1, "t" * 40: {APPID: 2}}).encode()
+        monkeypatch.setattr(requests.Session, "post", lambda *_, **__: reply)
+
+        found = probe.make(requests.Session(), probe.CALLS[0], "http://x", "t" * 40, [])
+
+        assert ["***", "***.***", "ADDRESS"] == found["keys"]

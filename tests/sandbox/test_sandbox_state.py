@@ -212,8 +212,8 @@ class TestSave:
     @pytest.mark.parametrize(
         ("text", "problem"),
         [
-            ("", "state.json: Expecting value"),
-            ("{", "state.json: Expecting property name"),
+            ("", "state.json: not JSON: Expecting value"),
+            ("{", "state.json: not JSON: Expecting property name"),
             ("[" * 10**6, "state.json: JSON that nests too deep"),
             ('{"format": NaN}', "state.json: NaN is not a JSON number"),
             ("[]", "this is not the state of a sandbox"),
