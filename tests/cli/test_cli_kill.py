@@ -19,6 +19,9 @@ from clitools import ran
 
 from wxlogistics.sandbox import Sandbox
 
+# Whatever the version of Python.
+pytestmark = pytest.mark.once
+
 KILLS = 10
 ROWS = 800
 

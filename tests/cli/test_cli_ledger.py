@@ -109,6 +109,7 @@ class TestLedger:
             rows[3][name] for name in ("reason", "line", "digest")
         )
 
+    @pytest.mark.once
     def test_load__every_torn_end(self, path: Path) -> None:
         """A last line that was torn, wherever, is cut off, and its row is not done."""
         data = write(path, *LINES[:2])

@@ -185,11 +185,10 @@ class _Run:
         rows = self._rows()
         good = [task for task in tasks if not task.problem]
         first = [_payload(task) for task in good[:_SHOWN]]
+        bad = [(task, row) for task in tasks if task.problem for row in task.rows]
         problems: list[dict[str, Any]] = [
             {"row": row.number, "line": row.line, "message": task.why(row)}
-            for task in tasks
-            for row in task.rows
-            if task.problem
+            for task, row in bad
         ]
         code = output.WRONG_USE if problems else output.GOOD
         if self._terminal.as_json:
@@ -227,20 +226,12 @@ class _Run:
         seconds = round(time.monotonic() - self._began, 3)
         summary = {"rows": total, "done": done, "done_now": now, "seconds": seconds}
         if self._terminal.as_json:
-            output.answer(
-                {
-                    "ok": code == output.GOOD,
-                    "out": str(ledger.path),
-                    "complete": done == total,
-                    **summary,
-                    "outcomes": outcomes,
-                    "statuses": _by_key(counts, OK),
-                    "errors": _by_key(counts, REFUSED),
-                    "stopped": stop.reason if stop else None,
-                    "continue_at": resume_at.isoformat() if resume_at else None,
-                    "error": fields,
-                }
-            )
+            start = {"ok": code == output.GOOD, "out": str(ledger.path)}
+            keys = {"statuses": _by_key(counts, OK), "errors": _by_key(counts, REFUSED)}
+            at = resume_at.isoformat() if resume_at else None
+            more = {"complete": done == total, **summary, "outcomes": outcomes, **keys}
+            end = {"stopped": stop and stop.reason, "continue_at": at, "error": fields}
+            output.answer({**start, **more, **end})
         else:
             show_summary(ledger.path, summary, counts, job.unanswered)
         name_invalid(job.invalid)
@@ -269,8 +260,7 @@ def name_invalid(problems: Sequence[tuple[int, str]]) -> None:
     Name the first rows that cannot be used.
     """
     for line, message in problems[:_NAMED]:
-        text = output.clean(message)
-        note(say("line {line}: {message}", line=line, message=text))
+        note(output.clean(say("line {line}: {message}", line=line, message=message)))
     more = len(problems) - _NAMED
     if more > 0:
         note(plural("… and {count:,} more row", "… and {count:,} more rows", more))

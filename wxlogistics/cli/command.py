@@ -117,12 +117,8 @@ class Command(click.Command):
         """
         if any(map(_TOKEN.fullmatch, args)) and "--" not in args:
             # The only switch among the options is --json: the others take a value.
-            found = [
-                word
-                for before, word in zip(["--json", *args], args)
-                if _TOKEN.fullmatch(word)
-                and (before == "--json" or not before.startswith("--"))
-            ]
+            pairs = zip(["--json", *args], args)
+            found = [word for before, word in pairs if _is_free(before, word)]
             args = [*(word for word in args if word not in found), "--", *found]
         return super().parse_args(ctx, args)
 
@@ -134,6 +130,10 @@ class Command(click.Command):
             # click would end the process.
             raise Enough from None
         return code
+
+
+def _is_free(before: str, word: str) -> bool:
+    return bool(_TOKEN.fullmatch(word)) and (before == "--json" or before[:2] != "--")
 
 
 class Group(click.Group):

@@ -239,8 +239,7 @@ def _reach(url: str) -> tuple[Step, Step | None, float | None]:
         status = error.status
     except errors.TransportError as error:
         # The proxy is named with its variable.
-        reason = re.sub("^no connection to [^ ]+ .*?: ", "", output.clean(error.reason))
-        reason = reason.rstrip(".")
+        reason = re.sub(r"^no connection to .*?: |\.$", "", output.clean(error.reason))
         if re.search("certificate|SSL", error.reason):
             text = say("[bad certificate]", host=host, reason=reason)
             tls = Step("tls", False, text, say("[check TLS]"), output.NO_ANSWER)

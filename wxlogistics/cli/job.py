@@ -200,11 +200,11 @@ class Job:
             except errors.ApiError as error:
                 fields = {"type": type(error).__name__, "message": explain(error)[1]}
                 fields |= {"errcode": error.errcode, "rid": error.rid}
-                self._write(task.rows, task, REFUSED, {"error": fields})
+                self._write(task, REFUSED, {"error": fields})
             except errors.WxLogisticsError as error:
                 self._has_no_answer(task, error)
             else:
-                self._write(task.rows, task, OK, fields)
+                self._write(task, OK, fields)
             return
         self.end("quota", self.last_error)
 
@@ -229,14 +229,13 @@ class Job:
     def _write_invalid(self, task: Task, why: Callable[[Row], str]) -> None:
         for row in task.rows:
             error = {"type": "InvalidRow", "message": why(row)}
-            self._write([row], task, INVALID, {"error": error, "line": row.line})
+            fields = {"error": error, "line": row.line}
+            self._write(attrs.evolve(task, rows=(row,)), INVALID, fields)
             self.invalid.append((row.line, why(row)))
 
-    def _write(
-        self, rows: Iterable[Row], task: Task, outcome: str, fields: Mapping[str, Any]
-    ) -> None:
+    def _write(self, task: Task, outcome: str, fields: Mapping[str, Any]) -> None:
         found = []
-        for row in rows:
+        for row in task.rows:
             start = {"row": row.number, "id": row.id, "outcome": outcome}
             found.append({**start, **fields, "digest": task.digest})
         tallies = self._ledger.write(found)

@@ -67,8 +67,7 @@ def _ask(host: str) -> None:
     if not (sys.stdin and sys.stdin.isatty()):
         raise output.Problem("[probe: say yes]")
     output.note(say("[probe: calls]", host=host))
-    token = ("[probe: token]", "stable_token")
-    for what, endpoint in [token, *(call[:2] for call in CALLS)]:
+    for what, endpoint in [("[probe: token]", "stable_token"), *(c[:2] for c in CALLS)]:
         output.note(f"  {labelled(endpoint, say(what))}")
     if not click.confirm(say("Make these calls?"), err=True):
         raise output.Problem("no call was made")

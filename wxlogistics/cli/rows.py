@@ -295,10 +295,8 @@ def workbook(data: bytes) -> Iterator[tuple[int, list[str]]]:
         raise Problem("[extra excel]") from None
     try:
         book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(data))
-        sheets = [
-            book.get_sheet_by_name(name).to_python(skip_empty_area=False)
-            for name in book.sheet_names
-        ]
+        get, names = book.get_sheet_by_name, book.sheet_names
+        sheets = [get(name).to_python(skip_empty_area=False) for name in names]
     except (python_calamine.CalamineError, OSError, ValueError) as error:
         raise Problem("not an Excel workbook: {reason}", reason=error) from None
     for rows in filter(None, sheets):
@@ -531,13 +529,8 @@ def text_of(name: str, value: object) -> str:
     return value
 
 
-_PATTERNS = {
-    "waybill_id": _WAYBILL,
-    "receiver_phone": _PHONE,
-    "sender_phone": _PHONE,
-    "trans_id": _TOKEN,
-    "waybill_token": _TOKEN,
-}
+_PATTERNS = {"waybill_id": _WAYBILL, "trans_id": _TOKEN, "waybill_token": _TOKEN}
+_PATTERNS |= {"receiver_phone": _PHONE, "sender_phone": _PHONE}
 
 
 def _unprotected(value: str) -> str:
