@@ -150,6 +150,7 @@ def failing() -> Sandbox:
 
 
 class TestSandboxCommand:
+    @pytest.mark.once
     @pytest.mark.parametrize("lang, note", [("en", "open it"), ("zh", "用浏览器打开")])
     def test_main__serves(self, lang: str, note: str) -> None:
         """It prints where it is and what to call it with, and stops on SIGTERM."""
@@ -199,6 +200,7 @@ class TestSandboxCommand:
         ] == chinese.out.splitlines()
         assert {"ok": True, **ready._asdict()} == as_json.json
 
+    @pytest.mark.once
     def test_main__serves_as_json(self) -> None:
         """A program gets the same as one object."""
         with process("sandbox", "--port", "0", "--seed", "1", "--json") as sandbox:
@@ -222,6 +224,7 @@ class TestSandboxCommand:
             ),
             ("--set", "bogus=1", "--set: no setting 'bogus'; there are: "),
             ("--state", "/dev/null/x", "/dev/null/x cannot be written: "),
+            ("--tls", "--ca-file=/dev/null/x/ca.pem", "/dev/null/x"),
         ],
     )
     def test_main__fails_as_json(

@@ -168,6 +168,7 @@ class TestQuery:
 
         assert "2 rows done: o" == out.splitlines()[0]
 
+    @pytest.mark.once
     def test_query__pipe(self, run: Run, wechat: Sandbox) -> None:
         """A pipe by name is read once, from its beginning to its end, as stdin is."""
         tokens = register(wechat, run, 3)
@@ -1000,6 +1001,7 @@ class TestProgress:
 
 
 class TestNothingLost:
+    @pytest.mark.once
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     @pytest.mark.parametrize("command", ["query", "trace"])
     def test_interrupt__idle_pipe(
@@ -1093,6 +1095,7 @@ class TestNothingLost:
         assert (130, []) == (code, wechat.calls)
         assert err.endswith("Interrupted.\n")
 
+    @pytest.mark.once
     def test_pipe__stops_while_idle(self, wechat: Sandbox) -> None:
         """A run that has to stop does not wait for its pipe."""
         wechat.fail("query_trace", errcode=45009, times=None)
@@ -1108,6 +1111,7 @@ class TestNothingLost:
 
 
 class TestProcess:
+    @pytest.mark.once
     def test_process__whole_life(self, wechat: Sandbox) -> None:
         """Register and query in bulk as processes, over HTTP; from stdin, too."""
         Path("orders.csv").write_text(orders(200), encoding="gbk")
@@ -1124,6 +1128,7 @@ class TestProcess:
         assert (0, "") == (query.returncode, err)
         assert {"NOT_COLLECTED": 200} == json.loads(out)["statuses"]
 
+    @pytest.mark.once
     def test_process__second_interrupt(self, wechat: Sandbox) -> None:
         """The second Ctrl-C ends a run that hangs."""
         Path("t.csv").write_text("A\n")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..sandbox.command import OPTIONS, PROBLEMS, Option, Ready, run
+from ..sandbox.command import OPTIONS, PROBLEMS, Option, Ready, reason, run
 from .command import Command, option
 from .language import say
 from .output import Problem, Terminal, answer, echo, note
@@ -35,8 +35,7 @@ def command(terminal: Terminal) -> click.Command:
         try:
             return run(on_ready=on_ready, on_notice=on_notice, **options)
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise Problem("{reason}", reason=translated(str(reason))) from None
+            raise Problem("{reason}", reason=translated(reason(error))) from None
 
     examples = ["wxlogistics sandbox", "wxlogistics sandbox --port 0 --seed demo"]
     params = map(_option, OPTIONS)
