@@ -434,6 +434,51 @@ class TestTrace:
         assert ["771234567890123"] * 2 == calls(wechat, "trace_waybill")
 
 
+class TestMessages:
+    def test_query__empty_stdin(
+        self, run: Run, wechat: Sandbox, monkeypatch: Any
+    ) -> None:
+        """An empty pipe is named, and leaves no output."""
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+
+        ran_ = run("bulk", "query", "-", "--out", "o.jsonl")
+
+        assert (2, "✗ stdin has no rows") == (ran_.code, ran_.err.splitlines()[0])
+        assert not Path("o.jsonl").exists()
+
+    def test_summary__no_rows(self, capsys: Any) -> None:
+        """An output that was removed again is not named."""
+        summary = {"rows": None, "done": 0, "done_now": 0, "seconds": 0.1}
+        progress.show_summary(Path("o.jsonl"), summary, Counter(), 0)
+
+        assert "0 rows done\n" == capsys.readouterr().out
+
+    @pytest.mark.parametrize("head", ["id\x1b[31m\x07,openid", "\x1b[2Jid"])
+    def test_headings__control_characters(
+        self, head: str, run: Run, wechat: Sandbox
+    ) -> None:
+        """Headings with characters that act on a terminal are listed without them."""
+        Path("orders.csv").write_text(f"{head}\nA,b\n")
+
+        ran_ = run("bulk", "trace", "orders.csv", "--dry-run")
+
+        assert "Found: " in ran_.err
+        assert not re.search("[\x07\x1b]", ran_.err)
+
+    def test_trace__csv_with_a_token_like_a_formula(
+        self, run: Run, wechat: Sandbox
+    ) -> None:
+        """A waybill_token that begins with a hyphen survives a spreadsheet."""
+        token = "-" + "a" * 63
+        out = Ledger(Path("o.csv"))
+        out.write([{"row": 1, "outcome": "ok", "waybill_token": token, "digest": "d"}])
+        out.close()
+        run("bulk", "query", "o.csv", "--out", "night.jsonl")
+
+        assert f",'{token}," in Path("o.csv").read_text("utf-8-sig")
+        assert [token] == calls(wechat, "query_trace")
+
+
 class TestDryRun:
     @pytest.mark.parametrize("lang", ["en", "zh"])
     def test_dry_run__look(self, lang: str, run: Run, wechat: Sandbox) -> None:
