@@ -1,4 +1,4 @@
-"""Measure everything, tell it, and write docs/performance.md's tables and plots.
+"""Measure everything, tell it, and write README.md's tables and plots.
 
 Run as: python -m benchmarks [--quick]
 It takes about two minutes. With --quick it only shows that it runs: nothing is

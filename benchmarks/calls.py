@@ -133,8 +133,8 @@ def cpu_per_call(
     Return the microseconds of CPU that one call costs, for each contender and round.
 
     They take turns, so that whatever else the machine does is the same for all, there
-    and back, so that each comes as often before its neighbour as after it: whoever runs
-    the same code second finds it in the processor's caches.
+    and back, so that each comes as often before its neighbour as after it: the
+    second to run the same code finds it in the processor's caches.
     """
     away = missing()
     made = {

@@ -1,4 +1,4 @@
-"""The figures as tables and plots, and into docs/performance.md."""
+"""The figures as tables and plots, and into README.md."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any, Callable, Iterable, NamedTuple
 
 from .calls import median, ratio
 
-DOCS = Path(__file__).parents[1] / "docs"
-PAGES = {"en": DOCS / "performance.md", "zh": DOCS / "performance.zh-CN.md"}
+HERE = Path(__file__).parent
+PAGES = {"en": HERE / "README.md", "zh": HERE / "README.zh-CN.md"}
 BEGIN, END = "<!-- measured -->\n", "<!-- end of measured -->\n"
 
 #: What each contender is, where the name does not say it.
@@ -189,7 +189,7 @@ def _plot(name: str, draw: Callable[[Any], None]) -> None:
     axes = figure.add_subplot()
     draw(axes)
     axes.spines[["top", "right"]].set_visible(False)
-    path = DOCS / "assets" / name
+    path = HERE / name
     figure.savefig(path, metadata={"Date": None})
     lines = path.read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join(map(str.rstrip, lines)) + "\n", encoding="utf-8")

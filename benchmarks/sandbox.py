@@ -81,7 +81,7 @@ def _running(waybills: int) -> Iterator[dict[str, str]]:
 
 def main(waybills: int) -> None:
     """
-    Serve until nobody is there any more.
+    Serve until the last client has left.
     """
     from wxlogistics.sandbox import Sandbox, wire
 
@@ -100,14 +100,14 @@ def main(waybills: int) -> None:
                 "detail_list": [{"goods_name": "龙井茶", "goods_img_url": "www.qq.com"}]
             },
         }
-        answer = wire.answer(
-            sandbox.world,
+        request = wire.HttpRequest(
             "POST",
             f"{_PATH}trace_waybill",
             f"access_token={access_token}",
             {"content-type": "application/json"},
             json.dumps(payload, ensure_ascii=False).encode(),
         )
+        answer = wire.answer(sandbox.world, request)
         tokens.append(json.loads(answer.body)["waybill_token"])
     step = max(waybills // _ASKED, 1)
     with sandbox.serve() as server:

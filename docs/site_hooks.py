@@ -1,7 +1,8 @@
-"""What MkDocs has to do besides, so that one set of files reads well in both places.
+"""What no plugin does for MkDocs.
 
-In the repository the pages link to their translations and to examples/. On the site
-there is a switch for the language, and only what is in docs/.
+- The links to translations and to examples/ are for readers of the repository.
+- Each language has an index of its own for its search: mkdocs-static-i18n makes one.
+- Each language has an API reference of its own to link to.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import pathlib
-import posixpath
 import re
 from typing import Any
 
@@ -18,7 +18,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
 from mkdocs.structure.pages import Page
 
-# What parts Chinese into words for the search need not say that it does.
+# jieba splits Chinese into words for the search.
 jieba.setLogLevel(logging.ERROR)
 
 CHINESE = "zh-CN"
@@ -26,51 +26,40 @@ CHINESE = "zh-CN"
 #: "[简体中文](page.zh-CN.md)" below the title.
 _SWITCH = re.compile(r"^\[(简体中文|English)\]\([^)]+\)\n+", re.MULTILINE)
 
-_LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(((?:\.\./)+[^)#]+)[^)]*\)")
+#: "[the example](../examples/django_shop)", which is not on the site.
+_OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./[^)]+\)")
 
 
 def on_config(config: MkDocsConfig) -> None:
     """
-    Prepare for one of the languages.
+    Forget the anchors of the language before.
     """
-    # Each language has a reference of its own to link to.
     config.plugins["autorefs"].__init__()
 
 
-def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
+def on_page_markdown(markdown: str, **_: Any) -> str:
     """
-    Take out the links that lead nowhere on the site: [text](../examples/django_shop).
+    Remove the links that only the repository has.
     """
-    folder = posixpath.dirname(page.file.src_uri)
-
-    def inside(link: re.Match[str]) -> str:
-        target = posixpath.normpath(posixpath.join(folder, link[2]))
-        return link[1] if target.startswith("../") else link[0]
-
-    return _LINK.sub(inside, _SWITCH.sub("", markdown, count=1))
+    return _OUTSIDE.sub(r"\1", _SWITCH.sub("", markdown, count=1))
 
 
 def on_post_page(output: str, page: Page, **_: Any) -> str:
     """
-    Let a Chinese page search the Chinese index.
+    Lead the search of a Chinese page to the Chinese index.
     """
     if not page.file.dest_uri.startswith(f"{CHINESE}/"):
         return output
-    here, count = re.subn(
-        r'("base": ")\.\.(?:/(\.\.[^"]*))?"',
-        lambda found: f'{found[1]}{found[2] or "."}"',
-        output,
-        count=1,
-    )
-    assert count, "the theme no longer says where the index is"
-    return here
+    base = '"base": ".."'
+    assert base in output, "the theme has no base any more"
+    return output.replace(base, '"base": "."', 1)
 
 
 # After the plugins i18n, which joins the two indexes, and offline.
 @event_priority(-200)
 def on_post_build(config: MkDocsConfig) -> None:
     """
-    Part the search index: who reads one language searches in it.
+    Split the search index by language.
     """
     site = pathlib.Path(config.site_dir)
     index = json.loads((site / "search/search_index.json").read_text(encoding="utf-8"))

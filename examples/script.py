@@ -18,4 +18,4 @@ try:
         trace = client.query_trace(waybill_token)
 except WxLogisticsError as error:
     sys.exit(str(error))
-print(trace.waybill_id, trace.status.label if trace.status is not None else "?")
+print(trace.waybill_id, trace.status.label)

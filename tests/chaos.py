@@ -53,36 +53,26 @@ class Request(NamedTuple):
 
     @property
     def endpoint(self) -> str:
-        """
-        The last part of the path.
-        """
+        """The last part of the path."""
         return self.target.partition("?")[0].rpartition("/")[2]
 
     @property
     def token(self) -> str:
-        """
-        The access_token.
-        """
+        """The access_token."""
         return self.target.partition("access_token=")[2]
 
     @property
     def payload(self) -> Any:
-        """
-        The body, decoded.
-        """
+        """The body, decoded."""
         return json.loads(self.body)
 
 
 class Gone(Exception):
-    """
-    The other side closed the connection, or the server is stopping.
-    """
+    """The other side closed the connection, or the server is stopping."""
 
 
 class Peer:
-    """
-    One accepted connection, seen from the server.
-    """
+    """One accepted connection, seen from the server."""
 
     def __init__(self, server: ChaosServer, sock: socket.socket, number: int) -> None:
         self.server = server
@@ -91,9 +81,7 @@ class Peer:
         self._received = b""
 
     def receive(self) -> bytes:
-        """
-        Return some bytes.
-        """
+        """Return some bytes."""
         try:
             data = self.sock.recv(65536)
         except OSError as error:
@@ -109,9 +97,7 @@ class Peer:
         return taken
 
     def request(self) -> Request:
-        """
-        Return the next request.
-        """
+        """Return the next request."""
         head = self._until(
             lambda got: got.find(b"\r\n\r\n") + 4 if b"\r\n\r\n" in got else -1
         )
@@ -124,18 +110,14 @@ class Peer:
         return Request(self.number, method, target, headers, body)
 
     def send(self, data: bytes) -> None:
-        """
-        Send *data*.
-        """
+        """Send *data*."""
         try:
             self.sock.sendall(data)
         except OSError as error:
             raise Gone from error
 
     def trickle(self, data: bytes, pause: float = 0.02, seconds: float = 20) -> None:
-        """
-        Send *data* byte by byte, over and over, then close.
-        """
+        """Send *data* byte by byte, over and over, then close."""
         ends_at = time.monotonic() + seconds
         while time.monotonic() < ends_at:
             for byte in data:
@@ -144,30 +126,22 @@ class Peer:
         self.close()
 
     def wait(self, seconds: float = 3600) -> None:
-        """
-        Do nothing.
-        """
+        """Do nothing."""
         if self.server.stopping.wait(seconds):
             raise Gone
 
     def wait_until_left(self) -> None:
-        """
-        Do nothing until the other side goes.
-        """
+        """Do nothing until the other side goes."""
         while True:
             self.receive()
 
     def reset(self) -> None:
-        """
-        Close with RST in the place of FIN.
-        """
+        """Close with RST in the place of FIN."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
         raise Gone
 
     def close(self) -> None:
-        """
-        Close with FIN.
-        """
+        """Close with FIN."""
         raise Gone
 
 
@@ -228,16 +202,12 @@ class ChaosServer:
         return len(self._peers)
 
     def script(self, *faults: Fault, then: Fault | None = None) -> None:
-        """
-        Let *faults* befall the next requests, then *then*.
-        """
+        """Let *faults* befall the next requests, then *then*."""
         self._script = deque(faults)
         self.then = then or answer
 
     def hang_up(self) -> None:
-        """
-        Close every connection and wait until that is done.
-        """
+        """Close every connection and wait until that is done."""
         with self._lock:
             peers = list(self._peers.items())
         for peer, thread in peers:
@@ -292,18 +262,14 @@ class ChaosServer:
 
 
 def at_accept(fault: Fault) -> Fault:
-    """
-    Mark a *fault* that comes before any request is read.
-    """
+    """Mark a *fault* that comes before any request is read."""
     fault.at_accept = True  # type: ignore[attr-defined]
     return fault
 
 
 @contextlib.contextmanager
 def closed_port() -> Iterator[str]:
-    """
-    Yield the URL of a port that refuses connections.
-    """
+    """Yield the URL of a port that refuses connections."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{sock.getsockname()[1]}"
@@ -311,9 +277,7 @@ def closed_port() -> Iterator[str]:
 
 @contextlib.contextmanager
 def silent_port() -> Iterator[str]:
-    """
-    Yield the URL of a port that does not react to an attempt to connect.
-    """
+    """Yield the URL of a port that does not react to an attempt to connect."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
@@ -350,18 +314,14 @@ def right_reply(request: Request) -> dict[str, Any]:
 
 
 def right_body(request: Request) -> bytes:
-    """
-    Return `right_reply` as bytes.
-    """
+    """Return `right_reply` as bytes."""
     return json.dumps(right_reply(request), ensure_ascii=False).encode()
 
 
 def head(
     status: int = 200, *lines: str, length: int | None = None, reason: str = "Some"
 ) -> bytes:
-    """
-    Return the head of an answer.
-    """
+    """Return the head of an answer."""
     if length is not None:
         lines = (*lines, f"Content-Length: {length}")
     text = "".join(f"{line}\r\n" for line in (f"HTTP/1.1 {status} {reason}", *lines))
@@ -369,24 +329,13 @@ def head(
 
 
 def whole(body: bytes, status: int = 200, *lines: str) -> bytes:
-    """
-    Return an answer with *body*, as WeChat labels it.
-    """
+    """Return an answer with *body*, as WeChat labels it."""
     label = "Content-Type: application/json; encoding=utf-8"
     return head(status, label, *lines, length=len(body)) + body
 
 
-def answer(peer: Peer, request: Request) -> None:
-    """
-    Answer rightly.
-    """
-    peer.send(whole(right_body(request)))
-
-
 def reply(*bodies: bytes | dict[str, Any]) -> Fault:
-    """
-    Answer with *bodies*, one for each request, the last one from then on.
-    """
+    """Answer with *bodies*, one for each request, the last one from then on."""
     left = deque(bodies)
 
     def fault(peer: Peer, request: Request) -> None:
@@ -399,9 +348,7 @@ def reply(*bodies: bytes | dict[str, Any]) -> Fault:
 
 
 def raw(data: bytes, then: str = "close") -> Fault:
-    """
-    Answer with *data* as it is, head included, then close, reset or keep.
-    """
+    """Answer with *data* as it is, head included, then close, reset or keep."""
 
     def fault(peer: Peer, request: Request) -> None:
         peer.send(data)
@@ -414,60 +361,40 @@ def raw(data: bytes, then: str = "close") -> Fault:
     return fault
 
 
+def sends(make: Callable[[bytes], bytes], then: str = "keep") -> Fault:
+    """Answer with what *make* makes of the right body, then close, reset or keep."""
+
+    def fault(peer: Peer, request: Request) -> None:
+        raw(make(right_body(request)), then)(peer, request)
+
+    return fault
+
+
+answer = sends(whole)
+
 # Faults of the connection
+
+close_after_request = raw(b"")
+reset_after_request = raw(b"", "reset")
+#: As if the connection were kept.
+answer_and_close = sends(whole, "close")
+answer_and_reset = sends(whole, "reset")
 
 
 @at_accept
 def close_at_once(peer: Peer, request: Request) -> None:
-    """
-    Accept and close.
-    """
+    """Accept and close."""
     peer.close()
 
 
 @at_accept
 def accept_and_wait(peer: Peer, request: Request) -> None:
-    """
-    Accept and never read or write.
-    """
+    """Accept and never read or write."""
     peer.wait()
 
 
-def close_after_request(peer: Peer, request: Request) -> None:
-    """
-    Read the request, then close.
-    """
-    peer.close()
-
-
-def reset_after_request(peer: Peer, request: Request) -> None:
-    """
-    Read the request, then reset.
-    """
-    peer.reset()
-
-
-def answer_and_close(peer: Peer, request: Request) -> None:
-    """
-    Answer as if the connection were kept, then close it.
-    """
-    answer(peer, request)
-    peer.close()
-
-
-def answer_and_reset(peer: Peer, request: Request) -> None:
-    """
-    Answer as if the connection were kept, then reset it.
-    """
-    answer(peer, request)
-    peer.wait(0.02)
-    peer.reset()
-
-
 def answer_and_complain(peer: Peer, request: Request) -> None:
-    """
-    Answer, then say that nothing more has come, as some servers do, and close.
-    """
+    """Answer, then say that nothing more has come, as some servers do, and close."""
     answer(peer, request)
     peer.wait(0.02)
     peer.send(whole(b"too slow", 408))
@@ -475,16 +402,12 @@ def answer_and_complain(peer: Peer, request: Request) -> None:
 
 
 def silence(peer: Peer, request: Request) -> None:
-    """
-    Never answer.
-    """
+    """Never answer."""
     peer.wait_until_left()
 
 
 def delay(seconds: float) -> Fault:
-    """
-    Answer rightly, but late.
-    """
+    """Answer rightly, but late."""
 
     def fault(peer: Peer, request: Request) -> None:
         peer.wait(seconds)
@@ -496,106 +419,56 @@ def delay(seconds: float) -> Fault:
 # Faults of the answer's frame
 
 
-def cut(
-    part: Callable[[bytes], int], how: str, *, chunked: bool = False, lines: Any = ()
-) -> Fault:
-    """
-    Break off the right answer behind so many bytes as *part* says of it.
-    """
-
-    def fault(peer: Peer, request: Request) -> None:
-        body = right_body(request)
-        if chunked:
-            data = head(200, "Transfer-Encoding: chunked", *lines) + chunks(body)
-        else:
-            data = whole(body, 200, *lines)
-        raw(data[: part(data)], how)(peer, request)
-
-    return fault
-
-
-def _in_head(data: bytes) -> int:
-    return 30
-
-
-def _in_body(data: bytes) -> int:
-    return data.index(b"\r\n\r\n") + 20
-
-
-def _before_last_chunk(data: bytes) -> int:
-    return data.rindex(b"0\r\n\r\n")
-
-
 def chunks(body: bytes, size: int = 16) -> bytes:
-    """
-    Return *body* chunked.
-    """
+    """Return *body* chunked."""
     parts = [body[start : start + size] for start in range(0, len(body), size)]
     return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (*parts, b""))
 
 
-close_in_head = cut(_in_head, "close")
-reset_in_head = cut(_in_head, "reset")
-close_in_body = cut(_in_body, "close")
-reset_in_body = cut(_in_body, "reset")
-chunked_cut_in_chunk = cut(_in_body, "close", chunked=True)
-chunked_cut_before_last = cut(_before_last_chunk, "close", chunked=True)
-chunked_whole = cut(len, "keep", chunked=True)
+def chunked(body: bytes) -> bytes:
+    """Return a right answer in chunks."""
+    return head(200, "Transfer-Encoding: chunked") + chunks(body)
 
 
-def length_too_long(peer: Peer, request: Request) -> None:
-    """
-    Promise more bytes than come.
-    """
-    body = right_body(request)
-    peer.send(head(200, length=len(body) + 100) + body)
-    peer.close()
+def of_length(more: int) -> Callable[[bytes], bytes]:
+    """Return what promises so many bytes *more* than come."""
+    return lambda body: head(200, length=len(body) + more) + body
 
 
-def length_too_short(peer: Peer, request: Request) -> None:
-    """
-    Promise fewer bytes than come.
-    """
-    body = right_body(request)
-    peer.send(head(200, length=len(body) - 10) + body)
+def within_body(answer: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    """Return what breaks *answer* off within its body."""
+    return lambda body: answer(body)[: answer(body).index(b"\r\n\r\n") + 20]
 
 
-def without_length(peer: Peer, request: Request) -> None:
-    """
-    Answer rightly, up to the end of the connection.
-    """
-    peer.send(head(200, "Connection: close") + right_body(request))
-    peer.close()
-
-
-def http_1_0(peer: Peer, request: Request) -> None:
-    """
-    Answer rightly, as servers did of old.
-    """
-    peer.send(b"HTTP/1.0 200 OK\r\n\r\n" + right_body(request))
-    peer.close()
+close_in_head = sends(lambda body: whole(body)[:30], "close")
+reset_in_head = sends(lambda body: whole(body)[:30], "reset")
+close_in_body = sends(within_body(whole), "close")
+reset_in_body = sends(within_body(whole), "reset")
+chunked_cut_in_chunk = sends(within_body(chunked), "close")
+chunked_cut_before_last = sends(
+    lambda body: chunked(body)[: -len("0\r\n\r\n")], "close"
+)
+chunked_whole = sends(chunked)
+length_too_long = sends(of_length(100), "close")
+length_too_short = sends(of_length(-10))
+without_length = sends(lambda body: head(200, "Connection: close") + body, "close")
+http_1_0 = sends(lambda body: b"HTTP/1.0 200 OK\r\n\r\n" + body, "close")
 
 
 def trickle_body(peer: Peer, request: Request) -> None:
-    """
-    Send a long body byte by byte.
-    """
+    """Send a long body byte by byte."""
     peer.send(head(200, length=1_000_000))
     peer.trickle(b" ")
 
 
 def trickle_chunks(peer: Peer, request: Request) -> None:
-    """
-    Send a body without end in chunks of one byte.
-    """
+    """Send a body without end in chunks of one byte."""
     peer.send(head(200, "Transfer-Encoding: chunked"))
     peer.trickle(b"1\r\n \r\n")
 
 
 def endless(start: bytes, piece: bytes) -> Fault:
-    """
-    Send *start*, then *piece* as fast as can be, for ever.
-    """
+    """Send *start*, then *piece* as fast as can be, for ever."""
 
     def fault(peer: Peer, request: Request) -> None:
         peer.send(start)
@@ -626,18 +499,13 @@ def early_hint(peer: Peer, request: Request) -> None:
     answer(peer, request)
 
 
-def two_answers(peer: Peer, request: Request) -> None:
-    """
-    Answer rightly, and with another call's answer right behind.
-    """
-    strange = whole(b'{"waybill_info": {"waybill_id": "another\'s"}}')
-    peer.send(whole(right_body(request)) + strange)
+two_answers = sends(
+    lambda body: whole(body) + whole(b'{"waybill_info": {"waybill_id": "another\'s"}}')
+)
 
 
 def repeat_the_request(peer: Peer, request: Request) -> None:
-    """
-    Answer with a page that shows the whole request, as debugging proxies do.
-    """
+    """Answer with a page that shows the whole request, as debugging proxies do."""
     page = f"<html>POST {request.target}\n\n".encode() + request.body
     peer.send(whole(page, 500, "Content-Type: text/html"))
 
@@ -650,9 +518,7 @@ garbage = raw(bytes(range(256)) * 8)
 
 
 def garbage_head_lines(peer: Peer, request: Request) -> None:
-    """
-    Answer rightly, with lines in the head that are no headers.
-    """
+    """Answer rightly, with lines in the head that are no headers."""
     body = right_body(request)
     lines = b"no colon here\r\n: no name\r\n\x00\xff: \x01\r\n folded\r\n"
     start = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n" % len(body)
@@ -660,9 +526,7 @@ def garbage_head_lines(peer: Peer, request: Request) -> None:
 
 
 def status(code: int, body: bytes = PAGE, *lines: str) -> Fault:
-    """
-    Answer with an HTTP status and *body*.
-    """
+    """Answer with an HTTP status and *body*."""
 
     def fault(peer: Peer, request: Request) -> None:
         peer.send(whole(body, code, "Content-Type: text/html", *lines))
@@ -670,49 +534,33 @@ def status(code: int, body: bytes = PAGE, *lines: str) -> Fault:
     return fault
 
 
-def gateway(code: int) -> Fault:
-    """
-    Answer with a page, in the place of a WeChat that is out of reach.
-    """
-    return status(code)
+#: In the place of a WeChat that is out of reach.
+gateway = status
 
 
 def redirect(location: str, code: int = 307) -> Fault:
-    """
-    Lead elsewhere.
-    """
+    """Lead elsewhere."""
     return status(code, PAGE, f"Location: {location}")
 
 
 def redirect_endless(location: str) -> Fault:
-    """
-    Lead elsewhere, with a body that has no end.
-    """
+    """Lead elsewhere, with a body that has no end."""
     return endless(head(302, f"Location: {location}", length=1 << 40), b" " * 65536)
 
 
-def set_cookie(peer: Peer, request: Request) -> None:
-    """
-    Answer rightly, with a cookie.
-    """
-    peer.send(whole(right_body(request), 200, "Set-Cookie: track=me; Path=/"))
-
+set_cookie = sends(lambda body: whole(body, 200, "Set-Cookie: track=me; Path=/"))
 
 # Compression
 
 
 def compressed(data: bytes) -> bytes:
-    """
-    Return *data* as gzip.
-    """
+    """Return *data* as gzip."""
     packer = zlib.compressobj(9, wbits=31)
     return packer.compress(data) + packer.flush()
 
 
 def bomb(mebibytes: int = 1024, wbits: int = 31) -> bytes:
-    """
-    Return gzip, or with 15 deflate, that unpacks to a thousandfold of blanks.
-    """
+    """Return gzip, or with 15 deflate, that unpacks to a thousandfold of blanks."""
     packer = zlib.compressobj(9, wbits=wbits)
     blanks = b" " * (1 << 20)
     first, more = (
@@ -721,17 +569,11 @@ def bomb(mebibytes: int = 1024, wbits: int = 31) -> bytes:
     return first + more * (mebibytes - 1)
 
 
-def gzipped(peer: Peer, request: Request) -> None:
-    """
-    Answer rightly, in gzip.
-    """
-    peer.send(whole(compressed(right_body(request)), 200, "Content-Encoding: gzip"))
+gzipped = sends(lambda body: whole(compressed(body), 200, "Content-Encoding: gzip"))
 
 
 def encoded(body: bytes, coding: str = "gzip", *, chunked: bool = False) -> Fault:
-    """
-    Answer with *body*, said to be *coding*.
-    """
+    """Answer with *body*, said to be *coding*."""
     label = f"Content-Encoding: {coding}"
 
     def fault(peer: Peer, request: Request) -> None:

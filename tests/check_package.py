@@ -19,9 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def _package_files() -> set[str]:
-    """
-    Return the files of the package as they stand in the source tree.
-    """
+    """Return the files of the package as they stand in the source tree."""
     return {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "wxlogistics").rglob("*")
@@ -34,9 +32,7 @@ def _fail(problem: str) -> None:
 
 
 def check_wheel(path: pathlib.Path) -> None:
-    """
-    Check that the wheel holds the package whole, the licence, and nothing else.
-    """
+    """Check that the wheel holds the package whole, the licence, and nothing else."""
     with zipfile.ZipFile(path) as wheel:
         names = set(wheel.namelist())
     packed = {name for name in names if name.startswith("wxlogistics/")}
@@ -50,9 +46,7 @@ def check_wheel(path: pathlib.Path) -> None:
 
 
 def check_description(path: pathlib.Path) -> None:
-    """
-    Check that PyPI's page has no relative link: there it would be dead.
-    """
+    """Check that PyPI's page has no relative link: there it would be dead."""
     with zipfile.ZipFile(path) as wheel:
         (name,) = (name for name in wheel.namelist() if name.endswith("/METADATA"))
         metadata = email.message_from_bytes(wheel.read(name))
@@ -76,9 +70,7 @@ def check_rating(path: pathlib.Path) -> None:
 
 
 def check_sdist(path: pathlib.Path) -> None:
-    """
-    Check that the sdist holds what a build and its tests need.
-    """
+    """Check that the sdist holds what a build and its tests need."""
     with tarfile.open(path) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
     wanted = _package_files() | {
@@ -119,9 +111,7 @@ def check_install(path: pathlib.Path) -> None:
 
 
 def main(folder: str) -> None:
-    """
-    Check the one wheel and the one sdist in *folder*.
-    """
+    """Check the one wheel and the one sdist in *folder*."""
     dist = pathlib.Path(folder)
     (wheel,) = dist.glob("*.whl")
     (sdist,) = dist.glob("*.tar.gz")

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pytest
 import responses
+from chaos import ChaosServer
 from clients import make_client
+from private import SAMPLES
 
 from wxlogistics import Client
-
-SAMPLES = Path(__file__).with_name("samples")
 
 #: What the surroundings may say of a network, and of this library.
 SURROUNDINGS = (
@@ -32,9 +31,7 @@ SURROUNDINGS = (
 
 @pytest.fixture(autouse=True)
 def no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    The tests run the same behind a proxy, and beside somebody's real credentials.
-    """
+    """The tests run the same behind a proxy, and beside real credentials."""
     for name in SURROUNDINGS:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -42,36 +39,35 @@ def no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def sample() -> Callable[[str], bytes]:
-    """
-    Reads a file of tests/samples.
-    """
+    """Reads a file of tests/samples."""
     return lambda name: (SAMPLES / name).read_bytes()
 
 
 @pytest.fixture
 def rsps() -> Iterator[responses.RequestsMock]:
-    """
-    Answers what is sent; a rule that nothing was sent to fails the test.
-    """
+    """Answers what is sent; a rule that nothing was sent to fails the test."""
     with responses.RequestsMock() as rsps:
         yield rsps
 
 
 @pytest.fixture
 def pauses() -> list[float]:
-    """
-    The seconds for which `client` would have waited.
-    """
+    """The seconds for which `client` would have waited."""
     return []
 
 
 @pytest.fixture
 def client(pauses: list[float]) -> Iterator[Client]:
-    """
-    A client that never waits; every pause it would make is the longest possible.
-    """
+    """A client that never waits; every pause it would make is the longest possible."""
     with make_client("ACCESS_TOKEN", sleep=pauses.append) as client:
         yield client
+
+
+@pytest.fixture
+def server() -> Iterator[ChaosServer]:
+    """A server that answers rightly, until it is given a script."""
+    with ChaosServer() as server:
+        yield server
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

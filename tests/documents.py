@@ -6,18 +6,16 @@ import contextlib
 import io
 import pathlib
 import re
+import textwrap
 from typing import Any, Iterator, NamedTuple
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-DOCS = ROOT / "docs"
 CHINESE = ".zh-CN.md"
-
 READMES = ["README.md", "README.zh-CN.md"]
 
-#: What docs/generate.py takes from examples/, whose own tests run it.
-_TAKEN = re.compile(r"<!-- from: .+? -->\n.*?<!-- end -->", re.DOTALL)
-
-_FENCE = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.DOTALL | re.M)
+_FENCE = re.compile(
+    r"^( *)```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^ *```$", re.DOTALL | re.MULTILINE
+)
 
 
 class Block(NamedTuple):
@@ -25,15 +23,15 @@ class Block(NamedTuple):
     One block of code.
 
     Attributes:
-        language: As its fence says.
+        language: As its fence names it.
 
-        title: The file that it belongs in, if it says so.
+        title: The file that it belongs in; empty if it names none.
 
-        code: What is shown.
+        code: Its text, without the indentation of a list.
 
         line: The number of its first line in the document.
 
-        printed: What it prints, where the next block tells.
+        printed: What it prints; None if no block of text follows it.
     """
 
     language: str
@@ -44,35 +42,56 @@ class Block(NamedTuple):
 
 
 def read(page: str) -> str:
-    """
-    Return the text of *page*, a path in the project.
-    """
+    """Return the text of *page*, a path in the project."""
     return (ROOT / page).read_text(encoding="utf-8")
 
 
-def blocks(page: str, language: str | None = None) -> list[Block]:
-    """
-    Return the blocks of *page*, in their order, but for those taken from examples/.
-    """
-    text = _TAKEN.sub(lambda taken: "\n" * taken[0].count("\n"), read(page))
+def pages() -> list[str]:
+    """Return all pages of docs/, as paths in the project."""
+    found = (ROOT / "docs").rglob("*.md")
+    return sorted(path.relative_to(ROOT).as_posix() for path in found)
+
+
+def translation(page: str) -> str:
+    """Return the Chinese page that belongs to an English one."""
+    return page.removesuffix(".md") + CHINESE
+
+
+def blocks(page: str, language: str) -> list[Block]:
+    """Return the blocks of *language* on *page*, in their order."""
+    text = read(page)
     found = list(_FENCE.finditer(text))
     made = []
-    for number, fence in enumerate(found):
+    for fence, after in zip(found, [*found[1:], None]):
         printed = None
-        if fence[1] == "python" and number + 1 < len(found):
-            after = found[number + 1]
-            if after[1] == "text" and not text[fence.end() : after.start()].strip():
-                printed = after[3]
+        if (
+            after
+            and after[2] == "text"
+            and not text[fence.end() : after.start()].strip()
+        ):
+            printed = after[4]
         line = text.count("\n", 0, fence.start()) + 2
-        made.append(Block(fence[1], fence[2] or "", fence[3], line, printed))
-    return [block for block in made if language in (None, block.language)]
+        code = textwrap.dedent(fence[4])
+        made.append(Block(fence[2], fence[3] or "", code, line, printed))
+    return [block for block in made if language == block.language]
 
 
-def codes(page: str, language: str) -> list[str]:
+def modules(page: str) -> dict[str, str]:
     """
-    Return the code of the blocks of *language* on *page*.
+    Return the Python of *page* by file: a module of all blocks without a title, whose
+    lines have the numbers of the document's, and the files that titles name.
     """
-    return [block.code for block in blocks(page, language)]
+    whole = [""] * (read(page).count("\n") + 1)
+    files = {}
+    for block in blocks(page, "python"):
+        if block.title:
+            files[block.title] = block.code
+        else:
+            lines = block.code.splitlines()
+            whole[block.line - 1 : block.line - 1 + len(lines)] = lines
+    if any(whole):
+        files["page.py"] = "\n".join(whole) + "\n"
+    return files
 
 
 def run(page: str, block: Block, names: dict[str, Any]) -> str:
@@ -93,29 +112,12 @@ def is_as_shown(printed: str, shown: str) -> bool:
     Whether a program *printed* what a document has *shown*; ``…`` stands for anything.
     """
     pattern = ".*".join(map(re.escape, shown.split("…")))
-    return re.fullmatch(pattern, printed) is not None
+    return re.fullmatch(pattern, printed, re.DOTALL) is not None
 
 
 def commands(page: str) -> Iterator[str]:
-    """
-    Yield the commands of *page*, those behind a ``$``.
-    """
-    for code in codes(page, "console"):
-        for line in code.splitlines():
+    """Yield the commands of *page*, those behind a ``$``."""
+    for block in blocks(page, "console"):
+        for line in block.code.splitlines():
             if line.startswith("$ "):
                 yield line[2:]
-
-
-def pages() -> list[str]:
-    """
-    Return all pages of docs/, as paths in the project.
-    """
-    found = DOCS.rglob("*.md")
-    return sorted(path.relative_to(ROOT).as_posix() for path in found)
-
-
-def translation(page: str) -> str:
-    """
-    Return the Chinese page that belongs to an English one.
-    """
-    return page.removesuffix(".md") + CHINESE

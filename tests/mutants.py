@@ -32,9 +32,9 @@ ROOT = Path(__file__).resolve().parent.parent
 TESTS = {
     "errors": "test_errors test_client test_wire* test_leaks",
     "models": "test_models test_client test_arguments test_properties test_wire*",
-    "_http": "test_http* test_wire* test_client test_leaks test_threads "
-    "test_users_own_mocks tools/test_connections tools/test_other_libraries "
-    "test_resilience test_fork tools/test_forks",
+    "_http": "test_http* test_wire* test_client test_leaks test_users_own_mocks "
+    "tools/test_connections tools/test_other_libraries test_resilience "
+    "tools/test_forks",
     "_wire": "test_wire* test_client test_leaks tools/test_bounds test_resilience",
     "tokens": "test_tokens* test_token_caches tools/test_bounds test_token_processes",
     "client": "test_client test_arguments test_from_env test_tokens* test_bulk",
@@ -51,9 +51,7 @@ OPPOSITES: dict[type[ast.AST], type[ast.AST]] = {
 
 
 class Change(NamedTuple):
-    """
-    One node of a tree, and what takes its place.
-    """
+    """One node of a tree, and what takes its place."""
 
     parent: ast.AST
     field: str
@@ -99,9 +97,7 @@ def is_silent(node: ast.AST) -> bool:
 
 
 def changed(node: ast.AST) -> ast.AST | None:
-    """
-    Return what may take the place of *node*; None if it stays.
-    """
+    """Return what may take the place of *node*; None if it stays."""
     new = copy.copy(node)
     if isinstance(new, ast.Compare) and type(new.ops[0]) in OPPOSITES:
         new.ops = [OPPOSITES[type(new.ops[0])](), *new.ops[1:]]  # type: ignore
@@ -137,9 +133,7 @@ def tests_of(module: str) -> list[str]:
 
 
 def passes(folder: Path, tests: list[str], limit: float) -> bool:
-    """
-    Run *tests* in *folder*; a run that lasts longer than *limit* has failed.
-    """
+    """Run *tests* in *folder*; a run that lasts longer than *limit* has failed."""
     command = [sys.executable, "-m", "pytest", "-xq", "-p", "no:cacheprovider"]
     with subprocess.Popen(
         [*command, "-m", "not once", *tests],
@@ -179,9 +173,7 @@ def survives(module: str, number: int, folder: Path, limit: float) -> str:
 
 
 def main() -> int:
-    """
-    Take a sample of all changes, run it, and print what was caught.
-    """
+    """Take a sample of all changes, run it, and print what was caught."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("modules", nargs="*", choices=[[], *TESTS], metavar="MODULE")
     parser.add_argument("--count", type=int, default=200)

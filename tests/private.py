@@ -1,19 +1,27 @@
-"""A call of each method, what it holds in confidence, and how to look for that."""
+"""What the core's tests share: values, a call of each method, and what it may show."""
 
 from __future__ import annotations
 
 import copy
 import pickle
 import traceback
+from pathlib import Path
 from typing import Any, Callable, Iterator
 
 from wxlogistics import ApiError, Client, GoodsDetail, GoodsInfo, WxLogisticsError
+
+SAMPLES = Path(__file__).with_name("samples")
+
+HOST = "https://api.weixin.qq.com"
+OPEN_MSG = "/cgi-bin/express/delivery/open_msg/"
+QUERY_URL = f"{HOST}{OPEN_MSG}query_trace"
 
 TOKEN = "84_q1W2e3R4t5Y6u7I8o9P0-aSdFgHjKlZxCvBnM_qWeRtYuIoP"
 OPENID = "ovtZW4yB7DIj3CxOb6ii-nk4HhFo"
 PHONE = "13812345678"
 SENDER = "13987654321"
 WAYBILL_TOKEN = "o_ARWHaxIxzWHmdui-AIw9KBr8qNnbmc08V0KhDyXE-IMLo6AcOqJkPsNLcLzfTb"
+APPID = "wx1234567890abcdef"
 SECRET = "c2b1a09f8e7d6c5b4a39281706f5e4d3"
 
 PRIVATE = (TOKEN, OPENID, PHONE, SENDER, WAYBILL_TOKEN, SECRET)
@@ -21,39 +29,50 @@ PRIVATE = (TOKEN, OPENID, PHONE, SENDER, WAYBILL_TOKEN, SECRET)
 WAYBILL_ID = "SF1234567890123"
 GOODS = GoodsInfo([GoodsDetail("围巾", "https://img.example.com/1.jpg")])
 
-OPEN_MSG = "/cgi-bin/express/delivery/open_msg/"
-
 #: What `Client.request` is given.
 PAYLOAD = {
     "touser": OPENID,
-    "appid": "wx1234567890abcdef",
+    "appid": APPID,
     "secret": SECRET,
     "buyer": {"mobile": PHONE, "phone_list": [SENDER]},
     "authorizer_refresh_token": WAYBILL_TOKEN,
 }
 
-_WAYBILL: dict[str, Any] = {
+_REGISTER: dict[str, Any] = {
     "openid": OPENID,
     "waybill_id": WAYBILL_ID,
     "receiver_phone": PHONE,
-    "sender_phone": SENDER,
     "goods_info": GOODS,
 }
+_QUERY: dict[str, Any] = {"waybill_token": WAYBILL_TOKEN}
+_UPDATE: dict[str, Any] = _QUERY | {"goods_info": GOODS}
 
-#: A call of each method, with everything private that it can hold.
+#: What each method cannot do without; `Client.request` apart.
+REQUIRED = {
+    "trace_waybill": _REGISTER,
+    "query_trace": _QUERY,
+    "update_waybill_goods": _UPDATE,
+    "follow_waybill": _REGISTER,
+    "query_follow_trace": _QUERY,
+    "update_follow_waybill_goods": _UPDATE,
+}
+
+#: With everything private that each can hold beside.
+_MORE: dict[str, dict[str, Any]] = {
+    "trace_waybill": {"sender_phone": SENDER},
+    "follow_waybill": {"sender_phone": SENDER},
+    "query_follow_trace": {"openid": OPENID, "extra": {"phones": [PHONE, SENDER]}},
+}
+
+
+def _call(name: str) -> Callable[[Client], Any]:
+    arguments = REQUIRED[name] | _MORE.get(name, {"openid": OPENID})
+    return lambda client: getattr(client, name)(**arguments)
+
+
+#: A call of each method.
 CALLS: dict[str, Callable[[Client], Any]] = {
-    "trace_waybill": lambda client: client.trace_waybill(**_WAYBILL),
-    "follow_waybill": lambda client: client.follow_waybill(**_WAYBILL),
-    "query_trace": lambda client: client.query_trace(WAYBILL_TOKEN, openid=OPENID),
-    "query_follow_trace": lambda client: client.query_follow_trace(
-        WAYBILL_TOKEN, openid=OPENID, extra={"phones": [PHONE, SENDER]}
-    ),
-    "update_waybill_goods": lambda client: client.update_waybill_goods(
-        WAYBILL_TOKEN, GOODS, openid=OPENID
-    ),
-    "update_follow_waybill_goods": lambda client: client.update_follow_waybill_goods(
-        WAYBILL_TOKEN, GOODS, openid=OPENID
-    ),
+    **{name: _call(name) for name in REQUIRED},
     "get_delivery_list": lambda client: client.get_delivery_list(),
     "request": lambda client: client.request(OPEN_MSG + "request", PAYLOAD),
 }
@@ -72,9 +91,7 @@ SENT = {
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """
-    Yield *error* and everything that hangs on it.
-    """
+    """Yield *error* and everything that hangs on it."""
     seen: list[BaseException] = []
     waiting: list[BaseException | None] = [error]
     while waiting:
@@ -86,9 +103,7 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def spoken(error: BaseException) -> str:
-    """
-    Return every text that logging, showing or sending *error* could contain.
-    """
+    """Return every text that logging, showing or sending *error* could contain."""
     texts = []
     for each in chain(error):
         texts += [str(each), repr(each), repr(each.args), repr(vars(each))]
@@ -103,7 +118,5 @@ def spoken(error: BaseException) -> str:
 
 
 def private_parts(text: str) -> list[str]:
-    """
-    Return the private values that *text* holds.
-    """
+    """Return the private values that *text* holds."""
     return [value for value in PRIVATE if value in text]

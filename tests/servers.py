@@ -18,14 +18,13 @@ import pytest
 import requests
 import urllib3
 from clients import make_client
+from private import APPID, SECRET
 
 from wxlogistics import TokenProvider
 
 #: 2026-05-20 12:00:00 in China.
 NOON = 1779249600.0
 
-APPID = "wx1234567890abcdef"
-SECRET = "c2b1a09f8e7d6c5b4a39281706f5e4d3"
 COMPONENT = "wx8888888888888888"
 COMPONENT_TOKEN = "84_Q09NUE9ORU5UIEFDQ0VTUw"
 REFRESH = "refreshtoken@@@QmVjYXVzZSBpdCBpcyBhIHRlc3Q"
@@ -40,16 +39,12 @@ INVALID = {"errcode": 40001, "errmsg": "invalid credential rid: 1-2-3"}
 
 
 def issued(token: str, expires_in: Any = 7200) -> dict[str, Any]:
-    """
-    A reply of stable_token.
-    """
+    """A reply of stable_token."""
     return {"access_token": token, "expires_in": expires_in}
 
 
 def authorized(token: str, refresh_token: Any = REFRESH) -> dict[str, Any]:
-    """
-    A reply of api_authorizer_token.
-    """
+    """A reply of api_authorizer_token."""
     return {
         "authorizer_access_token": token,
         "expires_in": 7200,
@@ -112,9 +107,7 @@ def _started(
 
 
 class Time:
-    """
-    Stands in for the module `time` where a test decides the time.
-    """
+    """Stands in for the module `time` where a test decides the time."""
 
     def __init__(self) -> None:
         self.now = NOON
@@ -198,9 +191,7 @@ class Asker:
 
 
 class MemoryCache:
-    """
-    The least that a cache must have, with time of its own.
-    """
+    """The least that a cache must have, with time of its own."""
 
     def __init__(self, clock: Time) -> None:
         self.clock = clock
@@ -215,9 +206,7 @@ class MemoryCache:
 
 
 class Gate:
-    """
-    An answer of `ScriptedWeChat` that is held back until the gate is opened.
-    """
+    """An answer of `ScriptedWeChat` that is held back until the gate is opened."""
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer
@@ -230,9 +219,7 @@ class Gate:
         return self.answer
 
     def open_later(self) -> None:
-        """
-        Open it once it is reached and other threads had time to wait as well.
-        """
+        """Open it once it is reached and other threads had time to wait as well."""
         assert self.reached.wait(10)
         threading.Timer(0.2, self.opened.set).start()
 
@@ -256,9 +243,7 @@ class Gate:
 
 
 def outcome(function: Callable[[], Any]) -> Any:
-    """
-    Return what *function* returns or raises.
-    """
+    """Return what *function* returns or raises."""
     try:
         return function()
     except BaseException as error:

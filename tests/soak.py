@@ -90,11 +90,7 @@ WELL = Ends(chaos.answer, ANSWERED, ANSWERED)
 
 #: Each kind of call: the call, what it should return, whether it may be repeated.
 KINDS: list[tuple[Callable[[Client, str], Any], Callable[[str], Any], bool]] = [
-    (
-        lambda client, name: client.query_trace(name).waybill_id,
-        lambda name: name,
-        True,
-    ),
+    (lambda client, name: client.query_trace(name).waybill_id, lambda name: name, True),
     (
         lambda client, name: client.trace_waybill(
             openid="o123", waybill_id=name, receiver_phone="13", goods_info=GOODS
@@ -151,9 +147,7 @@ def serve() -> None:
 
 
 def open_sockets() -> int:
-    """
-    Return how many sockets this process has.
-    """
+    """Return how many sockets this process has."""
     gc.collect()
     return sum(map(is_socket, range(min(os.sysconf("SC_OPEN_MAX"), 65536))))
 
@@ -166,17 +160,13 @@ def is_socket(descriptor: int) -> bool:
 
 
 def memory() -> float:
-    """
-    Return the most MiB that this process has held so far.
-    """
+    """Return the most MiB that this process has held so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
 def run(url: str, seconds: float, threads: int, seed: int) -> dict[str, Any]:
-    """
-    Call for so many *seconds*, and return what came of it.
-    """
+    """Call for so many *seconds*, and return what came of it."""
     stop_at = time.monotonic() + seconds
     counts: Counter[str] = Counter()
     faults: Counter[str] = Counter()
@@ -255,9 +245,7 @@ def run(url: str, seconds: float, threads: int, seed: int) -> dict[str, Any]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """
-    Run the server and the calls; print what came of them.
-    """
+    """Run the server and the calls; print what came of them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--threads", type=int, default=64)

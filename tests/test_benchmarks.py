@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,10 +15,9 @@ ROOT = Path(__file__).parents[1]
 @pytest.mark.once
 class TestBenchmarks:
     def test_quick__tells_all_and_writes_nothing(self) -> None:
-        """
-        The command measures each thing once, and leaves the documentation alone.
-        """
-        pages = [*ROOT.glob("docs/performance*.md"), *ROOT.glob("docs/assets/perf*")]
+        """The command measures each thing once, and leaves the documentation alone."""
+        pages = [*ROOT.glob("benchmarks/*.md"), *ROOT.glob("benchmarks/*.svg")]
+        assert 5 == len(pages)
         before = [page.read_bytes() for page in pages]
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks", "--quick"],
@@ -35,5 +35,9 @@ class TestBenchmarks:
             "### Threads",
             "### The rest",
         ] == [line for line in told if line.startswith("###")]
-        assert "| TLS handshakes for 32 calls of 16 threads | 16 |" in told
+        counted = re.search(
+            r"handshakes for 32 calls of 16 threads \| (\d+) \|", done.stdout
+        )
+        # Fewer if a thread ends before another begins.
+        assert counted and 1 <= int(counted[1]) <= 16
         assert before == [page.read_bytes() for page in pages]

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import inspect
 import json
-from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
 import pytest
 import requests
-import responses
 from clients import make_client
+from private import CALLS, HOST, OPEN_MSG, OPENID, REQUIRED, WAYBILL_TOKEN
+from responses import RequestsMock
 
 from wxlogistics import (
-    ApiError,
     Client,
     DeliveryInfo,
     GoodsDetail,
     GoodsInfo,
-    InvalidArgumentError,
     PathAction,
-    Post,
     ShopInfo,
     SystemBusyError,
     Trace,
@@ -32,13 +29,6 @@ from wxlogistics import (
     __version__,
 )
 
-SAMPLES = Path(__file__).with_name("samples")
-
-HOST = "https://api.weixin.qq.com"
-OPEN_MSG = "/cgi-bin/express/delivery/open_msg/"
-
-OPENID = "ovtZW4yB7DIj3CxOb6ii-nk4HhFo"
-REGISTERED = "o_ARWHaxIxzWHmdui-AIw9KBr8qNnbmc08V0KhDyXE-IMLo6AcOqJkPsNLcLzfTb"
 ASKED = "o_ARWHaxIxzWHmdui-AIw8SuE1QtaUZK8aUnZguAn1nsZ72ZjWlq8btV8j-wAc94"
 FOLLOWED = "nfmz8TwcXKEeg6vcrHmUzlQ0v3gYPkW2-tS7R5ZbJqL1oE9iDhAaFxGuC4yBMNkd"
 
@@ -63,20 +53,10 @@ EVERY_PARAMETER: dict[str, Any] = {
     "delivery_id": "SF",
     "order_detail_path": "pages/order/detail?id=42",
 }
-LEAST: dict[str, Any] = {
-    "openid": OPENID,
-    "waybill_id": "SF1234567890123",
-    "receiver_phone": "13800138000",
-    "goods_info": UPDATED_GOODS,
-}
-
+LEAST = REQUIRED["trace_waybill"]
 
 #: A reply that is good for every endpoint.
-OK: dict[str, Any] = {
-    "errcode": 0,
-    "waybill_token": "x",
-    "waybill_info": {"status": 4},
-}
+OK: dict[str, Any] = {"errcode": 0, "waybill_token": "x", "waybill_info": {"status": 4}}
 
 
 class Exchange(NamedTuple):
@@ -88,9 +68,7 @@ class Exchange(NamedTuple):
 
 
 def trace(status: int, waybill_id: str, *path: PathAction) -> Callable[[bytes], Trace]:
-    """
-    The Trace of a scarf with SF, around the whole reply.
-    """
+    """The Trace of a scarf with SF, around the whole reply."""
     return lambda reply: Trace(
         WaybillInfo(WaybillStatus(status), waybill_id, path),
         ShopInfo(SCARF),
@@ -111,14 +89,14 @@ EXCHANGES = [
             goods_info=TWO_GOODS,
         ),
         "trace_waybill.reply",
-        REGISTERED,
+        WAYBILL_TOKEN,
     ),
     Exchange(
         "trace_waybill.request.every_parameter",
         OPEN_MSG + "trace_waybill",
         lambda client: client.trace_waybill(**EVERY_PARAMETER),
         "trace_waybill.reply",
-        REGISTERED,
+        WAYBILL_TOKEN,
     ),
     Exchange(
         "query_trace.request",
@@ -218,86 +196,37 @@ EXCHANGES = [
     ),
 ]
 
-#: A call of each method, and how often it is made when the answer never comes.
-CALLS: dict[str, tuple[Callable[[Client], Any], int]] = {
-    "trace_waybill": (lambda client: client.trace_waybill(**LEAST), 3),
-    "query_trace": (lambda client: client.query_trace(ASKED), 3),
-    "update_waybill_goods": (
-        lambda client: client.update_waybill_goods(ASKED, UPDATED_GOODS),
-        1,
-    ),
-    "get_delivery_list": (lambda client: client.get_delivery_list(), 3),
-    "follow_waybill": (lambda client: client.follow_waybill(**LEAST), 3),
-    "query_follow_trace": (lambda client: client.query_follow_trace(ASKED), 3),
-    "update_follow_waybill_goods": (
-        lambda client: client.update_follow_waybill_goods(ASKED, UPDATED_GOODS),
-        1,
-    ),
-    "request": (lambda client: client.request(OPEN_MSG + "request", {}), 1),
-}
+#: An edit costs one of few: it is not made again when it may have arrived.
+EDITS = {"update_waybill_goods", "update_follow_waybill_goods", "request"}
 
 Sample = Callable[[str], bytes]
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda exchange: exchange.request)
 class TestEndpoints:
-    @pytest.fixture
-    def sent(
-        self,
-        rsps: responses.RequestsMock,
-        client: Client,
-        sample: Sample,
-        exchange: Exchange,
-    ) -> requests.PreparedRequest:
-        """
-        The request, answered with success.
-        """
+    def test_request__exactly_the_sample(
+        self, rsps: RequestsMock, client: Client, sample: Sample, exchange: Exchange
+    ) -> None:
+        """The sample's bytes go out as JSON, to the endpoint, with the token alone."""
         rsps.post(HOST + exchange.path, json=OK)
         exchange.call(client)
-        (call,) = rsps.calls
-        return call.request
+        request = rsps.calls[0].request
+        body = sample(f"{exchange.request}.json")
 
-    def test_body__exactly_the_sample(
-        self, sent: requests.PreparedRequest, sample: Sample, exchange: Exchange
-    ) -> None:
-        """
-        Not a byte more or less than the sample goes out.
-        """
-        assert sample(f"{exchange.request}.json") == sent.body
-
-    def test_url__token_and_nothing_else(
-        self, sent: requests.PreparedRequest, exchange: Exchange
-    ) -> None:
-        """
-        The endpoint's own path, and the token as the only query parameter.
-        """
-        assert "POST" == sent.method
-        assert f"{HOST}{exchange.path}?access_token=ACCESS_TOKEN" == sent.url
-
-    def test_headers__json_of_known_length(
-        self, sent: requests.PreparedRequest, exchange: Exchange
-    ) -> None:
-        """
-        WeChat reads a body only if it is called JSON and its length is known.
-        """
-        assert isinstance(sent.body, bytes)
+        assert body == request.body
+        assert "POST" == request.method
+        assert f"{HOST}{exchange.path}?access_token=ACCESS_TOKEN" == request.url
         assert {
             "Accept-Encoding": "identity",
-            "Content-Length": str(len(sent.body)),
+            "Content-Length": str(len(body)),
             "Content-Type": "application/json",
             "User-Agent": f"wxlogistics/{__version__}",
-        } == dict(sent.headers)
+        } == dict(request.headers)
 
     def test_result__of_the_sample(
-        self,
-        rsps: responses.RequestsMock,
-        client: Client,
-        sample: Sample,
-        exchange: Exchange,
+        self, rsps: RequestsMock, client: Client, sample: Sample, exchange: Exchange
     ) -> None:
-        """
-        What WeChat answers comes back as the method promises.
-        """
+        """What WeChat answers comes back as the method promises."""
         reply = sample(f"{exchange.reply}.json")
         rsps.post(HOST + exchange.path, body=reply)
 
@@ -308,317 +237,61 @@ class TestEndpoints:
         assert expected == exchange.call(client)
 
 
-class TestDocument:
-    """
-    The document's examples, as they stand in it.
-    """
+def test_methods__each_has_an_exchange_and_a_call() -> None:
+    """An endpoint added to Client needs its samples, and a row in every test below."""
+    methods = {
+        name
+        for name, _ in inspect.getmembers(Client, inspect.isfunction)
+        if not name.startswith("_") and name not in ("close", "access_token")
+    }
+    exchanged = {exchange.path.rpartition("/")[2] for exchange in EXCHANGES}
 
-    @pytest.mark.parametrize(
-        "name, document",
-        [
-            (
-                "trace_waybill.request",
-                """
-                {
-                  "openid":"ovtZW4yB7DIj3CxOb6ii-nk4HhFo",
-                  "waybill_id":"WXTESTEXPRESS0000014",
-                  "sender_phone":"12345678901" ,
-                  "receiver_phone":"123456566" ,
-                  "goods_info":{
-                    "detail_list":[
-                     {
-                       "goods_name":"测试名字",
-                       "goods_img_url":"www.qq.com"
-                     },
-                     {
-                       "goods_name":"测试名字2",
-                       "goods_img_url":"www.qq.com"
-                     }
-                    ]
-                  }
-                }
-                """,
-            ),
-            (
-                "trace_waybill.reply",
-                """
-                {
-                    "errcode": 0,
-                    "errmsg": "ok",
-                    "waybill_token": "%s"
-                }
-                """
-                % "o_ARWHaxIxzWHmdui-AIw9KBr8qNnbmc08V0KhDyXE-IMLo6AcOqJkPsNLcLzfTb",
-            ),
-            (
-                "query_trace.request",
-                """
-                {
-                  "waybill_token":"%s",
-                  "openid":"ovtZW4yB7DIj3CxOb6ii-nk4HhFo"
-                }
-                """
-                % "o_ARWHaxIxzWHmdui-AIw8SuE1QtaUZK8aUnZguAn1nsZ72ZjWlq8btV8j-wAc94",
-            ),
-            (
-                "query_trace.reply",
-                """
-                {
-                    "errcode": 0,
-                    "errmsg": "ok",
-                    "waybill_info": {
-                        "status": 0,
-                        "waybill_id": "WXTESTEXPRESS0000014"
-                    },
-                    "shop_info": {
-                        "goods_info": {
-                            "detail_list": [
-                                {
-                                    "goods_name": "测试名字",
-                                    "goods_img_url": "www.qq.com"
-                                },
-                                {
-                                    "goods_name": "测试名字2",
-                                    "goods_img_url": "www.qq.com"
-                                }
-                            ]
-                        }
-                    }
-                }
-                """,
-            ),
-            (
-                "update_waybill_goods.request",
-                """
-                {
-                  "waybill_token":"%s",
-                  "openid":"ovtZW4yB7DIj3CxOb6ii-nk4HhFo",
-                  "goods_info":{
-                     "detail_list":[
-                        {
-                         "goods_name":"测试更新商品" ,
-                         "goods_img_url":"www.qq.com"
-                        }
-                     ]
-                  }
-                }
-                """
-                % "o_ARWHaxIxzWHmdui-AIw8SuE1QtaUZK8aUnZguAn1nsZ72ZjWlq8btV8j-wAc94",
-            ),
-            (
-                "update_waybill_goods.reply",
-                """
-                {
-                    "errcode": 0,
-                    "errmsg": "ok"
-                }
-                """,
-            ),
-        ],
-    )
-    def test_samples__say_the_same(
-        self, sample: Sample, name: str, document: str
-    ) -> None:
-        """
-        The samples hold the document's values, in the order in which they are sent.
-        """
-        assert json.loads(document) == json.loads(sample(f"{name}.json"))
-
-
-class TestSamples:
-    def methods(self) -> set[str]:
-        """
-        The methods of Client that call WeChat.
-        """
-        return {
-            name
-            for name, method in inspect.getmembers(Client, inspect.isfunction)
-            if not name.startswith("_") and name not in ("close", "access_token")
-        }
-
-    def test_methods__each_has_samples(self) -> None:
-        """
-        An endpoint added to Client needs a request and a reply in a file.
-        """
-        endpoints = self.methods() - {"request"} | {"open_query_plugin"}
-
-        assert {f"{name}.request" for name in endpoints} <= {
-            exchange.request for exchange in EXCHANGES
-        }
-        assert {f"{name}.reply" for name in endpoints} <= {
-            exchange.reply for exchange in EXCHANGES
-        }
-
-    def test_methods__each_is_in_calls(self) -> None:
-        """
-        An endpoint added to Client needs a row in every test below.
-        """
-        assert self.methods() == set(CALLS)
-
-    def test_files__each_is_used(self) -> None:
-        """
-        No sample lies there without a test.
-        """
-        used = {f"{exchange.request}.json" for exchange in EXCHANGES}
-        used |= {f"{exchange.reply}.json" for exchange in EXCHANGES}
-        elsewhere = ("error.", "stable_token.", "api_authorizer_token.")
-        found = {
-            path.name
-            for path in SAMPLES.iterdir()
-            if not path.name.startswith(elsewhere)
-        }
-
-        assert used == found
-
-    @pytest.mark.parametrize("path", sorted(SAMPLES.iterdir()), ids=lambda p: p.name)
-    def test_files__compact_utf8(self, path: Path) -> None:
-        """
-        Every sample is one compact JSON object in UTF-8, without a line end.
-        """
-        text = path.read_bytes().decode()
-        value = json.loads(text)
-
-        assert isinstance(value, dict)
-        assert text == json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-    @pytest.mark.parametrize(
-        "name, expected",
-        [
-            (
-                "stable_token.request",
-                {
-                    "grant_type": "client_credential",
-                    "appid": "wx1234567890abcdef",
-                    "secret": "c2b1a09f8e7d6c5b4a39281706f5e4d3",
-                },
-            ),
-            (
-                "stable_token.request.force_refresh",
-                {
-                    "grant_type": "client_credential",
-                    "appid": "wx1234567890abcdef",
-                    "secret": "c2b1a09f8e7d6c5b4a39281706f5e4d3",
-                    "force_refresh": True,
-                },
-            ),
-            (
-                "api_authorizer_token.request",
-                {
-                    "component_appid": "wx8888888888888888",
-                    "authorizer_appid": "wx1234567890abcdef",
-                    "authorizer_refresh_token": (
-                        "refreshtoken@@@QmVjYXVzZSBpdCBpcyBhIHRlc3Q"
-                    ),
-                },
-            ),
-        ],
-    )
-    def test_token_requests__values(
-        self, sample: Sample, name: str, expected: dict[str, Any]
-    ) -> None:
-        """
-        The token endpoints take these keys.
-        """
-        assert expected == json.loads(sample(f"{name}.json"))
-
-    @pytest.mark.parametrize(
-        "name, keys",
-        [
-            ("stable_token.reply", {"access_token", "expires_in"}),
-            (
-                "api_authorizer_token.reply",
-                {
-                    "authorizer_access_token",
-                    "expires_in",
-                    "authorizer_refresh_token",
-                },
-            ),
-        ],
-    )
-    def test_token_replies__without_errcode(
-        self, sample: Sample, name: str, keys: set[str]
-    ) -> None:
-        """
-        Success of the token endpoints has neither errcode nor errmsg.
-        """
-        assert keys == set(json.loads(sample(f"{name}.json")))
+    assert methods == set(CALLS)
+    assert methods - {"request"} == exchanged - {"open_query_plugin"}
 
 
 class TestParameters:
     @pytest.fixture
     def body(
-        self, rsps: responses.RequestsMock, client: Client
+        self, rsps: RequestsMock, client: Client
     ) -> Callable[[Callable[[Client], Any]], Any]:
-        """
-        Makes a call and returns its decoded body.
-        """
+        """Makes a call and returns its decoded body."""
 
         def made(call: Callable[[Client], Any]) -> Any:
-            rsps.post(
-                "https://api.weixin.qq.com/cgi-bin/express/delivery/open_msg/"
-                "trace_waybill",
-                json=OK,
-            )
+            rsps.post(f"{HOST}{OPEN_MSG}trace_waybill", json=OK)
             call(client)
             return json.loads(rsps.calls[0].request.body)
 
         return made
 
     def test_optional__left_out(self, body: Any) -> None:
-        """
-        A parameter left as None is not sent, not even as null.
-        """
-        assert {
-            "openid": OPENID,
-            "waybill_id": "SF1234567890123",
-            "receiver_phone": "13800138000",
-            "goods_info": {
-                "detail_list": [
-                    {"goods_name": "测试更新商品", "goods_img_url": "www.qq.com"}
-                ]
-            },
-        } == body(lambda client: client.trace_waybill(**LEAST, sender_phone=None))
+        """A parameter left as None is not sent, not even as null."""
+        sent = body(lambda client: client.trace_waybill(**LEAST, sender_phone=None))
+
+        assert {*LEAST} == set(sent)
 
     @pytest.mark.parametrize(
         "field", ["sender_phone", "trans_id", "delivery_id", "order_detail_path"]
     )
     def test_optional__each_alone(self, body: Any, field: str) -> None:
-        """
-        A parameter that is given is sent under its own name.
-        """
+        """A parameter that is given is sent under its own name."""
         sent = body(lambda client: client.trace_waybill(**LEAST, **{field: "given"}))
 
         assert "given" == sent[field]
         assert {*LEAST, field} == set(sent)
 
-    def test_goods_img_url__may_be_empty(self, body: Any) -> None:
-        """
-        WeChat takes the empty string for no image.
-        """
-        goods_info = GoodsInfo([GoodsDetail("围巾", "")])
+    def test_goods_info__ten_without_image(self, body: Any) -> None:
+        """Ten are as many as WeChat takes, and the empty string stands for no image."""
+        goods_info = GoodsInfo([GoodsDetail("围巾", "")] * 10)
         sent = body(
-            lambda client: client.trace_waybill(**{**LEAST, "goods_info": goods_info})
+            lambda client: client.trace_waybill(**LEAST | {"goods_info": goods_info})
         )
 
-        assert {"detail_list": [{"goods_name": "围巾", "goods_img_url": ""}]} == sent[
-            "goods_info"
-        ]
-
-    def test_goods_info__ten_goods(self, body: Any) -> None:
-        """
-        Ten are as many as WeChat takes.
-        """
-        goods_info = GoodsInfo(GoodsDetail(str(each), "") for each in range(10))
-        sent = body(
-            lambda client: client.trace_waybill(**{**LEAST, "goods_info": goods_info})
-        )
-
-        assert 10 == len(sent["goods_info"]["detail_list"])
+        expected = [{"goods_name": "围巾", "goods_img_url": ""}] * 10
+        assert {"detail_list": expected} == sent["goods_info"]
 
     def test_extra__merged(self, body: Any) -> None:
-        """
-        What WeChat adds tomorrow can be sent today, beside or instead of the rest.
-        """
+        """What WeChat adds tomorrow can be sent today, beside or for the rest."""
         sent = body(
             lambda client: client.trace_waybill(
                 **LEAST, extra={"new": [1, None], "waybill_id": "other"}
@@ -630,59 +303,19 @@ class TestParameters:
         assert OPENID == sent["openid"]
 
     def test_extra__not_changed(self, body: Any) -> None:
-        """
-        The caller's dict stays as it was.
-        """
+        """The caller's dict stays as it was."""
         extra: dict[str, Any] = {}
         body(lambda client: client.trace_waybill(**LEAST, extra=extra))
 
         assert {} == extra
 
-    @pytest.mark.parametrize(
-        "name, call",
-        [
-            (
-                "trace_waybill",
-                lambda client: client.trace_waybill(**LEAST, extra={"new": "新"}),
-            ),
-            (
-                "query_trace",
-                lambda client: client.query_trace(ASKED, extra={"new": "新"}),
-            ),
-            (
-                "update_waybill_goods",
-                lambda client: client.update_waybill_goods(
-                    ASKED, UPDATED_GOODS, extra={"new": "新"}
-                ),
-            ),
-            (
-                "follow_waybill",
-                lambda client: client.follow_waybill(**LEAST, extra={"new": "新"}),
-            ),
-            (
-                "query_follow_trace",
-                lambda client: client.query_follow_trace(ASKED, extra={"new": "新"}),
-            ),
-            (
-                "update_follow_waybill_goods",
-                lambda client: client.update_follow_waybill_goods(
-                    ASKED, UPDATED_GOODS, extra={"new": "新"}
-                ),
-            ),
-        ],
-    )
+    @pytest.mark.parametrize("name", REQUIRED)
     def test_extra__of_each_method(
-        self,
-        rsps: responses.RequestsMock,
-        client: Client,
-        name: str,
-        call: Callable[[Client], Any],
+        self, rsps: RequestsMock, client: Client, name: str
     ) -> None:
-        """
-        Every method that takes parameters takes more of them.
-        """
+        """Every method that takes parameters takes more of them."""
         rsps.post(HOST + OPEN_MSG + name, json=OK)
-        call(client)
+        getattr(client, name)(**REQUIRED[name], extra={"new": "新"})
 
         assert "新" == json.loads(rsps.calls[0].request.body)["new"]
 
@@ -690,14 +323,12 @@ class TestParameters:
 @pytest.mark.parametrize("name", CALLS)
 class TestFailures:
     def test_refusal__names_the_endpoint(
-        self, rsps: responses.RequestsMock, client: Client, sample: Sample, name: str
+        self, rsps: RequestsMock, client: Client, sample: Sample, name: str
     ) -> None:
-        """
-        A refusal names the endpoint, or the path where it was called by path.
-        """
+        """A refusal names the endpoint, or the path where it was called by path."""
         rsps.post(HOST + OPEN_MSG + name, body=sample("error.931023.reply.json"))
         with pytest.raises(WaybillNotFoundError) as caught:
-            CALLS[name][0](client)
+            CALLS[name](client)
 
         expected = OPEN_MSG + "request" if name == "request" else name
         assert expected == caught.value.endpoint
@@ -705,19 +336,13 @@ class TestFailures:
         assert "66557522-735e87a4-648726cc" == caught.value.rid
 
     def test_no_answer__repeated_only_where_harmless(
-        self,
-        rsps: responses.RequestsMock,
-        client: Client,
-        pauses: list[float],
-        name: str,
+        self, rsps: RequestsMock, client: Client, pauses: list[float], name: str
     ) -> None:
-        """
-        An edit costs one of few, so it is not sent again when it may have arrived.
-        """
-        call, attempts = CALLS[name]
+        """An edit costs one of few: it is not sent again when it may have arrived."""
+        attempts = 1 if name in EDITS else 3
         rsps.post(HOST + OPEN_MSG + name, body=requests.ReadTimeout())
         with pytest.raises(TransportError) as caught:
-            call(client)
+            CALLS[name](client)
 
         assert attempts == len(rsps.calls)
         assert attempts - 1 == len(pauses)
@@ -725,18 +350,16 @@ class TestFailures:
 
     def test_busy__repeated(
         self,
-        rsps: responses.RequestsMock,
+        rsps: RequestsMock,
         client: Client,
         sample: Sample,
         pauses: list[float],
         name: str,
     ) -> None:
-        """
-        When WeChat is busy nothing took effect, so everything is sent again.
-        """
+        """When WeChat is busy nothing took effect, so everything is sent again."""
         rsps.post(HOST + OPEN_MSG + name, body=sample("error.-1.reply.json"))
         with pytest.raises(SystemBusyError):
-            CALLS[name][0](client)
+            CALLS[name](client)
 
         assert 3 == len(rsps.calls)
         assert [0.5, 1.0] == pauses
@@ -754,18 +377,12 @@ class TestRegister:
     )
     @pytest.mark.parametrize("name", ["trace_waybill", "follow_waybill"])
     def test_trace_waybill__success_without_token(
-        self,
-        rsps: responses.RequestsMock,
-        client: Client,
-        name: str,
-        reply: dict[str, Any],
+        self, rsps: RequestsMock, client: Client, name: str, reply: dict[str, Any]
     ) -> None:
-        """
-        A success without its waybill_token is no success.
-        """
+        """A success without its waybill_token is no success."""
         rsps.post(HOST + OPEN_MSG + name, json=reply)
         with pytest.raises(UnexpectedResponseError) as caught:
-            CALLS[name][0](client)
+            CALLS[name](client)
 
         assert name == caught.value.endpoint
         assert 200 == caught.value.status
@@ -773,24 +390,10 @@ class TestRegister:
         assert caught.value.excerpt.startswith("errcode, errmsg")
         assert 1 == len(rsps.calls)
 
-    def test_trace_waybill__success_of_a_stranger(
-        self, rsps: responses.RequestsMock, client: Client
-    ) -> None:
-        """
-        The keys of a strange reply are shown only as far as they look like keys.
-        """
-        rsps.post(HOST + OPEN_MSG + "trace_waybill", json={"data": 1, OPENID: 1})
-        with pytest.raises(UnexpectedResponseError) as caught:
-            client.trace_waybill(**LEAST)
-
-        assert "data" == caught.value.excerpt
-
     def test_trace_waybill__token_as_a_number(
-        self, rsps: responses.RequestsMock, client: Client
+        self, rsps: RequestsMock, client: Client
     ) -> None:
-        """
-        A number where text is due is taken as text.
-        """
+        """A number where text is due is taken as text."""
         rsps.post(HOST + OPEN_MSG + "trace_waybill", json={"waybill_token": 12})
 
         assert "12" == client.trace_waybill(**LEAST)
@@ -798,11 +401,9 @@ class TestRegister:
 
 class TestRequest:
     def test_request__payload_as_given(
-        self, rsps: responses.RequestsMock, client: Client
+        self, rsps: RequestsMock, client: Client
     ) -> None:
-        """
-        Any JSON goes out in the caller's order, Chinese as it is, null as null.
-        """
+        """Any JSON goes out in the caller's order, Chinese as it is, null as null."""
         rsps.post(HOST + "/cgi-bin/message/custom/send", json={"errcode": 0})
         client.request(
             "/cgi-bin/message/custom/send",
@@ -819,48 +420,10 @@ class TestRequest:
             == rsps.calls[0].request.body
         )
 
-    def test_request__whole_reply(
-        self, rsps: responses.RequestsMock, client: Client
-    ) -> None:
-        """
-        The reply comes back whole, with or without an errcode.
-        """
-        rsps.post(HOST + "/wxa/getwxacode", json={"result": [{"a": None}]})
-
-        assert {"result": [{"a": None}]} == client.request("/wxa/getwxacode", {})
-
-    def test_request__refusal(
-        self, rsps: responses.RequestsMock, client: Client
-    ) -> None:
-        """
-        An errcode raises, as of every method.
-        """
-        rsps.post(
-            HOST + OPEN_MSG + "open_query_plugin",
-            json={"errcode": 933000, "errmsg": "cannot open"},
-        )
-        with pytest.raises(ApiError) as caught:
-            client.request(OPEN_MSG + "open_query_plugin", {})
-
-        assert (
-            "/cgi-bin/express/delivery/open_msg/open_query_plugin: cannot open "
-            "(errcode 933000)" == str(caught.value)
-        )
-
-
-class CountingSession(requests.Session):
-    closed = 0
-
-    def close(self) -> None:
-        self.closed += 1
-        super().close()
-
 
 class TestClient:
     def test_repr__no_token(self) -> None:
-        """
-        The repr says where calls go, and not with what.
-        """
+        """The repr says where calls go, and not with what."""
         client = Client("a-secret-token", base_url=["https://a.example", HOST])
 
         assert "<Client of https://a.example, https://api.weixin.qq.com>" == repr(
@@ -868,16 +431,12 @@ class TestClient:
         )
 
     def test_init__options_by_keyword_only(self) -> None:
-        """
-        The token is the subject; everything else has its name.
-        """
+        """The token is the subject; everything else has its name."""
         with pytest.raises(TypeError):
             Client("ACCESS_TOKEN", HOST)  # type: ignore[misc]
 
-    def test_base_url__elsewhere(self, rsps: responses.RequestsMock) -> None:
-        """
-        A host of one's own, with a path before WeChat's, and a slash too many.
-        """
+    def test_base_url__elsewhere(self, rsps: RequestsMock) -> None:
+        """A host of one's own, with a path before WeChat's, and a slash too many."""
         url = "http://127.0.0.1:8000/wechat" + OPEN_MSG + "get_delivery_list"
         rsps.post(url, json={"errcode": 0})
         client = Client("ACCESS_TOKEN", base_url="http://127.0.0.1:8000/wechat/")
@@ -886,11 +445,9 @@ class TestClient:
         assert f"{url}?access_token=ACCESS_TOKEN" == rsps.calls[0].request.url
 
     def test_close__closes_its_own_session(
-        self, rsps: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
+        self, rsps: RequestsMock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """
-        A client closes the session that it has opened, at the end of its block as well.
-        """
+        """A client closes its own session, at the end of its block as well."""
         closed: list[requests.Session] = []
         monkeypatch.setattr(requests.Session, "close", lambda own: closed.append(own))
         rsps.post(HOST + OPEN_MSG + "get_delivery_list", json=OK)
@@ -907,54 +464,13 @@ class TestClient:
             client.get_delivery_list()
         assert 2 == len(closed)
 
-    def test_access_token__of_each_kind(self) -> None:
-        """
-        The token in use now is returned, whatever provides it, and nothing is sent.
-        """
-
-        class Provider:
-            def get(self, post: Post) -> str:
-                return "THIRD"
-
-            def renew(self, rejected: str, post: Post) -> str:
-                return "FOURTH"
-
-        assert "FIRST" == Client("FIRST").access_token()
-        assert "SECOND" == Client(lambda: "SECOND").access_token()
-        assert "THIRD" == Client(Provider()).access_token()
-
-    def test_access_token__not_one(self) -> None:
-        """
-        A provider's value that cannot be a token is refused.
-        """
-        with pytest.raises(InvalidArgumentError) as caught:
-            Client(lambda: "TOKEN\n").access_token()
-
-        assert "token" == caught.value.field
-
-    def test_close__leaves_a_callers_session(self) -> None:
-        """
-        A session of the caller's stays open.
-        """
-        session = CountingSession()
-        with Client("ACCESS_TOKEN", session=session) as client:
-            client.close()
-
-        assert 0 == session.closed
-
     def test_exit__lets_an_error_through(self) -> None:
-        """
-        The block hides no error.
-        """
+        """The block hides no error."""
         with pytest.raises(ZeroDivisionError), Client("ACCESS_TOKEN"):
             raise ZeroDivisionError
 
-    def test_close__can_be_used_again(
-        self, rsps: responses.RequestsMock, client: Client
-    ) -> None:
-        """
-        Closing closes idle connections only; the next call opens others.
-        """
+    def test_close__can_be_used_again(self, rsps: RequestsMock, client: Client) -> None:
+        """Closing closes idle connections only; the next call opens others."""
         rsps.post(HOST + OPEN_MSG + "get_delivery_list", json={"errcode": 0})
         client.close()
 
@@ -965,31 +481,17 @@ class TestClient:
         [((3.05, 20), (3.05, 20.0)), (5, (5.0, 5.0)), ((1, 2.5), (1.0, 2.5))],
     )
     def test_timeout__as_requests_takes_it(
-        self, rsps: responses.RequestsMock, timeout: Any, expected: tuple[float, float]
+        self, rsps: RequestsMock, timeout: Any, expected: tuple[float, float]
     ) -> None:
-        """
-        Seconds for both, or seconds to connect and seconds to wait.
-        """
+        """Seconds for both, or seconds to connect and seconds to wait."""
         rsps.post(HOST + OPEN_MSG + "get_delivery_list", json={"errcode": 0})
         Client("ACCESS_TOKEN", timeout=timeout).get_delivery_list()
 
         assert expected == rsps.calls[0].request.req_kwargs["timeout"]
 
-    def test_deadline__cuts_the_timeout(self, rsps: responses.RequestsMock) -> None:
-        """
-        No attempt may wait longer than the whole call.
-        """
+    def test_deadline__cuts_the_timeout(self, rsps: RequestsMock) -> None:
+        """No attempt may wait longer than the whole call."""
         rsps.post(HOST + OPEN_MSG + "get_delivery_list", json={"errcode": 0})
         make_client("ACCESS_TOKEN", deadline=2, clock=lambda: 0.0).get_delivery_list()
 
         assert (2.0, 2.0) == rsps.calls[0].request.req_kwargs["timeout"]
-
-    def test_retries__none(self, rsps: responses.RequestsMock) -> None:
-        """
-        With 0 nothing is repeated.
-        """
-        rsps.post(HOST + OPEN_MSG + "query_trace", json={"errcode": -1, "errmsg": ""})
-        with pytest.raises(SystemBusyError):
-            Client("ACCESS_TOKEN", retries=0).query_trace(ASKED)
-
-        assert 1 == len(rsps.calls)

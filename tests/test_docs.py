@@ -1,584 +1,295 @@
-"""What docs/ shows works as it stands there, in both languages."""
+"""What docs/ and the READMEs claim of commands, tables and links holds."""
 
 from __future__ import annotations
 
-import ast
+import contextlib
 import importlib.metadata
-import logging
+import io
 import os
 import pathlib
 import re
 import shlex
 import subprocess
 import sys
-import types
-from typing import Any, Callable, Iterator
+from collections.abc import Iterator
 
 import documents
 import pytest
 import requests
-import responses
 
-from wxlogistics import GoodsDetail, GoodsInfo, WaybillStatus
-from wxlogistics.sandbox import Clock, Sandbox
+from wxlogistics import Client
+from wxlogistics.__main__ import main
+from wxlogistics.errcodes import WORDS
 
 pytestmark = pytest.mark.once
 
-APPID = "wx0123456789abcdef"
-SECRET = "your AppSecret"
-OPENID = "ovtZW4yB7DIj3CxOb6ii-nk4HhFo"
-OPEN_MSG = "https://api.weixin.qq.com/cgi-bin/express/delivery/open_msg/"
-
-#: 2026-05-20 12:00:00 in China.
-NOON = 1779249600
-
-
-def order(wechat: Any, status: int | None = None) -> types.SimpleNamespace:
-    """
-    An order of a shop's, registered with WeChat if *status* says where its parcel is.
-    """
-    made = types.SimpleNamespace(
-        id=7,
-        openid=OPENID,
-        waybill_id="SF1234567890123",
-        receiver_phone="13800138000",
-        trans_id="4200001234567890",
-        save=lambda: None,
-    )
-    if status is not None:
-        made.waybill_token = register(wechat, made.waybill_id)
-        if status == WaybillStatus.IN_TRANSIT:
-            wechat.clock.tick(hours=10)
-    return made
-
-
-def register(wechat: Any, waybill_id: str) -> str:
-    """
-    Register a parcel of one article, and return its waybill_token.
-    """
-    token: str = wechat.client.trace_waybill(
-        openid=OPENID,
-        waybill_id=waybill_id,
-        receiver_phone="13800138000",
-        goods_info=GoodsInfo([GoodsDetail("Green tea", "https://shop.example/t.jpg")]),
-    )
-    return token
-
-
-def registered_order(wechat: Any) -> dict[str, Any]:
-    return {"order": order(wechat, WaybillStatus.IN_TRANSIT)}
-
-
-def unregistered_order(wechat: Any) -> dict[str, Any]:
-    return {"order": order(wechat)}
-
-
-def order_on_its_way(wechat: Any) -> dict[str, Any]:
-    wechat.add_waybill("SF1234567890123")
-    wechat.clock.tick(hours=10)
-    return {"order": order(wechat)}
-
-
-def three_tokens(wechat: Any) -> dict[str, Any]:
-    tokens = []
-    for number, status in enumerate((2, 4, 5)):
-        tokens.append(register(wechat, f"SF{number}"))
-        wechat.move(f"SF{number}", status)
-    return {"waybill_tokens": tokens}
-
-
-def two_more_endpoints(wechat: Any) -> dict[str, Any]:
-    for name, errcode in [("open_query_plugin", 0), ("open_openmsg", 933001)]:
-        responses.post(OPEN_MSG + name, json={"errcode": errcode, "errmsg": "ok"})
-    return {}
-
-
-def a_token(wechat: Any) -> dict[str, Any]:
-    return {"token": wechat.access_token()}
-
-
-def nothing(wechat: Any) -> dict[str, Any]:
-    return {}
-
-
-def log_shown(wechat: Any) -> dict[str, Any]:
-    class Shown(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            print(self.format(record))
-
-    handler = Shown()
-    handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
-    logging.getLogger("wxlogistics").addHandler(handler)
-    return {}
-
-
-def wechatpy_there(wechat: Any) -> dict[str, Any]:
-    pytest.importorskip("wechatpy")
-    return {}
-
-
-#: What the blocks of a page begin with, besides a WeChat; they run one after the other.
-BEGIN_WITH: dict[str, Callable[[Any], dict[str, Any]]] = {
-    "docs/guide/register.md": unregistered_order,
-    "docs/guide/query.md": registered_order,
-    "docs/guide/update.md": registered_order,
-    "docs/guide/messages.md": order_on_its_way,
-    "docs/guide/request.md": two_more_endpoints,
-    "docs/guide/bulk.md": three_tokens,
-    "docs/guide/errors.md": registered_order,
-    "docs/resilience.md": a_token,
-    "docs/privacy.md": log_shown,
-    "docs/wechatpy.md": wechatpy_there,
-}
-
-#: The pages whose blocks other tests run.
-RUN_ELSEWHERE = {
-    "docs/quickstart.md": "tests/test_docs.py::TestQuickstart",
-    "docs/testing.md": "tests/test_docs.py::TestTesting",
-    "docs/tokens.md": "tests/test_token_docs.py",
-    "docs/sandbox.md": "tests/sandbox/test_sandbox_docs.py",
-}
-
 ENGLISH = [page for page in documents.pages() if not page.endswith(documents.CHINESE)]
+EVERY_PAGE = [*documents.READMES, *documents.pages()]
 
-RUN_HERE = [
-    page
-    for page in ENGLISH
-    if documents.blocks(page, "python") and page not in RUN_ELSEWHERE
-]
-
-
-def both(pages: Any) -> list[str]:
-    """
-    Return *pages* and their translations, as far as there are any.
-    """
-    names = (name for page in pages for name in (page, documents.translation(page)))
-    return [name for name in names if (documents.ROOT / name).exists()]
-
-
-@pytest.fixture
-def wechat() -> Iterator[Any]:
-    """
-    A WeChat whose time stands still, and which knows the mini-program of the pages.
-    """
-    clock = Clock(start=NOON, speed=0)
-    with Sandbox(appid=APPID, secret=SECRET, clock=clock, seed=1).mock() as mocked:
-        yield mocked
-
-
-@pytest.fixture(autouse=True)
-def log_as_it_was() -> Iterator[None]:
-    logger = logging.getLogger("wxlogistics")
-    handlers, level = logger.handlers.copy(), logger.level
-    yield
-    logger.handlers[:] = handlers
-    logger.setLevel(level)
-
-
-class TestPython:
-    """
-    The blocks of Python.
-    """
-
-    @pytest.mark.parametrize("page", both(RUN_HERE))
-    def test_blocks__run(self, page: str, wechat: Any) -> None:
-        """
-        Each does and prints what the page says.
-        """
-        english = page.replace(documents.CHINESE, ".md")
-        names = {"__name__": "shown", **BEGIN_WITH.get(english, nothing)(wechat)}
-        for block in documents.blocks(page, "python"):
-            printed = documents.run(page, block, names)
-            if block.printed is not None:
-                assert documents.is_as_shown(
-                    printed, block.printed
-                ), f"{page}:{block.line} prints:\n{printed}"
-
-    def test_pages__that_are_there(self) -> None:
-        """
-        No page with a setting or a test of its own has gone.
-        """
-        assert set(BEGIN_WITH) - set(RUN_HERE) == set()
-        assert [page for page in RUN_ELSEWHERE if page not in ENGLISH] == []
-
-    @pytest.mark.parametrize("test", RUN_ELSEWHERE.values())
-    def test_pages__tests_elsewhere(self, test: str) -> None:
-        """
-        The tests that are said to run them are there.
-        """
-        file, _, name = test.partition("::")
-
-        assert name in documents.read(file)
-
-    @pytest.mark.parametrize("page", ENGLISH)
-    def test_blocks__the_same_in_both_languages(self, page: str) -> None:
-        """
-        The translation shows the same code, but for comments and texts.
-        """
-        chinese = documents.translation(page)
-        if not (documents.ROOT / chinese).exists():
-            pytest.skip("not translated")
-
-        assert [outline(code) for code in documents.codes(page, "python")] == [
-            outline(code) for code in documents.codes(chinese, "python")
-        ]
-
-
-def outline(code: str) -> str:
-    """
-    Return *code* without its comments, and without the words in its strings.
-    """
-    tree = ast.parse(code)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if not re.fullmatch(r"[\w./-]+|https?://\S+", node.value, re.ASCII):
-                node.value = "…"
-    shown = ast.dump(tree)
-    for word in ("Tea", "characters"):
-        shown = shown.replace(f"'{word}'", "'…'")
-    return shown
-
-
-class TestGenerated:
-    """
-    What docs/generate.py writes.
-    """
-
-    def test_generate__nothing_to_do(self) -> None:
-        """
-        The tables and the excerpts are those of the code as it is.
-        """
-        pytest.importorskip("click")
-        done = subprocess.run(
-            [sys.executable, "docs/generate.py", "--check"],
-            cwd=documents.ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=60,
-        )
-
-        assert (
-            0 == done.returncode
-        ), f"run python docs/generate.py, for it would change:\n{done.stdout}"
-
-    def test_errcodes__all_there(self) -> None:
-        """
-        The tables in both languages have a row for each errcode.
-        """
-        from wxlogistics.errors import ERRCODES
-
-        for page in ("docs/errcodes.md", "docs/errcodes.zh-CN.md"):
-            rows = re.findall(r"^\| (-?\d+) \|", documents.read(page), re.MULTILINE)
-            assert {*map(int, rows)} == {*ERRCODES}
-            assert ["45009"] == [row for row in rows if rows.count(row) > 1][1:]
-
-
-class TestQuickstart:
-    """
-    docs/quickstart.md, step by step, with a real server and a new process.
-    """
-
-    @pytest.mark.parametrize("page", both(["docs/quickstart.md"]))
-    def test_steps(self, page: str, tmp_path: pathlib.Path) -> None:
-        """
-        Each step prints what the page says.
-        """
-        said = {command.split()[0]: [] for command in documents.commands(page)}
-        for command in documents.commands(page):
-            said[command.split()[0]].append(shlex.split(command)[1:])
-        (code,) = documents.codes(page, "python")
-        first, again = documents.codes(page, "text")
-        (tmp_path / "first.py").write_text(code, encoding="utf-8")
-        exported = dict(words[0].split("=") for words in said["export"])
-        here = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith("WXLOGISTICS_") and "proxy" not in name.lower()
-        }
-        (sandbox,) = (
-            words[1:] for words in said["wxlogistics"] if words[0] == "sandbox"
-        )
-
-        server = subprocess.Popen(
-            [sys.executable, "-m", "wxlogistics.sandbox", *sandbox, "--port", "0"],
-            env=here | {"PYTHONUNBUFFERED": "1"},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        with server:
-            try:
-                assert server.stdout
-                url = server.stdout.readline().strip().removeprefix("url: ")
-
-                def run() -> str:
-                    return subprocess.run(
-                        [sys.executable, *said["python"][0]],
-                        cwd=tmp_path,
-                        env=here
-                        | exported
-                        | {"WXLOGISTICS_BASE_URL": url, "PYTHONUTF8": "1"},
-                        stdout=subprocess.PIPE,
-                        encoding="utf-8",
-                        timeout=60,
-                        check=True,
-                    ).stdout
-
-                assert first == run()
-                (curl,) = said["curl"]
-                assert "http://127.0.0.1:8790/_sandbox/tick" == curl[2]
-                with requests.Session() as session:
-                    session.trust_env = False
-                    tick = session.post(f"{url}/_sandbox/tick", curl[1], timeout=5)
-                assert 200 == tick.status_code
-                assert again == run()
-            finally:
-                server.terminate()
-
-        assert "http://127.0.0.1:8790" == exported["WXLOGISTICS_BASE_URL"]
-        assert f"appid={exported['WXLOGISTICS_APPID']}" in sandbox
-        assert f"secret={exported['WXLOGISTICS_SECRET']}" in sandbox
-
-
-class TestTesting:
-    """
-    docs/testing.md.
-    """
-
-    @pytest.mark.parametrize("page", both(["docs/testing.md"]))
-    def test_files__pass(self, page: str, pytester: pytest.Pytester) -> None:
-        """
-        The files make a shop with tests that pass.
-        """
-        for block in documents.blocks(page, "python"):
-            assert block.title.endswith(".py")
-            (pytester.path / block.title).write_text(block.code, encoding="utf-8")
-
-        done = pytester.runpytest_subprocess("-p", "no:cacheprovider")
-
-        done.assert_outcomes(passed=9)
+#: An environment in which nothing of this test run is known.
+CLEAN = {
+    name: value
+    for name, value in os.environ.items()
+    if not name.startswith(("WXLOGISTICS_", "VIRTUAL_ENV", "PYTEST", "COV", "TOX"))
+    and not name.startswith(("PYTHON", "MAKE"))
+    and "proxy" not in name.lower()
+}
 
 
 class TestPages:
-    """
-    All pages.
-    """
+    """All pages."""
+
+    def test_pages__fourteen_in_each_language(self) -> None:
+        """
+        Each page has its translation, and there are no more than a reader can survey.
+        """
+        chinese = [documents.translation(page) for page in ENGLISH]
+
+        assert sorted([*ENGLISH, *chinese]) == documents.pages()
+        assert len(ENGLISH) <= 14
 
     @pytest.mark.parametrize("page", documents.pages())
     def test_switch__leads_to_the_translation(self, page: str) -> None:
-        """
-        Below the title stands a link to the other language, where there is one.
-        """
+        """Below the title stands a link to the other language."""
         name = pathlib.PurePath(page).name
         if page.endswith(documents.CHINESE):
-            other, link = name.replace(documents.CHINESE, ".md"), "English"
+            link = f"[English]({name.replace(documents.CHINESE, '.md')})"
         else:
-            other, link = documents.translation(name), "简体中文"
-        if not (documents.ROOT / page).with_name(other).exists():
-            pytest.skip("not translated")
+            link = f"[简体中文]({documents.translation(name)})"
 
-        lines = documents.read(page).splitlines()
+        title, *rest = documents.read(page).splitlines()
+        assert title.startswith("# ")
+        assert ["", link, ""] == rest[:3]
 
-        assert lines[0].startswith("# ")
-        assert ["", f"[{link}]({other})", ""] == lines[1:4]
-
-    @pytest.mark.parametrize("page", ENGLISH)
+    @pytest.mark.parametrize("page", ["README.md", *ENGLISH])
     def test_headings__the_same_in_both_languages(self, page: str) -> None:
-        """
-        The translation has the same sections.
-        """
-        chinese = documents.translation(page)
-        if not (documents.ROOT / chinese).exists():
-            pytest.skip("not translated")
+        """The translation has the same sections, tables and blocks."""
+        english, chinese = (
+            [re.sub("(?<=#) .*|(?<=!).*", "", line) for line in outline(each)]
+            for each in (page, documents.translation(page))
+        )
 
-        assert [len(level) for level, _ in headings(page)] == [
-            len(level) for level, _ in headings(chinese)
-        ]
+        assert english == chinese
 
     @pytest.mark.parametrize("page", documents.pages())
     def test_links__lead_somewhere(self, page: str) -> None:
         """
-        Each link leads to a file that is there and to a heading that it has.
-        """
-        folder = (documents.ROOT / page).parent
-        for link in re.findall(r"\]\((?!https?:)([^)]+)\)", documents.read(page)):
-            file, _, anchor = link.partition("#")
-            target = (folder / file).resolve() if file else documents.ROOT / page
-            assert target.exists(), link
-            if anchor and not anchor.startswith("wxlogistics."):
-                assert anchor in anchors(
-                    target.relative_to(documents.ROOT).as_posix()
-                ), link
-
-    @pytest.mark.parametrize(
-        "page",
-        [page for page in documents.pages() if page.endswith(documents.CHINESE)],
-    )
-    def test_links__stay_in_the_language(self, page: str) -> None:
-        """
-        A Chinese page links to Chinese pages, where there are any.
+        Each link leads to a file and a heading that are there, in the same language.
         """
         folder = (documents.ROOT / page).parent
         text = "\n".join(documents.read(page).splitlines()[4:])
-        for link in re.findall(r"\]\((?!https?:)([^)#]+\.md)", text):
-            if not link.endswith(documents.CHINESE):
-                assert not (folder / documents.translation(link)).exists(), link
+        for link in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
+            file, _, anchor = link.partition("#")
+            target = (folder / file).resolve() if file else documents.ROOT / page
+            assert target.exists(), link
+            name = target.relative_to(documents.ROOT).as_posix()
+            if name.endswith(".md") and name.startswith("docs/"):
+                chinese = page.endswith(documents.CHINESE)
+                assert chinese == name.endswith(documents.CHINESE), link
+            if anchor and not anchor.startswith("wxlogistics."):
+                assert anchor in anchors(name), link
+
+    @pytest.mark.parametrize("page", documents.READMES)
+    def test_readme__links_work_on_pypi(self, page: str) -> None:
+        """A README has no relative link, and the paths that it names are there."""
+        text = documents.read(page)
+        named = re.findall(r"`((?:docs|examples)/[^`]*)`", text)
+
+        assert [] == re.findall(r"\]\((?!https:)[^)]+\)", text)
+        assert named
+        assert [name for name in named if not (documents.ROOT / name).exists()] == []
+
+    @pytest.mark.parametrize("page", EVERY_PAGE)
+    def test_chinese__no_line_begins_with_a_closing_mark(self, page: str) -> None:
+        """No line begins with a mark that closes."""
+        assert [] == re.findall(
+            r"^\s*[，。、；：？！）」》].*", documents.read(page), re.M
+        )
+
+    @pytest.mark.parametrize(
+        ("page", "language"),
+        [("docs/errors.md", "en"), ("docs/errors.zh-CN.md", "zh")],
+    )
+    def test_errcodes__table(self, page: str, language: str) -> None:
+        """
+        The table is the one that docs/generate.py writes, with a row for each errcode.
+        """
+        command = [sys.executable, "docs/generate.py", "--check"]
+        done = subprocess.run(command, cwd=documents.ROOT, capture_output=True)
+        rows = re.findall(r"^\| (-?\d+) \|", documents.read(page), re.MULTILINE)
+
+        assert 0 == done.returncode, "run python docs/generate.py"
+        assert {*map(int, rows)} == {*WORDS}
+
+    @pytest.mark.parametrize("name", ["app.json", "tracking.js"])
+    def test_miniprogram__as_in_the_example(self, name: str) -> None:
+        """docs/miniprogram.md shows files of examples/miniprogram whole."""
+        code = documents.read(f"examples/miniprogram/{name}")
+
+        for page in ("docs/miniprogram.md", "docs/miniprogram.zh-CN.md"):
+            assert f'title="miniprogram/{name}"\n{code}```\n' in documents.read(page)
 
 
-def headings(page: str) -> list[tuple[str, str]]:
-    """
-    Return the headings of *page*: their level as ``##``, and their words.
-    """
-    text = re.sub(r"^```.*?^```$", "", documents.read(page), flags=re.S | re.M)
-    return re.findall(r"^(#+) (.+)$", text, re.MULTILINE)
+def outline(page: str) -> list[str]:
+    """Return the lines of *page* that make its structure: headings, heads, fences."""
+    text = re.sub(
+        r"^( *```\w+).*?^ *```$", r"\1", documents.read(page), flags=re.S | re.M
+    )
+    return re.findall(r"^(?:#+ .*|\|[-|]+|<!.*|!\[.*| *```\w+)$", text, re.MULTILINE)
 
 
 def anchors(page: str) -> set[str]:
-    """
-    Return the anchors of *page*, as GitHub and the site name them.
-    """
-    words = (re.sub(r"[^\w\- ]", "", heading.lower()) for _, heading in headings(page))
+    """Return the anchors of *page*, as GitHub and the site name them."""
+    headings = [line.lstrip("#") for line in outline(page) if line.startswith("#")]
+    words = (re.sub(r"[^\w\- ]", "", heading.strip().lower()) for heading in headings)
     return {heading.replace(" ", "-") for heading in words}
 
 
-#: Every command that a page may show, with what is checked of it.
-CHECKS: dict[str, Callable[[list[str], str], None]] = {}
-
-
-def check(
-    name: str,
-) -> Callable[[Callable[[list[str], str], None]], Callable[[list[str], str], None]]:
-    def keep(
-        function: Callable[[list[str], str], None],
-    ) -> Callable[[list[str], str], None]:
-        CHECKS[name] = function
-        return function
-
-    return keep
-
-
-@check("pip")
-def _(words: list[str], folder: str) -> None:
-    """
-    It installs this distribution, with extras that it has.
-    """
-    assert "install" == words[1]
-    for wanted in words[2:]:
-        found = re.fullmatch(r"wxlogistics(?:\[(.+)\])?", wanted)
-        assert found
-        have = importlib.metadata.metadata("wxlogistics").get_all("Provides-Extra")
-        assert {*(found[1] or "all").split(",")} <= {*(have or ())}
-
-
-@check("make")
-def _(words: list[str], folder: str) -> None:
-    """
-    The Makefile has the target.
-    """
-    makefile = (documents.ROOT / folder / "Makefile").read_text(encoding="utf-8")
-    for target in words[1:]:
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
-
-
-@check("cd")
-def _(words: list[str], folder: str) -> None:
-    """
-    The folder is there.
-    """
-    assert (documents.ROOT / folder).is_dir()
-
-
-@check("wxlogistics")
-def _(words: list[str], folder: str) -> None:
-    """
-    The command has the subcommand and its options.
-    """
-    pytest.importorskip("click")
-    ran = subprocess.run(
-        [sys.executable, "-m", *command_path(words), "--help"],
-        env=os.environ | {"LC_ALL": "C.UTF-8"},
+@pytest.fixture
+def sandbox(request: pytest.FixtureRequest) -> Iterator[tuple[str, list[str]]]:
+    """The server of the page's command: its URL and the lines that it prints."""
+    commands = map(shlex.split, documents.commands(request.param))
+    (words,) = (each[1:] for each in commands if each[:2] == ["wxlogistics", "sandbox"])
+    server = subprocess.Popen(
+        [sys.executable, "-m", "wxlogistics", *words, "--port", "0"],
+        env=CLEAN | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
-        encoding="utf-8",
-        timeout=60,
+        text=True,
     )
-    assert 0 == ran.returncode
-    for option in words:
-        if option.startswith("--"):
-            assert option.partition("=")[0] in ran.stdout
+    with server:
+        try:
+            assert server.stdout
+            lines = [server.stdout.readline().strip() for _ in range(5)]
+            yield lines[0].removeprefix("url: "), lines
+        finally:
+            server.terminate()
 
 
-def command_path(words: list[str]) -> list[str]:
-    """
-    Return the words up to the last subcommand.
-    """
+class TestSandbox:
+    """The sandbox as a server, as the READMEs and the first page start it."""
+
+    @pytest.mark.parametrize(
+        ("page", "sandbox"),
+        [(page, page) for page in documents.READMES],
+        indirect=["sandbox"],
+    )
+    def test_readme(self, page: str, sandbox: tuple[str, list[str]]) -> None:
+        """
+        It prints what the README shows, and the client finds it with that base_url.
+        """
+        url, lines = sandbox
+        shown = documents.blocks(page, "console")[-1].code.splitlines()[2:]
+        (call,) = re.findall(r"`(Client\(access_token, .+?\))`", documents.read(page))
+        token = lines[4].removeprefix("access_token: ")
+        names = {"Client": Client, "access_token": token}
+
+        assert [line.partition(":")[0] for line in shown] == [
+            line.partition(":")[0] for line in lines
+        ]
+        with eval(call.replace("http://127.0.0.1:8790", url), names) as client:
+            assert client.get_delivery_list()
+
+    @pytest.mark.parametrize(
+        ("page", "sandbox"),
+        [(page, page) for page in ("docs/index.md", "docs/index.zh-CN.md")],
+        indirect=["sandbox"],
+    )
+    def test_first_page(
+        self, page: str, sandbox: tuple[str, list[str]], tmp_path: pathlib.Path
+    ) -> None:
+        """Each step prints what the page shows."""
+        url, _ = sandbox
+        commands = [shlex.split(command) for command in documents.commands(page)]
+        (block,) = documents.blocks(page, "python")
+        first, again = (text.code for text in documents.blocks(page, "text"))
+        (tmp_path / "first.py").write_text(block.code, encoding="utf-8")
+        exported = dict(each[1].split("=") for each in commands if each[0] == "export")
+        assert "http://127.0.0.1:8790" == exported["WXLOGISTICS_BASE_URL"]
+        exported |= {"WXLOGISTICS_BASE_URL": url, "PYTHONUTF8": "1"}
+
+        def run() -> str:
+            return subprocess.run(
+                [sys.executable, "first.py"],
+                cwd=tmp_path,
+                env=CLEAN | exported,
+                stdout=subprocess.PIPE,
+                encoding="utf-8",
+                timeout=60,
+                check=True,
+            ).stdout
+
+        assert first == run()
+        (curl,) = (each for each in commands if each[0] == "curl")
+        assert "http://127.0.0.1:8790/_sandbox/tick" == curl[3]
+        with requests.Session() as session:
+            session.trust_env = False
+            assert session.post(f"{url}/_sandbox/tick", curl[2], timeout=5).ok
+        assert again == run()
+
+
+class TestCommands:
+    """What stands behind a ``$``."""
+
+    @pytest.mark.parametrize("page", documents.READMES)
+    def test_readme__first_two(self, page: str) -> None:
+        """The first to be seen are the two commands that do all the set-up."""
+        assert "$ make demo\n$ make test\n" == documents.blocks(page, "console")[0].code
+
+    @pytest.mark.parametrize("page", EVERY_PAGE)
+    def test_commands__are_there(self, page: str) -> None:
+        """Each command of each page is one that there is, with its options."""
+        folder = documents.ROOT
+        in_text = re.findall(r"`(pip install .+?)`", documents.read(page))
+        for command in dict.fromkeys([*documents.commands(page), *in_text]):
+            words = shlex.split(re.split(r" [|>&;]", command)[0])
+            match words:
+                case ["cd", name]:
+                    folder = documents.ROOT / name
+                    assert folder.is_dir()
+                case ["make", *targets]:
+                    makefile = (folder / "Makefile").read_text(encoding="utf-8")
+                    assert all(f"\n{target}:" in makefile for target in targets)
+                case ["pip", "install", name]:
+                    assert is_installable(name), command
+                case ["wxlogistics", *_]:
+                    assert_options(words)
+                case ["export" | "unset", name]:
+                    assert f'("{name.partition("=")[0][12:]}")' in client_code() or (
+                        f'"{name.partition("=")[0][12:]}"' in client_code()
+                    )
+                case ["python", "first.py"] | ["python", "-m", "wxlogistics.sandbox"]:
+                    pass
+                case ["curl", *rest]:
+                    # tests/sandbox/test_sandbox_docs.py runs them.
+                    assert any("http://127.0.0.1:8790/" in word for word in rest)
+                case _:
+                    pytest.fail(f"no check for {command}")
+
+
+def client_code() -> str:
+    return documents.read("wxlogistics/client.py")
+
+
+def is_installable(name: str) -> bool:
+    """Whether *name* is this distribution or its checkout, with extras that it has."""
+    if name == "cachelib":
+        return True
+    found = re.fullmatch(r"(?:wxlogistics|\.)(?:\[(.+)\])?", name)
+    have = importlib.metadata.metadata("wxlogistics").get_all("Provides-Extra") or ()
+    return found is not None and {*(found[1] or "all").split(",")} <= {*have}
+
+
+def assert_options(words: list[str]) -> None:
+    """Check that the command has the subcommand and the options of *words*."""
+    pytest.importorskip("click")
     path = [words[0]]
     for word in words[1:]:
-        if not re.fullmatch("[a-z-]+", word) or word.startswith("-"):
+        if not re.fullmatch("[a-z][a-z-]*", word):
             break
         path.append(word)
-    return path
-
-
-@check("python")
-def _(words: list[str], folder: str) -> None:
-    """
-    The module or the file is there, in the project or on the page itself.
-    """
-    if words[1] == "-m":
-        assert "wxlogistics.sandbox" == words[2]
-    elif words[1] == "manage.py":
-        command = f"orders/management/commands/{words[2]}.py"
-        code = (documents.ROOT / folder / command).read_text(encoding="utf-8")
-        assert all(f'"{word}"' in code for word in words[3:] if word.startswith("--"))
-    else:
-        assert "first.py" == words[1]
-
-
-@check("flask")
-def _(words: list[str], folder: str) -> None:
-    """
-    The example has the command and its options.
-    """
-    assert ["--app", "shop"] == words[1:3]
-    commands = documents.read("examples/flask_shop/shop/commands.py")
-    assert f"def {words[3].replace('-', '_')}(" in commands
-    assert all(f'"{word}"' in commands for word in words[4:] if word.startswith("--"))
-
-
-@check("export")
-@check("unset")
-def _(words: list[str], folder: str) -> None:
-    """
-    The variable is one that is read.
-    """
-    name = words[1].partition("=")[0]
-    assert name.removeprefix("WXLOGISTICS_") in documents.read("wxlogistics/client.py")
-
-
-@check("curl")
-def _(words: list[str], folder: str) -> None:
-    """
-    It calls a sandbox on its default port; test_sandbox_docs.py runs them.
-    """
-    assert any(word.startswith("http://127.0.0.1:8790/") for word in words)
-
-
-@pytest.mark.parametrize("page", [*documents.READMES, *documents.pages()])
-def test_commands(page: str) -> None:
-    """
-    Each command of each page is one that there is.
-    """
-    folder = ""
-    checked = set()
-    for command in documents.commands(page):
-        words = shlex.split(re.split(r" [|>&;]", command)[0])
-        while re.match(r"\w+=", words[0]):
-            del words[0]
-        if words[0] == "cd":
-            folder = words[1]
-        elif page.startswith("docs/frameworks/") and not folder:
-            folder = f"examples/{pathlib.PurePath(page).name.partition('.')[0]}_shop"
-        if command not in checked:
-            assert words[0] in CHECKS, command
-            CHECKS[words[0]](words, folder)
-        checked.add(command)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        assert 0 == main([*path[1:], "--help"]), words
+    for option in words:
+        name = option.partition("=")[0]
+        assert not option.startswith("--") or name in printed.getvalue()

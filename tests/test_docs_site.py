@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html.parser
+import importlib.util
 import json
 import os
 import pathlib
@@ -11,9 +12,14 @@ import shutil
 import subprocess
 import sys
 import urllib.parse
+from collections.abc import Iterator
+from typing import Any
 
 import documents
 import pytest
+
+import wxlogistics
+import wxlogistics.sandbox
 
 pytestmark = pytest.mark.once
 
@@ -23,7 +29,7 @@ _LOADED = {"script", "img", "iframe", "source", "video", "audio", "object", "emb
 
 class Page(html.parser.HTMLParser):
     """
-    What matters of one page.
+    A page of the site.
 
     Attributes:
         ids: Its anchors.
@@ -31,8 +37,6 @@ class Page(html.parser.HTMLParser):
         links: Where its links lead.
 
         loaded: What the browser loads with it.
-
-        text: All that stands on it.
     """
 
     def __init__(self, path: pathlib.Path) -> None:
@@ -41,41 +45,46 @@ class Page(html.parser.HTMLParser):
         self.ids: set[str] = set()
         self.links: set[str] = set()
         self.loaded: set[str] = set()
-        self.text = path.read_text(encoding="utf-8")
-        self.feed(self.text)
+        self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attrs}
         self.ids.add(values.get("id", ""))
         if tag == "a" and "href" in values:
-            self.links.add(values["href"])
+            self.links.add(urllib.parse.unquote(values["href"]))
         if tag == "link" and values.get("rel") not in ("canonical", "alternate"):
             self.loaded.add(values["href"])
         if tag in _LOADED:
             self.loaded.update(values[key] for key in ("src", "data") if key in values)
 
+    def targets(self) -> Iterator[tuple[pathlib.Path, str]]:
+        """Yield the file and the anchor of each link within the site."""
+        for link in self.links:
+            if not re.match("[a-z]+:", link):
+                file, _, anchor = link.partition("#")
+                yield (self.path.parent / file).resolve() if file else self.path, anchor
+
+
+def lacking(what: str) -> None:
+    """Skip, or fail where nothing may be skipped."""
+    if os.environ.get("WXLOGISTICS_REQUIRE_SERVERS") == "1":
+        pytest.fail(what)
+    pytest.skip(what)
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """
-    The site, built without a warning.
-    """
-    if not _has("material"):
-        reason = "no mkdocs here: pip install -e '.[docs]'"
-        if os.environ.get("WXLOGISTICS_REQUIRE_SERVERS") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    """The site, built without a warning."""
+    if not importlib.util.find_spec("mkdocs"):
+        lacking("no mkdocs here: pip install -e '.[docs]'")
     folder = tmp_path_factory.mktemp("site")
+    # jieba asks for what setuptools is about to drop, and does without.
+    ignored = {"PYTHONWARNINGS": "ignore:pkg_resources:UserWarning"}
     done = subprocess.run(
-        # Not --quiet, which silences --strict, too.
+        # Not --quiet, which silences --strict.
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder],
         cwd=documents.ROOT,
-        env=os.environ
-        | {
-            "NO_MKDOCS_2_WARNING": "1",
-            # jieba asks for what setuptools is about to drop, and does without.
-            "PYTHONWARNINGS": "ignore:pkg_resources:UserWarning",
-        },
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"} | ignored,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
@@ -86,227 +95,193 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return folder
 
 
-def _has(module: str) -> bool:
-    code = f"import importlib.util as u; raise SystemExit(not u.find_spec('{module}'))"
-    return subprocess.run([sys.executable, "-c", code]).returncode == 0
-
-
 @pytest.fixture(scope="module")
 def pages(site: pathlib.Path) -> dict[pathlib.Path, Page]:
     """
     All pages of the site, but for the one that stands in for those that are not there.
     """
-    return {
-        path: Page(path) for path in site.rglob("*.html") if path != site / "404.html"
-    }
+    found = [path for path in site.rglob("*.html") if path != site / "404.html"]
+    return {path: Page(path) for path in found}
 
 
 class TestSite:
-    """
-    The built site.
-    """
+    """The built site."""
 
     def test_pages__all_there(
         self, site: pathlib.Path, pages: dict[pathlib.Path, Page]
     ) -> None:
         """
-        Each page of docs/ is there in both languages, under its own name.
+        Each page is there in both languages, and linked from the first of its language.
         """
         names = {
             page.removeprefix("docs/").replace(".md", ".html")
             for page in documents.pages()
             if not page.endswith(documents.CHINESE)
         }
-        found = {path.relative_to(site).as_posix() for path in pages}
 
-        assert names | {f"zh-CN/{name}" for name in names} == found
-
-    def test_pages__in_the_navigation(
-        self, site: pathlib.Path, pages: dict[pathlib.Path, Page]
-    ) -> None:
-        """
-        Each page can be reached from the first one of its language.
-        """
+        assert {site / name for name in names} | {
+            site / "zh-CN" / name for name in names
+        } == {*pages}
         for folder in (site, site / "zh-CN"):
-            home = folder / "index.html"
-            linked = {
-                (folder / urllib.parse.unquote(link.partition("#")[0])).resolve()
-                for link in pages[home].links
-            }
-            there = {path for path in pages if folder in path.parents}
-            if folder == site:
-                there = {path for path in there if site / "zh-CN" not in path.parents}
+            linked = {target for target, _ in pages[folder / "index.html"].targets()}
+            assert {folder / name for name in names - {"index.html"}} <= linked
 
-            assert there - linked - {home} == set()
-
-    def test_links__lead_somewhere(self, pages: dict[pathlib.Path, Page]) -> None:
-        """
-        Each link within the site leads to a page and an anchor that are there.
-        """
-        broken = []
-        for page in pages.values():
-            for link in page.links:
-                if re.match("[a-z]+:", link):
-                    continue
-                file, _, anchor = urllib.parse.unquote(link).partition("#")
-                target = (page.path.parent / file).resolve() if file else page.path
-                if target not in pages:
-                    broken.append((page.path.name, link))
-                elif anchor and anchor not in pages[target].ids:
-                    broken.append((page.path.name, link))
-
-        assert [] == broken
-
-    def test_links__switch(
+    def test_links__lead_somewhere(
         self, site: pathlib.Path, pages: dict[pathlib.Path, Page]
     ) -> None:
         """
-        Each page has a link to itself in the other language.
+        Each link leads to a page and an anchor that are there, one of them to the page
+        in the other language.
         """
-        for page in pages.values():
-            name = page.path.relative_to(site).as_posix()
+        for path, page in pages.items():
+            for target, anchor in page.targets():
+                assert target in pages, (path, target)
+                assert not anchor or anchor in pages[target].ids, (path, target, anchor)
+            name = path.relative_to(site).as_posix()
             other = name.removeprefix("zh-CN/")
-            if other == name:
-                other = f"zh-CN/{name}"
-            here = page.path.parent
-            targets = {(here / link).resolve() for link in page.links}
-
-            assert site / other in targets
+            other = other if other != name else f"zh-CN/{name}"
+            assert site / other in {target for target, _ in page.targets()}
 
     def test_loaded__from_the_site_alone(
         self, site: pathlib.Path, pages: dict[pathlib.Path, Page]
     ) -> None:
-        """
-        Scripts, styles, fonts and pictures are the site's own, and are there.
-        """
+        """Scripts, styles, fonts and pictures are part of the site."""
         for page in [*pages.values(), Page(site / "404.html")]:
             for address in page.loaded:
                 assert not re.match("[a-z]+:|//", address), (page.path, address)
                 if not address.startswith("/"):
                     file = address.partition("?")[0]
                     assert (page.path.parent / file).exists(), (page.path, address)
-
-    def test_loaded__styles_load_nothing(self, site: pathlib.Path) -> None:
-        """
-        No style sheet loads a font or a picture from elsewhere.
-        """
+            # The theme would load a script from elsewhere for these.
+            assert "mermaid" not in page.path.read_text(encoding="utf-8")
         for path in site.rglob("*.css"):
             style = path.read_text(encoding="utf-8")
             loads = re.findall(r"(?:url\(|@import)\s*['\"]?([^'\")]{,40})", style)
-
             assert [load for load in loads if not load.startswith("data:")] == []
 
-    def test_loaded__no_diagrams(self, pages: dict[pathlib.Path, Page]) -> None:
-        """
-        There is nothing for which the theme would load a script from elsewhere.
-        """
-        assert [page.path for page in pages.values() if "mermaid" in page.text] == []
-
-    def test_reference__complete(self, site: pathlib.Path) -> None:
-        """
-        Each public name is in the API reference.
-        """
-        import wxlogistics
-        import wxlogistics.bulk
-        import wxlogistics.sandbox
-
-        for page in (site / "reference.html", site / "zh-CN/reference.html"):
-            reference = Page(page)
-            for module in (wxlogistics, wxlogistics.bulk, wxlogistics.sandbox):
-                for name in module.__all__:
-                    if name.endswith("_URL") or name in ("WECHAT_URLS", "__version__"):
-                        continue
-                    assert f"{module.__name__}.{name}" in reference.ids
-
-
-class TestSearch:
-    """
-    The search, which works without a server.
-    """
+    def test_reference__complete(
+        self, site: pathlib.Path, pages: dict[pathlib.Path, Page]
+    ) -> None:
+        """Each public name is in the API reference."""
+        public = {
+            "wxlogistics": wxlogistics.__all__,
+            "wxlogistics.bulk": ["QueryResult", "query_many", "run_many"],
+            "wxlogistics.sandbox": wxlogistics.sandbox.__all__,
+        }
+        for module, names in public.items():
+            for name in names:
+                if not re.search("_URLS?$|^__version__$", name):
+                    assert f"{module}.{name}" in pages[site / "reference.html"].ids
+                    assert (
+                        f"{module}.{name}" in pages[site / "zh-CN/reference.html"].ids
+                    )
 
     @pytest.mark.parametrize("language", ["", "zh-CN"])
     def test_index__of_its_language(self, site: pathlib.Path, language: str) -> None:
         """
         Each language has an index of its own pages, twice: for http: and for file:.
         """
-        folder = site / language
-        text = (folder / "search/search_index.json").read_text(encoding="utf-8")
-        script = (folder / "search/search_index.js").read_text(encoding="utf-8")
+        folder = site / language / "search"
+        text = (folder / "search_index.json").read_text(encoding="utf-8")
         entries = json.loads(text)["docs"]
 
+        script = (folder / "search_index.js").read_text(encoding="utf-8")
         assert f"var __index = {text}" == script
         assert len(entries) > 100
         for entry in entries:
             file = entry["location"].partition("#")[0]
-            assert (folder / file).exists()
+            assert (site / language / file).exists()
             assert not file.startswith("zh-CN")
 
     def test_index__chinese_words(self, site: pathlib.Path) -> None:
         """
-        Chinese is parted into the words that people look for.
+        The words that docs/search_words.txt adds to jieba's are found, each of them.
         """
         path = site / "zh-CN/search/search_index.json"
         entries = json.loads(path.read_text(encoding="utf-8"))["docs"]
-        words = {
-            word
-            for entry in entries
-            for word in re.split("\u200b|\\W", entry["title"] + entry["text"])
-        }
-
+        texts = " ".join(entry["title"] + entry["text"] for entry in entries)
         listed = documents.read("docs/search_words.txt").split()[::2]
-        assert {"运单", "揽收", "小程序", "服务商", "错误码"} <= {*listed}
-        assert {*listed} - words == set()
 
-    def test_base__of_its_language(
-        self, site: pathlib.Path, pages: dict[pathlib.Path, Page]
-    ) -> None:
-        """
-        Each page looks for the index of its language.
-        """
-        for page in pages.values():
-            found = re.search(r'<script id="__config"[^>]*>(.*?)</script>', page.text)
-            assert found
-            base = page.path.parent / json.loads(found[1])["base"]
-            chinese = site / "zh-CN" in page.path.parents
+        assert {*listed} - {*re.split("\u200b|\\W", texts)} == set()
 
-            assert (site / "zh-CN" if chinese else site) == base.resolve()
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Debian's Chromium, without a view of the network."""
+    if not (chromium := shutil.which("chromium")):
+        lacking("no chromium here: install Debian's package chromium")
+    api = pytest.importorskip("playwright.sync_api")
+    with api.sync_playwright() as playwright:
+        options = ["--no-sandbox", "--disable-background-networking"]
+        launched = playwright.chromium.launch(executable_path=chromium, args=options)
+        yield launched.new_context(permissions=["clipboard-read", "clipboard-write"])
+        launched.close()
+
+
+@pytest.fixture
+def tab(browser: Any) -> Iterator[Any]:
+    """A page of the browser."""
+    page = browser.new_page()
+    yield page
+    page.close()
+
+
+class TestBrowser:
+    """The site in a browser, from the disk."""
+
+    @pytest.mark.parametrize("language", ["", "zh-CN"])
     @pytest.mark.parametrize(
-        ("page", "word", "found"),
-        [
-            ("index.html", "register waybill", "guide/register.html"),
-            ("guide/bulk.html", "quota", "guide/bulk.html"),
-            ("zh-CN/index.html", "运单状态", "zh-CN/guide/query.html"),
-            ("zh-CN/guide/query.html", "重复传运单", "zh-CN/guide/register.html"),
-        ],
+        "word",
+        ["errcode", "maybe_applied", "retries", "deadline", "carriers", "message"]
+        + ["console", "重试", "快递公司", "沙箱", "签收"],
     )
-    def test_browser(
-        self,
-        site: pathlib.Path,
-        tmp_path: pathlib.Path,
-        page: str,
-        word: str,
-        found: str,
+    def test_search(
+        self, site: pathlib.Path, tab: Any, language: str, word: str
     ) -> None:
-        """
-        A browser that opens the page from the disk finds the words of a heading.
-        """
-        browser = shutil.which("chromium")
-        if browser is None:
-            if os.environ.get("WXLOGISTICS_REQUIRE_SERVERS") == "1":
-                pytest.fail("no chromium here: install Debian's package chromium")
-            pytest.skip("no chromium here")
-        shown = subprocess.run(
-            [browser, "--headless=new", "--no-sandbox", "--disable-gpu"]
-            + [f"--user-data-dir={tmp_path}", "--virtual-time-budget=20000"]
-            + ["--dump-dom", f"{(site / page).as_uri()}?q={urllib.parse.quote(word)}"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            encoding="utf-8",
-            timeout=120,
-        ).stdout
-        results = re.findall(r'<a href="([^"?]+)[^"]*" class="md-search-result', shown)
+        """What a reader looks for is found, on pages of the reader's language."""
+        home = (site / language / "index.html").as_uri()
+        tab.goto(f"{home}?q={urllib.parse.quote(word)}")
+        tab.wait_for_selector("a.md-search-result__link")
+        links = tab.eval_on_selector_all(
+            "a.md-search-result__link", "all => all.map(one => one.href)"
+        )
 
-        assert (site / found).as_uri() in results
-        here = (site / ("zh-CN" if "zh-CN" in page else "")).as_uri()
-        assert [result for result in results if not result.startswith(here)] == []
+        assert links
+        for link in links:
+            assert link.startswith((site / language).as_uri())
+            assert language or "/zh-CN/" not in link
+
+    @pytest.mark.parametrize("width", [1280, 390])
+    @pytest.mark.parametrize("language", ["", "zh-CN"])
+    def test_reference__fits(
+        self, site: pathlib.Path, tab: Any, language: str, width: int
+    ) -> None:
+        """No signature and no page is wider than the window."""
+        tab.set_viewport_size({"width": width, "height": 900})
+        tab.goto((site / language / "reference.html").as_uri())
+        wide = tab.eval_on_selector_all(
+            ".doc-signature, .doc-signature *, html",
+            "all => all.filter(one => one.clientWidth && "
+            "one.scrollWidth > one.clientWidth + 1).map(one => one.textContent)",
+        )
+
+        assert [] == wide
+        assert tab.locator(".doc-signature").count() > 40
+
+    def test_copy__command_alone(self, site: pathlib.Path, tab: Any) -> None:
+        """The copy button takes the command without its prompt and output."""
+        tab.goto((site / "index.html").as_uri())
+        block = tab.locator(".language-console", has_text="access_token: …")
+        block.hover()
+        block.locator("button").last.click()
+
+        tab.wait_for_function(
+            "async () => (await navigator.clipboard.readText()).startsWith('wxl')"
+        )
+        copied = tab.evaluate("navigator.clipboard.readText()")
+        (shown,) = (
+            command
+            for command in documents.commands("docs/index.md")
+            if command.startswith("wxlogistics sandbox")
+        )
+        assert shown == copied

@@ -1,4 +1,4 @@
-"""Each example passes its own tests, with real servers, and starts with one command."""
+"""Each example passes its own tests, with real servers; its README's commands work."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from typing import Iterator
 
 import pytest
 import requests
+from babel.messages.mofile import read_mo
+from babel.messages.pofile import read_po
 
 from wxlogistics import Client, GoodsDetail, GoodsInfo, WaybillStatus
 from wxlogistics.sandbox import Sandbox
@@ -25,15 +27,14 @@ from wxlogistics.sandbox import Sandbox
 pytestmark = pytest.mark.once
 
 EXAMPLES = pathlib.Path(__file__).resolve().parent.parent / "examples"
+TRANSLATIONS = EXAMPLES / "django_shop/locale/zh_Hans/LC_MESSAGES/django"
 
-#: Seconds within which anything that is started here is there.
+#: Seconds until a server that does not start fails the test.
 PATIENCE = 120
 
 
 def program(name: str, package: str) -> str:
-    """
-    Return the path of a server's program; skip the test where there is none.
-    """
+    """Return the path of a server's program; skip the test if it is missing."""
     folders = [os.environ["PATH"], *map(str, pathlib.Path("/").glob(_POSTGRES))]
     found = shutil.which(name, path=os.pathsep.join(folders))
     if found:
@@ -54,9 +55,7 @@ def free_port() -> int:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """
-    Return surroundings in which nobody's own servers and credentials are known.
-    """
+    """Return an environment without servers and credentials of the caller."""
     foreign = re.compile(
         "(WXLOGISTICS|DJANGO|FLASK|CELERY|COV|PYTEST)_.*|.*_(proxy|PROXY)|.*_URL"
     )
@@ -67,7 +66,7 @@ def environment(**more: str) -> dict[str, str]:
     }
     python = {
         "PYTHONDONTWRITEBYTECODE": "1",
-        # Django's server does not flush what it says into a pipe.
+        # Django's server does not flush its output into a pipe.
         "PYTHONUNBUFFERED": "1",
         "PYTHONUTF8": "1",
     }
@@ -75,9 +74,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def run(example: str, *command: str, **more: str) -> str:
-    """
-    Run a *command* of Python's in an example's folder, and return what it printed.
-    """
+    """Run Python with *command* in an example's folder, and return its output."""
     done = subprocess.run(
         [sys.executable, *command],
         cwd=EXAMPLES / example,
@@ -92,9 +89,7 @@ def run(example: str, *command: str, **more: str) -> str:
 
 
 def run_pytest(example: str, **more: str) -> None:
-    """
-    Run an example's own tests.
-    """
+    """Run an example's own tests."""
     said = run(example, "-m", "pytest", "-q", "-p", "no:cacheprovider", **more)
 
     assert re.search(r"^\d+ passed", said, re.MULTILINE), said
@@ -105,11 +100,15 @@ def running(
     command: list[str], ready: str, stop: int = signal.SIGTERM, **options: object
 ) -> Iterator[re.Match[str]]:
     """
-    Run a server until the block ends; it has begun when a line matches *ready*.
+    Run a server until the block ends; it is ready when its output matches *ready*.
     """
     with tempfile.NamedTemporaryFile() as output:
         server = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, **options
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            **options,
         )
         try:
             ends_at = time.monotonic() + PATIENCE
@@ -123,15 +122,14 @@ def running(
                 time.sleep(0.05)
             yield found
         finally:
-            server.send_signal(stop)
+            # The whole group: a shell or make does not pass a signal on.
+            os.killpg(server.pid, stop)
             server.wait(PATIENCE)
 
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[str]:
-    """
-    The URL of a PostgreSQL server that lives as long as these tests.
-    """
+    """The URL of a PostgreSQL server that lives as long as these tests."""
     initdb, server = (program(name, "postgresql") for name in ("initdb", "postgres"))
     # It refuses root.
     user = {"user": "postgres", "group": "postgres", "extra_groups": ()}
@@ -184,7 +182,7 @@ class TestDjangoShop:
         assert "\nOK" in said
 
     def test_tests__postgresql(self, postgres):
-        """They pass with PostgreSQL, the one of several clicks at once included."""
+        """They pass with PostgreSQL, including the one of concurrent clicks."""
         said = run(
             *("django_shop", "-W", "error", "manage.py", "test"), DATABASE_URL=postgres
         )
@@ -192,8 +190,18 @@ class TestDjangoShop:
         assert "\nOK\n" in said
         assert "skipped" not in said
 
+    def test_translations__complete(self):
+        """Each text has a translation, and the .mo file has those of the .po file."""
+        with open(TRANSLATIONS.with_suffix(".po"), "rb") as po:
+            texts = {text.id: text.string for text in read_po(po)}
+        with open(TRANSLATIONS.with_suffix(".mo"), "rb") as mo:
+            compiled = {text.id: text.string for text in read_mo(mo)}
+
+        assert all(texts.values())
+        assert compiled == texts
+
     def test_check__deploy(self):
-        """Django's system checks have nothing against it."""
+        """Django's system checks pass."""
         run(
             *("django_shop", "manage.py", "check", "--fail-level=WARNING"),
             WXLOGISTICS_APPID="wx0123456789abcdef",
@@ -201,10 +209,10 @@ class TestDjangoShop:
         )
 
     def test_demo(self):
-        """One command runs it: the staff ships an order, and its customer sees it."""
+        """The staff ships an order, and its customer gets the waybill_token."""
         port = free_port()
         command = [sys.executable, "demo.py", f"--port={port}"]
-        ready = r"密码\W+(\S+)\n.*Quit the server"
+        ready = r"密码: (\S+)\n.*Quit the server"
         options = {"cwd": EXAMPLES / "django_shop", "env": environment()}
         shop = f"http://127.0.0.1:{port}"
         with running(command, ready, **options) as found:
@@ -224,11 +232,10 @@ class TestDjangoShop:
 
 
 def log_in(url: str, username: str, password: str) -> requests.Session:
-    """
-    Log in with a form of Django's.
-    """
+    """Log in with a form of Django, in Chinese."""
     session = requests.Session()
     session.trust_env = False
+    session.headers["Accept-Language"] = "zh-CN"
     session.get(url)
     form = {
         "csrfmiddlewaretoken": session.cookies["csrftoken"],
@@ -254,19 +261,18 @@ class TestFlaskShop:
         """`flask --app shop` finds the commands, and a second run changes nothing."""
         surroundings = {
             "DATABASE_URL": f"sqlite:///{tmp_path}/shop.sqlite3",
-            "WXLOGISTICS_APPID": "wx0123456789abcdef",
-            "WXLOGISTICS_SECRET": "secret",
+            "LC_ALL": "C.UTF-8",
         }
         for command in ("init-db", "init-db", "refresh-orders"):
             said = run(
                 *("flask_shop", "-m", "flask", "--app", "shop", command), **surroundings
             )
-        assert "调用微信 0 次" in said
+        assert "0 calls to WeChat" in said
 
 
 class TestMiniprogram:
     def test_pages(self):
-        """Its pages, loaded by Node, get on with a running flask_shop."""
+        """Its pages, loaded by Node, work with a running flask_shop."""
         node = program("node", "nodejs")
         command = [sys.executable, "demo.py", "--port=0"]
         options = {"cwd": EXAMPLES / "flask_shop", "env": environment()}
@@ -293,19 +299,19 @@ class TestCeleryWorker:
         run_pytest("celery_worker")
 
     def test_demo(self):
-        """One command shows three parcels from the shop to the door."""
+        """The demo shows three parcels from the shop to the door."""
         program("redis-server", "redis-server")
 
         said = run("celery_worker", "demo.py")
 
-        assert said.count("已签收") == 3
-        assert "未完成的订单：0 个" in said
+        assert said.count("signed 已签收") == 3
+        assert "未完成的订单: 0" in said
 
 
 class TestScript:
     @pytest.fixture
     def sandbox(self):
-        """A sandbox over HTTP, and the surroundings that lead the script to it."""
+        """A sandbox over HTTP, and the script's environment."""
         sandbox = Sandbox()
         with sandbox.serve() as server:
             account = {
@@ -326,7 +332,7 @@ class TestScript:
         )
 
     def test_status(self, sandbox):
-        """It prints where the parcel is."""
+        """It prints the parcel's status."""
         world = sandbox[0]
         with Client(world.access_token, base_url=sandbox[1][_URL]) as client:
             waybill_token = client.trace_waybill(
@@ -342,15 +348,16 @@ class TestScript:
         assert (done.returncode, done.stdout) == (0, "SF1 已签收\n")
 
     def test_no_status(self, sandbox):
-        """WeChat may leave the status out."""
+        """It reports a reply without a status, and fails."""
         sandbox[0].fail("query_trace", status=200, body='{"waybill_info": {}}')
 
         done = self.script(sandbox, "T")
 
-        assert (done.returncode, done.stdout) == (0, "None ?\n")
+        assert done.returncode == 1
+        assert "waybill_info.status" in done.stderr
 
     def test_no_chinese(self, sandbox):
-        """Where no Chinese can be written it says what it can."""
+        """It prints question marks where the output cannot be Chinese."""
         body = '{"waybill_info": {"waybill_id": "SF1", "status": 4}}'
         sandbox[0].fail("query_trace", status=200, body=body)
 
@@ -359,7 +366,7 @@ class TestScript:
         assert (done.returncode, done.stdout) == (0, "SF1 ???\n")
 
     def test_no_token(self, sandbox):
-        """Without a token it says how it is called."""
+        """Without a token it prints its usage."""
         done = subprocess.run(
             [sys.executable, "script.py"],
             cwd=EXAMPLES,
@@ -371,7 +378,7 @@ class TestScript:
         assert "python script.py WAYBILL_TOKEN" in done.stderr
 
     def test_refusal(self, sandbox):
-        """It says what WeChat said, and fails."""
+        """It prints WeChat's refusal, and fails."""
         done = self.script(sandbox, "not a token")
 
         assert done.returncode == 1
@@ -390,6 +397,28 @@ class TestScript:
 _URL = "WXLOGISTICS_BASE_URL"
 
 
+NOT_COPIED = shutil.ignore_patterns(".venv", "*.sqlite3", "instance", "__pycache__")
+
+#: Programs that a README's commands need, with Debian's packages.
+NEEDS = {
+    "celery_worker/README.md": {"redis-server": "redis-server"},
+    "miniprogram/README.md": {"node": "nodejs"},
+}
+
+#: A part of the README's name and command, the options that it needs in a test, and
+#: what a server prints when it is ready. The first match counts.
+OPTIONS = [
+    ("django_shop.*make demo", "", "Quit the server"),
+    ("flask_shop.*make demo", "", "/api\n"),
+    ("createsuperuser", " --noinput", None),
+    ("runserver", " 127.0.0.1:{port}", "Quit the server"),
+    ("gunicorn", " --bind=127.0.0.1:{port}", "Listening at"),
+    ("redis-server", " --bind 127.0.0.1 --port {redis} --save ''", "eady to accept"),
+    (" worker ", "", r"\[queues\]"),
+    (" beat", "", "is starting"),
+    ("", "", None),
+]
+
 READMES = [
     path.relative_to(EXAMPLES).as_posix()
     for path in sorted(EXAMPLES.glob("README.md"))
@@ -400,7 +429,7 @@ READMES = [
 @pytest.mark.parametrize("readme", READMES)
 class TestReadmes:
     def test_links__lead_somewhere(self, readme):
-        """Each link of both languages leads to something that exists."""
+        """The links of both languages lead to files that exist."""
         for name in (readme, readme.replace(".md", ".zh-CN.md")):
             path = EXAMPLES / name
             links = re.findall(r"\]\(([^)]+)\)", path.read_text(encoding="utf-8"))
@@ -408,8 +437,42 @@ class TestReadmes:
             assert links
             assert [link for link in links if not (path.parent / link).exists()] == []
 
+    def test_commands__run_as_written(self, readme, tmp_path):
+        """The commands run in order in a copy of the examples, with this Python."""
+        commands = re.findall(r"^\$ (.*)", (EXAMPLES / readme).read_text("utf-8"), re.M)
+        for name, package in NEEDS.get(readme, {}).items():
+            program(name, package)
+        shutil.copytree(EXAMPLES, tmp_path, ignore=NOT_COPIED, dirs_exist_ok=True)
+        folder = (tmp_path / readme).parent
+        # As after `make install`, which would download the packages.
+        for requirements in tmp_path.glob("*/requirements.txt"):
+            (requirements.parent / ".venv").symlink_to(sys.prefix)
+            os.utime(requirements, (0, 0))
+        demo, redis = free_port(), free_port()
+        variables = environment(
+            # gunicorn keeps a socket there.
+            HOME=str(tmp_path),
+            PORT=str(demo),
+            REDIS_URL=f"redis://127.0.0.1:{redis}/0",
+            DJANGO_SUPERUSER_USERNAME="boss",
+            DJANGO_SUPERUSER_EMAIL="boss@shop.example",
+            DJANGO_SUPERUSER_PASSWORD="of the boss",
+        )
+        options = {"cwd": folder, "env": variables, "shell": True}
+        with contextlib.ExitStack() as servers:
+            for command in commands:
+                for part, more, ready in OPTIONS:
+                    if re.search(part, f"{readme}: {command}"):
+                        break
+                command = command.replace(":5000", f":{demo}")
+                command += more.format(port=free_port(), redis=redis)
+                if ready:
+                    servers.enter_context(running(command, ready, **options))
+                else:
+                    subprocess.run(command, check=True, timeout=PATIENCE, **options)
+
     def test_commands__are_the_same(self, readme):
-        """Both languages tell the same commands and variables."""
+        """Both languages have the same commands and variables."""
         english, chinese = (
             re.findall(r"^\$ .*|`[A-Z_]+`", path.read_text(encoding="utf-8"), re.M)
             for path in (

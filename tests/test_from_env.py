@@ -6,6 +6,7 @@ from typing import Any, Iterator
 
 import pytest
 import requests
+from pytest import MonkeyPatch
 
 from wxlogistics import Client, InvalidArgumentError
 from wxlogistics.sandbox import Sandbox
@@ -34,16 +35,9 @@ class TestFromEnv:
         ],
     )
     def test_from_env__token(
-        self,
-        monkeypatch: pytest.MonkeyPatch,
-        sandbox: Sandbox,
-        names: list[str],
-        fetches: int,
+        self, monkeypatch: MonkeyPatch, sandbox: Sandbox, names: list[str], fetches: int
     ) -> None:
-        """
-        The client has an access token, or fetches one. The line break at the end of a
-        file with a secret is not part of it.
-        """
+        """A token is used, or fetched; a line's end in a file is no part of it."""
         values = {
             ACCESS_TOKEN: sandbox.access_token(),
             APPID: f" {sandbox.appid}\n",
@@ -69,14 +63,9 @@ class TestFromEnv:
         ],
     )
     def test_from_env__missing(
-        self,
-        monkeypatch: pytest.MonkeyPatch,
-        variables: dict[str, str],
-        missing: str,
+        self, monkeypatch: MonkeyPatch, variables: dict[str, str], missing: str
     ) -> None:
-        """
-        What is missing is named, and no value shown.
-        """
+        """What is missing is named, and no value shown."""
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         with pytest.raises(InvalidArgumentError) as caught:
@@ -101,30 +90,29 @@ class TestFromEnv:
         ],
     )
     def test_from_env__base_url(
-        self, monkeypatch: pytest.MonkeyPatch, base_url: str, hosts: str
+        self, monkeypatch: MonkeyPatch, base_url: str, hosts: str
     ) -> None:
-        """
-        One host or several, separated by commas; WeChat's main one by default.
-        """
+        """One host or several, separated by commas; WeChat's main one by default."""
         monkeypatch.setenv(ACCESS_TOKEN, "x")
         monkeypatch.setenv(BASE_URL, base_url)
 
         assert f"<Client of {hosts}>" == repr(Client.from_env())
 
-    def test_from_env__base_url_of_the_token(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """
-        Calls and token fetches go to the same place.
-        """
+    def test_from_env__base_url_of_the_token(self, monkeypatch: MonkeyPatch) -> None:
+        """Calls and token fetches go to the same place; a subclass makes its own."""
+
+        class Shop(Client):
+            pass
+
         sandbox = Sandbox()
         monkeypatch.setenv(APPID, sandbox.appid)
         monkeypatch.setenv(SECRET, sandbox.secret)
         with sandbox.serve() as server:
             monkeypatch.setenv(BASE_URL, server.url)
-            with Client.from_env() as client:
+            with Shop.from_env() as client:
                 assert client.get_delivery_list()
 
+        assert Shop is type(client)
         assert ["stable_token", "get_delivery_list"] == [
             call.endpoint for call in sandbox.calls
         ]
@@ -133,12 +121,9 @@ class TestFromEnv:
         "variables", [{ACCESS_TOKEN: "x"}, {APPID: "wx1", SECRET: "x"}]
     )
     def test_from_env__options(
-        self, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+        self, monkeypatch: MonkeyPatch, variables: dict[str, str]
     ) -> None:
-        """
-        It takes the client's options with either kind of token; they override the
-        environment.
-        """
+        """It takes the client's options, which override the environment."""
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv(BASE_URL, "https://api.example")
@@ -162,27 +147,13 @@ class TestFromEnv:
     )
     def test_from_env__wrong(
         self,
-        monkeypatch: pytest.MonkeyPatch,
+        monkeypatch: MonkeyPatch,
         options: Any,
         base_url: str,
         error: type[Exception],
     ) -> None:
-        """
-        What the client does not take is not taken here either.
-        """
+        """What the client does not take is not taken here either."""
         monkeypatch.setenv(ACCESS_TOKEN, "x")
         monkeypatch.setenv(BASE_URL, base_url)
         with pytest.raises(error):
             Client.from_env(**options)
-
-    def test_from_env__subclass(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """
-        A subclass makes its own.
-        """
-
-        class Shop(Client):
-            pass
-
-        monkeypatch.setenv(ACCESS_TOKEN, "x")
-
-        assert Shop is type(Shop.from_env())

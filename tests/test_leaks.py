@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import traceback
 from typing import Any, Callable
 from urllib.parse import quote
 
@@ -16,10 +15,12 @@ from chaos import ChaosServer, repeat_the_request
 from clients import make_client
 from private import (
     CALLS,
-    GOODS,
+    HOST,
     OPEN_MSG,
     OPENID,
     PHONE,
+    QUERY_URL,
+    REQUIRED,
     SECRET,
     SENDER,
     SENT,
@@ -29,6 +30,8 @@ from private import (
     private_parts,
     spoken,
 )
+from pytest import LogCaptureFixture
+from responses import RequestsMock
 
 from wxlogistics import (
     ApiError,
@@ -36,14 +39,10 @@ from wxlogistics import (
     GoodsDetail,
     GoodsInfo,
     InvalidArgumentError,
-    StableToken,
     TransportError,
     UnexpectedResponseError,
     WxLogisticsError,
 )
-
-HOST = "https://api.weixin.qq.com"
-QUERY_URL = f"{HOST}{OPEN_MSG}query_trace"
 
 #: A URL as requests and urllib3 show it in their errors.
 URL = f"{OPEN_MSG}query_trace?access_token={TOKEN}"
@@ -55,32 +54,10 @@ def client() -> Client:
 
 
 @pytest.fixture
-def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """
-    Everything that anybody logs.
-    """
+def log(caplog: LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """Everything that anybody logs."""
     caplog.set_level(logging.DEBUG)
     return caplog
-
-
-class TestChain:
-    def test_spoken__finds_what_is_hidden(self) -> None:
-        """
-        The search itself finds a token in a text, a field, a cause and a context.
-        """
-        plain = WxLogisticsError("x")
-        plain.note = TOKEN  # type: ignore[attr-defined]
-        caused = WxLogisticsError("x")
-        caused.__cause__ = ValueError(OPENID)
-        hidden = WxLogisticsError("x")
-        hidden.__context__ = ValueError("x")
-        hidden.__context__.__context__ = ValueError(PHONE)
-        hidden.__suppress_context__ = True
-
-        assert [TOKEN] == private_parts(spoken(plain))
-        assert [OPENID] == private_parts(spoken(caused))
-        assert [PHONE] == private_parts(spoken(hidden))
-        assert [SECRET] == private_parts(spoken(TransportError("x", SECRET, True)))
 
 
 #: What a server says of a request, as its text and as what WeChat would say.
@@ -105,19 +82,21 @@ ECHOES: dict[str, Callable[[Any, tuple[str, ...]], Any]] = {
 
 
 class TestAnswers:
-    @pytest.mark.parametrize("echo", ECHOES)
-    @pytest.mark.parametrize("name", CALLS)
+    @pytest.mark.parametrize(
+        "name, echo",
+        dict.fromkeys(
+            [*((name, "errmsg") for name in CALLS), *(("request", e) for e in ECHOES)]
+        ),
+    )
     def test_error__server_that_echoes(
         self,
-        rsps: responses.RequestsMock,
+        rsps: RequestsMock,
         client: Client,
-        log: pytest.LogCaptureFixture,
+        log: LogCaptureFixture,
         name: str,
         echo: str,
     ) -> None:
-        """
-        An answer that repeats the request is shown without its private values.
-        """
+        """An answer that repeats the request is shown without its private values."""
 
         def answer(request: Any) -> tuple[int, dict[str, str], str]:
             said = ECHOES[echo](request, SENT[name])
@@ -132,11 +111,9 @@ class TestAnswers:
         assert "wxlogistics" in {record.name for record in log.records}
 
     def test_excerpt__cut_within_a_value(
-        self, rsps: responses.RequestsMock, client: Client
+        self, rsps: RequestsMock, client: Client
     ) -> None:
-        """
-        An excerpt that ends in the middle of a token shows no half of it.
-        """
+        """An excerpt that ends in the middle of a token shows no half of it."""
         for before in range(100, 200, 7):
             page = "-" * before + TOKEN + OPENID + WAYBILL_TOKEN
             rsps.post(QUERY_URL, body=page, status=404)
@@ -148,13 +125,8 @@ class TestAnswers:
             assert "" == shown.replace("***", "").strip("*")
 
     @pytest.mark.parametrize("token", ["a/b+c=d e&f", "令牌令牌令牌", "x%41y?z"])
-    def test_token__that_needs_encoding(
-        self, rsps: responses.RequestsMock, token: str
-    ) -> None:
-        """
-        A token is replaced as it is and as it stands in the URL; what stands around it
-        is still there.
-        """
+    def test_token__that_needs_encoding(self, rsps: RequestsMock, token: str) -> None:
+        """A token is replaced as it is and as in the URL; what is around it stays."""
         rsps.add_callback(
             responses.POST,
             QUERY_URL,
@@ -180,11 +152,9 @@ class TestAnswers:
         ],
     )
     def test_errmsg__of_wechat(
-        self, rsps: responses.RequestsMock, client: Client, errmsg: str
+        self, rsps: RequestsMock, client: Client, errmsg: str
     ) -> None:
-        """
-        Nothing but the call's own values is replaced.
-        """
+        """Nothing but the call's own values is replaced."""
         rsps.post(QUERY_URL, json={"errcode": 933001, "errmsg": errmsg})
         with pytest.raises(ApiError) as caught:
             CALLS["query_trace"](client)
@@ -229,14 +199,12 @@ class TestNoAnswer:
     )
     def test_error__replaced_and_not_chained(
         self,
-        rsps: responses.RequestsMock,
+        rsps: RequestsMock,
         client: Client,
-        log: pytest.LogCaptureFixture,
+        log: LogCaptureFixture,
         failure: Exception,
     ) -> None:
-        """
-        The errors of requests and urllib3 hold the URL, so they are not chained.
-        """
+        """The errors of requests and urllib3 hold the URL, so they are not chained."""
         rsps.post(f"{HOST}{OPEN_MSG}request", body=failure)
         with pytest.raises((TransportError, UnexpectedResponseError)) as caught:
             CALLS["request"](client)
@@ -245,41 +213,18 @@ class TestNoAnswer:
         assert all(isinstance(each, WxLogisticsError) for each in chain(caught.value))
 
     @pytest.mark.parametrize("name", CALLS)
-    def test_error__unmatched_rule(
-        self, rsps: responses.RequestsMock, client: Client, name: str
-    ) -> None:
-        """
-        A mock that does not match quotes the request; the error replaces its values.
-        """
-        with pytest.raises(TransportError) as caught:
-            CALLS[name](client)
-
-        assert [] == private_parts(spoken(caught.value))
-
-    def test_error__nobody_listens(self, log: pytest.LogCaptureFixture) -> None:
-        """
-        A refused connection is named by the host, without the path.
-        """
-        client = make_client(TOKEN, base_url="http://127.0.0.1:1", retries=0)
-        with pytest.raises(TransportError) as caught:
-            CALLS["query_trace"](client)
-
-        assert [] == private_parts(spoken(caught.value) + log.text)
-        assert "no connection to 127.0.0.1:1: Connection refused" == caught.value.reason
-
-    @pytest.mark.parametrize("name", CALLS)
-    def test_log__lines_of_urllib3(
-        self, log: pytest.LogCaptureFixture, name: str
-    ) -> None:
-        """
-        urllib3 logs each request line at DEBUG, but without the token.
-        """
+    def test_log__lines_of_urllib3(self, log: LogCaptureFixture, name: str) -> None:
+        """urllib3 logs each request line at DEBUG, but without the token."""
         with ChaosServer(then=repeat_the_request) as server:
             with pytest.raises(UnexpectedResponseError) as caught:
                 CALLS[name](make_client(TOKEN, base_url=server.url))
 
         assert [] == private_parts(spoken(caught.value) + log.text)
         assert "access_token=*** HTTP/1" in log.text
+
+
+def registered(client: Client, **arguments: Any) -> str:
+    return client.trace_waybill(**REQUIRED["trace_waybill"] | arguments)
 
 
 class TestArguments:
@@ -298,29 +243,11 @@ class TestArguments:
             lambda client: client.query_trace(
                 WAYBILL_TOKEN, openid=OPENID, extra={"a": f"{PHONE}\udfff"}
             ),
-            lambda client: client.trace_waybill(
-                openid=OPENID,
-                waybill_id="x",
-                receiver_phone=int(PHONE),
-                goods_info=GOODS,
-            ),
-            lambda client: client.trace_waybill(
-                openid=OPENID,
-                waybill_id="x",
-                receiver_phone=PHONE,
-                goods_info={"receiver_phone": PHONE},
-            ),
-            lambda client: client.trace_waybill(
-                openid=OPENID,
-                waybill_id="x",
-                receiver_phone=PHONE,
-                goods_info=GoodsInfo([PHONE]),
-            ),
-            lambda client: client.trace_waybill(
-                openid=OPENID,
-                waybill_id="x",
-                receiver_phone=PHONE,
-                goods_info=GoodsInfo([GoodsDetail(int(PHONE), OPENID.encode())]),
+            lambda client: registered(client, receiver_phone=int(PHONE)),
+            lambda client: registered(client, goods_info={"receiver_phone": PHONE}),
+            lambda client: registered(client, goods_info=GoodsInfo([PHONE])),
+            lambda client: registered(
+                client, goods_info=GoodsInfo([GoodsDetail(int(PHONE), OPENID.encode())])
             ),
             lambda client: client.request(f"/x?access_token={TOKEN}", {}),
             lambda client: client.request(f"{HOST}/x?secret={SECRET}", {}),
@@ -341,9 +268,7 @@ class TestArguments:
     def test_error__names_the_field_only(
         self, client: Client, call: Callable[[Client], Any]
     ) -> None:
-        """
-        An argument that cannot be right may still be somebody's openid.
-        """
+        """An argument that cannot be right may still be an openid."""
         with pytest.raises(InvalidArgumentError) as caught:
             call(client)
 
@@ -352,54 +277,10 @@ class TestArguments:
         assert [caught.value] == list(chain(caught.value))
 
 
-def variables_of(error: BaseException) -> str:
-    """
-    Return the traceback of *error* with the variables of each frame.
-    """
-    shown = traceback.TracebackException.from_exception(error, capture_locals=True)
-    return "".join(shown.format())
-
-
 class TestShown:
-    def test_repr__client_and_its_parts(self, client: Client) -> None:
-        """
-        Neither shows a token.
-        """
-        assert [] == private_parts(repr(client) + str(client))
-
-    @pytest.mark.parametrize("name", CALLS)
-    def test_variables__of_a_traceback(
-        self, rsps: responses.RequestsMock, client: Client, name: str
-    ) -> None:
-        """
-        The variables of this library's frames hold no access token and no AppSecret.
-        """
-        rsps.post(
-            f"{HOST}{OPEN_MSG}{name}", json={"errcode": 48001, "errmsg": "no rid: 1-2"}
-        )
-        with pytest.raises(ApiError) as caught:
-            CALLS[name](client)
-        variables = variables_of(caught.value)
-
-        assert TOKEN not in variables
-        assert "request = " in variables
-
-    def test_variables__of_a_token_fetch(self, rsps: responses.RequestsMock) -> None:
-        """
-        Nor an AppSecret, where the token is fetched.
-        """
-        rsps.post(
-            f"{HOST}/cgi-bin/stable_token", json={"errcode": 40013, "errmsg": "no"}
-        )
-        with pytest.raises(ApiError) as caught:
-            Client(StableToken("wx1", SECRET)).access_token()
-
-        assert SECRET not in variables_of(caught.value)
 
     def test_failure__of_a_test(self, pytester: pytest.Pytester) -> None:
-        """
-        pytest shows the arguments of the last function: it is the test's own line.
-        """
+        """pytest shows the arguments of the last function: the test's own line."""
         pytester.makepyfile(f"""
             from wxlogistics import Client, StableToken
             from wxlogistics.sandbox import Sandbox
@@ -436,53 +317,7 @@ class TestShown:
         assert [] == private_parts(failures)
 
 
-#: What WeChat or somebody on the way says, and what is shown of it.
-PERSONAL = {
-    "电话\uff1a13900139000": "电话\uff1a***",
-    "phone 139 0013 9000.": "phone ***.",
-    "phone 139-0013-9000.": "phone ***.",
-    "+8613900139000": "+8613900139000",
-    "0571-88888888": "***",
-    "openid ovtZW4yB7DIj3CxOb6ii-nk4HhFo": "openid ***",
-    "to ovtZW4yB7DIj3CxOb6ii-nk4HhFo.": "to ***.",
-    "SF13900139000 and 97813900139000": "SF13900139000 and 97813900139000",
-    "rid: 66557522-13900139-00735e87": "rid: 66557522-13900139-00735e87",
-}
-
-
 class TestLog:
-    @pytest.mark.parametrize(
-        "answer, line",
-        [
-            ({"body": requests.ReadTimeout()}, "query_trace: no answer within 20 s, "),
-            ({"status": 502}, "query_trace: HTTP 502 from a gateway, "),
-            ({"status": 404}, "query_trace: not WeChat's answer, "),
-            (
-                {"body": requests.ConnectTimeout()},
-                "query_trace: no connection to api.weixin.qq.com within 3.05 s, ",
-            ),
-        ],
-    )
-    def test_debug__what_went_wrong(
-        self,
-        rsps: responses.RequestsMock,
-        client: Client,
-        log: pytest.LogCaptureFixture,
-        answer: dict[str, Any],
-        line: str,
-    ) -> None:
-        """
-        One DEBUG line for each attempt says what came instead of an answer.
-        """
-        rsps.post(QUERY_URL, **answer)
-        with pytest.raises(WxLogisticsError):
-            client.query_trace("x")
-
-        own = [record for record in log.records if record.name == "wxlogistics"]
-        assert {line + "rid None"} == {
-            record.getMessage().rpartition(", ")[0] for record in own
-        }
-        assert {logging.DEBUG} == {record.levelno for record in own}
 
     @pytest.mark.parametrize(
         ("level", "waybill_token"),
@@ -490,15 +325,9 @@ class TestLog:
         ids=["INFO", "nothing sent"],
     )
     def test_log__silent(
-        self,
-        client: Client,
-        caplog: pytest.LogCaptureFixture,
-        level: int,
-        waybill_token: str,
+        self, client: Client, caplog: LogCaptureFixture, level: int, waybill_token: str
     ) -> None:
-        """
-        Nothing is logged above DEBUG, and nothing for a call that was not sent.
-        """
+        """Nothing is logged above DEBUG, and nothing for a call that was not sent."""
         caplog.set_level(level)
         with responses.RequestsMock(assert_all_requests_are_fired=False) as rsps:
             rsps.post(QUERY_URL, status=502)

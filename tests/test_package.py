@@ -23,9 +23,7 @@ DISTRIBUTION = metadata.distribution("wxlogistics")
 
 
 def requirements() -> dict[str, set[str]]:
-    """
-    What the package asks for, by extra; the core's under the empty name.
-    """
+    """What the package asks for, by extra; the core's under the empty name."""
     found: dict[str, set[str]] = {}
     for line in DISTRIBUTION.requires or []:
         requirement, _, marker = line.partition(";")
@@ -37,9 +35,7 @@ def requirements() -> dict[str, set[str]]:
 
 class TestMetadata:
     def test_name_and_version(self) -> None:
-        """
-        The version stands in one place.
-        """
+        """The version stands in one place."""
         assert "wxlogistics" == DISTRIBUTION.metadata["Name"]
         assert wxlogistics.__version__ == DISTRIBUTION.version
         assert re.fullmatch(r"\d+\.\d+\.\d+", wxlogistics.__version__)
@@ -55,9 +51,7 @@ class TestMetadata:
         assert {"attrs>=22.2", "requests>=2.32.2", "urllib3>=2.2"} == core
 
     def test_extras(self) -> None:
-        """
-        Each is for one way to use it, "all" for all; the others for work on it.
-        """
+        """Each is for one way to use it, "all" for all; the others for work on it."""
         extras = requirements()
 
         named = DISTRIBUTION.metadata.get_all("Provides-Extra") or []
@@ -81,9 +75,7 @@ class TestMetadata:
         assert extras["all"] == {each for name in parts for each in extras[name]}
 
     def test_entry_points(self) -> None:
-        """
-        A command for the shell, plugins for pytest and PyInstaller; all can be loaded.
-        """
+        """A command, plugins for pytest and PyInstaller; all can be loaded."""
         assert {
             ("console_scripts", "wxlogistics", "wxlogistics.__main__:main"),
             ("pyinstaller40", "hook-dirs", "wxlogistics._pyinstaller:get_hook_dirs"),
@@ -92,9 +84,7 @@ class TestMetadata:
         assert all(each.load() for each in DISTRIBUTION.entry_points)
 
     def test_pythons(self) -> None:
-        """
-        Python 3.10 and newer; the classifiers name those that are tested.
-        """
+        """Python 3.10 and newer; the classifiers name those that are tested."""
         classifiers = DISTRIBUTION.metadata.get_all("Classifier") or []
 
         assert ">=3.10" == DISTRIBUTION.metadata["Requires-Python"]
@@ -118,9 +108,7 @@ class TestMetadata:
         assert "MIT License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
 
     def test_addresses(self) -> None:
-        """
-        PyPI shows a home page, an address to write to, and the changes.
-        """
+        """PyPI shows a home page, an address to write to, and the changes."""
         metadata = DISTRIBUTION.metadata
         urls = [each.partition(", ")[0] for each in metadata.get_all("Project-URL")]
 
@@ -129,9 +117,7 @@ class TestMetadata:
         assert ["Changelog", "WeChat API"] == urls
 
     def test_description__both_languages(self) -> None:
-        """
-        PyPI's page holds both READMEs, because it cannot link to a file.
-        """
+        """PyPI's page holds both READMEs, because it cannot link to a file."""
         description = DISTRIBUTION.metadata["Description"] or ""
         description = description or str(DISTRIBUTION.metadata.get_payload())
 
@@ -142,9 +128,7 @@ class TestMetadata:
 
 class TestPyInstaller:
     def test_hook__collects_package_data(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """
-        PyInstaller runs the hook in the folder named, and bundles its `datas`.
-        """
+        """PyInstaller runs the hook in the folder named, and bundles its `datas`."""
         hooks = types.ModuleType("PyInstaller.utils.hooks")
         hooks.collect_data_files = lambda package: [f"files of {package}"]
         for name in ("PyInstaller", "PyInstaller.utils"):
@@ -179,9 +163,7 @@ class TestSetupCfg:
         return config
 
     def test_packages__all_named(self, config: configparser.ConfigParser) -> None:
-        """
-        Every package is named, and the tests are not installed.
-        """
+        """Every package is named, and the tests are not installed."""
         source = ROOT / "wxlogistics"
         found = {
             ".".join(path.parent.relative_to(ROOT).parts)
@@ -191,9 +173,7 @@ class TestSetupCfg:
         assert found == set(config["options"]["packages"].split())
 
     def test_package_data__all_named(self, config: configparser.ConfigParser) -> None:
-        """
-        Every file that is no module is named, or it would not be installed.
-        """
+        """Every file that is no module is named, or it would not be installed."""
         named = {
             path.relative_to(ROOT)
             for package, patterns in config["options.package_data"].items()
@@ -211,34 +191,26 @@ class TestSetupCfg:
     def test_version__of_a_module_without_imports(
         self, config: configparser.ConfigParser
     ) -> None:
-        """
-        setuptools reads the version without importing requests.
-        """
+        """setuptools reads the version without importing requests."""
         source = (ROOT / "wxlogistics" / "_version.py").read_text(encoding="utf-8")
 
         assert "attr: wxlogistics._version.__version__" == config["metadata"]["version"]
         assert [ast.Expr, ast.Assign] == [type(each) for each in ast.parse(source).body]
 
     def test_oldest__every_bound(self, config: configparser.ConfigParser) -> None:
-        """
-        tox's environment "oldest" pins each bound that users get at its lowest.
-        """
+        """tox's "oldest" pins each bound that users get at its lowest."""
         pins = config["testenv:oldest"]["deps"].split()
         lowest = {each.replace(">=", "==") for each in bounds("", "all")}
 
         assert lowest == {pin for pin in pins if "==" in pin}
 
     def test_pyproject__none(self) -> None:
-        """
-        All configuration that can live in setup.cfg lives there.
-        """
+        """All configuration that can live in setup.cfg lives there."""
         assert not (ROOT / "pyproject.toml").exists()
         assert (ROOT / "setup.py").exists()
 
 
 class TestModules:
     def test_main__runs_as_a_module(self) -> None:
-        """
-        `python -m wxlogistics` is the command too.
-        """
+        """`python -m wxlogistics` is the command too."""
         assert callable(importlib.import_module("wxlogistics.__main__").main)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
@@ -14,6 +15,7 @@ import urllib3
 from chaos import ChaosServer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from private import GOODS
 from requests.adapters import HTTPAdapter
 
 from wxlogistics import (
@@ -40,13 +42,9 @@ thorough = settings(
 #: For what opens a connection each time.
 brief = settings(thorough, max_examples=100)
 
-GOODS = GoodsInfo([GoodsDetail("围巾", "")])
-
 
 class Canned(HTTPAdapter):
-    """
-    Answers each request with what was set before, and keeps what came in.
-    """
+    """Answers each request with what was set before, and keeps what came in."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,9 +53,7 @@ class Canned(HTTPAdapter):
         self.url = ""
 
     def answer_with(self, reply: bytes, status: int = 200) -> None:
-        """
-        Answer with that from now on.
-        """
+        """Answer with that from now on."""
         self.reply = reply
         self.status = status
 
@@ -117,9 +113,7 @@ broken_text = st.tuples(st.text(), st.characters(categories=["Cs"]), st.text()).
 
 
 def asked(reply: bytes, status: int = 200) -> list[Any]:
-    """
-    Return what each kind of call makes of *reply*: a value or an error.
-    """
+    """Return what each kind of call makes of *reply*: a value or an error."""
     adapter.answer_with(reply, status)
     results: list[Any] = []
     for call in (
@@ -140,13 +134,19 @@ def asked(reply: bytes, status: int = 200) -> list[Any]:
     return results
 
 
+def query(data: bytes) -> None:
+    """Make a call that is answered with *data*, head included."""
+    with ChaosServer(then=chaos.raw(data)) as server:
+        with Client("TOKEN", base_url=server.url, retries=0, timeout=5) as client:
+            with contextlib.suppress(WxLogisticsError):
+                client.query_trace("W")
+
+
 class TestAnyBytes:
     @thorough
     @given(st.binary(), st.integers(100, 599))
     def test_body__any_bytes(self, body: bytes, status: int) -> None:
-        """
-        Whatever the body and the status, there is a value or an error of ours.
-        """
+        """Whatever the body and the status, there is a value or an error of ours."""
         for result in asked(body, status):
             if not 200 <= status < 300:
                 assert isinstance(result, WxLogisticsError)
@@ -154,34 +154,23 @@ class TestAnyBytes:
     @thorough
     @given(values, st.sampled_from(["utf-8", "utf-16", "gbk", "latin-1"]))
     def test_body__any_json_in_any_encoding(self, value: Any, encoding: str) -> None:
-        """
-        So it is with JSON, in whatever encoding.
-        """
+        """So it is with JSON, in whatever encoding."""
         asked(json.dumps(value, ensure_ascii=False).encode(encoding, "replace"))
 
     @pytest.mark.parametrize("brackets", ["[", '{"a":'])
     @pytest.mark.parametrize("depth", [900, 100_000])
     def test_body__nested_deep(self, brackets: str, depth: int) -> None:
-        """
-        JSON that is nested too deep is strange, not fatal.
-        """
+        """JSON that is nested too deep is strange, not fatal."""
         for result in asked(brackets.encode() * depth):
             assert isinstance(result, UnexpectedResponseError)
 
     @brief
     @given(st.binary(max_size=200), st.booleans())
     def test_answer__any_bytes(self, data: bytes, status_line: bool) -> None:
-        """
-        Whatever comes by the connection, head included, there is a value or an error.
-        """
+        """Whatever comes by the connection, there is a value or an error."""
         if status_line:
             data = b"HTTP/1.1 200 OK\r\n" + data
-        with ChaosServer(then=chaos.raw(data)) as server:
-            with Client("TOKEN", base_url=server.url, retries=0, timeout=5) as client:
-                try:
-                    client.query_trace("W")
-                except WxLogisticsError:
-                    pass
+        query(data)
 
     @brief
     @given(
@@ -220,24 +209,15 @@ class TestAnyBytes:
         ).map(b"".join)
     )
     def test_answer__any_frame(self, data: bytes) -> None:
-        """
-        So it is with what looks like HTTP.
-        """
-        with ChaosServer(then=chaos.raw(data)) as server:
-            with Client("TOKEN", base_url=server.url, retries=0, timeout=5) as client:
-                try:
-                    client.query_trace("W")
-                except WxLogisticsError:
-                    pass
+        """So it is with what looks like HTTP."""
+        query(data)
 
 
 class TestAnyObject:
     @thorough
     @given(replies | st.dictionaries(st.text(), values, max_size=5))
     def test_query__trace_or_error(self, reply: dict[str, Any]) -> None:
-        """
-        Any JSON object is an error, or a Trace with a status and the whole of it.
-        """
+        """Any JSON object is an error, or a Trace with a status and the whole of it."""
         body = json.dumps(reply).encode()
         try:
             decoded = json.loads(body)
@@ -264,9 +244,7 @@ class TestAnyObject:
     @thorough
     @given(st.integers(), st.text())
     def test_errcode__any(self, errcode: int, errmsg: str) -> None:
-        """
-        Any errcode but 0 is an ApiError that keeps it.
-        """
+        """Any errcode but 0 is an ApiError that keeps it."""
         body = json.dumps({"errcode": errcode, "errmsg": errmsg}).encode()
         for result in asked(body):
             if errcode:
@@ -281,9 +259,7 @@ class TestAnyText:
     @thorough
     @given(whole_text, st.dictionaries(st.text(), values, max_size=4))
     def test_text__survives(self, text: str, extra: dict[str, Any]) -> None:
-        """
-        Any text comes out of the JSON as it went in.
-        """
+        """Any text comes out of the JSON as it went in."""
         extra.pop("waybill_token", None)
         adapter.answer_with(b'{"waybill_info": {"status": 2}}')
         try:
@@ -298,9 +274,7 @@ class TestAnyText:
     @thorough
     @given(whole_text)
     def test_text__survives_the_way_back(self, text: str) -> None:
-        """
-        Any text of a reply comes out as it was sent.
-        """
+        """Any text of a reply comes out as it was sent."""
         reply = {"waybill_info": {"status": 2, "waybill_id": text}}
         adapter.answer_with(json.dumps(reply, ensure_ascii=False).encode())
 
@@ -309,18 +283,14 @@ class TestAnyText:
     @brief
     @given(whole_text)
     def test_text__survives_the_trip(self, text: str) -> None:
-        """
-        So it does over a real connection, there and back.
-        """
+        """So it does over a real connection, there and back."""
         with ChaosServer() as server, Client("TOKEN", base_url=server.url) as client:
             assert text == client.query_trace(text).waybill_id
 
     @thorough
     @given(broken_text, st.sampled_from(["waybill_token", "openid", "goods", "extra"]))
     def test_text__half_a_character(self, text: str, place: str) -> None:
-        """
-        Half a character is refused before anything is sent, wherever it stands.
-        """
+        """Half a character is refused before anything is sent, wherever it stands."""
         adapter.body = b"nothing was sent"
         with pytest.raises(InvalidArgumentError):
             if place == "goods":
@@ -336,9 +306,7 @@ class TestAnyText:
     @thorough
     @given(whole_text)
     def test_token__any(self, token: str) -> None:
-        """
-        Any token is one parameter of the query, and the only one.
-        """
+        """Any token is one parameter of the query, and the only one."""
         adapter.answer_with(b"{}")
         Client(token, session=session).request("/x", {})
         query = requests.utils.urlparse(adapter.url).query
@@ -349,9 +317,7 @@ class TestAnyText:
 
 
 def sayable(value: Any) -> bool:
-    """
-    Whether JSON in UTF-8 can say *value*.
-    """
+    """Whether JSON in UTF-8 can say *value*."""
     if isinstance(value, dict):
         return all(map(sayable, value)) and all(map(sayable, value.values()))
     if isinstance(value, list):

@@ -19,7 +19,7 @@ import threading
 import time
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Callable, Iterator, NamedTuple, Sequence
+from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence
 
 import chaos
 import pytest
@@ -43,7 +43,6 @@ from chaos import (
 from clients import make_client
 from private import (
     CALLS,
-    OPENID,
     PAYLOAD,
     TOKEN,
     WAYBILL_ID,
@@ -51,22 +50,19 @@ from private import (
     private_parts,
     spoken,
 )
+from pytest import MonkeyPatch
 from requests.adapters import HTTPAdapter
 
 from wxlogistics import (
-    AccessTokenError,
-    ApiError,
     Client,
     DeliveryInfo,
-    InvalidArgumentError,
+    RateLimitError,
     StableToken,
     SystemBusyError,
     TransportError,
     UnexpectedResponseError,
     WxLogisticsError,
 )
-
-DOCUMENT = Path(__file__).parents[1] / "docs" / "resilience.md"
 
 #: What each kind of call returns when all goes well.
 RIGHT: dict[str, Any] = {
@@ -87,26 +83,13 @@ Make = Callable[..., Client]
 
 
 def call(kind: str, client: Client) -> Any:
-    """
-    Make the call, and return what `RIGHT` holds of it.
-    """
+    """Make the call, and return what `RIGHT` holds of it."""
     value = CALLS[kind](client)
     return getattr(value, "waybill_id", value)
 
 
 class Cell(NamedTuple):
-    """
-    How one call ends.
-
-    Attributes:
-        outcome: "answered", or the error's class.
-
-        maybe_applied: That of a TransportError; None of others.
-
-        requests: How many whole requests the server saw.
-
-        pauses: The seconds between the attempts.
-    """
+    """How a call ends: how many whole requests are seen, the pauses in between."""
 
     outcome: str
     maybe_applied: bool | None = None
@@ -132,14 +115,7 @@ UNREACHED_THRICE = Cell("TransportError", False, 0, (0.5, 1.0))
 
 
 class Ends(NamedTuple):
-    """
-    How calls end, if the fault stays and if it happens once.
-
-    Attributes:
-        stays, once: Of queries and registrations.
-
-        others_stays, others_once: Of updates and `Client.request`.
-    """
+    """How calls end; the others are updates and `Client.request`."""
 
     stays: Cell
     once: Cell | None
@@ -154,9 +130,7 @@ NO_HOST = Ends(UNREACHED_THRICE, None, UNREACHED_THRICE, None)
 
 
 def same(stays: Cell, once: Cell | None) -> Ends:
-    """
-    Return the ends of a fault that all kinds of call meet alike.
-    """
+    """Return the ends of a fault that all kinds of call meet alike."""
     return Ends(stays, once, stays, once)
 
 
@@ -181,20 +155,7 @@ def untrusted_server() -> ChaosServer:
 
 
 class Row(NamedTuple):
-    """
-    One fault and how calls end.
-
-    Attributes:
-        what: The fault, in the document's words.
-
-        fault: What the server does; None where *place* is the fault.
-
-        ends: How calls end.
-
-        timeout, deadline: Of the client.
-
-        place: Where to call; the server by default.
-    """
+    """A fault in the document's words, what the server does, how calls end, where."""
 
     what: str
     fault: Fault | None
@@ -215,10 +176,7 @@ TABLE = [
         place=silent_port,
     ),
     Row(
-        "shows a wrong certificate",
-        None,
-        same(UNREACHED, None),
-        place=untrusted_server,
+        "shows a wrong certificate", None, same(UNREACHED, None), place=untrusted_server
     ),
     # The connection breaks
     Row(
@@ -271,7 +229,7 @@ TABLE = [
     Row("gzip that is broken", encoded(b"\x1f\x8b\x08 not gzip"), NOT_WECHATS),
     Row("gzip in gzip", encoded(b"whatever", "gzip, gzip"), NOT_WECHATS),
     Row("a page that repeats the request", chaos.repeat_the_request, NOT_WECHATS),
-    # An answer of WeChat's
+    # A WeChat answer
     Row(
         "errcode -1",
         reply(SAID_BUSY),
@@ -308,9 +266,7 @@ TABLE = [
 
 
 class Listener(logging.Handler):
-    """
-    Keeps what is logged, as it would be written.
-    """
+    """Keeps what is logged, as it would be written."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -321,18 +277,14 @@ class Listener(logging.Handler):
 
     @property
     def own(self) -> list[str]:
-        """
-        The lines of this library's logger.
-        """
+        """The lines of this library's logger."""
         start = "wxlogistics: "
         return [line[len(start) :] for line in self.lines if line.startswith(start)]
 
 
 @contextlib.contextmanager
 def listening() -> Iterator[Listener]:
-    """
-    Yield a `Listener` to this library, to urllib3 and to requests.
-    """
+    """Yield a `Listener` to this library, to urllib3 and to requests."""
     listener = Listener()
     loggers = [
         logging.getLogger(name) for name in ("wxlogistics", "urllib3", "requests")
@@ -350,9 +302,7 @@ def listening() -> Iterator[Listener]:
 
 
 class Seen(NamedTuple):
-    """
-    What came of one call.
-    """
+    """What came of one call."""
 
     cell: Cell
     value: Any
@@ -360,9 +310,7 @@ class Seen(NamedTuple):
 
 
 def observe(row: Row, kind: str, once: bool, own: bool = True) -> Seen:
-    """
-    Make the call, with the client's own session or a caller's.
-    """
+    """Make the call, with the client's own session or a caller's."""
     pauses: list[float] = []
     value: Any = None
     text = ""
@@ -404,10 +352,8 @@ COLUMNS = [
 ]
 
 
-def document_table(rows: Sequence[Sequence[Cell | None]]) -> str:
-    """
-    Return the table of the document, with *rows* for those of `TABLE`.
-    """
+def table(rows: Iterable[Sequence[Cell | None]]) -> str:
+    """Return a table for readers, with *rows* for those of `TABLE`."""
     lines = [
         "| the server | queries and registrations, the fault stays | it happens once "
         "| `update_*` and `request()`, the fault stays | it happens once |",
@@ -418,18 +364,11 @@ def document_table(rows: Sequence[Sequence[Cell | None]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-BEGIN = "<!-- written by tests/test_resilience.py: begin -->\n"
-END = "<!-- end -->\n"
-
-
 class TestFaults:
     @pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])
     @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.what)
     def test_fault__outcome(self, row: Row, own: bool) -> None:
-        """
-        Each fault ends calls as the table says, with either session; nothing private
-        is shown.
-        """
+        """Each fault ends calls as the table says; nothing private is shown."""
         for expected, (kind, once) in zip(row.ends, COLUMNS):
             if expected is None:
                 continue
@@ -440,57 +379,10 @@ class TestFaults:
             if seen.cell.outcome == "answered":
                 assert RIGHT[kind] == seen.value
 
-    @pytest.mark.parametrize(
-        ("kind", "attempts"),
-        [
-            ("trace_waybill", 3),
-            ("follow_waybill", 3),
-            ("query_trace", 3),
-            ("query_follow_trace", 3),
-            ("get_delivery_list", 3),
-            ("update_waybill_goods", 1),
-            ("update_follow_waybill_goods", 1),
-            ("request", 1),
-        ],
-    )
-    @pytest.mark.parametrize(
-        "fault", [close_after_request, gateway(502)], ids=["dropped", "502"]
-    )
-    def test_kind__repeated(self, kind: str, attempts: int, fault: Fault) -> None:
-        """
-        Which kinds of call are sent again though WeChat may have had them.
-        """
-        with ChaosServer(then=fault) as server:
-            with pytest.raises(TransportError) as caught:
-                call(kind, make_client(TOKEN, base_url=server.url))
-
-            assert attempts == len(server.requests)
-        assert caught.value.maybe_applied
-
-    def test_table__is_in_the_document(self) -> None:
-        """
-        docs/resilience.md holds the table; if not, run this file.
-        """
-        document = DOCUMENT.read_text(encoding="utf-8")
-        table = document.partition(BEGIN)[2].partition(END)[0]
-
-        assert document_table([row.ends for row in TABLE]) == table
-
-
-@pytest.fixture
-def server() -> Iterator[ChaosServer]:
-    """
-    A server that answers rightly, until it is given a script.
-    """
-    with ChaosServer() as server:
-        yield server
-
 
 @pytest.fixture
 def make(pauses: list[float]) -> Iterator[Make]:
-    """
-    Makes clients that never wait and whose every pause is the longest possible.
-    """
+    """Makes clients that never wait and whose every pause is the longest possible."""
     with contextlib.ExitStack() as stack:
 
         def make(base_url: str | Sequence[str], **options: Any) -> Client:
@@ -504,28 +396,20 @@ def make(pauses: list[float]) -> Iterator[Make]:
 
 @pytest.fixture
 def session() -> Iterator[requests.Session]:
-    """
-    A session of the caller's.
-    """
+    """A session of the caller's."""
     with requests.Session() as session:
         yield session
 
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
-    """
-    An authority for certificates.
-    """
+    """An authority for certificates."""
     return trustme.CA()
 
 
 @pytest.fixture
-def trusted(
-    authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
-    """
-    The authority's certificate, which the environment says to trust.
-    """
+def trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: MonkeyPatch) -> Path:
+    """The authority's certificate, which the environment says to trust."""
     path = tmp_path / "authority.pem"
     authority.cert_pem.write_to_path(str(path))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
@@ -533,9 +417,7 @@ def trusted(
 
 
 class Clock:
-    """
-    Time that passes only when somebody sleeps.
-    """
+    """Time that passes only in sleep()."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -550,9 +432,7 @@ class Clock:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """
-    Wait for what happens in another thread.
-    """
+    """Wait for what happens in another thread."""
     ends_at = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < ends_at
@@ -568,156 +448,57 @@ def query(client: Client, waybill_token: str = WAYBILL_TOKEN) -> str | None:
 
 
 class TestRequest:
-    def test_post__bytes(self, server: ChaosServer, make: Make) -> None:
-        """
-        A POST with UTF-8 JSON, its length, its type and the token; nothing else.
-        """
-        make(server.url).request("/cgi-bin/other", {"name": "围巾"})
-        request = server.requests[0]
-
-        assert "POST" == request.method
-        assert f"/cgi-bin/other?access_token={TOKEN}" == request.target
-        assert '{"name":"围巾"}'.encode() == request.body
-        assert "application/json" == request.headers["content-type"]
-        assert "17" == request.headers["content-length"]
-        assert "transfer-encoding" not in request.headers
-        assert "cookie" not in request.headers
-        assert "identity" == request.headers["accept-encoding"]
-
-    def test_post__token_escaped(self, server: ChaosServer, make: Make) -> None:
-        """
-        A token cannot add to the query.
-        """
-        make(server.url, token="a&b=c d/é").get_delivery_list()
-
-        assert "a%26b%3Dc%20d%2F%C3%A9" == server.requests[0].token
 
     def test_post__any_mapping(self, server: ChaosServer, make: Make) -> None:
-        """
-        A payload need not be a dict.
-        """
+        """A payload need not be a dict."""
         reply = make(server.url).request("/x", MappingProxyType({"a": 1}))
 
         assert {"a": 1} == reply["echo"]
 
 
-class TestReply:
-    @pytest.mark.parametrize(
-        "body",
-        [
-            b"\xef\xbb\xbf" + '{"name": "顺丰"}'.encode(),
-            b'{"name": "\xe9\xa1\xba\xe4\xb8\xb0", "bell": "\x07"}',
-        ],
-        ids=["BOM", "control character"],
-    )
-    @pytest.mark.parametrize("label", ["text/plain", "text/html; charset=latin-1"])
-    def test_decode__whatever_the_headers_say(
-        self, body: bytes, label: str, server: ChaosServer, make: Make
-    ) -> None:
-        """
-        The bytes are UTF-8, with a BOM or control characters, labelled or not.
-        """
-        head = chaos.head(200, f"Content-Type: {label}", length=len(body))
-        server.script(raw(head + body, "keep"))
-
-        assert "顺丰" == make(server.url).request("/x", {})["name"]
-
-    def test_size__5_mib(self, server: ChaosServer, make: Make) -> None:
-        """
-        5 MiB are read, and not a byte more.
-        """
-        server.script(reply(b"{}".ljust(5242880)), reply(b"{}".ljust(5242881)))
-        client = make(server.url)
-
-        assert {} == client.request("/x", {})
-        with pytest.raises(UnexpectedResponseError, match="more than 5 MiB"):
-            client.request("/x", {})
-
-    @pytest.mark.parametrize(
-        "strange",
-        [chaos.length_too_short, chaos.early_hint],
-        ids=["more than promised", "103"],
-    )
-    def test_next_reply__is_its_own(
-        self, strange: Fault, server: ChaosServer, make: Make
-    ) -> None:
-        """
-        Nothing of a strange answer is left for the next call.
-        """
-        server.script(strange)
-        client = make(server.url)
-        with contextlib.suppress(UnexpectedResponseError):
-            query(client, "first")
-
-        assert "second" == query(client, "second")
-        assert "third" == query(client, "third")
-
-
 class TestRepetition:
     @pytest.mark.parametrize(
-        "fault",
-        [reply(SAID_BUSY), close_after_request, gateway(502), reply(SAID_TOO_FAST)],
-        ids=["-1", "dropped", "502", "45009"],
+        ("script", "error", "pauses_made"),
+        [
+            ([reply(SAID_BUSY)], SystemBusyError, []),
+            ([close_after_request], TransportError, []),
+            ([gateway(502)], TransportError, []),
+            ([reply(SAID_TOO_FAST)], RateLimitError, []),
+            # Different causes share the one budget.
+            (
+                [reply(SAID_BUSY), close_after_request, gateway(502), reply(SAID_BUSY)],
+                SystemBusyError,
+                [0.5, 1.0, 2.0],
+            ),
+            # Each is at most twice as long as the last, up to 8 seconds.
+            (
+                [reply(SAID_BUSY)] * 8,
+                SystemBusyError,
+                [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0],
+            ),
+        ],
     )
-    def test_retries__none(
-        self, fault: Fault, server: ChaosServer, make: Make, pauses: list[float]
+    def test_retries__as_many_as_given(
+        self,
+        script: list[Fault],
+        error: type[WxLogisticsError],
+        pauses_made: list[float],
+        server: ChaosServer,
+        make: Make,
+        pauses: list[float],
     ) -> None:
-        """
-        retries=0 repeats nothing.
-        """
-        server.script(fault)
-        with pytest.raises(WxLogisticsError):
-            query(make(server.url, retries=0))
+        """The call is repeated so many times, and ends with the last error."""
+        server.script(*script)
+        with pytest.raises(error):
+            query(make(server.url, retries=len(script) - 1))
 
-        assert 1 == len(server.requests)
-        assert [] == pauses
-
-    def test_retries__none_when_unreached(
-        self, make: Make, pauses: list[float]
-    ) -> None:
-        """
-        retries=0 does not try to connect again either.
-        """
-        with closed_port() as url, listening() as listener:
-            with pytest.raises(TransportError):
-                query(make(url, retries=0))
-
-        assert 1 == len(listener.own)
-        assert [] == pauses
-
-    def test_retries__all_causes_together(
-        self, server: ChaosServer, make: Make, pauses: list[float]
-    ) -> None:
-        """
-        Different causes share the one budget.
-        """
-        server.script(
-            reply(SAID_BUSY), close_after_request, gateway(502), reply(SAID_BUSY)
-        )
-        with pytest.raises(SystemBusyError):
-            query(make(server.url, retries=3))
-
-        assert 4 == len(server.requests)
-        assert [0.5, 1.0, 2.0] == pauses
-
-    def test_pauses__grow_to_8_seconds(
-        self, server: ChaosServer, make: Make, pauses: list[float]
-    ) -> None:
-        """
-        Each is at most twice as long as the last, up to 8 seconds.
-        """
-        server.script(then=reply(SAID_BUSY))
-        with pytest.raises(SystemBusyError):
-            query(make(server.url, retries=7))
-
-        assert [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0] == pauses
+        assert len(script) == len(server.requests)
+        assert pauses_made == pauses
 
     def test_pauses__full_jitter(
         self, server: ChaosServer, make: Make, pauses: list[float]
     ) -> None:
-        """
-        Each is a random part of the longest; none is no pause.
-        """
+        """Each is a random part of the longest; none is no pause."""
         parts = iter([0.0, 0.25, 0.5, 0.0])
         server.script(then=reply(SAID_BUSY))
         with pytest.raises(SystemBusyError):
@@ -726,9 +507,7 @@ class TestRepetition:
         assert [0.25, 1.0] == pauses
 
     def test_last_error__is_the_last(self, server: ChaosServer, make: Make) -> None:
-        """
-        After the last attempt comes its error, with its errmsg and rid.
-        """
+        """After the last attempt comes its error, with its errmsg and rid."""
         server.script(
             gateway(502),
             reply({"errcode": -1, "errmsg": "busy rid: 00000001-00000001-00000001"}),
@@ -744,84 +523,9 @@ class TestRepetition:
         )
 
 
-class TestRenewal:
-    def test_renewal__leaves_the_repeats(
-        self, server: ChaosServer, make: Make, pauses: list[float]
-    ) -> None:
-        """
-        Before and after it the call is repeated as ever.
-        """
-        tokens = iter(["first", "second", "third", "fourth"])
-        server.script(reply(SAID_BUSY), reply(REFUSED), gateway(502))
-        client = make(server.url, token=lambda: next(tokens))
-
-        assert WAYBILL_TOKEN == query(client)
-        assert [0.5, 1.0] == pauses
-        assert ["first", "first", "second", "second"] == [
-            request.token for request in server.requests
-        ]
-
-    @pytest.mark.parametrize("retries", [0, 2])
-    def test_renewal__once(self, retries: int, server: ChaosServer, make: Make) -> None:
-        """
-        Another token is tried at once and only once, and not counted as a repeat.
-        """
-        tokens = iter(["first", "second", "third", "fourth"])
-        server.script(then=reply(REFUSED))
-        with pytest.raises(AccessTokenError):
-            query(make(server.url, token=lambda: next(tokens), retries=retries))
-
-        assert ["first", "second"] == [each.token for each in server.requests]
-
-    @pytest.mark.parametrize(
-        ("errcode", "tokens"),
-        [
-            (40001, ["old", "after%20old"]),
-            (40014, ["old", "after%20old"]),
-            (42001, ["old", "after%20old"]),
-            (41001, ["old"]),
-            (48001, ["old"]),
-        ],
-    )
-    def test_renewal__of_what_was_refused(
-        self, errcode: int, tokens: list[str], server: ChaosServer, make: Make
-    ) -> None:
-        """
-        The provider renews the very token that WeChat refused, if that can help.
-        """
-
-        class Provider:
-            def get(self, post: Any) -> str:
-                return "old"
-
-            def renew(self, rejected: str, post: Any) -> str:
-                return f"after {rejected}"
-
-        server.script(reply({"errcode": errcode, "errmsg": "no"}))
-        with contextlib.suppress(ApiError):
-            query(make(server.url, token=Provider()))
-
-        assert tokens == [request.token for request in server.requests]
-
-    def test_fixed_token__is_not_sent_again(
-        self, server: ChaosServer, make: Make
-    ) -> None:
-        """
-        Where there is no other token, nothing is sent a second time.
-        """
-        server.script(then=reply(REFUSED))
-        with pytest.raises(AccessTokenError):
-            query(make(server.url))
-
-        assert 1 == len(server.requests)
-
-
 class TestMaybeApplied:
     def test_earlier_attempt__counts(self, make: Make, pauses: list[float]) -> None:
-        """
-        A first attempt that may have been applied is told of, though the last was not
-        even sent.
-        """
+        """A first attempt that may have been applied counts, whatever the last did."""
         with ChaosServer(close_after_request) as server:
             client = make(server.url, sleep=lambda seconds: server.__exit__())
             with pytest.raises(TransportError) as caught:
@@ -834,9 +538,7 @@ class TestMaybeApplied:
     def test_earlier_attempt__and_then_not_sent(
         self, make: Make, session: requests.Session
     ) -> None:
-        """
-        So it is when the last attempt cannot be sent for another reason.
-        """
+        """So it is when the last attempt cannot be sent for another reason."""
         errors = iter([requests.ReadTimeout(), requests.exceptions.InvalidSchema("x")])
 
         class Failing(HTTPAdapter):
@@ -852,9 +554,7 @@ class TestMaybeApplied:
     def test_earlier_attempt__and_then_no_token(
         self, server: ChaosServer, make: Make
     ) -> None:
-        """
-        So it is when the token for the second attempt cannot be had.
-        """
+        """So it is when the token for the second attempt cannot be had."""
         server.script(close_after_request, reply(REFUSED))
         tokens = iter([TOKEN])
 
@@ -870,9 +570,7 @@ class TestMaybeApplied:
         assert caught.value.maybe_applied
 
     def test_busy__was_not_applied(self, make: Make, pauses: list[float]) -> None:
-        """
-        An attempt that WeChat refused leaves no doubt.
-        """
+        """An attempt that WeChat refused leaves no doubt."""
         with ChaosServer(reply(SAID_BUSY)) as server:
             client = make(server.url, sleep=lambda seconds: server.__exit__())
             with pytest.raises(TransportError) as caught:
@@ -887,9 +585,7 @@ class TestMaybeApplied:
     def test_token_call__is_not_the_call(
         self, fault: Fault, server: ChaosServer, make: Make
     ) -> None:
-        """
-        A token that could not be fetched leaves no doubt about the update.
-        """
+        """A token that could not be fetched leaves no doubt about the update."""
         server.script(then=fault)
         with pytest.raises(TransportError) as caught:
             call("update_waybill_goods", make(server.url, token=stable_token()))
@@ -903,9 +599,7 @@ class TestFailover:
     def test_host__passed_over_at_once(
         self, server: ChaosServer, make: Make, pauses: list[float]
     ) -> None:
-        """
-        The next host is tried without a pause, whatever the call.
-        """
+        """The next host is tried without a pause, whatever the call."""
         for kind in CALLS:
             with closed_port() as first, closed_port() as second:
                 client = make([first, second, server.url])
@@ -915,9 +609,7 @@ class TestFailover:
         assert [] == pauses
 
     def test_hosts__all_down(self, make: Make, pauses: list[float]) -> None:
-        """
-        Once all have been tried, there is a pause before each further attempt.
-        """
+        """Once all have been tried, there is a pause before each further attempt."""
         with closed_port() as first, closed_port() as second, listening() as listener:
             with pytest.raises(TransportError) as caught:
                 query(make([first, second], retries=3))
@@ -927,25 +619,13 @@ class TestFailover:
         asked = [line.split()[4].strip(":,") for line in listener.own]
         assert [url[7:] for url in (first, second, first, second)] == asked
 
-    def test_host__counts_as_a_repeat(self, server: ChaosServer, make: Make) -> None:
-        """
-        Passing over a host is one of `retries`.
-        """
-        server.script(then=close_after_request)
-        with closed_port() as url, pytest.raises(TransportError):
-            query(make([url, server.url]))
-
-        assert 2 == len(server.requests)
-
     @pytest.mark.parametrize(
         "fault", [gateway(502), close_after_request], ids=["502", "dropped"]
     )
     def test_host__reached_is_kept(
         self, fault: Fault, server: ChaosServer, make: Make
     ) -> None:
-        """
-        A host that was reached is not left.
-        """
+        """A host that was reached is not left."""
         with ChaosServer(fault) as first:
             query(make([first.url, server.url]))
 
@@ -954,9 +634,7 @@ class TestFailover:
     def test_host__threads_move_on_together(
         self, server: ChaosServer, make: Make, session: requests.Session
     ) -> None:
-        """
-        Threads that find the same host down do not push each other past the next.
-        """
+        """Threads that find the same host down do not push each other past the next."""
 
         class Down(HTTPAdapter):
             def send(self, *args: Any, **kwargs: Any) -> requests.Response:
@@ -979,18 +657,14 @@ class TestFailover:
             assert (8, 0) == (len(server.requests), len(third.requests))
 
     def test_host__wrong_certificate(self, server: ChaosServer, make: Make) -> None:
-        """
-        A host with a wrong certificate is not passed over: something is badly wrong.
-        """
+        """A host with a wrong certificate is not passed over."""
         with untrusted_server() as untrusted, pytest.raises(TransportError):
             query(make([untrusted.url, server.url]))
 
         assert [] == server.requests
 
-    def test_name__not_found(self, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-        """
-        A name that does not resolve is a host out of reach.
-        """
+    def test_name__not_found(self, make: Make, monkeypatch: MonkeyPatch) -> None:
+        """A name that does not resolve is a host out of reach."""
 
         def getaddrinfo(*args: Any, **kwargs: Any) -> Any:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -1006,10 +680,7 @@ class TestFailover:
         assert 3 == len(listener.own)
 
     def test_host__stays(self, server: ChaosServer, make: Make) -> None:
-        """
-        The client stays with the host that answered last, though an earlier one is up
-        again, until that host cannot be reached; retries=0 loses one call at each move.
-        """
+        """The client stays with the host that answered last, until it is down."""
         clock = Clock()
         with closed_port() as url:
             client = make([url, server.url], clock=clock, retries=0)
@@ -1030,23 +701,9 @@ class TestFailover:
 
 
 class TestIdleConnections:
-    def test_closed_under_a_query__repeated(
-        self, server: ChaosServer, make: Make
-    ) -> None:
-        """
-        Closed just as it is used again, it costs a query a repeat.
-        """
-        server.script(answer, close_after_request)
-        client = make(server.url)
-        query(client)
-
-        assert WAYBILL_TOKEN == query(client)
-        assert [1, 1, 2] == [request.connection for request in server.requests]
 
     def test_kept__used_again(self, server: ChaosServer, make: Make) -> None:
-        """
-        A connection that is left open serves one call after another.
-        """
+        """A connection that is left open serves one call after another."""
         server.script(answer, status(500), chaos.gzipped, chaos.chunked_whole)
         client = make(server.url)
         for _ in range(6):
@@ -1056,9 +713,7 @@ class TestIdleConnections:
         assert 1 == server.connections
 
     def test_refused_answer__closes(self, server: ChaosServer, make: Make) -> None:
-        """
-        A connection whose answer was not read to its end is closed.
-        """
+        """A connection whose answer was not read to its end is closed."""
         server.script(chaos.endless_body)
         client = make(server.url)
         with pytest.raises(UnexpectedResponseError):
@@ -1068,9 +723,7 @@ class TestIdleConnections:
         assert WAYBILL_TOKEN == query(client)
 
     def test_close__closes(self, server: ChaosServer, make: Make) -> None:
-        """
-        close() closes the idle connections; the client opens others when used again.
-        """
+        """close() closes the idle connections; the next call opens others."""
         client = make(server.url)
         query(client)
         client.close()
@@ -1079,9 +732,7 @@ class TestIdleConnections:
         assert WAYBILL_TOKEN == query(client)
 
     def test_dropped_client__leaves_no_socket(self, server: ChaosServer) -> None:
-        """
-        A client that is not closed closes its connections when it is forgotten.
-        """
+        """A client that is not closed closes its connections when it is forgotten."""
         query(Client(TOKEN, base_url=server.url))
         gc.collect()
 
@@ -1095,9 +746,7 @@ class TestIdleConnections:
     def test_closed__costs_nothing(
         self, fault: Fault, server: ChaosServer, make: Make
     ) -> None:
-        """
-        A connection that the server has closed is noticed before writing.
-        """
+        """A connection that the server has closed is noticed before writing."""
         server.script(fault)
         client = make(server.url, retries=0)
         query(client)
@@ -1109,9 +758,7 @@ class TestIdleConnections:
 
 class TestDeadline:
     def test_deadline__over_all_attempts(self, server: ChaosServer, make: Make) -> None:
-        """
-        There is no pause that would end behind it; the last real error is told.
-        """
+        """There is no pause that would end behind it; the last real error is raised."""
         clock = Clock()
         server.script(then=reply(SAID_BUSY))
         client = make(
@@ -1125,9 +772,7 @@ class TestDeadline:
         assert "64254aac-5d5bb128-5d8aa557" == caught.value.rid
 
     def test_writing__is_bounded(self, server: ChaosServer, make: Make) -> None:
-        """
-        A server that does not take the request cannot hold it.
-        """
+        """A server that does not take the request cannot hold it."""
         server.script(chaos.accept_and_wait)
         with pytest.raises(TransportError) as caught:
             make(server.url, timeout=0.3).request("/x", {"text": "x" * 30_000_000})
@@ -1135,9 +780,7 @@ class TestDeadline:
         assert caught.value.maybe_applied
 
     def test_token_provider__slow(self, server: ChaosServer, make: Make) -> None:
-        """
-        The time that a token takes is the call's; nothing is sent when it is over.
-        """
+        """The time that a token takes is the call's."""
         clock = Clock()
 
         def token() -> str:
@@ -1151,24 +794,11 @@ class TestDeadline:
         assert not caught.value.maybe_applied
         assert [] == server.requests
 
-    def test_deadline__of_one_call(self, server: ChaosServer, make: Make) -> None:
-        """
-        The deadline of one call is nothing to the next.
-        """
-        server.script(chaos.trickle_body)
-        client = make(server.url, deadline=0.5)
-        with pytest.raises(TransportError):
-            query(client)
-
-        assert WAYBILL_TOKEN == query(client)
-
     @pytest.mark.parametrize("seconds", [1e12, float("inf"), 10**400])
     def test_forever__is_not_too_long(
         self, seconds: float, server: ChaosServer, make: Make
     ) -> None:
-        """
-        A timeout of years is as good as one.
-        """
+        """A timeout of years is as good as one."""
         client = make(server.url, timeout=seconds, deadline=seconds)
 
         assert WAYBILL_TOKEN == query(client)
@@ -1177,11 +807,9 @@ class TestDeadline:
         ("fault", "options", "reason"),
         [
             (chaos.silence, {"deadline": 0.3}, "deadline of 0.3 s"),
-            (chaos.trickle_body, {"deadline": 0.3}, "deadline of 0.3 s"),
-            (chaos.trickle_chunks, {"deadline": 0.3}, "deadline of 0.3 s"),
             (chaos.silence, {"timeout": (10, 0.1), "retries": 0}, "0.1 s"),
         ],
-        ids=["silence", "body", "chunks", "timeout"],
+        ids=["deadline", "timeout"],
     )
     @pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])
     def test_no_answer__bound_is_named(
@@ -1194,10 +822,7 @@ class TestDeadline:
         make: Make,
         session: requests.Session,
     ) -> None:
-        """
-        A server cannot hold the call with silence or a trickling body; the error names
-        what ended it.
-        """
+        """Silence cannot hold the call; the error names what ended it."""
         server.script(then=fault)
         with pytest.raises(TransportError) as caught:
             query(make(server.url, session=None if own else session, **options))
@@ -1218,35 +843,17 @@ class TestDeadline:
     def test_no_connection__bound_is_named(
         self, options: dict[str, Any], reason: str, make: Make
     ) -> None:
-        """
-        An attempt to connect ends with its timeout or the deadline.
-        """
+        """An attempt to connect ends with its timeout or the deadline."""
         with silent_port() as url, pytest.raises(TransportError) as caught:
             query(make(url, **options))
 
         assert reason.format(url[7:]) == caught.value.reason
         assert not caught.value.maybe_applied
 
-    def test_token_call__within_the_deadline(
-        self, server: ChaosServer, make: Make
-    ) -> None:
-        """
-        A trickling token cannot hold the call longer than its deadline.
-        """
-        server.script(then=chaos.trickle_body)
-        with pytest.raises(TransportError) as caught:
-            query(make(server.url, token=stable_token(), deadline=0.3))
-
-        assert "stable_token" == caught.value.endpoint
-        assert "no answer within the deadline of 0.3 s" == caught.value.reason
-        assert ["stable_token"] == [each.endpoint for each in server.requests]
-
     def test_timeout__always_set(
         self, server: ChaosServer, make: Make, session: requests.Session
     ) -> None:
-        """
-        Calls have a timeout by default, token calls too.
-        """
+        """Calls have a timeout by default, token calls too."""
         timeouts: list[Any] = []
 
         class Noting(HTTPAdapter):
@@ -1309,9 +916,7 @@ class TestMemory:
     def test_peak__below_50_mib(
         self, fault: Fault, reason: str, server: ChaosServer
     ) -> None:
-        """
-        However large the answer is, or would be unpacked, it costs little memory.
-        """
+        """However large the answer is, or would be unpacked, it costs little memory."""
         server.script(answer, fault)
         done = subprocess.run(
             [sys.executable, "-c", MEMORY, server.url],
@@ -1332,9 +937,7 @@ class TestRedirects:
     def test_redirect__not_followed(
         self, code: int, own: bool, server: ChaosServer, make: Make
     ) -> None:
-        """
-        The token does not travel to another host.
-        """
+        """The token does not travel to another host."""
         with ChaosServer() as other, requests.Session() as session:
             server.script(redirect(f"{other.url}/?access_token={TOKEN}", code))
             client = make(server.url, session=None if own else session)
@@ -1349,18 +952,14 @@ class TestRedirects:
 class TestTls:
     @pytest.fixture
     def server(self, authority: trustme.CA) -> Iterator[ChaosServer]:
-        """
-        A server with a certificate of the authority's.
-        """
+        """A server with a certificate of the authority's."""
         with ChaosServer(tls=tls(authority.issue_cert("127.0.0.1"))) as server:
             yield server
 
     def test_environment__says_whom_to_trust(
         self, trusted: Path, server: ChaosServer, make: Make
     ) -> None:
-        """
-        REQUESTS_CA_BUNDLE is honoured, and the connection kept.
-        """
+        """REQUESTS_CA_BUNDLE is honoured, and the connection kept."""
         client = make(server.url)
 
         assert WAYBILL_TOKEN == query(client)
@@ -1371,12 +970,10 @@ class TestTls:
         self,
         server: ChaosServer,
         make: Make,
-        monkeypatch: pytest.MonkeyPatch,
+        monkeypatch: MonkeyPatch,
         pauses: list[float],
     ) -> None:
-        """
-        A bundle that is not there is said so, once.
-        """
+        """A bundle that is not there is said so, once."""
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/authority.pem")
         with pytest.raises(TransportError, match="/nowhere/authority.pem") as caught:
             query(make(server.url))
@@ -1384,56 +981,47 @@ class TestTls:
         assert not caught.value.maybe_applied
         assert [] == pauses
 
-    def test_certificate__verified_by_default(
-        self, server: ChaosServer, make: Make
+    @pytest.mark.parametrize(
+        ("identity", "dates", "is_trusted"),
+        [
+            ("127.0.0.1", {}, False),
+            ("other.example", {}, True),
+            (
+                "127.0.0.1",
+                {
+                    "not_before": datetime.datetime(2019, 1, 1),
+                    "not_after": datetime.datetime(2020, 1, 1),
+                },
+                True,
+            ),
+        ],
+        ids=["unknown authority", "another host's", "out of date"],
+    )
+    def test_certificate__wrong(
+        self,
+        identity: str,
+        dates: dict[str, Any],
+        is_trusted: bool,
+        authority: trustme.CA,
+        make: Make,
+        request: pytest.FixtureRequest,
     ) -> None:
-        """
-        Nothing is sent to a server that nobody vouches for.
-        """
-        with pytest.raises(TransportError) as caught:
-            query(make(server.url))
+        """Nothing is sent where the certificate does not fit."""
+        if is_trusted:
+            request.getfixturevalue("trusted")
+        certificate = authority.issue_cert(identity, **dates)
+        with ChaosServer(tls=tls(certificate)) as server:
+            with pytest.raises(TransportError) as caught:
+                query(make(server.url))
 
         assert caught.value.reason.startswith(
             f"no connection to 127.0.0.1:{server.port}: certificate verify failed: "
         )
         assert not caught.value.maybe_applied
-        assert 1 == server.connections
-        assert [] == server.requests
-
-    @pytest.mark.parametrize(
-        "wrong",
-        [
-            {"identities": ["other.example"]},
-            {
-                "identities": ["127.0.0.1"],
-                "dates": {
-                    "not_before": datetime.datetime(2019, 1, 1),
-                    "not_after": datetime.datetime(2020, 1, 1),
-                },
-            },
-        ],
-        ids=["another host's", "out of date"],
-    )
-    def test_certificate__wrong(
-        self, wrong: dict[str, Any], trusted: Path, authority: trustme.CA, make: Make
-    ) -> None:
-        """
-        Nothing is sent where the certificate does not fit.
-        """
-        identities, dates = wrong["identities"], wrong.get("dates", {})
-        certificate = authority.issue_cert(*identities, **dates)
-        with ChaosServer(tls=tls(certificate)) as server:
-            with pytest.raises(TransportError) as caught:
-                query(make(server.url))
-
-        assert not caught.value.maybe_applied
-        assert 1 == server.connections
-        assert [] == server.requests
+        assert (1, []) == (server.connections, server.requests)
 
     def test_https__never_falls_to_http(self, make: Make) -> None:
-        """
-        To a server without TLS goes nothing but attempts at TLS.
-        """
+        """To a server without TLS goes nothing but attempts at TLS."""
         received = []
 
         def refuse(peer: chaos.Peer, request: chaos.Request) -> None:
@@ -1448,36 +1036,12 @@ class TestTls:
         assert {b"\x16\x03"} == {data[:2] for data in received}
         assert TOKEN.encode() not in b"".join(received)
 
-    @pytest.mark.parametrize("how", ["close", "reset"])
-    def test_handshake__broken(
-        self,
-        how: str,
-        trusted: Path,
-        server: ChaosServer,
-        make: Make,
-        pauses: list[float],
-    ) -> None:
-        """
-        A host that hangs up in the handshake is out of reach: the call is repeated.
-        """
-
-        def hang_up(peer: chaos.Peer, request: chaos.Request) -> None:
-            peer.receive()
-            getattr(peer, how)()
-
-        server.script(chaos.at_accept(hang_up))
-
-        assert WAYBILL_TOKEN == query(make(server.url))
-        assert [0.5] == pauses
-
 
 class TestProxies:
     def test_environment__http(
-        self, server: ChaosServer, make: Make, monkeypatch: pytest.MonkeyPatch
+        self, server: ChaosServer, make: Make, monkeypatch: MonkeyPatch
     ) -> None:
-        """
-        HTTP_PROXY is honoured.
-        """
+        """HTTP_PROXY is honoured."""
         monkeypatch.setenv("HTTP_PROXY", server.url)
 
         assert WAYBILL_TOKEN == query(make("http://wechat.invalid"))
@@ -1486,15 +1050,9 @@ class TestProxies:
         )
 
     def test_environment__https(
-        self,
-        trusted: Path,
-        authority: trustme.CA,
-        make: Make,
-        monkeypatch: pytest.MonkeyPatch,
+        self, trusted: Path, authority: trustme.CA, make: Make, monkeypatch: MonkeyPatch
     ) -> None:
-        """
-        HTTPS_PROXY is honoured: a tunnel, kept for the next call, that shows no token.
-        """
+        """HTTPS_PROXY is honoured: a tunnel, kept, that shows no token."""
         wechat = ChaosServer(tls=tls(authority.issue_cert("wechat.invalid")))
         with wechat, ChaosServer(then=chaos.tunnel(wechat.port)) as proxy:
             monkeypatch.setenv("HTTPS_PROXY", proxy.url)
@@ -1509,11 +1067,9 @@ class TestProxies:
         assert 2 == len(wechat.requests)
 
     def test_environment__no_proxy(
-        self, server: ChaosServer, make: Make, monkeypatch: pytest.MonkeyPatch
+        self, server: ChaosServer, make: Make, monkeypatch: MonkeyPatch
     ) -> None:
-        """
-        NO_PROXY is honoured.
-        """
+        """NO_PROXY is honoured."""
         with closed_port() as proxy:
             monkeypatch.setenv("HTTP_PROXY", proxy)
             monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -1522,15 +1078,9 @@ class TestProxies:
 
     @pytest.mark.parametrize("scheme", ["http", "https"])
     def test_proxy__refuses_the_connection(
-        self,
-        scheme: str,
-        make: Make,
-        monkeypatch: pytest.MonkeyPatch,
-        pauses: list[float],
+        self, scheme: str, make: Make, monkeypatch: MonkeyPatch, pauses: list[float]
     ) -> None:
-        """
-        Without the proxy WeChat is out of reach.
-        """
+        """Without the proxy WeChat is out of reach."""
         with closed_port() as proxy, pytest.raises(TransportError) as caught:
             monkeypatch.setenv(f"{scheme}_proxy", proxy)
             query(make(f"{scheme}://wechat.invalid"))
@@ -1543,11 +1093,9 @@ class TestProxies:
         assert [0.5, 1.0] == pauses
 
     def test_proxy__wants_a_password(
-        self, server: ChaosServer, make: Make, monkeypatch: pytest.MonkeyPatch
+        self, server: ChaosServer, make: Make, monkeypatch: MonkeyPatch
     ) -> None:
-        """
-        The password goes to the proxy; if it refuses, that is said without it.
-        """
+        """The password goes to the proxy; if it refuses, that is said without it."""
         server.script(then=status(407))
         monkeypatch.setenv("HTTPS_PROXY", server.url.replace("//", "//me:pa55word@"))
         with listening() as listener, pytest.raises(TransportError) as caught:
@@ -1561,64 +1109,13 @@ class TestProxies:
         text = "\n".join([spoken(caught.value), *listener.lines])
         assert "pa55" not in text and "bWU6" not in text
 
-    def test_proxy__drops_the_request(
-        self, server: ChaosServer, make: Make, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """
-        Behind a proxy too, what was sent may have been applied.
-        """
-        server.script(then=close_after_request)
-        monkeypatch.setenv("HTTP_PROXY", server.url)
-        with pytest.raises(TransportError) as caught:
-            call("update_waybill_goods", make("http://wechat.invalid"))
-
-        assert caught.value.maybe_applied
-        assert 1 == len(server.requests)
-
 
 class TestCallersSession:
-    @pytest.mark.parametrize(
-        ("scheme", "place"),
-        [("http", closed_port), ("https", lambda: ChaosServer(then=gateway(502)))],
-        ids=["refused", "tunnel refused"],
-    )
-    def test_proxy__was_not_sent(
-        self, scheme: str, place: Any, make: Make, session: requests.Session
-    ) -> None:
-        """
-        Its proxies are used, and nothing is sent where they refuse.
-        """
-        with place() as proxy, pytest.raises(TransportError) as caught:
-            session.proxies[scheme] = getattr(proxy, "url", proxy)
-            query(make(f"{scheme}://wechat.invalid", session=session))
-
-        assert not caught.value.maybe_applied
-
-    def test_verify__of_the_session(
-        self,
-        trusted: Path,
-        authority: trustme.CA,
-        make: Make,
-        session: requests.Session,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        """
-        Its own bundle is used; and not the environment's if it does not trust that.
-        """
-        with ChaosServer(tls=tls(authority.issue_cert("127.0.0.1"))) as server:
-            session.trust_env = False
-            with pytest.raises(TransportError, match="certificate verify failed"):
-                query(make(server.url, session=session))
-            session.verify = str(trusted)
-
-            assert WAYBILL_TOKEN == query(make(server.url, session=session))
 
     def test_close__is_the_callers(
         self, server: ChaosServer, make: Make, session: requests.Session
     ) -> None:
-        """
-        The client does not close it.
-        """
+        """The client does not close it."""
         with make(server.url, session=session) as client:
             query(client)
         query(make(server.url, session=session))
@@ -1628,9 +1125,7 @@ class TestCallersSession:
     def test_headers__cannot_be(
         self, server: ChaosServer, make: Make, session: requests.Session
     ) -> None:
-        """
-        A header that cannot be sent is a TransportError: nothing was applied.
-        """
+        """A header that cannot be sent is a TransportError: nothing was applied."""
         session.headers["X-Who"] = "me\nand you"
         with pytest.raises(TransportError) as caught:
             query(make(server.url, session=session))
@@ -1640,9 +1135,7 @@ class TestCallersSession:
     def test_own_retries__masked_in_the_log(
         self, make: Make, session: requests.Session
     ) -> None:
-        """
-        An adapter that repeats by itself does not log the token.
-        """
+        """An adapter that repeats by itself does not log the token."""
         session.mount("http://", HTTPAdapter(max_retries=2))
         with closed_port() as url, listening() as listener:
             with pytest.raises(TransportError):
@@ -1652,45 +1145,10 @@ class TestCallersSession:
         assert any("Retrying" in line for line in listener.lines)
         assert [] == [line for line in listener.lines if TOKEN in line]
 
-    @pytest.mark.parametrize(
-        ("error", "maybe_applied"),
-        [
-            (requests.ConnectionError(f"lost {OPENID} with {TOKEN}"), True),
-            (requests.ReadTimeout("lost"), True),
-            (requests.ConnectTimeout("lost"), False),
-            (requests.exceptions.InvalidSchema(f"lost {OPENID} with {TOKEN}"), False),
-        ],
-    )
-    def test_adapter__raises(
-        self,
-        error: Exception,
-        maybe_applied: bool,
-        make: Make,
-        session: requests.Session,
-    ) -> None:
-        """
-        What may have been sent counts as sent; private values are replaced.
-        """
-
-        class Failing(HTTPAdapter):
-            def send(self, *args: Any, **kwargs: Any) -> requests.Response:
-                raise error
-
-        session.mount("http://", Failing())
-        with pytest.raises(TransportError) as caught:
-            call("update_waybill_goods", make(NOWHERE, session=session))
-
-        assert maybe_applied == caught.value.maybe_applied
-        assert [] == private_parts(spoken(caught.value))
-        if TOKEN in str(error):
-            assert caught.value.reason.endswith("lost *** with ***")
-
     def test_adapter__ignores_a_short_body(
         self, make: Make, session: requests.Session
     ) -> None:
-        """
-        A body that breaks off is noticed though the adapter does not.
-        """
+        """A body that breaks off is noticed though the adapter does not."""
 
         class Careless(HTTPAdapter):
             def send(self, request: Any, **kwargs: Any) -> requests.Response:
@@ -1716,12 +1174,10 @@ class TestSurroundings:
         server: ChaosServer,
         make: Make,
         session: requests.Session,
-        monkeypatch: pytest.MonkeyPatch,
+        monkeypatch: MonkeyPatch,
         tmp_path: Path,
     ) -> None:
-        """
-        A password for WeChat's host in ~/.netrc goes out only by a caller's session.
-        """
+        """What ~/.netrc holds for the host goes out by a caller's session alone."""
         netrc = tmp_path / "netrc"
         netrc.write_text("default login me password pa55word\n")
         monkeypatch.setenv("NETRC", str(netrc))
@@ -1733,9 +1189,7 @@ class TestSurroundings:
     def test_cookies__of_the_callers_session_only(
         self, own: bool, server: ChaosServer, make: Make, session: requests.Session
     ) -> None:
-        """
-        A cookie that the server sets is sent back only by a caller's session.
-        """
+        """A cookie that the server sets is sent back only by a caller's session."""
         server.script(chaos.set_cookie)
         client = make(server.url, session=None if own else session)
         query(client)
@@ -1746,9 +1200,7 @@ class TestSurroundings:
 
 class TestLog:
     def test_line__per_attempt(self, server: ChaosServer, make: Make) -> None:
-        """
-        Each attempt leaves one line: endpoint, outcome, rid and milliseconds.
-        """
+        """Each attempt leaves one line: endpoint, outcome, rid and milliseconds."""
         server.script(reply(SAID_BUSY), gateway(502))
         with listening() as listener:
             query(make(server.url, clock=Clock()))
@@ -1762,9 +1214,7 @@ class TestLog:
     def test_line__of_an_interrupted_call(
         self, make: Make, session: requests.Session
     ) -> None:
-        """
-        A call that the user breaks off is logged as interrupted.
-        """
+        """A call that the user breaks off is logged as interrupted."""
 
         class Interrupted(HTTPAdapter):
             def send(self, *args: Any, **kwargs: Any) -> requests.Response:
@@ -1777,22 +1227,8 @@ class TestLog:
 
         assert ["query_trace: interrupted, rid None, 0 ms"] == listener.own
 
-    def test_urllib3__masked(self, server: ChaosServer, make: Make) -> None:
-        """
-        urllib3's own lines hold the URL, but not the token in it.
-        """
-        server.script(chaos.garbage_head_lines)
-        with listening() as listener:
-            query(make(server.url))
-
-        assert 2 <= sum("access_token=***" in line for line in listener.lines)
-        assert any("Failed to parse headers" in line for line in listener.lines)
-        assert [] == [line for line in listener.lines if TOKEN in line]
-
     def test_urllib3__lines_of_another_kind(self) -> None:
-        """
-        A line without a token is left as it is.
-        """
+        """A line without a token is left as it is."""
         logger = logging.getLogger("urllib3.connectionpool")
         with listening() as listener:
             logger.debug("%(what)s", {"what": "x"})
@@ -1802,43 +1238,20 @@ class TestLog:
 
 
 class TestHosts:
-    @pytest.mark.parametrize(
-        "url",
-        ["https://wechat.invalid:99999", "https://.wechat.invalid", "https://%41"],
-    )
-    def test_base_url__impossible(self, url: str) -> None:
-        """
-        A URL that requests cannot send to is refused at once.
-        """
-        with pytest.raises(InvalidArgumentError, match="base_url"):
-            Client(TOKEN, base_url=url)
 
     def test_base_url__ipv6(self, make: Make) -> None:
-        """
-        An IPv6 address is taken.
-        """
+        """An IPv6 address is taken."""
         with pytest.raises(TransportError) as caught:
             query(make("http://[::1]:1", retries=0))
 
         assert caught.value.reason.startswith("no connection to [::1]:1: ")
 
 
-def write_document() -> None:
-    """
-    Write the table into the document as it happens.
-    """
-    document = DOCUMENT.read_text(encoding="utf-8")
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    table = document_table(
-        [
+if __name__ == "__main__":
+    print(
+        table(
             [cell and observe(row, *each).cell for cell, each in zip(row.ends, COLUMNS)]
             for row in TABLE
-        ]
+        ),
+        end="",
     )
-    DOCUMENT.write_text(before + begin + table + end + after, encoding="utf-8")
-    print(table)
-
-
-if __name__ == "__main__":
-    write_document()

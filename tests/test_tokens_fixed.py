@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Callable
 
 import pytest
-import responses
 from clients import make_client
-from responses import matchers
+from private import CALLS, HOST, OPEN_MSG, QUERY_URL
+from responses import RequestsMock, matchers
 
 from wxlogistics import (
     AccessTokenError,
@@ -20,47 +20,31 @@ from wxlogistics import (
     SystemBusyError,
     TokenProvider,
 )
-from wxlogistics.models import GoodsDetail, GoodsInfo
-
-PATH = "/cgi-bin/express/delivery/open_msg/"
-OPEN_MSG = "https://api.weixin.qq.com" + PATH
 
 INVALID = {"errcode": 40001, "errmsg": "invalid credential rid: 1-2-3"}
-OK = {
-    "errcode": 0,
-    "errmsg": "ok",
-    "waybill_info": {"waybill_id": "SF1", "status": 3},
-}
+OK = {"errcode": 0, "errmsg": "ok", "waybill_info": {"waybill_id": "SF1", "status": 3}}
 
 
 def handed_out(*tokens: str) -> Callable[[], str]:
-    """
-    A callable that returns one of *tokens* after the other, and then no more.
-    """
+    """A callable that returns one of *tokens* after the other, and then no more."""
     return iter(tokens).__next__
 
 
 def answers(
-    rsps: responses.RequestsMock, *replies: dict[str, Any], name: str = "query_trace"
+    rsps: RequestsMock, *replies: dict[str, Any], name: str = "query_trace"
 ) -> None:
-    """
-    Answer calls of *name* with one of *replies* after the other.
-    """
+    """Answer calls of *name* with one of *replies* after the other."""
     for reply in replies:
-        rsps.post(OPEN_MSG + name, json=reply)
+        rsps.post(HOST + OPEN_MSG + name, json=reply)
 
 
-def tokens_sent(rsps: responses.RequestsMock) -> list[str]:
-    """
-    The access_token of each request, in order.
-    """
+def tokens_sent(rsps: RequestsMock) -> list[str]:
+    """The access_token of each request, in order."""
     return [call.request.params["access_token"] for call in rsps.calls]
 
 
 class Provider:
-    """
-    A provider of the caller's, which is not a subclass of anything.
-    """
+    """A provider of the caller's, which is not a subclass of anything."""
 
     def __init__(self, renewed: str | Exception = "second") -> None:
         self.renewed = renewed
@@ -77,10 +61,8 @@ class Provider:
 
 
 class TestStr:
-    def test_get__same_each_time(self, rsps: responses.RequestsMock) -> None:
-        """
-        A str goes out with every call; once refused, it is not sent a second time.
-        """
+    def test_get__same_each_time(self, rsps: RequestsMock) -> None:
+        """A str goes out with every call; once refused, it is not sent again."""
         answers(rsps, OK, INVALID)
         client = make_client("mine")
         client.query_trace("x")
@@ -95,9 +77,7 @@ class TestStr:
         ["", " ", None, 5, b"mine", ["mine"], {}, "mine\n", " mine", StableToken, str],
     )
     def test_init__not_a_token(self, token: Any) -> None:
-        """
-        What cannot be a token is refused when the client is made.
-        """
+        """What cannot be a token is refused when the client is made."""
         with pytest.raises(InvalidArgumentError) as caught:
             Client(token)
 
@@ -105,10 +85,8 @@ class TestStr:
 
 
 class TestCallable:
-    def test_get__called_each_time(self, rsps: responses.RequestsMock) -> None:
-        """
-        A callable may return another token for each call.
-        """
+    def test_get__called_each_time(self, rsps: RequestsMock) -> None:
+        """A callable may return another token for each call."""
         answers(rsps, OK, OK)
         client = make_client(handed_out("first", "second"))
         client.query_trace("x")
@@ -117,9 +95,7 @@ class TestCallable:
         assert ["first", "second"] == tokens_sent(rsps)
 
     def test_get__not_called_without_need(self) -> None:
-        """
-        Neither a new client nor a call that is never sent needs a token.
-        """
+        """Neither a new client nor a call that is never sent needs a token."""
 
         def never() -> str:
             raise AssertionError("called")
@@ -146,17 +122,15 @@ class TestCallable:
     )
     def test_renew(
         self,
-        rsps: responses.RequestsMock,
+        rsps: RequestsMock,
         replies: list[dict[str, Any]],
         tokens: list[str],
         error: type[Exception] | None,
     ) -> None:
-        """
-        A refused token is replaced once, and the call made once more, body and all.
-        """
+        """A refused token is replaced once, and the call made once more."""
         for reply in replies:
             body = matchers.json_params_matcher({"waybill_token": "x"})
-            rsps.post(OPEN_MSG + "query_trace", json=reply, match=[body])
+            rsps.post(QUERY_URL, json=reply, match=[body])
         client = make_client(handed_out(*tokens, tokens[-1], "never"))
         if error is None:
             assert OK == client.query_trace("x").raw
@@ -167,9 +141,7 @@ class TestCallable:
         assert tokens == tokens_sent(rsps)
 
     def test_get__its_own_error(self) -> None:
-        """
-        An error of the caller's function comes out as it is.
-        """
+        """An error of the caller's function comes out as it is."""
         client = make_client({}.popitem)
         with pytest.raises(KeyError):
             client.query_trace("x")
@@ -179,11 +151,9 @@ class TestCallable:
     )
     @pytest.mark.parametrize("renewed", [False, True])
     def test_provider__not_a_token(
-        self, rsps: responses.RequestsMock, token: Any, renewed: bool
+        self, rsps: RequestsMock, token: Any, renewed: bool
     ) -> None:
-        """
-        What cannot be a token is not sent, whether get() or renew() returned it.
-        """
+        """What cannot be a token is not sent, whether get() or renew() returned it."""
         provider = Provider()
         setattr(provider, "renew" if renewed else "get", lambda *args: token)
         if renewed:
@@ -210,14 +180,9 @@ class TestRenewal:
         ],
     )
     def test_call__refused(
-        self,
-        rsps: responses.RequestsMock,
-        errcode: int,
-        error: type[Exception] | None,
+        self, rsps: RequestsMock, errcode: int, error: type[Exception] | None
     ) -> None:
-        """
-        Three errcodes mean that another token may help.
-        """
+        """Three errcodes mean that another token may help."""
         answers(rsps, {"errcode": errcode, "errmsg": ""})
         client = make_client(handed_out("first", "second"))
         if error is None:
@@ -229,34 +194,17 @@ class TestRenewal:
 
         assert ["first", "second"][: 1 + (error is None)] == tokens_sent(rsps)
 
-    @pytest.mark.parametrize(
-        "name, call",
-        [
-            (
-                "update_waybill_goods",
-                lambda client: client.update_waybill_goods(
-                    "x", GoodsInfo([GoodsDetail("围巾", "")])
-                ),
-            ),
-            ("request", lambda client: client.request(PATH + "request", {})),
-        ],
-    )
-    def test_call__edit(
-        self, rsps: responses.RequestsMock, name: str, call: Callable[[Client], Any]
-    ) -> None:
-        """
-        A call refused for its token did nothing, so an edit is made once more as well.
-        """
+    @pytest.mark.parametrize("name", ["update_waybill_goods", "request"])
+    def test_call__edit(self, rsps: RequestsMock, name: str) -> None:
+        """A call refused for its token did nothing: an edit is made once more too."""
         answers(rsps, INVALID, OK, name=name)
-        call(make_client(handed_out("first", "second")))
+        CALLS[name](make_client(handed_out("first", "second")))
 
         assert ["first", "second"] == tokens_sent(rsps)
         assert rsps.calls[0].request.body == rsps.calls[1].request.body
 
-    def test_call__without_retries(self, rsps: responses.RequestsMock) -> None:
-        """
-        A renewal is not a repetition: it happens with retries=0, and without a pause.
-        """
+    def test_call__without_retries(self, rsps: RequestsMock) -> None:
+        """A renewal is no repetition: it happens with retries=0, at once."""
         pauses: list[float] = []
         answers(rsps, INVALID, OK)
         tokens = handed_out("first", "second")
@@ -265,11 +213,8 @@ class TestRenewal:
         assert ["first", "second"] == tokens_sent(rsps)
         assert [] == pauses
 
-    def test_call__once_in_all_the_repeats(self, rsps: responses.RequestsMock) -> None:
-        """
-        A repeat for another reason does not earn a second renewal; the next call may
-        renew again.
-        """
+    def test_call__once_in_all_the_repeats(self, rsps: RequestsMock) -> None:
+        """A repeat does not earn a second renewal; the next call may renew."""
         client = make_client(handed_out("a", "b", "c", "d"))
         answers(rsps, INVALID, {"errcode": -1, "errmsg": ""}, INVALID)
         with pytest.raises(AccessTokenError):
@@ -281,10 +226,8 @@ class TestRenewal:
 
 
 class TestProvider:
-    def test_renew__gets_the_rejected_token(self, rsps: responses.RequestsMock) -> None:
-        """
-        A provider learns which token WeChat refused. The shape is enough.
-        """
+    def test_renew__gets_the_rejected_token(self, rsps: RequestsMock) -> None:
+        """A provider learns which token WeChat refused. The shape is enough."""
         provider: TokenProvider = Provider("second")
         answers(rsps, INVALID, OK)
         make_client(provider).query_trace("x")
@@ -292,20 +235,16 @@ class TestProvider:
         assert ["first"] == provider.rejected  # type: ignore[attr-defined]
         assert ["first", "second"] == tokens_sent(rsps)
 
-    def test_renew__cannot(self, rsps: responses.RequestsMock) -> None:
-        """
-        A provider's own error comes out.
-        """
+    def test_renew__cannot(self, rsps: RequestsMock) -> None:
+        """A provider's own error comes out."""
         answers(rsps, INVALID)
         with pytest.raises(LookupError, match="the vault is shut"):
             make_client(Provider(LookupError("the vault is shut"))).query_trace("x")
 
         assert ["first"] == tokens_sent(rsps)
 
-    def test_renew__not_for_other_failures(self, rsps: responses.RequestsMock) -> None:
-        """
-        A provider is not asked for another token when WeChat is busy.
-        """
+    def test_renew__not_for_other_failures(self, rsps: RequestsMock) -> None:
+        """A provider is not asked for another token when WeChat is busy."""
         provider = Provider()
         answers(rsps, {"errcode": -1, "errmsg": ""})
         with pytest.raises(SystemBusyError):
@@ -313,12 +252,8 @@ class TestProvider:
 
         assert [] == provider.rejected
 
-    def test_init__callable_with_get_and_renew(
-        self, rsps: responses.RequestsMock
-    ) -> None:
-        """
-        What has get and renew is a provider, whatever else it is.
-        """
+    def test_init__callable_with_get_and_renew(self, rsps: RequestsMock) -> None:
+        """What has get and renew is a provider, whatever else it is."""
 
         class Both(Provider):
             def __call__(self) -> str:

@@ -1,5 +1,5 @@
 """
-Python client of WeChat's mini-program logistics plugin (微信物流查询插件).
+Python client for WeChat's mini-program logistics plugin (微信物流查询插件).
 """
 
 import logging

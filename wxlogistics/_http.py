@@ -278,7 +278,7 @@ class _OwnSession(requests.Session):
         self.cookies = _NoCookies()
         self.mount("https://", _Adapter())
         self.mount("http://", _Adapter())
-        # For each host what the environment says of proxies and certificates.
+        # The environment's proxies and certificates, by host.
         self._settings: dict[str, Any] = {}
 
     def send_json(self, request: Request, timeout: Timeout) -> Any:
@@ -348,7 +348,7 @@ def _host(url: str) -> str:
 
 
 def _drop_location(response: requests.Response, **kwargs: Any) -> None:
-    # requests reads the whole body of a redirect, even when told not to follow it.
+    # requests reads the whole body of a redirect, even with allow_redirects=False.
     if "Location" in response.headers:
         del response.headers["Location"]
 
@@ -400,7 +400,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 def _said(error: BaseException) -> str | None:
     """
-    Return the words of the system, of a certificate's check, or of a mock.
+    Return the message of the system, of a certificate's check, or of a mock.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
         message = getattr(error, "verify_message", "") or str(error)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     _Tokens: TypeAlias = TokenProvider | None
 
-# The refusals that another token can help against. 41001 cannot: a token was sent.
+# The refusals that another token may resolve; not 41001, since a token was sent.
 _RENEWABLE = (40001, 40014, 42001)
 
 logger = logging.getLogger("wxlogistics")
@@ -128,7 +128,7 @@ class Wire:
                         raise
                     continue
                 except errors.RateLimitError as error:
-                    # WeChat counts by the second, so less than one is in vain.
+                    # WeChat counts by the second, so a shorter pause is useless.
                     pause += 1
                     by_second = error.errcode == 45009 and "second" in error.errmsg
                     if not by_second or is_over(pause):
@@ -286,7 +286,7 @@ def _decode(request: Request, status: int, body: bytes) -> Json:
 
 def _json(body: bytes) -> Any:
     try:
-        # Whatever the headers say: WeChat names no charset and sends UTF-8. strict
+        # Whatever the headers are: WeChat names no charset and sends UTF-8. strict
         # would refuse control characters, which couriers' texts hold.
         return _DECODER.decode(body.decode().removeprefix("\ufeff"))
     except (ValueError, RecursionError):

@@ -1,9 +1,9 @@
 """Many calls over one client: concurrent, lazy, and in bounded memory."""
 
+import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from queue import SimpleQueue
 from typing import TypeVar
 
 import attrs
@@ -97,7 +97,7 @@ def _run(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Generator[Result, None, None]:
     under_way: set[Future[Result]] = set()
-    done: SimpleQueue[Future[Result]] = SimpleQueue()
+    done: queue.SimpleQueue[Future[Result]] = queue.SimpleQueue()
     failure: Exception | None = None
     pool = ThreadPoolExecutor(workers, "wxlogistics-bulk")
 

@@ -49,8 +49,8 @@ class Client:
             or a `TokenProvider`. (For service providers: the
             authorizer_access_token.)
 
-        base_url: Where WeChat is: one host, or several that are tried in this order
-            when one cannot be reached. `WECHAT_URLS` has them all.
+        base_url: WeChat's address: one host, or several that are tried in this order
+            if one cannot be reached. `WECHAT_URLS` has them all.
 
         timeout: Seconds to connect and seconds to wait for the answer, as requests
             takes it. trace_waybill may be slow: WeChat fetches the goods' images
@@ -59,14 +59,14 @@ class Client:
         deadline: Seconds for one call, all its attempts and its token together. One
             read may take its timeout beyond it.
 
-        retries: How many times at most a failed call is repeated. Only what cannot do
-            harm is: see "Errors and retries" in the documentation.
+        retries: How many times at most a failed call is repeated. Only what is
+            harmless to repeat is: see "Errors and retries" in the documentation.
 
         session: A `requests.Session` of yours, for proxies, TLS and headers. It is
             driven by its own ``post()``, and yours to close.
 
     Raises:
-        InvalidArgumentError: An argument cannot be right.
+        InvalidArgumentError: An argument is invalid.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Client:
 
         Raises:
             InvalidArgumentError: A variable is missing, which the error names; or an
-                argument cannot be right.
+                argument is invalid.
         """
 
         def read(name: str) -> str:
@@ -128,7 +128,7 @@ class Client:
 
     def access_token(self) -> str:
         """
-        Return the token in use now, for other calls of WeChat's API.
+        Return the token in use now, for other calls of the WeChat API.
 
         Raises:
             WxLogisticsError: It could not be fetched.
@@ -181,13 +181,13 @@ class Client:
             query_trace. It does not expire.
 
         Raises:
-            InvalidArgumentError: An argument cannot be right; nothing was sent.
+            InvalidArgumentError: An argument is invalid; nothing was sent.
 
             ApiError: WeChat refused.
 
             TransportError: No answer; see its maybe_applied.
 
-            UnexpectedResponseError: The answer was not WeChat's.
+            UnexpectedResponseError: The answer is not from WeChat.
         """
         required = openid, waybill_id, receiver_phone, goods_info
         optional = sender_phone, trans_id, delivery_id, order_detail_path
@@ -211,13 +211,13 @@ class Client:
             extra: More parameters, merged into the JSON body.
 
         Raises:
-            InvalidArgumentError: An argument cannot be right; nothing was sent.
+            InvalidArgumentError: An argument is invalid; nothing was sent.
 
             ApiError: WeChat refused.
 
             TransportError: No answer; see its maybe_applied.
 
-            UnexpectedResponseError: The answer was not WeChat's.
+            UnexpectedResponseError: The answer is not from WeChat.
         """
         fields = {"waybill_token": waybill_token, "openid": openid}
         return self._query("query_trace", fields, extra)
@@ -233,7 +233,7 @@ class Client:
         """
         Replace the goods of a waybill (更新物流信息接口).
 
-        WeChat allows a few changes for each waybill, so this is never sent twice when
+        WeChat allows a few changes for each waybill, so this is never sent twice if
         the first may have arrived.
 
         Args:
@@ -246,13 +246,13 @@ class Client:
             extra: More parameters, merged into the JSON body.
 
         Raises:
-            InvalidArgumentError: An argument cannot be right; nothing was sent.
+            InvalidArgumentError: An argument is invalid; nothing was sent.
 
             ApiError: WeChat refused.
 
             TransportError: No answer; see its maybe_applied.
 
-            UnexpectedResponseError: The answer was not WeChat's.
+            UnexpectedResponseError: The answer is not from WeChat.
         """
         must = {"waybill_token": waybill_token, "goods_info": goods_info}
         self._call("update_waybill_goods", must | {"openid": openid}, extra, must)
@@ -262,13 +262,13 @@ class Client:
         List the carriers that WeChat knows (获取运力id列表), some 1,500.
 
         Raises:
-            InvalidArgumentError: An argument cannot be right; nothing was sent.
+            InvalidArgumentError: An argument is invalid; nothing was sent.
 
             ApiError: WeChat refused.
 
             TransportError: No answer; see its maybe_applied.
 
-            UnexpectedResponseError: The answer was not WeChat's.
+            UnexpectedResponseError: The answer is not from WeChat.
         """
         return models.delivery_list(self._call("get_delivery_list", {}, None, ()))
 
@@ -333,7 +333,7 @@ class Client:
         """
         Make any other POST of the WeChat API, with the same errors and token care.
 
-        It is never sent twice when the first may have arrived.
+        It is never sent twice if the first may have arrived.
 
         Args:
             path: From the slash behind the host on, without a query:
@@ -345,13 +345,13 @@ class Client:
             The reply.
 
         Raises:
-            InvalidArgumentError: An argument cannot be right; nothing was sent.
+            InvalidArgumentError: An argument is invalid; nothing was sent.
 
             ApiError: WeChat refused; the endpoint that it names is the path.
 
             TransportError: No answer; see its maybe_applied.
 
-            UnexpectedResponseError: The answer was not WeChat's.
+            UnexpectedResponseError: The answer is not from WeChat.
         """
         if not isinstance(path, str) or not _PATH.fullmatch(path):
             problem = "is not like /cgi-bin/…: a path alone, without host or query"
@@ -396,6 +396,4 @@ class Client:
 
     def _post(self, endpoint: str, path: str, payload: Json, repeatable: bool) -> Json:
         request = Request(endpoint, path, encode(payload))
-        # Keep it out of the variables of a traceback.
-        del payload
         return self._wire.call(request, self._tokens, self._wire.post(), repeatable)

@@ -18,7 +18,7 @@ class Words(NamedTuple):
     What one errcode means and what to do about it.
 
     Attributes:
-        meaning_zh: What WeChat says by it, in Chinese.
+        meaning_zh: What it means, in Chinese.
 
         meaning: The same in English.
 
@@ -154,6 +154,12 @@ WORDS: Mapping[int, Words] = MappingProxyType(
             "Give the AppSecret.",
             "请提供 AppSecret。",
         ),
+        41008: Words(
+            "缺少 js_code",
+            "js_code missing",
+            "Give the code that wx.login returns.",
+            "请提供 wx.login 返回的 code。",
+        ),
         42001: Words("access_token 已过期", "access_token expired", *_RENEW),
         43002: Words("需要 POST 请求", "POST required", *_REPORT),
         44002: Words("POST 的数据为空", "body empty", *_REPORT),
@@ -167,6 +173,7 @@ WORDS: Mapping[int, Words] = MappingProxyType(
             "console.",
             "请在微信公众平台为该小程序开通「物流服务」。",
         ),
+        48006: Words("额度清零次数已用完", "no clearing of quotas left", *_NEXT_MONTH),
         48017: Words(
             "接口地址已下线",
             "address withdrawn",
@@ -196,6 +203,13 @@ WORDS: Mapping[int, Words] = MappingProxyType(
         61007: Words(
             "第三方平台无此接口权限", "service provider lacks the permission", *_GRANT
         ),
+        61010: Words(
+            "授权码已过期或已被使用",
+            "authorization_code expired or already used",
+            "Let the account authorize the service provider again; each "
+            "authorization_code can be used once.",
+            "请让该账号重新授权给第三方平台；每个授权码只能使用一次。",
+        ),
         61023: Words(
             "refresh_token 无效",
             "refresh_token invalid",
@@ -210,7 +224,7 @@ WORDS: Mapping[int, Words] = MappingProxyType(
             "请使用本账号最近 7 天内的 rid。",
         ),
         76021: Words("cgi_path 不存在", "cgi_path not found", *_REPORT),
-        76022: Words("额度清零次数已用完", "no clearing of quotas left", *_NEXT_MONTH),
+        76022: Words("cgi_path 无权限", "cgi_path without a quota", *_REPORT),
         931023: Words("运单不存在", "no such waybill, or no route yet", *_NO_ROUTE),
         933000: Words(*_OPENING_MEANING, *_OPENING),
         933001: Words(*_OPENING_MEANING, *_OPENING),

@@ -1,4 +1,4 @@
-"""What can go wrong, as a tree of exceptions and one table of WeChat's errcodes.
+"""The tree of exceptions, and one table from errcode to exception.
 
 A caller chooses the level to catch at: `WxLogisticsError` for everything, `ApiError`
 for every refusal, or one leaf.
@@ -24,14 +24,14 @@ class WxLogisticsError(Exception):
         """
         Whether the same call may succeed a moment (at most a minute) later.
 
-        Where a TransportError says maybe_applied, look before you repeat.
+        If a TransportError has maybe_applied, look before you repeat.
         """
         return isinstance(self, (TransportError, SystemBusyError, RateLimitError))
 
 
 class InvalidArgumentError(WxLogisticsError, ValueError):
     """
-    An argument cannot be right; nothing was sent.
+    An argument is invalid; nothing was sent.
 
     Attributes:
         field: Which argument, as a path: ``goods_info.detail_list[2].goods_name``.
@@ -74,7 +74,7 @@ class TransportError(WxLogisticsError):
 
 class UnexpectedResponseError(WxLogisticsError):
     """
-    An answer came, but not one of WeChat's API: a proxy's page, say.
+    The answer is not from the WeChat API: a proxy's page, for example.
 
     Attributes:
         endpoint: The endpoint's name, or its path where it was called by path.
@@ -160,7 +160,7 @@ _DETAIL = re.compile(r"detail: *\[([^\]]{0,500})\]")
 
 class SystemBusyError(ApiError):
     """
-    WeChat is busy, or it dislikes the goods or their images and does not say so.
+    WeChat is busy, or it refuses the goods or their images without naming them.
     """
 
 
@@ -267,7 +267,7 @@ class NotAuthorizedError(ApiError):
 
 class MalformedRequestError(ApiError):
     """
-    WeChat could not make sense of the request's form.
+    WeChat could not parse the request.
     """
 
 
@@ -278,7 +278,7 @@ class Errcode(NamedTuple):
     Attributes:
         error: The exception's class.
 
-        meaning: What WeChat says by it: the document's words, where it has any.
+        meaning: What it means, in the document's words if it has any.
 
         advice: One sentence on what to do about it.
     """

@@ -69,14 +69,14 @@ class WaybillStatus(enum.IntEnum):
     @property
     def label(self) -> str:
         """
-        The status in the words of WeChat's document.
+        The status as WeChat's document words it.
         """
         return _LABELS[self] if 0 <= self < len(_LABELS) else f"未知状态 {self:d}"
 
     @property
     def is_final(self) -> bool:
         """
-        Whether the parcel has arrived, so that asking again tells nothing new.
+        Whether the parcel has arrived: another query brings nothing new.
         """
         return self in (WaybillStatus.SIGNED, WaybillStatus.SIGNED_BY_PROXY)
 
@@ -200,7 +200,7 @@ class DeliveryInfo:
 @attrs.frozen
 class Trace:
     """
-    The state of a waybill, as query_trace and query_follow_trace answer it.
+    The state of a waybill, as query_trace and query_follow_trace return it.
 
     Attributes:
         waybill_info: The parcel.
@@ -215,7 +215,7 @@ class Trace:
     waybill_info: WaybillInfo = WaybillInfo()
     shop_info: ShopInfo = ShopInfo()
     delivery_info: DeliveryInfo | None = None
-    # Equal replies are equal Traces; a dict has no hash and says everything twice.
+    # Equal replies are equal Traces; a dict has no hash, and repeats every value.
     raw: Json = attrs.field(factory=dict, repr=False, hash=False)
 
     @classmethod
@@ -253,7 +253,7 @@ class Trace:
 
 def has_status(reply: Mapping[str, Any]) -> bool:
     """
-    Whether the *reply* of a query says where the parcel is.
+    Whether the *reply* of a query holds a status.
     """
     return integer(_dict(reply.get("waybill_info")).get("status")) is not None
 

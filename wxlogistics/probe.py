@@ -115,7 +115,7 @@ def _keys(value: object, before: str = "") -> Iterator[str]:
 
 def _public(errmsg: str, private: Sequence[str]) -> str:
     """
-    Return a text without its rid, and without whom it concerns.
+    Return a text without its rid and without private values.
     """
     text = re.sub(r"\s*(rid: ?[\w-]*|hints?: ?\[[^\]]*\])\s*$", "", errmsg)
     text = re.sub(r"\bwx[0-9a-f]{16}\b|\bo[\w-]{27}\b", "***", text)

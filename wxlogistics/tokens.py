@@ -1,7 +1,7 @@
 """Where access tokens come from: given, called for, or fetched and kept.
 
 WeChat hands the same stable token to every process, so processes need no turns: a
-cache only saves calls. What stands in it is doubted; it can break none.
+cache only saves calls. Its entries are checked; a wrong one breaks no call.
 
 Source: https://developers.weixin.qq.com/miniprogram/dev/OpenApiDoc/mp-access-token/getStableAccessToken.html
 and https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/ticket-token/getAuthorizerAccessToken.html
@@ -131,7 +131,7 @@ def token_provider(token: Token, field: str = "token") -> TokenProvider:
 @attrs.frozen
 class _Secret:
     """
-    What tracebacks must not show.
+    A value that tracebacks must not show.
     """
 
     value: Any = attrs.field(repr=False)
@@ -180,7 +180,7 @@ class _Kept:
 
 def _check_appid(field: str, appid: str) -> None:
     require_bare_text(field, appid)
-    # An appid is shown in reprs and log lines, and to all who read the cache.
+    # An appid appears in reprs, log lines and keys of the cache.
     if re.fullmatch("[0-9a-f]{32}", appid):
         advice = "looks like an AppSecret; give wx and 16 more characters"
         raise InvalidArgumentError(field, advice)
@@ -189,11 +189,12 @@ def _check_appid(field: str, appid: str) -> None:
 def _check_cache(cache: Any) -> None:
     try:
         inspect.signature(cache.set).bind("key", "value", timeout=1)
-        usable = callable(cache.get) and not isinstance(cache, type)
+        is_async = inspect.iscoroutinefunction(cache.get)
+        usable = callable(cache.get) and not (is_async or isinstance(cache, type))
     except (AttributeError, TypeError):
         usable = cache is None
     except ValueError:
-        # A function written in C that does not tell its parameters.
+        # A C function without a signature.
         usable = True
     if not usable:
         wanted = "an object with get(key) and set(key, value, timeout=seconds)"
@@ -214,7 +215,7 @@ class _FetchedToken(abc.ABC):
     def __init__(self, cache: Cache | None, *appids: str) -> None:
         _check_cache(cache)
         self._cache = cache
-        # Whose token it is, and for whom it is fetched.
+        # The account that fetches, and the one that the token is for, if another.
         self._appids = appids
         self._kept: _Kept | None = None
         # The fetch that is under way, by process: a fork in the midst of one must not
@@ -318,7 +319,7 @@ class _FetchedToken(abc.ABC):
         Return the token under *field* of a reply, with its life.
         """
         token = reply.get(field)
-        if not isinstance(token, str) or not token or token != token.strip():
+        if not (isinstance(token, str) and re.fullmatch("[!-~]+", token)):
             raise lacking(self._endpoint, reply, field)
         life = integer(reply.get("expires_in"))
         # A token without life left would be refused, and renewed for that; to believe
@@ -387,7 +388,7 @@ class StableToken(_FetchedToken):
             of cachelib's, or anything with their ``get`` and ``set``.
 
     Raises:
-        InvalidArgumentError: An argument cannot be right.
+        InvalidArgumentError: An argument is invalid.
     """
 
     _endpoint = "stable_token"
@@ -441,7 +442,7 @@ class AuthorizerToken(_FetchedToken):
         refresh_token: As given; a str is replaced when WeChat changes it.
 
     Raises:
-        InvalidArgumentError: An argument cannot be right.
+        InvalidArgumentError: An argument is invalid.
     """
 
     _endpoint = "api_authorizer_token"

@@ -2,8 +2,8 @@
 """
 Show three parcels from the shop to the door, on this machine.
 
-Starts a Redis of its own, a sandbox in place of WeChat and a worker with four
-processes; all of it is gone at the end.
+Starts a Redis, a sandbox in place of WeChat and a worker with four processes, and stops
+them at the end.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ def running(command, **options):
 def main():
     redis_server = shutil.which("redis-server")
     if not redis_server:
-        sys.exit("请先安装 redis-server（Debian、Ubuntu：apt install redis-server）。")
+        sys.exit("Install redis-server first 请先安装: apt install redis-server")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
     sandbox = Sandbox()
@@ -54,22 +54,24 @@ def main():
             WXLOGISTICS_SECRET=sandbox.secret,
             WXLOGISTICS_BASE_URL=wechat.url,
         )
-        print(f"沙箱控制台：{wechat.url}/", flush=True)
+        print(f"Sandbox console 沙箱控制台: {wechat.url}/", flush=True)
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         log = stack.enter_context(open(f"{folder}/log", "w"))
         quiet = {"cwd": folder, "stdout": log, "stderr": log}
         redis = [redis_server, "--bind", "127.0.0.1", "--port", port, "--save", ""]
         stack.enter_context(running(redis, **quiet))
-        # Where the URL of Redis is known, Celery waits until it answers.
+        # Celery waits until Redis answers.
         worker = "-m celery -A parcels worker --concurrency=4 --loglevel=INFO"
         stack.enter_context(
             running([sys.executable, *worker.split()], **quiet | {"cwd": HERE})
         )
         show(sandbox)
+        if sys.stdin.isatty():
+            input("Look at the console; Enter ends the demo 按回车结束 ")
 
 
 def show(sandbox):
-    # These read the environment.
+    # The environment is read at import.
     from parcels import store, tasks
 
     orders = [
@@ -79,7 +81,7 @@ def show(sandbox):
             openid="oDEMO-customer-of-this-shop0",
             receiver_phone="13800138000",
             waybill_id=waybill_id,
-            goods='[["龙井茶 250 克", "https://shop.example/tea.jpg"]]',
+            goods='[["龙井茶 Longjing tea", "https://shop.example/tea.jpg"]]',
         )
         for number, waybill_id in enumerate(["SF1000001", "YTO2000002", "ZTO3"], 1)
     ]
@@ -89,16 +91,16 @@ def show(sandbox):
     registrations = [tasks.register.delay(o.appid, o.number) for o in orders]
     for order, registration in zip(orders, registrations):
         registration.get(timeout=60)
-        print(f"订单 {order.number}：运单 {order.waybill_id} 已登记", flush=True)
+        print(f"Order 订单 {order.number}: {order.waybill_id}", flush=True)
     for status in ROUTE:
         for order in orders:
             sandbox.move(order.waybill_id, status)
         results = [tasks.query.delay(order.appid, order.number) for order in orders]
         for order, result in zip(orders, results):
-            trace = result.get(timeout=60)
-            label = trace.status.label if trace.status is not None else "?"
-            print(f"订单 {order.number}：{label}", flush=True)
-    print(f"未完成的订单：{len(list(store.open_orders()))} 个")
+            status = result.get(timeout=60).status
+            words = f"{status.name.replace('_', ' ').lower()} {status.label}"
+            print(f"Order 订单 {order.number}: {words}", flush=True)
+    print(f"Open orders 未完成的订单: {len(list(store.open_orders()))}")
 
 
 def wait_for_redis(connection):
@@ -108,7 +110,7 @@ def wait_for_redis(connection):
         with contextlib.suppress(ConnectionError):
             return connection.ping()
         time.sleep(0.1)
-    sys.exit("redis-server 没有启动。")
+    sys.exit("redis-server did not start 没有启动")
 
 
 if __name__ == "__main__":

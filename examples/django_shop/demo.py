@@ -2,11 +2,12 @@
 """
 Run the shop on this machine against a sandbox in place of WeChat.
 
-The database is new each time and gone at the end. In the sandbox an hour passes every
-few seconds, so that parcels are seen to move.
+The database is new each time and removed at the end. In the sandbox an hour passes
+every six seconds, so that parcels move.
 """
 
 import argparse
+import contextlib
 import os
 import secrets
 import signal
@@ -22,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--port", type=int, default=os.environ.get("PORT", 8000))
     port = parser.parse_args().port
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     sandbox = Sandbox(clock=Clock(speed=600))
@@ -30,6 +31,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder, sandbox.serve() as wechat:
         environment = os.environ | {
             "DATABASE_URL": f"sqlite:///{folder}/demo.sqlite3",
+            "REDIS_URL": "",
             "DJANGO_DEBUG": "1",
             "DEMO_PASSWORD": password,
             "WXLOGISTICS_APPID": sandbox.appid,
@@ -44,13 +46,17 @@ def main():
         for arguments in (["migrate", "--verbosity=0"], ["demo_data"]):
             if manage(*arguments).wait():
                 return 1
-        print(f"沙箱控制台：{wechat.url}/")
-        print(f"后台：http://127.0.0.1:{port}/admin/ 用户名：staff")
-        print(f"顾客页面：http://127.0.0.1:{port}/ 用户名：customer")
-        print(f"密码：{password}", flush=True)
+        print(f"Sandbox console 沙箱控制台: {wechat.url}/")
+        print(f"Admin 后台: http://127.0.0.1:{port}/admin/  user 用户名: staff")
+        print(f"Customer 顾客: http://127.0.0.1:{port}/  user 用户名: customer")
+        print(f"Password of both 密码: {password}", flush=True)
         server = manage("runserver", "--noreload", f"127.0.0.1:{port}")
         try:
-            return server.wait()
+            # As cron would, but more often: parcels move fast here.
+            while True:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    return server.wait(15)
+                manage("refresh_orders", "--min-age=0").wait()
         except KeyboardInterrupt:
             return 0
         finally:

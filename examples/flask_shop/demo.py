@@ -2,16 +2,18 @@
 """
 Run the shop on this machine against a sandbox in place of WeChat.
 
-The database is new each time and gone at the end. Whoever logs in from a mini-program
-is the one demo customer. In the sandbox an hour passes every few seconds, so that
-parcels are seen to move.
+The database is new each time and removed at the end. Each mini-program logs in as the
+demo customer. In the sandbox an hour passes every six seconds, so that parcels move.
 """
 
 import argparse
+import os
 import secrets
 import signal
 import sys
 import tempfile
+import threading
+import time
 
 from shop import create_app, shipping
 from shop.models import Customer, Order, db
@@ -20,18 +22,18 @@ from werkzeug.serving import make_server
 from wxlogistics.sandbox import Clock, Sandbox
 
 CUSTOMER = "oDEMO-customer-of-this-shop0"
-SOMEBODY_ELSE = "oDEMO-somebody-else-whoever0"
+OTHER_CUSTOMER = "oDEMO-another-customer-here0"
 
 
 def make_orders():
     """
-    One order on its way, one to be shipped, one of somebody else's.
+    Create a shipped order, an order to be shipped, and one of another customer.
     """
-    customer, other = Customer(openid=CUSTOMER), Customer(openid=SOMEBODY_ELSE)
+    customer, other = Customer(openid=CUSTOMER), Customer(openid=OTHER_CUSTOMER)
     for owner, name in [
-        (customer, "龙井茶 250 克"),
-        (customer, "青花瓷茶杯"),
-        (other, "竹制茶盘"),
+        (customer, "龙井茶 Longjing tea"),
+        (customer, "青花瓷茶杯 Porcelain cup"),
+        (other, "竹制茶盘 Bamboo tray"),
     ]:
         goods = [{"name": name, "image_url": "https://shop.example/龙井.jpg"}]
         db.session.add(Order(customer=owner, receiver_phone="13800138000", goods=goods))
@@ -41,7 +43,7 @@ def make_orders():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=5000, help="0: any free one")
+    parser.add_argument("--port", type=int, default=os.environ.get("PORT", 5000))
     port = parser.parse_args().port
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     sandbox = Sandbox(clock=Clock(speed=600))
@@ -50,6 +52,7 @@ def main():
         app = create_app(
             {
                 "SQLALCHEMY_DATABASE_URI": f"sqlite:///{folder}/demo.sqlite3",
+                "REDIS_URL": "",
                 "CACHE_DIR": f"{folder}/cache",
                 "STAFF_PASSWORD": password,
                 "WXLOGISTICS_APPID": sandbox.appid,
@@ -63,11 +66,16 @@ def main():
             make_orders()
         server = make_server("127.0.0.1", port, app, threaded=True)
         url = f"http://127.0.0.1:{server.server_port}"
-        print(f"沙箱控制台：{wechat.url}/")
-        print(f"后台：{url}/staff/ 密码：{password}")
-        print(f"小程序接口：{url}/api", flush=True)
+        print(f"Sandbox console 沙箱控制台: {wechat.url}/")
+        print(f"Staff 后台: {url}/staff/  password 密码: {password}")
+        print(f"Mini-program API 小程序接口: {url}/api", flush=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        refresh = ["refresh-orders", "--min-age=0"]
         try:
-            server.serve_forever()
+            # As cron would, but more often: parcels move fast here.
+            while True:
+                time.sleep(15)
+                print(app.test_cli_runner().invoke(args=refresh).output, end="")
         except KeyboardInterrupt:
             pass
 

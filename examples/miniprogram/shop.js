@@ -1,4 +1,4 @@
-// Asks the shop's backend; logs in by itself, and again when the session has ended.
+// Calls the shop's backend; logs in by itself, and again when the session has ended.
 
 const config = require("./config");
 
@@ -8,7 +8,9 @@ let session = "";
 let loggingIn = null;
 
 function send(method, path, data) {
-  const header = session ? { Authorization: `Bearer ${session}` } : {};
+  // The pages are in Chinese, and so are the shop's texts.
+  const header = { "Accept-Language": "zh-CN" };
+  if (session) header.Authorization = `Bearer ${session}`;
   return new Promise((resolve, reject) => {
     wx.request({
       url: config.shopUrl + path,

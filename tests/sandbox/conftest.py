@@ -13,35 +13,27 @@ from wxlogistics.sandbox import Clock, Sandbox
 
 @pytest.fixture
 def settings() -> dict[str, Any]:
-    """
-    Settings of the sandbox; parametrize it to have others.
-    """
+    """Settings of the sandbox; parametrize it to have others."""
     return {}
 
 
 @pytest.fixture
 def sandbox(settings: dict[str, Any]) -> Sandbox:
-    """
-    A sandbox whose time stands still.
-    """
+    """A sandbox whose time stands still."""
     given = {"first_use": False, **settings}
     return Sandbox(seed=7, clock=Clock(NOON, speed=0), **given)
 
 
 @pytest.fixture
 def mock_door(sandbox: Sandbox) -> Iterator[Door]:
-    """
-    Door 1, in process.
-    """
+    """Door 1, in process."""
     with sandbox.mock(strict=False), requests.Session() as session:
         yield Door(sandbox, "https://api.weixin.qq.com", session)
 
 
 @pytest.fixture
 def served_door(sandbox: Sandbox) -> Iterator[Door]:
-    """
-    Door 2, over HTTP.
-    """
+    """Door 2, over HTTP."""
     with sandbox.serve() as server, requests.Session() as session:
         session.trust_env = False
         yield Door(sandbox, server.url, session)
@@ -49,7 +41,5 @@ def served_door(sandbox: Sandbox) -> Iterator[Door]:
 
 @pytest.fixture(params=["mock_door", "served_door"])
 def door(request: pytest.FixtureRequest, sandbox: Sandbox) -> Door:
-    """
-    Each door in turn: what uses this is true of both.
-    """
+    """Each door in turn: what uses this is true of both."""
     return request.getfixturevalue(request.param)

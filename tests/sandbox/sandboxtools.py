@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 from importlib import resources
-from typing import IO, Any, Iterator
+from typing import Any, Iterator
 
 import attrs
 import pytest
@@ -41,7 +41,11 @@ EXAMPLE = {
 }
 
 OPEN_MSG = "/cgi-bin/express/delivery/open_msg/"
+QUERY_TRACE = OPEN_MSG + "query_trace"
 
+JSON = {"Content-Type": "application/json"}
+
+OTHER_OPENID = "o" + "B" * 27
 
 DESCRIPTION = json.loads(
     resources.files("wxlogistics.sandbox").joinpath("openapi.json").read_text("utf-8")
@@ -63,20 +67,48 @@ def schema_of(method: str, path: str, what: str) -> Draft202012Validator:
 
 
 def check_described(method: str, path: str, reply: Any) -> None:
-    """
-    Fail if *reply* is not what the description promises; others are refusals.
-    """
+    """Fail if *reply* is not what the description promises; others are refusals."""
     if method.lower() in DESCRIPTION["paths"].get(path, {}):
         schema_of(method, path, "reply").validate(reply)
     else:
         assert {"errcode", "errmsg"} == set(reply)
 
 
+def goods_of(*names: str, url: str = "") -> dict[str, Any]:
+    """A goods_info with an article for each name."""
+    details = [{"goods_name": name, "goods_img_url": url} for name in names]
+    return {"detail_list": details}
+
+
+def port_of(url: str) -> int:
+    """The port of a served sandbox."""
+    return int(url.rpartition(":")[2])
+
+
+@contextlib.contextmanager
+def direct() -> Iterator[requests.Session]:
+    """A session that goes past any proxy of the environment."""
+    with requests.Session() as session:
+        session.trust_env = False
+        yield session
+
+
+def ask(url: str, path: str, **options: Any) -> requests.Response:
+    """POST to a server on this machine."""
+    with direct() as session:
+        return session.post(url + path, timeout=10, **options)
+
+
+def run_python(*argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run this Python to its end."""
+    return subprocess.run(
+        [sys.executable, *argv], capture_output=True, text=True, timeout=60, **options
+    )
+
+
 @attrs.define
 class Door:
-    """
-    A way into a sandbox: plain `requests`, and no client of this project's.
-    """
+    """A way into a sandbox: plain `requests`, and no client of this project's."""
 
     sandbox: Sandbox
     base_url: str
@@ -91,17 +123,13 @@ class Door:
 
     @property
     def token(self) -> dict[str, str]:
-        """
-        The query of a call.
-        """
+        """The query of a call."""
         return {"access_token": self.sandbox.access_token()}
 
     def post(
         self, endpoint: str, payload: Any, access_token: str | None = None
     ) -> dict[str, Any]:
-        """
-        The reply of one of the seven endpoints.
-        """
+        """The reply of one of the seven endpoints."""
         if access_token is None:
             access_token = self.sandbox.access_token()
         response = self.send(
@@ -109,35 +137,51 @@ class Door:
             OPEN_MSG + endpoint,
             params={"access_token": access_token},
             data=json.dumps(payload, ensure_ascii=False).encode(),
-            headers={"Content-Type": "application/json"},
+            headers=JSON,
         )
         assert 200 == response.status_code
         return json.loads(response.content)
 
+    def raw(
+        self, path: str, body: Any, headers: dict[str, str] = JSON, method: str = "POST"
+    ) -> requests.Response:
+        """The response to these bytes, sent with a token."""
+        return self.send(method, path, params=self.token, data=body, headers=headers)
+
+    def errcode(
+        self, endpoint: str, payload: Any = {}, access_token: str | None = None
+    ) -> int:
+        """The errcode of one of the seven endpoints."""
+        return self.post(endpoint, payload, access_token)["errcode"]
+
+    def query(self, waybill_token: str, **payload: Any) -> dict[str, Any]:
+        """The reply of query_trace."""
+        return self.post("query_trace", {"waybill_token": waybill_token, **payload})
+
+    @property
+    def account(self) -> dict[str, str]:
+        """What identifies the default app to a token endpoint."""
+        return account_of(self.sandbox)
+
     def stable_token(self, **changes: Any) -> dict[str, Any]:
-        """
-        The reply of stable_token to the default app, with *changes* to the request.
-        """
-        payload = {
-            "grant_type": "client_credential",
-            "appid": self.sandbox.appid,
-            "secret": self.sandbox.secret,
-            **changes,
-        }
+        """The reply of stable_token to the default app, with *changes*."""
+        payload = {**self.account, **changes}
         payload = {key: value for key, value in payload.items() if value is not None}
         return self.send("POST", "/cgi-bin/stable_token", json=payload).json()
 
     def register(self, **changes: Any) -> str:
-        """
-        The waybill_token of the document's example, with *changes* to the request.
-        """
+        """The waybill_token of the document's example, with *changes*."""
         return self.post("trace_waybill", {**EXAMPLE, **changes})["waybill_token"]
 
 
+def account_of(sandbox: Sandbox) -> dict[str, str]:
+    """What identifies the default app to a token endpoint."""
+    who = {"appid": sandbox.appid, "secret": sandbox.secret}
+    return {"grant_type": "client_credential", **who}
+
+
 def told(reply: dict[str, Any]) -> tuple[int, str]:
-    """
-    A refusal's errcode, and its errmsg without the rid's digits, which must be there.
-    """
+    """A refusal's errcode, and its errmsg without the digits of its rid."""
     text, count = re.subn(r"[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}$", "", reply["errmsg"])
     assert 1 == count
     assert {"errcode", "errmsg"} == set(reply)
@@ -145,25 +189,28 @@ def told(reply: dict[str, Any]) -> tuple[int, str]:
 
 
 def with_settings(**settings: Any) -> pytest.MarkDecorator:
-    """
-    Run a test with these settings of the sandbox.
-    """
+    """Run a test with these settings of the sandbox."""
     return pytest.mark.parametrize("settings", [settings], ids=[""])
 
 
 @contextlib.contextmanager
-def served_process() -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
-    """
-    A sandbox served by another process, and its output.
-    """
+def served_process(
+    *options: str,
+) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    """A sandbox served by another process, and what that prints."""
     child = subprocess.Popen(
-        [sys.executable, "-m", "wxlogistics.sandbox", "--port", "0"],
+        [sys.executable, "-m", "wxlogistics.sandbox", "--port", "0", *options],
         stdout=subprocess.PIPE,
         text=True,
     )
     try:
+        said: dict[str, str] = {}
         assert child.stdout is not None
-        yield child, child.stdout
+        while "console" not in said:
+            name, _, value = child.stdout.readline().rstrip("\n").partition(": ")
+            assert name, "it ended"
+            said[name] = value
+        yield child, said
     finally:
         child.kill()
         child.communicate()

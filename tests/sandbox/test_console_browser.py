@@ -15,8 +15,16 @@ from typing import Any, Callable, Iterator
 
 import attrs
 import pytest
-import requests
-from sandboxtools import EXAMPLE, NOON, OPENID, WAYBILL_ID, need, with_settings
+from sandboxtools import (
+    EXAMPLE,
+    NOON,
+    OPENID,
+    WAYBILL_ID,
+    ask,
+    need,
+    port_of,
+    with_settings,
+)
 
 from wxlogistics import (
     AccessTokenError,
@@ -49,18 +57,21 @@ OPTIONS = [
 EVIL = '<script>document.title = "bad"</script>'
 TURNED = "\u202eشحنة عاجلة\u202d gift"
 
+#: What each step of a parcel's way is called.
+STEPS = ("Collected", "In transit", "Out for delivery", "Signed")
+
+TOO_WIDE = "document.documentElement.scrollWidth > innerWidth"
+
 #: axe-core need not list what is as it should be.
 AXE = "{resultTypes: ['violations']}"
 
 #: Milliseconds until something must have happened.
-PATIENCE = 5000
+PATIENCE = 60_000
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """
-    A browser for all tests here.
-    """
+    """A browser for all tests here."""
     found = importlib.util.find_spec("playwright")
     need(found, "there is no Playwright; it comes with: pip install playwright")
     need(
@@ -78,9 +89,7 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def axe() -> str:
-    """
-    The source of axe-core, fetched once.
-    """
+    """The source of axe-core, fetched once."""
     folder = BUILD / "axe"
     source = folder / "node_modules" / "axe-core" / "axe.min.js"
     if not source.exists():
@@ -104,9 +113,7 @@ def axe() -> str:
 
 @attrs.define(slots=False)
 class Desk:
-    """
-    A served sandbox, a client of its, and pages that look at it.
-    """
+    """A served sandbox, a client of its, and pages that look at it."""
 
     sandbox: Sandbox
     url: str
@@ -141,26 +148,38 @@ class Desk:
         page.on("request", self.watch)
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("dialog", lambda dialog: self.problems.append(dialog.message))
-        page.on("console", self.hear)
+        page.on("console", self.collect)
+        self.goto(page, path)
+        return page
+
+    def goto(self, page: Any, path: str) -> None:
         page.goto(self.url + path)
+        self.settle(page)
+
+    def settle(self, page: Any) -> None:
         page.locator("#live.on").wait_for()
         # Lost by a reload.
         page.evaluate("window.stayed = true")
-        return page
+
+    def press(self, page: Any, name: str) -> None:
+        page.get_by_role("button", name=name, exact=True).click()
+
+    def at_parcel(self, **options: Any) -> tuple[str, Any]:
+        """A registered waybill's token, and its page."""
+        token = self.register()
+        return token, self.open(f"/console/waybill?id={WAYBILL_ID}", **options)
 
     def watch(self, request: Any) -> None:
         if not request.url.startswith(self.url + "/"):
             self.problems.append(f"asks for {request.url}")
 
-    def hear(self, message: Any) -> None:
+    def collect(self, message: Any) -> None:
         # A refused form is answered with 400, which the browser remarks on.
         if message.type == "error" and "400" not in message.text:
             self.problems.append(message.text)
 
     def register(self, waybill_id: str = WAYBILL_ID, **changes: Any) -> str:
-        """
-        Register the document's example, with *changes*, through the client.
-        """
+        """Register the document's example, with *changes*, through the client."""
         goods = GoodsInfo([GoodsDetail("测试名字", "www.qq.com")])
         fields = {**EXAMPLE, "goods_info": goods, "waybill_id": waybill_id, **changes}
         return self.client.trace_waybill(**fields)
@@ -179,16 +198,12 @@ def desk(sandbox: Sandbox, chromium: Any) -> Iterator[Desk]:
 
 
 def stayed(page: Any) -> bool:
-    """
-    Whether the page was never loaded anew.
-    """
+    """Whether the page was never loaded anew."""
     return bool(page.evaluate("window.stayed === true"))
 
 
 class TestParcel:
-    """
-    See the parcel move.
-    """
+    """See the parcel move."""
 
     def test_whole_way(self, desk: Desk) -> None:
         """
@@ -206,11 +221,10 @@ class TestParcel:
         assert stayed(page)
 
         row.get_by_role("link").click()
-        page.locator("#live.on").wait_for()
-        page.evaluate("window.stayed = true")
+        desk.settle(page)
         seen = []
-        for status in ("Collected", "In transit", "Out for delivery", "Signed"):
-            page.get_by_role("button", name=f"Next step: {status}", exact=True).click()
+        for status in STEPS:
+            desk.press(page, f"Next step: {status}")
             page.locator("#status", has_text=status).wait_for()
             seen.append(desk.client.query_trace(token).status)
         assert page.locator("#next").is_disabled()
@@ -220,14 +234,20 @@ class TestParcel:
 
     def test_whole_way__by_keyboard(self, desk: Desk) -> None:
         """
-        The focus stays on "next step" to the end, where Enter does nothing more.
+        Past the navigation to "next step", where the focus stays to the end; there
+        Enter does nothing more.
         """
-        desk.register()
-        page = desk.open(f"/console/waybill?id={WAYBILL_ID}")
+        _, page = desk.at_parcel()
         held = "document.activeElement.id"
 
-        page.locator("#next").focus()
-        for status in ("Collected", "In transit", "Out for delivery", "Signed"):
+        page.keyboard.press("Tab")
+        skip = page.evaluate("document.activeElement.textContent")
+        page.keyboard.press("Enter")
+        for _ in range(20):
+            page.keyboard.press("Tab")
+            if "next" == page.evaluate(held):
+                break
+        for status in STEPS:
             page.keyboard.press("Enter")
             page.locator("#status", has_text=status).wait_for()
             page.wait_for_timeout(100)
@@ -236,72 +256,53 @@ class TestParcel:
         page.get_by_label("The carrier's text").press("Enter")
         page.wait_for_timeout(300)
 
+        assert "Skip to the content" == skip
         assert page.locator("#next").is_disabled()
         assert 0 == page.get_by_role("alert").count()
         assert 4 == page.locator("#track li").count()
 
     def test_other_moves(self, desk: Desk) -> None:
-        """
-        Exception with the carrier's words, signing, another status, and time.
-        """
-        token = desk.register()
-        page = desk.open(f"/console/waybill?id={WAYBILL_ID}")
+        """Exception with the carrier's words, signing, another status, and time."""
+        token, page = desk.at_parcel()
 
-        page.get_by_role("button", name="+6 h").click()
+        desk.press(page, "+6 h")
         page.locator("#status", has_text="In transit").wait_for()
         page.get_by_label("The carrier's text").fill("地址不详")
-        page.get_by_role("button", name="Raise an exception").click()
+        desk.press(page, "Raise an exception")
         page.locator("#track li", has_text="地址不详").wait_for()
         assert WaybillStatus.EXCEPTION is desk.client.query_trace(token).status
         assert "" == page.get_by_label("The carrier's text").input_value()
 
         page.get_by_label("Another status").select_option("6")
-        page.get_by_role("button", name="Set").click()
+        desk.press(page, "Set")
         page.locator("#status", has_text="Signed by proxy").wait_for()
-        page.get_by_role("button", name="Sign", exact=True).click()
+        desk.press(page, "Sign")
         page.get_by_text("已签收", exact=True).wait_for()
 
         page.get_by_label("Hours").fill("soon")
-        page.get_by_role("button", name="Go").click()
-        page.get_by_role("alert").wait_for()
+        desk.press(page, "Go")
         assert "a number is expected: soon" in page.get_by_role("alert").inner_text()
         assert stayed(page)
 
     def test_others_move_it(self, desk: Desk) -> None:
-        """
-        What a program or another page does is seen at once, in the list as well.
-        """
-        desk.register()
+        """What a program or the clock does is seen at once, and in the list."""
+        _, page = desk.at_parcel(language="zh-CN")
         listed = desk.open()
-        page = desk.open(f"/console/waybill?id={WAYBILL_ID}", language="zh-CN")
 
+        # An hour in a second.
+        desk.sandbox.clock.set(NOON, 3600)
+        listed.locator("tr", has_text="Collected").get_by_text("已揽件").wait_for()
         desk.sandbox.move(WAYBILL_ID, WaybillStatus.SIGNED)
 
         page.locator("#status", has_text="已签收").wait_for()
         listed.locator("tr", has_text="Signed").wait_for()
         assert stayed(page) and stayed(listed)
 
-    def test_clock_moves_it(self, desk: Desk) -> None:
-        """
-        So is what the clock alone does.
-        """
-        desk.register()
-        page = desk.open()
-
-        # An hour in a second.
-        desk.sandbox.clock.set(NOON, 3600)
-
-        page.locator("tr", has_text="Collected").get_by_text("已揽件").wait_for()
-        assert stayed(page)
-
     def test_example(self, desk: Desk) -> None:
-        """
-        The button of the first visit leads to the document's example.
-        """
+        """The button of the first visit leads to the document's example."""
         page = desk.open(language="zh-CN")
 
-        page.get_by_role("button", name="传文档示例的运单").click()
-
+        desk.press(page, "传文档示例的运单")
         page.locator("#waybill-id", has_text=WAYBILL_ID).wait_for()
         assert page.url.endswith(f"/console/waybill?id={WAYBILL_ID}")
         assert OPENID in page.inner_text("main")
@@ -309,9 +310,7 @@ class TestParcel:
         page.locator(f'tr[data-key="{WAYBILL_ID}"]').wait_for()
 
     def test_search(self, desk: Desk) -> None:
-        """
-        The list is narrowed as one types, and stays so when something happens.
-        """
+        """The list is narrowed as one types, and stays so when something happens."""
         for number in range(3):
             desk.register(f"SF{number}")
         page = desk.open()
@@ -326,11 +325,8 @@ class TestParcel:
         assert stayed(page)
 
     def test_pictures(self, desk: Desk) -> None:
-        """
-        Pictures are asked for only after a click, and are not told who asks.
-        """
-        desk.register()
-        page = desk.open(f"/console/waybill?id={WAYBILL_ID}")
+        """Pictures are asked for only after a click, and are not told who asks."""
+        _, page = desk.at_parcel()
         asked: list[dict[str, str]] = []
 
         def picture(route: Any) -> None:
@@ -356,14 +352,10 @@ class TestParcel:
 
 
 class TestCalls:
-    """
-    See the calls.
-    """
+    """See the calls."""
 
     def test_live(self, desk: Desk) -> None:
-        """
-        A call appears without a reload, and its page has all of it.
-        """
+        """A call appears without a reload, and its page has all of it."""
         page = desk.open("/console/calls")
         assert "No call yet." in page.inner_text("main")
 
@@ -380,9 +372,7 @@ class TestCalls:
         assert "9300507" in page.inner_text("#reply")
 
     def test_copy(self, desk: Desk) -> None:
-        """
-        curl and Python go to the clipboard, with the AppSecret that the page hides.
-        """
+        """curl and Python go to the clipboard, with the hidden AppSecret."""
         desk.register()
         page = desk.open(
             "/console/call?number=1", permissions=["clipboard-read", "clipboard-write"]
@@ -406,9 +396,7 @@ class TestCalls:
         page.locator("#request", has_text=secret).wait_for()
 
     def test_copy__without_clipboard(self, desk: Desk) -> None:
-        """
-        Where the browser lends no clipboard the old way is gone.
-        """
+        """Where the browser lends no clipboard the old way is gone."""
         page = desk.open(permissions=["clipboard-read"])
         page.evaluate(
             "Object.defineProperty(navigator, 'clipboard', {value: undefined})"
@@ -420,9 +408,7 @@ class TestCalls:
 
 
 class TestFaults:
-    """
-    Let calls go wrong.
-    """
+    """Let calls go wrong."""
 
     def test_fault(self, desk: Desk) -> None:
         """
@@ -431,148 +417,109 @@ class TestFaults:
         """
         token = desk.register()
         page = desk.open("/console/faults")
+        errcode = page.get_by_label("errcode", exact=True)
 
         page.get_by_label("Endpoint").select_option("query_trace")
-        page.get_by_label("errcode", exact=True).fill("931023")
+        errcode.fill("931023")
         page.locator("#meaning", has_text="no such waybill, or no route yet").wait_for()
-        page.get_by_role("button", name="Add fault").click()
+        desk.press(page, "Add fault")
         page.locator("#faults li", has_text="931023").wait_for()
-        assert "" == page.get_by_label("errcode", exact=True).input_value()
+        assert "" == errcode.input_value()
 
         with pytest.raises(WaybillNotFoundError):
             desk.client.query_trace(token)
 
         page.get_by_text("No fault is active.").wait_for()
         assert WAYBILL_ID == desk.client.query_trace(token).waybill_id
-        assert stayed(page)
 
-    def test_take_back(self, desk: Desk) -> None:
-        """
-        One that would last is taken back.
-        """
-        token = desk.register()
-        page = desk.open("/console/faults")
-        page.get_by_label("errcode", exact=True).fill("40014")
+        # One that would last is taken back.
+        errcode.fill("40014")
         page.get_by_label("Times").fill("")
-        page.get_by_role("button", name="Add fault").click()
+        desk.press(page, "Add fault")
         page.locator("#faults li", has_text="until removed").wait_for()
         with Client("a token", base_url=desk.url) as client:
             with pytest.raises(AccessTokenError):
                 client.query_trace(token)
-
-        page.get_by_role("button", name="Remove").click()
-
+        desk.press(page, "Remove")
         page.get_by_text("No fault is active.").wait_for()
         assert WAYBILL_ID == desk.client.query_trace(token).waybill_id
+        assert stayed(page)
 
     def test_problem(self, desk: Desk) -> None:
-        """
-        A mistake is shown, nothing typed is lost, and it can be corrected.
-        """
+        """A mistake is shown, nothing typed is lost, and it can be corrected."""
         page = desk.open("/console/faults", language="zh-CN")
         page.get_by_label("错误码", exact=True).fill("0")
         page.get_by_label("次数").fill("3")
 
-        page.get_by_role("button", name="启用故障", exact=True).click()
+        desk.press(page, "启用故障")
 
-        page.get_by_role("alert").wait_for()
         assert "错误码是 0 以外的整数" in page.get_by_role("alert").inner_text()
         assert "3" == page.get_by_label("次数").input_value()
         page.get_by_label("错误码", exact=True).fill("-1")
-        page.get_by_role("button", name="启用故障", exact=True).click()
+        desk.press(page, "启用故障")
         page.locator("#faults li", has_text="系统错误").wait_for()
         assert 0 == page.get_by_role("alert").count()
         assert stayed(page)
 
     def test_typing_is_kept(self, desk: Desk) -> None:
-        """
-        What happens meanwhile takes nothing out of a half-filled form.
-        """
+        """What happens meanwhile takes nothing out of a half-filled form."""
         page = desk.open("/console/faults")
         page.get_by_text("More", exact=True).click()
-        page.get_by_label("Only for this waybill").fill("SF1")
-        page.get_by_label("errcode", exact=True).fill("9300")
+        waybill = page.get_by_label("Only for this waybill")
+        errcode = page.get_by_label("errcode", exact=True)
+        waybill.fill("SF1")
+        errcode.fill("9300")
 
         desk.sandbox.fail("query_trace", errcode=-1)
 
         page.locator("#faults li", has_text="WeChat is busy").wait_for()
-        assert "SF1" == page.get_by_label("Only for this waybill").input_value()
-        assert "9300" == page.get_by_label("errcode", exact=True).input_value()
-        assert page.get_by_label("errcode", exact=True).evaluate(
-            "element => element === document.activeElement"
-        )
+        assert ("SF1", "9300") == (waybill.input_value(), errcode.input_value())
+        assert errcode.evaluate("element => element === document.activeElement")
 
 
 class TestTokens:
-    """
-    Tokens and quotas.
-    """
+    """Tokens and quotas."""
 
     def test_revoke(self, desk: Desk) -> None:
-        """
-        A token is revoked; the client's next call fetches another.
-        """
-        token = desk.register()
-        page = desk.open("/console/tokens")
-        assert 1 == page.locator("#tokens tbody tr").count()
-
-        page.get_by_role("button", name="Revoke this token").click()
-        page.locator("#tokens .chip", has_text="revoked").wait_for()
-        desk.client.query_trace(token)
-
-        page.locator("#tokens tbody tr:nth-child(2)").wait_for()
-        errcodes = [call.errcode for call in desk.sandbox.calls[-3:]]
-        assert [40001, 0, 0] == errcodes
-        assert stayed(page)
-
-    def test_quota(self, desk: Desk) -> None:
-        """
-        A bar grows with each call.
-        """
+        """A token is revoked; the next call fetches another, and a bar grows."""
         token = desk.register()
         page = desk.open("/console/tokens")
         bar = page.locator("#user-quotas progress")
         assert ("1", "100") == (bar.get_attribute("value"), bar.get_attribute("max"))
+        assert 1 == page.locator("#tokens tbody tr").count()
 
+        desk.press(page, f"Revoke this token of {desk.sandbox.appid}")
+        page.locator("#tokens .chip", has_text="revoked").wait_for()
         desk.client.query_trace(token)
 
+        page.locator("#tokens tbody tr:nth-child(2)").wait_for()
         page.get_by_text("2 of 100", exact=True).wait_for()
         assert "2" == bar.get_attribute("value")
+        assert [40001, 0, 0] == [call.errcode for call in desk.sandbox.calls[-3:]]
+        assert stayed(page)
 
     def test_life(self, desk: Desk) -> None:
         """
-        The remaining life runs down with the sandbox's clock.
+        The remaining life runs down with the sandbox's clock; the AppSecret is shown
+        after a click.
         """
         desk.sandbox.access_token()
         page = desk.open("/console/tokens")
-        life = page.locator("span[data-ends]")
-        assert "2:00:00" == life.inner_text()
+        assert "2:00:00" == page.locator("span[data-ends]").inner_text()
+        assert desk.sandbox.secret not in page.content()
 
         desk.sandbox.clock.set(NOON + 3660, 60)
 
         page.locator("span[data-ends]", has_text=re.compile("^0:5[0-7]")).wait_for()
-
-    def test_secret(self, desk: Desk) -> None:
-        """
-        The AppSecret is shown after a click.
-        """
-        page = desk.open("/console/tokens")
-        assert desk.sandbox.secret not in page.content()
-
         page.get_by_role("link", name="Show the AppSecret").click()
-
         page.locator("#apps-table", has_text=desk.sandbox.secret).wait_for()
 
 
 class TestFrame:
-    """
-    What all pages share.
-    """
+    """What all pages share."""
 
     def test_hostile_texts(self, desk: Desk) -> None:
-        """
-        A script stays text, and text from right to left stays in its place.
-        """
+        """A script stays text, and text from right to left stays in its place."""
         goods = GoodsInfo([GoodsDetail(EVIL, "www.qq.com"), GoodsDetail(TURNED, "")])
         page = desk.open()
         desk.register("SF<b>1", goods_info=goods)
@@ -584,52 +531,23 @@ class TestFrame:
         assert lefts == sorted(lefts)
         desk.sandbox.move("SF<b>1", 5, message=EVIL + TURNED)
         for path in ("/console/waybill?id=SF%3Cb%3E1", "/console/call?number=2"):
-            page.goto(desk.url + path)
-            page.locator("#live.on").wait_for()
+            desk.goto(page, path)
             assert EVIL in page.inner_text("main").replace('\\"', '"')
             assert 1 == page.locator("script").count()
             assert "bad" != page.title()
 
     def test_language(self, desk: Desk) -> None:
-        """
-        The switch changes the language, and it stays changed.
-        """
+        """The switch changes the language, and it stays changed."""
         page = desk.open("/console/faults?waybill_id=SF1")
 
-        page.get_by_role("button", name="中文").click()
-
+        desk.press(page, "中文")
         page.get_by_role("heading", name="故障", level=1).wait_for()
         assert page.url.endswith("/console/faults?waybill_id=SF1")
         page.goto(desk.url)
         page.get_by_role("heading", name="运单", level=1).wait_for()
 
-    def test_keyboard(self, desk: Desk) -> None:
-        """
-        Without a mouse: past the navigation, and the parcel one step on.
-        """
-        desk.register()
-        page = desk.open(f"/console/waybill?id={WAYBILL_ID}")
-
-        page.keyboard.press("Tab")
-        assert "Skip to the content" == page.evaluate(
-            "document.activeElement.textContent"
-        )
-        page.keyboard.press("Enter")
-        for _ in range(20):
-            page.keyboard.press("Tab")
-            if "next" == page.evaluate("document.activeElement.id"):
-                break
-        page.keyboard.press("Enter")
-        page.locator("#status", has_text="Collected").wait_for()
-        # The focus is where it was, for the next step.
-        assert "next" == page.evaluate("document.activeElement.id")
-        page.keyboard.press("Enter")
-        page.locator("#status", has_text="In transit").wait_for()
-
     def test_without_javascript(self, desk: Desk) -> None:
-        """
-        Without JavaScript the forms still work.
-        """
+        """Without JavaScript the forms still work."""
         token = desk.register()
         context = desk.chromium.new_context(java_script_enabled=False, locale="en")
         desk.contexts.append(context)
@@ -642,19 +560,16 @@ class TestFrame:
         assert WaybillStatus.COLLECTED is desk.client.query_trace(token).status
 
     def test_server_goes_and_comes(self, desk: Desk) -> None:
-        """
-        The page shows that the server has gone, and resumes when it is back.
-        """
+        """The page shows that the server has gone, and resumes when it is back."""
         other = Sandbox(clock=Clock(NOON, speed=0))
         server = other.serve()
-        port = int(server.url.rpartition(":")[2])
         visitor = Desk(other, server.url, desk.chromium, desk.client, desk.contexts)
         page = visitor.open()
 
         server.close()
         page.locator("#live", has_text="Not connected").wait_for()
         other.add_waybill("SF1")
-        with other.serve(port=port):
+        with other.serve(port=port_of(server.url)):
             page.locator('tr[data-key="SF1"]').wait_for(timeout=15000)
             page.locator("#live.on").wait_for()
             assert stayed(page)
@@ -662,9 +577,7 @@ class TestFrame:
 
     @with_settings(user_daily_limit=10**6)
     def test_under_load(self, desk: Desk) -> None:
-        """
-        A thousand calls later the open page shows the last, having asked but seldom.
-        """
+        """After a thousand calls the open page shows the last; it asked seldom."""
         token = desk.register()
         page = desk.open("/console/calls")
         asked: list[str] = []
@@ -679,9 +592,7 @@ class TestFrame:
 
 
 def furnish(sandbox: Sandbox, url: str) -> None:
-    """
-    Fill a sandbox with what the pages can show.
-    """
+    """Fill a sandbox with what the pages can show."""
     goods = [
         ("手工陶瓷咖啡杯 米白色 350ml 礼盒装", "https://img.example/cup.png"),
         ("夏季纯棉短袖 T 恤", "www.qq.com"),
@@ -722,6 +633,7 @@ def furnish(sandbox: Sandbox, url: str) -> None:
             client.query_trace("made up")
     sandbox.fail("query_trace", errcode=931023, times=3)
     sandbox.fail("*", status=502, delay=2.5, times=None, waybill_id=parcels[0])
+    sandbox.add_app(opened=False)
     component = sandbox.add_component()
     sandbox.component_access_token(component.appid)
     sandbox.revoke_tokens(sandbox.appid)
@@ -744,53 +656,25 @@ PAGES: dict[str, Callable[[Sandbox], str]] = {
 
 
 class TestLooks:
-    """
-    What every page must be, in both languages and themes, at a desk and on a phone.
-    """
+    """What every page must be, in each language, theme and width."""
 
-    @pytest.mark.parametrize("width", [1280, 900])
-    def test_calls__long_path(self, desk: Desk, width: int) -> None:
-        """
-        A long path breaks, and lets every rid stand on one line.
-        """
-        url = f"{desk.url}/cgi-bin/{'x' * 111}"
-        with requests.Session() as session:
-            session.trust_env = False
-            session.post(url, timeout=5)
+    def test_calls__long_path(self, desk: Desk) -> None:
+        """A long path breaks, and lets every rid stand on one line."""
+        ask(desk.url, f"/cgi-bin/{'x' * 111}")
         with pytest.raises(Exception):
             desk.client.query_trace("made up")
-        page = desk.open("/console/calls", width=width)
+        for width in (1280, 900):
+            page = desk.open("/console/calls", width=width)
+            lines = page.evaluate(
+                "[...document.querySelectorAll('#calls td code')]"
+                ".map(each => each.getClientRects().length)"
+            )
 
-        lines = page.evaluate(
-            "[...document.querySelectorAll('#calls td code')]"
-            ".map(each => each.getClientRects().length)"
-        )
-
-        assert [1, 1] == lines
-        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
-
-    @pytest.mark.parametrize("width", [320, 360])
-    @pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
-    def test_pages__narrow(self, desk: Desk, width: int, language: str) -> None:
-        """
-        The narrowest phone scrolls no page sideways, with an app not opened either.
-        """
-        furnish(desk.sandbox, desk.url)
-        desk.sandbox.add_app(opened=False)
-        wide = []
-        page = desk.open(width=width, language=language)
-        for name, path in PAGES.items():
-            page.goto(desk.url + path(desk.sandbox))
-            if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-                wide.append(name)
-        desk.problems[:] = [each for each in desk.problems if "404" not in each]
-
-        assert [] == wide
+            assert [1, 1] == lines
+            assert not page.evaluate(TOO_WIDE)
 
     def check(self, page: Any, axe: str, name: str) -> list[str]:
-        """
-        Take a picture, and tell what is wrong with the page.
-        """
+        """Take a picture, and tell what is wrong with the page."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         for details in page.locator("details").all():
             details.evaluate("element => { element.open = true }")
@@ -804,8 +688,12 @@ class TestLooks:
         for details in page.locator("details").all():
             details.evaluate("element => { element.open = false }")
         page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            problems.append(f"{name}: is wider than the window")
+        size = page.viewport_size
+        # The narrowest phones scroll no page sideways either.
+        for width in (320, 360, size["width"]):
+            page.set_viewport_size({**size, "width": width})
+            if page.evaluate(TOO_WIDE):
+                problems.append(f"{name}: is wider than {width} pixels")
         return problems
 
     @pytest.mark.parametrize(
@@ -828,17 +716,14 @@ class TestLooks:
         width: int,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """
-        axe-core finds nothing, and nothing is wider than the window.
-        """
+        """axe-core finds nothing, and nothing is wider than the window."""
         monkeypatch.setattr("wxlogistics.sandbox.console.pages._ROWS", 12)
         page = desk.open(language=language, theme=theme, width=width)
         suffix = f"{language[:2]}-{theme}" + ("-phone" if width < 500 else "")
         problems = self.check(page, axe, f"first-visit-{suffix}")
         furnish(desk.sandbox, desk.url)
         for name, path in PAGES.items():
-            page.goto(desk.url + path(desk.sandbox))
-            page.locator("#live.on").wait_for()
+            desk.goto(page, path(desk.sandbox))
             problems += self.check(page, axe, f"{name}-{suffix}")
         desk.problems[:] = [each for each in desk.problems if "404" not in each]
 

@@ -5,24 +5,30 @@ from __future__ import annotations
 import inspect
 import re
 import shlex
-import subprocess
-import sys
 import unittest
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
-import requests
 import test_sandbox_beside
 import test_sandbox_contract
 import test_sandbox_faults
 import test_sandbox_tokens
+from sandboxtools import direct, run_python
 
 from wxlogistics.sandbox import Sandbox, Settings
 from wxlogistics.sandbox.control import _COMMANDS
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parent.parent.parent
+MODULES = [
+    test_sandbox_beside,
+    test_sandbox_contract,
+    test_sandbox_faults,
+    test_sandbox_tokens,
+]
 PAGES = ["sandbox.md", "sandbox.zh-CN.md"]
 
 
@@ -31,46 +37,31 @@ def read(page: str) -> str:
 
 
 def blocks(page: str, language: str) -> list[str]:
-    """
-    The code blocks of *language* on *page*.
-    """
+    """The code blocks of *language* on *page*."""
     pattern = rf"^```{language}\n(.*?)^```$"
     return re.findall(pattern, read(page), re.DOTALL | re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", PAGES)
 class TestPython:
-    """
-    The blocks of Python.
-    """
+    """The blocks of Python."""
 
     def test_blocks__run(self, page: str, capsys: pytest.CaptureFixture[str]) -> None:
-        """
-        Each block runs by itself.
-        """
+        """Each block runs by itself."""
+        assert 9 == len(blocks(page, "python"))
         for block in blocks(page, "python"):
             exec(block, {"__name__": "block"})
 
         assert "运单不存在或者未揽收\n已签收\n" in capsys.readouterr().out
 
-    def test_blocks__count(self, page: str) -> None:
-        """
-        There are as many in each language.
-        """
-        assert 9 == len(blocks(page, "python"))
-
     def test_block__pytest(self, page: str, pytester: pytest.Pytester) -> None:
-        """
-        The tests for pytest pass.
-        """
+        """The tests for pytest pass."""
         pytester.makepyfile(blocks(page, "python")[2])
 
         pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
 
     def test_block__unittest(self, page: str) -> None:
-        """
-        The test case passes.
-        """
+        """The test case passes."""
         names: dict[str, Any] = {"__name__": "block"}
         exec(blocks(page, "python")[3], names)
         suite = unittest.defaultTestLoader.loadTestsFromTestCase(names["ShippingTest"])
@@ -81,9 +72,7 @@ class TestPython:
         assert (1, True) == (result.testsRun, result.wasSuccessful())
 
     def test_block__django(self, page: str, tmp_path: Path) -> None:
-        """
-        The test case passes as one of Django's.
-        """
+        """The test case passes as one of Django's."""
         block = blocks(page, "python")[3]
         line = next(line for line in block.splitlines() if "django.test" in line)
         case = block.replace(line, "from django.test import TestCase")
@@ -100,13 +89,7 @@ class TestPython:
             "sys.exit(DiscoverRunner().run_tests(['test_shipping']))\n"
         )
 
-        done = subprocess.run(
-            [sys.executable, "run.py"],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        done = run_python("run.py", cwd=tmp_path)
 
         assert 0 == done.returncode, done.stderr
         assert "Ran 1 test" in done.stderr
@@ -114,14 +97,10 @@ class TestPython:
 
 @pytest.mark.parametrize("page", PAGES)
 class TestCurl:
-    """
-    The lines of curl.
-    """
+    """The lines of curl."""
 
     def test_lines__work(self, page: str) -> None:
-        """
-        Each does what it is for, in this order.
-        """
+        """Each does what it is for, in this order."""
         lines = [
             line
             for block in blocks(page, "console")
@@ -130,8 +109,7 @@ class TestCurl:
         ]
         assert 20 == len(lines)
         seen = set()
-        with Sandbox().serve() as server, requests.Session() as session:
-            session.trust_env = False
+        with Sandbox().serve() as server, direct() as session:
             for line in lines:
                 method, url, body = self.parse(shlex.split(line[2:]))
                 if body == "@state.json":
@@ -145,9 +123,7 @@ class TestCurl:
         assert set(_COMMANDS) - seen == {("GET", "openapi.json")}
 
     def parse(self, words: list[str]) -> tuple[str, str, str | None]:
-        """
-        What curl would send: method, URL and body.
-        """
+        """What curl would send: method, URL and body."""
         method, body = "GET", None
         words = words[1:]
         while len(words) > 1:
@@ -165,14 +141,10 @@ class TestCurl:
 
 @pytest.mark.parametrize("page", PAGES)
 class TestTables:
-    """
-    The tables.
-    """
+    """The tables."""
 
     def test_settings__complete(self, page: str) -> None:
-        """
-        Every setting is in the table, with its default where that is a plain value.
-        """
+        """Every setting is in the table, with its default if that is plain."""
         told = dict(re.findall(r"^\| `([a-z_]+)` \| `([^`]+)` \|", read(page), re.M))
         plain = {
             field.name: str(field.default).replace("ZTO", '"ZTO"')
@@ -185,31 +157,18 @@ class TestTables:
             assert f"`{name}`" in read(page)
 
     def test_behaviours__are_tested(self, page: str) -> None:
-        """
-        Every behaviour names a test, and that goes through both doors.
-        """
+        """Every behaviour names a test, and that goes through both doors."""
         rows = re.findall(
             r"^\| .+ \| .+ \| `(Test\w+)\.(test_\w+)` \|$", read(page), re.M
         )
 
         assert 69 == len(rows)
         for name, test in rows:
-            found = [
-                getattr(module, name)
-                for module in (
-                    test_sandbox_beside,
-                    test_sandbox_contract,
-                    test_sandbox_faults,
-                    test_sandbox_tokens,
-                )
-                if hasattr(module, name)
-            ]
-            assert "door" in inspect.signature(getattr(found[0], test)).parameters
+            [found] = [getattr(each, name) for each in MODULES if hasattr(each, name)]
+            assert "door" in inspect.signature(getattr(found, test)).parameters
 
     def test_behaviours__guesses_are_settings(self, page: str) -> None:
-        """
-        A guess names the setting that changes it.
-        """
+        """A guess names the setting that changes it."""
         sources = re.findall(
             r"^\| .+ \| (.+) \| `Test\w+\.test_\w+` \|$", read(page), re.M
         )
@@ -221,9 +180,7 @@ class TestTables:
             assert re.findall("`([a-z_]+)`", each)[0] in names, each
 
     def test_behaviours__alike(self, page: str) -> None:
-        """
-        Both languages tell the same tests in the same order.
-        """
+        """Both languages tell the same tests in the same order."""
         pattern = r"`(Test\w+\.test_\w+)`"
 
         assert re.findall(pattern, read("sandbox.md")) == re.findall(
@@ -231,9 +188,7 @@ class TestTables:
         )
 
     def test_links__lead_somewhere(self, page: str) -> None:
-        """
-        Links within the project lead to what is there.
-        """
+        """Links within the project lead to what is there."""
         links = re.findall(r"\]\((?!https?:|#)([^)]+)\)", read(page))
 
         assert [] == [link for link in links if not (ROOT / "docs" / link).exists()]

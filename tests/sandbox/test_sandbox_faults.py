@@ -7,48 +7,45 @@ from typing import Any
 
 import pytest
 import requests
-from sandboxtools import EXAMPLE, GOODS, OPEN_MSG, OPENID, WAYBILL_ID, Door, told
+from sandboxtools import (
+    EXAMPLE,
+    GOODS,
+    OPENID,
+    OTHER_OPENID,
+    QUERY_TRACE,
+    WAYBILL_ID,
+    Door,
+    told,
+)
 
 
 class TestFail:
-    """
-    `Sandbox.fail()` and `Sandbox.mend()`.
-    """
+    """`Sandbox.fail()` and `Sandbox.mend()`."""
 
     def query(self, door: Door, token: str, **options: Any) -> requests.Response:
+        payload = {"waybill_token": token}
         return door.send(
-            "POST",
-            OPEN_MSG + "query_trace",
-            params=door.token,
-            json={"waybill_token": token},
-            **options,
+            "POST", QUERY_TRACE, params=door.token, json=payload, **options
         )
 
     def errcodes(self, door: Door, token: str, count: int) -> list[int]:
         return [self.query(door, token).json()["errcode"] for _ in range(count)]
 
-    def test_fail__times(self, door: Door) -> None:
-        """
-        The next two calls are refused, the third is not.
-        """
+    @pytest.mark.parametrize(
+        ("options", "errcodes"),
+        [({"errcode": -1, "times": 2}, [-1, -1, 0]), ({"errcode": 45009}, [45009, 0])],
+    )
+    def test_fail__times(
+        self, door: Door, options: dict[str, int], errcodes: list[int]
+    ) -> None:
+        """The next two calls are refused, the third is not; by default it is one."""
         token = door.register()
-        door.sandbox.fail("query_trace", errcode=-1, times=2)
+        door.sandbox.fail("query_trace", **options)
 
-        assert [-1, -1, 0] == self.errcodes(door, token, 3)
-
-    def test_fail__once(self, door: Door) -> None:
-        """
-        Without a number it is one call.
-        """
-        token = door.register()
-        door.sandbox.fail("query_trace", errcode=45009)
-
-        assert [45009, 0] == self.errcodes(door, token, 2)
+        assert errcodes == self.errcodes(door, token, len(errcodes))
 
     def test_fail__text(self, door: Door) -> None:
-        """
-        The text is WeChat's, with a rid, or one's own without.
-        """
+        """The text is WeChat's, with a rid, or one's own without."""
         token = door.register()
         door.sandbox.fail("query_trace", errcode=48001)
         door.sandbox.fail("query_trace", errcode=-1, errmsg="哎呀")
@@ -62,27 +59,20 @@ class TestFail:
         ) == told(self.query(door, token).json())
 
     def test_fail__has_no_effect(self, door: Door) -> None:
-        """
-        A refused call changes nothing and counts for no quota.
-        """
+        """A refused call changes nothing and counts for no quota."""
         token = door.register()
         door.sandbox.fail("update_waybill_goods", errcode=-1)
         before = door.sandbox.counters
 
-        reply = door.post(
-            "update_waybill_goods",
-            {"waybill_token": token, "goods_info": {"detail_list": [{}]}},
-        )
+        update = {"waybill_token": token, "goods_info": {"detail_list": [{}]}}
+        errcode = door.errcode("update_waybill_goods", update)
 
-        assert -1 == reply["errcode"]
+        assert -1 == errcode
         assert before == door.sandbox.counters
-        queried = self.query(door, token).json()
-        assert GOODS == queried["shop_info"]["goods_info"]
+        assert GOODS == door.query(token)["shop_info"]["goods_info"]
 
     def test_fail__other_endpoints(self, door: Door) -> None:
-        """
-        Only the endpoint named is concerned, or all with a star.
-        """
+        """Only the endpoint named is concerned, or all with a star."""
         token = door.register()
         door.sandbox.fail("trace_waybill", errcode=-1)
         untouched = self.errcodes(door, token, 1)
@@ -93,34 +83,26 @@ class TestFail:
         assert -1 == door.post("trace_waybill", EXAMPLE)["errcode"]
         assert 45011 == door.stable_token()["errcode"]
 
-    def test_fail__user(self, door: Door) -> None:
-        """
-        A fault for one user concerns registrations and queries about that user.
-        """
-        mine = door.register()
-        other = door.register(openid="o" + "B" * 27)
-        door.sandbox.fail("*", errcode=-1, openid=OPENID, times=None)
+    @pytest.mark.parametrize(
+        ("only", "other"),
+        [
+            ({"openid": OPENID}, {"openid": OTHER_OPENID}),
+            ({"waybill_id": WAYBILL_ID}, {"waybill_id": "W2"}),
+        ],
+    )
+    def test_fail__only(
+        self, door: Door, only: dict[str, str], other: dict[str, str]
+    ) -> None:
+        """A fault for one user or waybill is for registrations and queries of it."""
+        mine, others = door.register(), door.register(**other)
+        door.sandbox.fail("*", errcode=-1, times=None, **only)
 
         assert [-1] == self.errcodes(door, mine, 1)
-        assert [0] == self.errcodes(door, other, 1)
-        assert -1 == door.post("trace_waybill", EXAMPLE)["errcode"]
-
-    def test_fail__waybill(self, door: Door) -> None:
-        """
-        A fault for one waybill concerns registrations and queries of it.
-        """
-        mine = door.register()
-        other = door.register(waybill_id="W2")
-        door.sandbox.fail("*", errcode=-1, waybill_id=WAYBILL_ID, times=None)
-
-        assert [-1] == self.errcodes(door, mine, 1)
-        assert [0] == self.errcodes(door, other, 1)
-        assert -1 == door.post("trace_waybill", EXAMPLE)["errcode"]
+        assert [0] == self.errcodes(door, others, 1)
+        assert -1 == door.errcode("trace_waybill", EXAMPLE)
 
     def test_fail__status(self, door: Door) -> None:
-        """
-        A server on the way answers with a page of its own.
-        """
+        """A server on the way answers with a page of its own."""
         token = door.register()
         door.sandbox.fail("query_trace", status=502)
         door.sandbox.fail("query_trace", status=200, body="<html>顺</html>")
@@ -134,25 +116,18 @@ class TestFail:
         assert "<html>顺</html>" == strange.content.decode()
 
     def test_fail__drop(self, door: Door) -> None:
-        """
-        The connection breaks, though the call has had its effect.
-        """
+        """The connection breaks, though the call has had its effect."""
         door.sandbox.fail("trace_waybill", drop=True)
 
         with pytest.raises(requests.ConnectionError):
             door.post("trace_waybill", EXAMPLE)
 
         assert WAYBILL_ID in door.sandbox.world.parcels
-        assert ("trace_waybill", 0, 0) == (
-            door.sandbox.calls[-1].endpoint,
-            door.sandbox.calls[-1].status,
-            door.sandbox.calls[-1].errcode,
-        )
+        call = door.sandbox.calls[-1]
+        assert ("trace_waybill", 0, 0) == (call.endpoint, call.status, call.errcode)
 
     def test_fail__delay_beyond_the_timeout(self, door: Door) -> None:
-        """
-        A delay that is longer than the caller waits is a timeout.
-        """
+        """A delay that is longer than the caller waits is a timeout."""
         token = door.register()
         door.sandbox.fail("query_trace", delay=30, times=None)
 
@@ -160,9 +135,7 @@ class TestFail:
             self.query(door, token, timeout=(5, 0.1))
 
     def test_fail__delay(self, door: Door) -> None:
-        """
-        A delay within the timeout is an answer; with an errcode, a late refusal.
-        """
+        """A delay within the timeout is an answer; with an errcode, a late refusal."""
         token = door.register()
         door.sandbox.fail("query_trace", delay=0.1)
         door.sandbox.fail("query_trace", delay=0.1, errcode=-1)
@@ -173,9 +146,7 @@ class TestFail:
         ]
 
     def test_mend(self, door: Door) -> None:
-        """
-        Faults can be taken back, one or all.
-        """
+        """Faults can be taken back, one or all."""
         token = door.register()
         first = door.sandbox.fail("query_trace", errcode=-1, times=None)
         second = door.sandbox.fail("query_trace", errcode=45011, times=None)
@@ -192,57 +163,43 @@ class TestFail:
         assert [-1, 45011, 0, 0] == seen
 
     @pytest.mark.parametrize(
-        ("endpoint", "options", "problem"),
+        ("options", "error", "problem"),
         [
-            ("query_traces", {"errcode": -1}, "no endpoint 'query_traces'"),
-            ("query_trace", {}, "name what goes wrong"),
-            ("query_trace", {"errcode": 0}, "errcode is"),
-            ("query_trace", {"errmsg": "x", "drop": True}, "errmsg goes with"),
-            ("query_trace", {"status": 99}, "status is"),
-            ("query_trace", {"delay": -1}, "delay is"),
-            ("query_trace", {"delay": float("nan")}, "delay is"),
-            ("query_trace", {"errcode": -1, "times": 0}, "times is"),
+            ({"endpoint": "x", "errcode": -1}, ValueError, "no endpoint 'x'"),
+            ({}, ValueError, "name what goes wrong"),
+            ({"errcode": 0}, ValueError, "errcode is"),
+            ({"errmsg": "x", "drop": True}, ValueError, "errmsg goes with"),
+            ({"status": 99}, ValueError, "status is"),
+            ({"delay": -1}, ValueError, "delay is"),
+            ({"delay": float("nan")}, ValueError, "delay is"),
+            ({"errcode": -1, "times": 0}, ValueError, "times is"),
+            ({"errcode": "-1"}, TypeError, "errcode is of type int | None, not '-1'"),
+            ({"errcode": True}, TypeError, "errcode is of type int | None, not True"),
+            ({"errcode": -1, "errmsg": 5}, TypeError, "errmsg is of type str | None"),
+            ({"status": "502"}, TypeError, "status is of type int | None, not '502'"),
+            ({"status": 502, "body": {}}, TypeError, "body is of type str | None, not"),
+            ({"delay": "1"}, TypeError, "delay is of type float, not '1'"),
+            ({"drop": "no"}, TypeError, "drop is of type bool, not 'no'"),
+            ({"errcode": -1, "times": 1.5}, TypeError, "times is of type int | None"),
+            ({"errcode": -1, "openid": 1}, TypeError, "openid is of type str | None"),
+            ({"errcode": -1, "waybill_id": 1}, TypeError, "waybill_id is of type str"),
         ],
     )
     def test_fail__nonsense(
-        self, sandbox: Any, endpoint: str, options: dict[str, Any], problem: str
+        self,
+        sandbox: Any,
+        options: dict[str, Any],
+        error: type[Exception],
+        problem: str,
     ) -> None:
-        """
-        An invalid fault raises at once.
-        """
-        with pytest.raises(ValueError, match=problem):
-            sandbox.fail(endpoint, **options)
-
-    @pytest.mark.parametrize(
-        ("options", "problem"),
-        [
-            ({"errcode": "-1"}, "errcode is of type int | None, not '-1'"),
-            ({"errcode": True}, "errcode is of type int | None, not True"),
-            ({"errcode": -1, "errmsg": 5}, "errmsg is of type str | None, not 5"),
-            ({"status": "502"}, "status is of type int | None, not '502'"),
-            ({"status": 502, "body": {"a": 1}}, "body is of type str | None, not"),
-            ({"delay": "1"}, "delay is of type float, not '1'"),
-            ({"drop": "no"}, "drop is of type bool, not 'no'"),
-            ({"errcode": -1, "times": 1.5}, "times is of type int | None, not 1.5"),
-            ({"errcode": -1, "openid": 1}, "openid is of type str | None, not 1"),
-            ({"errcode": -1, "waybill_id": 1}, "waybill_id is of type str | None"),
-        ],
-    )
-    def test_fail__wrong_type(
-        self, sandbox: Any, options: dict[str, Any], problem: str
-    ) -> None:
-        """
-        So is a value of a type that no call could do anything with.
-        """
-        with pytest.raises(TypeError, match=re.escape(problem)):
-            sandbox.fail("query_trace", **options)
+        """An invalid fault raises at once, and so does a value of a wrong type."""
+        with pytest.raises(error, match=re.escape(problem)):
+            sandbox.fail(**{"endpoint": "query_trace", **options})
 
         assert [] == sandbox.faults
 
     def test_mend__spent(self, sandbox: Any) -> None:
-        """
-        A fault that is gone already may be taken back; one that never was may not.
-        """
+        """A fault that is gone may be removed again; one that never was may not."""
         fault = sandbox.fail("query_trace", errcode=-1)
         sandbox.mend(fault)
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 import trustme
-from sandboxtools import OPEN_MSG, need
+from sandboxtools import OPEN_MSG, direct, need, port_of, served_process
 
 from wxlogistics.sandbox import Sandbox
 from wxlogistics.sandbox.command import main
@@ -24,19 +24,19 @@ from wxlogistics.sandbox.tls import given_context, own_context
 
 LIST = OPEN_MSG + "get_delivery_list"
 
+END = b" HTTP/1.1\r\nHost: x\r\n\r\n"
+LONG = b" HTTP/1.1\r\nHost: x\r\nX: %s\r\n\r\n"
+LENGTH = b"POST /x HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n"
+
 
 def connected(server: Server) -> socket.socket:
-    """
-    Return a connection to a server.
-    """
+    """Return a connection to a server."""
     parts = urlsplit(server.url)
     return socket.create_connection((parts.hostname, parts.port), 10)
 
 
 def answered(server: Server, sent: bytes) -> bytes:
-    """
-    Send bytes and no more; return all that comes back.
-    """
+    """Send bytes and no more; return all that comes back."""
     with connected(server) as connection:
         connection.sendall(sent)
         connection.shutdown(socket.SHUT_WR)
@@ -50,14 +50,10 @@ def server(sandbox: Sandbox) -> Iterator[Server]:
 
 
 class TestBytes:
-    """
-    Requests that an HTTP library does not send, or only one.
-    """
+    """Requests that an HTTP library does not send, or only one."""
 
     def test_java(self, server: Server) -> None:
-        """
-        Java's HttpClient asks for HTTP/2 with its first request, and keeps its body.
-        """
+        """Java's HttpClient asks for HTTP/2 with its first request."""
         token = server.sandbox.access_token()
         head = (
             f"POST {LIST}?access_token={token} HTTP/1.1\r\n"
@@ -90,86 +86,42 @@ class TestBytes:
                 b"POST /cgi-bin/token HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
                 b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
                 412,
-                ("token", 412, None),
+                ("token", None),
             ),
-            (
-                b"get /cgi-bin/token HTTP/1.1\r\nHost: x\r\n\r\n",
-                200,
-                ("token", 200, 43002),
-            ),
-            (
-                b"GET /cgi-bin/token HTTP/1.1\r\nHost: x\r\nX: %s\r\n\r\n"
-                % (b"x" * 32000),
-                200,
-                ("token", 200, 41002),
-            ),
-            (
-                b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n" % (b"x" * 20000),
-                200,
-                ("/" + "x" * 1023, 200, 40066),
-            ),
-            (
-                b"GET /cgi-bin/token HTTP/1.1\r\nHost: x\r\nX: %s\r\n\r\n"
-                % (b"x" * 200000),
-                431,
-                ("token", 431, None),
-            ),
-            (b"GET /cgi-bin/token HTTP/1.1\r\n\r\n", 400, ("token", 400, None)),
-            (
-                b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n",
-                400,
-                ("/x", 400, None),
-            ),
-            (
-                b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
-                501,
-                ("/x", 501, None),
-            ),
-            (
-                b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
-                b"\r\nz\r\n",
-                400,
-                ("/x", 400, None),
-            ),
-            (b"\x16\x03\x01\x02\x00\r\n\r\n", 400, ("", 400, None)),
-            (
-                b"GET http://x/cgi-bin/token?a=1 HTTP/1.1\r\nHost: x\r\n\r\n",
-                200,
-                ("token", 200, 41002),
-            ),
-            (
-                b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n",
-                200,
-                ("http://[", 200, 40066),
-            ),
-            (b"GET /cgi-bin/token HTTP/1.0\r\n\r\n", 200, ("token", 200, 41002)),
+            (b"get /cgi-bin/token" + END, 200, ("token", 43002)),
+            (b"GET /cgi-bin/token" + LONG % (b"x" * 32000), 200, ("token", 41002)),
+            (b"GET /cgi-bin/token" + LONG % (b"x" * 200000), 431, ("token", None)),
+            (b"GET /" + b"x" * 20000 + END, 200, ("/" + "x" * 1023, 40066)),
+            (b"GET /cgi-bin/token HTTP/1.1\r\n\r\n", 400, ("token", None)),
+            (b"GET /cgi-bin/token HTTP/1.0\r\n\r\n", 200, ("token", 41002)),
+            (LENGTH % b"Content-Length: x", 400, ("/x", None)),
+            (LENGTH % b"Transfer-Encoding: gzip", 501, ("/x", None)),
+            (LENGTH % b"Transfer-Encoding: chunked" + b"z\r\n", 400, ("/x", None)),
+            (b"\x16\x03\x01\x02\x00\r\n\r\n", 400, ("", None)),
+            (b"\x00\xff\r\n\r\n", 400, ("", None)),
+            (b"GET http://x/cgi-bin/token?a=1" + END, 200, ("token", 41002)),
+            (b"GET http://[" + END, 200, ("http://[", 40066)),
         ],
     )
     def test_request__unusual(
         self, server: Server, sent: bytes, status: int, seen: tuple[Any, ...]
     ) -> None:
-        """
-        Whatever is refused on the way is in the list of calls as well.
-        """
+        """Whatever is refused on the way is in the list of calls as well."""
         reply = answered(server, sent)
 
         assert f"HTTP/1.1 {status} ".encode() == reply[:13]
         [call] = server.sandbox.calls
-        assert seen == (call.endpoint, call.status, call.errcode)
+        assert (status, seen) == (call.status, (call.endpoint, call.errcode))
 
     def test_request__unreadable_console(self, server: Server) -> None:
-        """
-        For a page of the console that is all: it is not a call.
-        """
+        """For a page of the console that is all: it is not a call."""
         reply = answered(server, b"POST /console/tick HTTP/1.1\r\n\r\n")
 
         assert reply.startswith(b"HTTP/1.1 400 Bad Request\r\n")
         assert [] == server.sandbox.calls
 
     def test_request__expects(self, server: Server) -> None:
-        """
-        A caller that waits for a 100 gets one.
-        """
+        """A caller that waits for a 100 gets one."""
         with connected(server) as connection:
             connection.sendall(
                 b"POST /cgi-bin/stable_token HTTP/1.1\r\nHost: x\r\n"
@@ -184,11 +136,9 @@ class TestBytes:
 
     @pytest.mark.parametrize("status", [204, 304])
     def test_fault__without_a_body(self, server: Server, status: int) -> None:
-        """
-        Some statuses have no body; the connection goes on.
-        """
+        """Some statuses have no body; the connection goes on."""
         server.sandbox.fail("token", status=status)
-        ask = b"GET /cgi-bin/token HTTP/1.1\r\nHost: x\r\n\r\n"
+        ask = b"GET /cgi-bin/token" + END
 
         reply = answered(server, ask + ask)
 
@@ -197,11 +147,7 @@ class TestBytes:
 
     @pytest.mark.parametrize(
         "sent",
-        [
-            b"",
-            b"POST /x HT",
-            b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{",
-        ],
+        [b"", b"POST /x HT", LENGTH % b"Content-Length: 9" + b"{"],
     )
     def test_request__unfinished(
         self,
@@ -210,9 +156,7 @@ class TestBytes:
         caplog: pytest.LogCaptureFixture,
         sent: bytes,
     ) -> None:
-        """
-        What does not arrive in time is hung up on.
-        """
+        """What does not arrive in time is hung up on."""
         monkeypatch.setattr("wxlogistics.sandbox.server._LONGEST_WAIT", 0.05)
 
         with connected(server) as connection:
@@ -226,50 +170,43 @@ class TestBytes:
     def test_connections__too_many(
         self, server: Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """
-        More connections than files allow are closed at once; then it goes on.
-        """
+        """More connections than files allow are closed at once; then it goes on."""
         monkeypatch.setattr("wxlogistics.sandbox.server._MOST_CONNECTIONS", 3)
 
         with contextlib.ExitStack() as stack:
             kept = [stack.enter_context(connected(server)) for _ in range(3)]
             for connection in kept:
-                connection.sendall(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+                connection.sendall(b"GET /x" + END)
                 assert connection.recv(65536)
             one_more = stack.enter_context(connected(server))
             with pytest.raises(OSError):
-                one_more.sendall(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+                one_more.sendall(b"GET /x" + END)
                 if not one_more.recv(100):
                     raise ConnectionResetError
 
-        assert b"40066" in answered(server, b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"40066" in answered(server, b"GET /x" + END)
 
 
 class TestTLS:
-    """
-    ``--tls`` and ``--certfile``: WeChat's own name, which leads to this machine.
-    """
+    """``--tls`` and ``--certfile``: WeChat's own name, which leads to this machine."""
 
     @pytest.fixture
-    def served(self, tmp_path: Path) -> Iterator[tuple[dict[str, str], Path]]:
-        """
-        The output of a sandbox with --tls, and its authority's certificate.
-        """
-        ca_file = tmp_path / "ca.pem"
-        with command("--tls", "--ca-file", str(ca_file)) as said:
-            assert str(ca_file) == said["ca_file"]
+    def served(self, tmp_path: Path) -> Iterator[tuple[dict[str, str], str]]:
+        """The output of a sandbox with --tls, and its authority's certificate."""
+        ca_file = str(tmp_path / "ca.pem")
+        with served_process("--tls", "--ca-file", ca_file) as (_, said):
+            assert ca_file == said["ca_file"]
+            assert said["url"].startswith("https://127.0.0.1:")
             yield said, ca_file
 
-    def test_curl(self, served: tuple[dict[str, str], Path]) -> None:
-        """
-        curl trusts it with --cacert.
-        """
+    def test_curl(self, served: tuple[dict[str, str], str]) -> None:
+        """curl trusts it with --cacert."""
         need(shutil.which("curl"), "there is no curl; on Debian: curl")
         said, ca_file = served
-        port = said["url"].rpartition(":")[2]
+        port = port_of(said["url"])
 
         done = subprocess.run(
-            ["curl", "-sS", "--noproxy", "*", "--cacert", str(ca_file)]
+            ["curl", "-sS", "--noproxy", "*", "--cacert", ca_file]
             + ["--resolve", f"api.weixin.qq.com:{port}:127.0.0.1"]
             + ["-H", "Content-Type: application/json", "-d", "{}"]
             + [url_of(said, "api.weixin.qq.com")],
@@ -279,10 +216,8 @@ class TestTLS:
 
         assert done.stdout.startswith(b'{"errcode":0,"delivery_list":'), done.stderr
 
-    def test_node(self, served: tuple[dict[str, str], Path]) -> None:
-        """
-        Node trusts it with NODE_EXTRA_CA_CERTS.
-        """
+    def test_node(self, served: tuple[dict[str, str], str]) -> None:
+        """Node trusts it with NODE_EXTRA_CA_CERTS."""
         need(shutil.which("node"), "there is no node; on Debian: nodejs")
         said, ca_file = served
         code = """
@@ -296,7 +231,7 @@ class TestTLS:
 
         done = subprocess.run(
             ["node", "-e", code, url_of(said, "sh.api.weixin.qq.com")],
-            env={"NODE_EXTRA_CA_CERTS": str(ca_file), "PATH": "/usr/bin:/bin"},
+            env={"NODE_EXTRA_CA_CERTS": ca_file, "PATH": "/usr/bin:/bin"},
             capture_output=True,
             timeout=30,
         )
@@ -304,37 +239,41 @@ class TestTLS:
         assert done.stdout.startswith(b'{"errcode":0,"delivery_list":'), done.stderr
 
     def test_requests(
-        self, served: tuple[dict[str, str], Path], monkeypatch: pytest.MonkeyPatch
+        self, served: tuple[dict[str, str], str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """
-        requests trusts it with verify=, and without does not.
-        """
+        """requests trusts it with verify=, and without does not."""
         said, ca_file = served
         real = socket.getaddrinfo
         monkeypatch.setattr(
             socket, "getaddrinfo", lambda host, *args: real("127.0.0.1", *args)
         )
-        with requests.Session() as session:
-            session.trust_env = False
-            url = url_of(said, "api.weixin.qq.com")
-            reply = session.post(url, json={}, verify=str(ca_file), timeout=10).json()
+        url = url_of(said, "api.weixin.qq.com")
+        with direct() as session:
             with pytest.raises(requests.exceptions.SSLError):
                 session.post(url, json={}, timeout=10)
-            about = session.get(
-                url.partition("/cgi-bin")[0] + "/_sandbox/",
-                verify=str(ca_file),
+            session.verify = ca_file
+            reply = session.post(url, json={}, timeout=10).json()
+            about = url.partition("/cgi-bin")[0] + "/_sandbox/"
+            appid = session.get(about, timeout=10).json()["appid"]
+            page = session.get(said["url"] + "/", timeout=10).text
+            answer = session.post(
+                said["url"] + "/console/tick",
+                data={"hours": "1"},
+                headers={"Origin": said["url"]},
+                allow_redirects=False,
                 timeout=10,
-            ).json()
+            )
 
         assert 0 == reply["errcode"]
         # WeChat's names are welcome: they lead here alone.
-        assert said["appid"] == about["appid"]
+        assert said["appid"] == appid
+        # The console's own forms are welcome over HTTPS.
+        assert said["url"] in page
+        assert 303 == answer.status_code
 
     @pytest.mark.parametrize("given", [False, True])
     def test_context(self, tmp_path: Path, given: bool) -> None:
-        """
-        Either context serves; a caller that still sends reads why it is refused.
-        """
+        """Either context serves; a caller that still sends reads why it is refused."""
         ca_file = str(tmp_path / "ca.pem")
         context = own_context(ca_file, ["box"])
         if given:
@@ -342,8 +281,7 @@ class TestTLS:
             context = given_context(certfile, keyfile)
         sandbox = Sandbox(largest_body=10)
         with Server(sandbox, "127.0.0.1", 0, tls=context) as server:
-            with requests.Session() as session:
-                session.trust_env = False
+            with direct() as session:
                 session.verify = ca_file
                 url = server.url + "/cgi-bin/stable_token"
                 small = session.post(url, data=b"{}", timeout=10)
@@ -366,9 +304,7 @@ class TestTLS:
         options: list[str],
         problem: str,
     ) -> None:
-        """
-        A file that cannot be used is named in one line.
-        """
+        """A file that cannot be used is named in one line."""
         (tmp_path / "bad.pem").write_text("not one")
         given = [each.replace("{}", str(tmp_path)) for each in options]
 
@@ -383,9 +319,7 @@ class TestTLS:
     def test_main__library_missing(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """
-        Without trustme it names what to install.
-        """
+        """Without trustme it names what to install."""
         monkeypatch.setitem(sys.modules, "trustme", None)
 
         code = main(["--port", "0", "--tls"])
@@ -393,50 +327,9 @@ class TestTLS:
         assert 2 == code
         assert "pip install 'wxlogistics[sandbox]'" in capsys.readouterr().err
 
-    def test_page(self, served: tuple[dict[str, str], Path]) -> None:
-        """
-        The console's own forms are welcome over HTTPS.
-        """
-        said, ca_file = served
-        with requests.Session() as session:
-            session.trust_env = False
-            session.verify = str(ca_file)
-            page = session.get(said["url"] + "/", timeout=10).text
-            answer = session.post(
-                said["url"] + "/console/tick",
-                data={"hours": "1"},
-                headers={"Origin": said["url"]},
-                allow_redirects=False,
-                timeout=10,
-            )
-
-        assert said["url"] in page
-        assert 303 == answer.status_code
-
-    def test_certfile(self, tmp_path: Path) -> None:
-        """
-        A certificate of one's own is served.
-        """
-        certfile, keyfile = certified(tmp_path)
-
-        with command(
-            "--certfile", certfile, "--keyfile", keyfile
-        ) as said, requests.Session() as session:
-            session.trust_env = False
-            reply = session.get(
-                said["url"] + "/cgi-bin/token",
-                verify=str(tmp_path / "ca.pem"),
-                timeout=10,
-            )
-
-        assert "ca_file" not in said
-        assert 41002 == reply.json()["errcode"]
-
 
 def certified(folder: Path) -> tuple[str, str]:
-    """
-    Write a certificate, its key and its authority's certificate, ca.pem.
-    """
+    """Write a certificate, its key and its authority's certificate, ca.pem."""
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
@@ -446,32 +339,6 @@ def certified(folder: Path) -> tuple[str, str]:
 
 
 def url_of(said: dict[str, str], host: str) -> str:
-    """
-    Return where get_delivery_list is under a name of WeChat.
-    """
-    port = said["url"].rpartition(":")[2]
-    return f"https://{host}:{port}{LIST}?access_token={said['access_token']}"
-
-
-@contextlib.contextmanager
-def command(*options: str) -> Iterator[dict[str, str]]:
-    """
-    Run the command with options; yields what it prints.
-    """
-    child = subprocess.Popen(
-        [sys.executable, "-m", "wxlogistics.sandbox", "--port", "0", *options],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        said: dict[str, str] = {}
-        assert child.stdout is not None
-        while "console" not in said:
-            name, _, value = child.stdout.readline().rstrip("\n").partition(": ")
-            assert name, "it ended"
-            said[name] = value
-        assert said["url"].startswith("https://127.0.0.1:")
-        yield said
-    finally:
-        child.terminate()
-        child.communicate()
+    """Return where get_delivery_list is under a name of WeChat."""
+    token = said["access_token"]
+    return f"https://{host}:{port_of(said['url'])}{LIST}?access_token={token}"

@@ -10,9 +10,11 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from sandboxtools import OPEN_MSG
+from sandboxtools import JSON, OPEN_MSG, goods_of, port_of
 
 from wxlogistics.sandbox import Sandbox
+
+pytestmark = pytest.mark.once
 
 THREADS = 32
 
@@ -49,7 +51,7 @@ class Caller(threading.Thread):
             "POST",
             self.path.format(endpoint),
             json.dumps(payload, ensure_ascii=False).encode(),
-            {"Content-Type": "application/json"},
+            JSON,
         )
         reply = json.loads(self.connection.getresponse().read())
         self.outcomes[reply["errcode"]] += 1
@@ -66,22 +68,16 @@ class Caller(threading.Thread):
 
     @property
     def refused(self) -> int:
-        """
-        How many calls were refused.
-        """
+        """How many calls were refused."""
         return self.outcomes.total() - self.outcomes[0]
 
     def live(self) -> None:
-        """
-        The life of one waybill.
-        """
+        """The life of one waybill."""
         self.serial += 1
         waybill_id = f"W{self.number}-{self.serial}"
-        goods = {"detail_list": [{"goods_name": waybill_id, "goods_img_url": ""}]}
-        registered = self.call(
-            "trace_waybill",
-            {"openid": self.openid, "waybill_id": waybill_id, "goods_info": goods},
-        )
+        goods = goods_of(waybill_id)
+        who = {"openid": self.openid, "waybill_id": waybill_id}
+        registered = self.call("trace_waybill", {**who, "goods_info": goods})
         if registered["errcode"] != 0:
             return
         token = {"waybill_token": registered["waybill_token"]}
@@ -90,10 +86,9 @@ class Caller(threading.Thread):
             if queried["errcode"] == 0:
                 self.expect(waybill_id, queried["waybill_info"]["waybill_id"])
                 self.expect(goods, queried["shop_info"]["goods_info"])
-            changed = {"detail_list": [{"goods_name": name, "goods_img_url": ""}]}
-            updated = self.call(
-                "update_waybill_goods", {**token, "goods_info": changed}
-            )
+            changed = goods_of(name)
+            update = {**token, "goods_info": changed}
+            updated = self.call("update_waybill_goods", update)
             if updated["errcode"] == 0:
                 goods = changed
 
@@ -103,14 +98,10 @@ class Caller(threading.Thread):
 
 
 class TestLoad:
-    """
-    32 threads, the second time for half a minute.
-    """
+    """32 threads, the second time for half a minute."""
 
     def test_load__limited(self) -> None:
-        """
-        No wrong answer, and each user's quota is spent to the last call.
-        """
+        """No wrong answer, and each user's quota is spent to the last call."""
         sandbox = Sandbox(user_daily_limit=LIMIT, appid_daily_limit=10**9)
         callers = self.run_callers(sandbox, seconds=60, refusals=20)
 
@@ -122,11 +113,8 @@ class TestLoad:
         total = sum(caller.outcomes.total() for caller in callers)
         assert {"query": total} == sandbox.counters["apps"][sandbox.appid]
 
-    @pytest.mark.once
     def test_load__unlimited(self) -> None:
-        """
-        No wrong answer and no refusal.
-        """
+        """No wrong answer and no refusal."""
         sandbox = Sandbox(user_daily_limit=10**9, appid_daily_limit=10**9)
 
         callers = self.run_callers(sandbox, seconds=SECONDS, refusals=1)
@@ -141,7 +129,7 @@ class TestLoad:
         self, sandbox: Sandbox, *, seconds: float, refusals: int
     ) -> list[Caller]:
         with sandbox.serve() as server:
-            port = int(server.url.rpartition(":")[2])
+            port = port_of(server.url)
             callers = [
                 Caller(number, sandbox, port, seconds, refusals)
                 for number in range(THREADS)

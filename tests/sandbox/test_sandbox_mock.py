@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import unittest
 from pathlib import Path
@@ -11,15 +10,9 @@ from typing import Any
 import pytest
 import requests
 import responses
-from sandboxtools import EXAMPLE, OPEN_MSG, WAYBILL_ID
+from sandboxtools import EXAMPLE, JSON, QUERY_TRACE, WAYBILL_ID, run_python
 
-from wxlogistics import (
-    ApiError,
-    GoodsDetail,
-    GoodsInfo,
-    TransportError,
-    WaybillStatus,
-)
+from wxlogistics import ApiError, GoodsDetail, GoodsInfo, TransportError, WaybillStatus
 from wxlogistics.sandbox import Sandbox
 from wxlogistics.sandbox.mock import MockedSandbox
 
@@ -29,26 +22,25 @@ REGISTRATION: dict[str, Any] = {
     "goods_info": GoodsInfo([GoodsDetail("测试名字", "www.qq.com")]),
 }
 
-QUERY_URL = "https://api.weixin.qq.com" + OPEN_MSG + "query_trace"
+QUERY_URL = "https://api.weixin.qq.com" + QUERY_TRACE
+OTHER_URL = "https://example.com/"
 
 
 def query(host: str = "api.weixin.qq.com") -> int:
-    """
-    The errcode of a call without a token, which shows that the sandbox answers.
-    """
-    response = requests.post(f"https://{host}{OPEN_MSG}query_trace", timeout=5)
-    return response.json()["errcode"]
+    """The errcode of a call without a token, which shows that the sandbox answers."""
+    return requests.post(f"https://{host}{QUERY_TRACE}", timeout=5).json()["errcode"]
+
+
+def mine() -> bool:
+    """Whether the test's own rule answers."""
+    return requests.get(OTHER_URL, timeout=5).text == "mine"
 
 
 class TestMock:
-    """
-    `Sandbox.mock()`.
-    """
+    """`Sandbox.mock()`."""
 
     def test_mock__client(self) -> None:
-        """
-        The ready client registers and follows a parcel.
-        """
+        """The ready client registers and follows a parcel."""
         with Sandbox().mock() as wechat:
             token = wechat.client.trace_waybill(**REGISTRATION)
             before = wechat.client.query_trace(token)
@@ -60,9 +52,7 @@ class TestMock:
         assert 3 == len(wechat.calls)
 
     def test_mock__client_after_a_revocation(self) -> None:
-        """
-        The ready client goes on with another token when tokens are revoked.
-        """
+        """The ready client goes on with another token when tokens are revoked."""
         with Sandbox().mock() as wechat:
             wechat.client.get_delivery_list()
             wechat.revoke_tokens()
@@ -72,9 +62,7 @@ class TestMock:
         assert [0, 0] == [call.errcode for call in wechat.calls]
 
     def test_mock__shares_the_world(self) -> None:
-        """
-        The view and the sandbox are one world.
-        """
+        """The view and the sandbox are one world."""
         sandbox = Sandbox()
         with sandbox.mock() as wechat:
             token = wechat.client.trace_waybill(**REGISTRATION)
@@ -88,27 +76,17 @@ class TestMock:
         assert wechat.clock is sandbox.clock
         assert wechat.appid == sandbox.appid
 
-    @pytest.mark.parametrize(
-        "host",
-        [
-            "api.weixin.qq.com",
-            "api2.weixin.qq.com",
-            "sh.api.weixin.qq.com",
-            "sz.api.weixin.qq.com",
-            "hk.api.weixin.qq.com",
-        ],
-    )
-    def test_mock__hosts(self, host: str) -> None:
-        """
-        All of WeChat's hosts are answered.
-        """
+    def test_mock__hosts(self) -> None:
+        """All WeChat hosts are answered."""
         with Sandbox().mock():
-            assert 41001 == query(host)
+            assert 41001 == query("api.weixin.qq.com")
+            assert 41001 == query("api2.weixin.qq.com")
+            assert 41001 == query("sh.api.weixin.qq.com")
+            assert 41001 == query("sz.api.weixin.qq.com")
+            assert 41001 == query("hk.api.weixin.qq.com")
 
     def test_mock__unknown_path(self) -> None:
-        """
-        An unknown URL of WeChat fails, and the error lists the known ones.
-        """
+        """An unknown URL of WeChat fails, and the error lists the known ones."""
         with Sandbox().mock() as wechat:
             with pytest.raises(AssertionError) as caught:
                 requests.post(
@@ -125,38 +103,25 @@ class TestMock:
         assert "abc" not in message
 
     def test_mock__other_hosts(self) -> None:
-        """
-        Nothing else reaches the network.
-        """
+        """Nothing else reaches the network."""
         with Sandbox().mock():
             with pytest.raises(requests.ConnectionError, match="refused by Responses"):
-                requests.get("https://example.com/", timeout=5)
+                requests.get(OTHER_URL, timeout=5)
 
     def test_mock__ends(self) -> None:
-        """
-        After the block requests are what they were.
-        """
+        """After the block requests are what they were, after an error in it as well."""
         before = requests.adapters.HTTPAdapter.send
         with Sandbox().mock():
             assert before is not requests.adapters.HTTPAdapter.send
         assert before is requests.adapters.HTTPAdapter.send
-        assert [] == responses.registered()
-
-    def test_mock__ends_after_an_error(self) -> None:
-        """
-        After an error in the block as well.
-        """
-        before = requests.adapters.HTTPAdapter.send
         with pytest.raises(ZeroDivisionError):
             with Sandbox().mock():
                 raise ZeroDivisionError
-
         assert before is requests.adapters.HTTPAdapter.send
+        assert [] == responses.registered()
 
     def test_mock__drop(self) -> None:
-        """
-        The client reports a dropped connection as such.
-        """
+        """The client reports a dropped connection as such."""
         with Sandbox().mock() as wechat:
             token = wechat.client.trace_waybill(**REGISTRATION)
             wechat.fail("update_waybill_goods", drop=True)
@@ -167,34 +132,28 @@ class TestMock:
         assert caught.value.maybe_applied is True
 
     def test_mock__delay_moves_the_clock(self) -> None:
-        """
-        Nothing sleeps for a delay: the sandbox's time passes instead.
-        """
+        """Nothing sleeps for a delay: the sandbox's time passes instead."""
         sandbox = Sandbox(clock=None)
         with sandbox.mock():
             sandbox.fail("query_trace", delay=4)
             before = sandbox.clock.now()
             query()
             sandbox.fail("query_trace", delay=600, times=3)
-            for timeout in (5, (5, 5), None):
-                if timeout is None:
+            for timeout in (5, (5, 5)):
+                with pytest.raises(requests.ReadTimeout):
                     requests.post(QUERY_URL, timeout=timeout)
-                else:
-                    with pytest.raises(requests.ReadTimeout):
-                        requests.post(QUERY_URL, timeout=timeout)
+            requests.post(QUERY_URL, timeout=None)
 
         assert 614 <= sandbox.clock.now() - before < 640
 
     def test_mock__text_body(self) -> None:
-        """
-        A body given as text is read as UTF-8.
-        """
+        """A body given as text is read as UTF-8."""
         with Sandbox().mock() as wechat:
             response = requests.post(
                 QUERY_URL,
                 params={"access_token": wechat.access_token()},
                 data='{"waybill_token":"x"}',
-                headers={"Content-Type": "application/json"},
+                headers=JSON,
                 timeout=5,
             )
 
@@ -202,30 +161,24 @@ class TestMock:
 
 
 class TestOwnRules:
-    """
-    The sandbox together with the user's own `responses` rules.
-    """
+    """The sandbox together with the user's own `responses` rules."""
 
     @responses.activate
     def test_activate__inside(self) -> None:
-        """
-        Inside @responses.activate both answer.
-        """
-        responses.get("https://example.com/", body="mine")
+        """Inside @responses.activate both answer."""
+        responses.get(OTHER_URL, body="mine")
 
         with Sandbox().mock():
             assert 41001 == query()
-            assert "mine" == requests.get("https://example.com/", timeout=5).text
+            assert mine()
 
-        assert "mine" == requests.get("https://example.com/", timeout=5).text
+        assert mine()
         with pytest.raises(requests.ConnectionError, match="refused by Responses"):
             query()
 
     @responses.activate(assert_all_requests_are_fired=True)
     def test_activate__all_fired(self) -> None:
-        """
-        A sandbox that was not called does not count as a rule that was not fired.
-        """
+        """A sandbox that was not called does not count as a rule that was not fired."""
         with Sandbox().mock():
             pass
 
@@ -233,22 +186,18 @@ class TestOwnRules:
         mocked.__enter__()
 
     def test_add__in_the_block(self) -> None:
-        """
-        Rules for other hosts can be added in the block, and end with it.
-        """
+        """Rules for other hosts can be added in the block, and end with it."""
         with Sandbox().mock():
-            responses.get("https://example.com/", body="mine")
+            responses.get(OTHER_URL, body="mine")
 
-            assert "mine" == requests.get("https://example.com/", timeout=5).text
+            assert mine()
             assert 41001 == query()
             assert 2 == len(responses.calls)
 
         assert [] == responses.registered()
 
     def test_add__for_wechat(self) -> None:
-        """
-        A rule of one's own for a URL of WeChat's comes before the sandbox.
-        """
+        """A user's rule for a WeChat URL comes before the sandbox."""
         with Sandbox().mock():
             responses.post(QUERY_URL, json={"errcode": 1})
 
@@ -256,19 +205,15 @@ class TestOwnRules:
             assert 41001 == query("api2.weixin.qq.com")
 
     def test_rsps__own(self) -> None:
-        """
-        A RequestsMock of one's own can be handed in.
-        """
+        """A RequestsMock of one's own can be handed in."""
         with responses.RequestsMock() as rsps:
-            rsps.get("https://example.com/", body="mine")
+            rsps.get(OTHER_URL, body="mine")
             with Sandbox().mock(rsps):
                 assert 41001 == query()
-                assert "mine" == requests.get("https://example.com/", timeout=5).text
+                assert mine()
 
     def test_nested__inner_first(self) -> None:
-        """
-        Of two sandboxes the inner one answers, and then the outer one again.
-        """
+        """Of two sandboxes the inner one answers, and then the outer one again."""
         outer, inner = Sandbox(), Sandbox()
         with outer.mock():
             query()
@@ -280,9 +225,7 @@ class TestOwnRules:
         assert (2, 2) == (len(outer.calls), len(inner.calls))
 
     def test_nested__crosswise(self) -> None:
-        """
-        When the first to come leaves first, the other goes on until it leaves, too.
-        """
+        """When the first to come leaves first, the other goes on."""
         before = requests.adapters.HTTPAdapter.send
         first, second = Sandbox(), Sandbox()
         one, two = first.mock(), second.mock()
@@ -299,9 +242,7 @@ class TestOwnRules:
 
 
 class TestUnittest(unittest.TestCase):
-    """
-    The way of unittest, and of Django's TestCase, which is one.
-    """
+    """The way of unittest, and of Django's TestCase, which is one."""
 
     def setUp(self) -> None:
         mocked = Sandbox().mock()
@@ -309,9 +250,7 @@ class TestUnittest(unittest.TestCase):
         self.addCleanup(mocked.__exit__)
 
     def test_register(self) -> None:
-        """
-        The sandbox is there in each test.
-        """
+        """The sandbox is there in each test."""
         token = self.wechat.client.trace_waybill(**REGISTRATION)
 
         self.assertEqual(64, len(token))
@@ -319,93 +258,56 @@ class TestUnittest(unittest.TestCase):
 
 
 class TestPlugin:
-    """
-    The pytest plugin.
-    """
+    """The pytest plugin."""
 
-    def test_wechat__client(self, wechat: MockedSandbox) -> None:
+    @pytest.mark.parametrize("own", ["one", "another"])
+    @responses.activate
+    def test_wechat(self, wechat: MockedSandbox, own: str) -> None:
         """
-        The fixture gives a sandbox with a client.
+        Each test has a fresh sandbox with a client, under @responses.activate as well.
         """
+        responses.get(OTHER_URL, body="mine")
+        assert [] == wechat.calls
+
         wechat.client.trace_waybill(**REGISTRATION)
 
         assert ["trace_waybill"] == [call.endpoint for call in wechat.calls]
-
-    @responses.activate
-    def test_wechat__with_activate(self, wechat: MockedSandbox) -> None:
-        """
-        It works in a test under @responses.activate.
-        """
-        responses.get("https://example.com/", body="mine")
-        wechat.client.get_delivery_list()
-
-        assert "mine" == requests.get("https://example.com/", timeout=5).text
-        assert 1 == len(wechat.calls)
-
-    def test_wechat__fresh(self, wechat: MockedSandbox) -> None:
-        """
-        Each test has a sandbox of its own.
-        """
-        assert [] == wechat.calls
+        assert mine()
 
     def test_wechat__not_asked_for(self, tmp_path: Path) -> None:
-        """
-        A test run without the fixture loads no library of an extra's.
-        """
+        """A test run without the fixture loads no library of an extra's."""
         (tmp_path / "test_it.py").write_text(
             "import sys\n"
             "def test_it(request):\n"
             "    assert request.config.pluginmanager.hasplugin('wxlogistics')\n"
             "    assert 'responses' not in sys.modules\n"
-            "    assert 'aiohttp' not in sys.modules\n"
+            "    assert 'h11' not in sys.modules\n"
         )
 
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        argv = "-m pytest -q -p no:cacheprovider .".split()
+        done = run_python(*argv, cwd=tmp_path)
 
         assert 0 == done.returncode, done.stdout
 
 
 class TestImports:
-    """
-    What is loaded when.
-    """
+    """What is loaded when."""
 
-    def run(self, code: str) -> str:
-        return subprocess.run(
-            [sys.executable, "-c", code],
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        ).stdout.strip()
+    @pytest.mark.parametrize(
+        ("code", "names"),
+        [
+            ("import wxlogistics", ["wxlogistics.sandbox"]),
+            (
+                "from wxlogistics.sandbox import Sandbox; Sandbox().access_token()",
+                ["h11", "jinja2", "responses", "pytest"],
+            ),
+        ],
+    )
+    def test_import(self, code: str, names: list[str]) -> None:
+        """The core does not load the sandbox, nor that its doors' libraries."""
+        look = f"import sys; print([name for name in {names} if name in sys.modules])"
 
-    def test_import__wxlogistics(self) -> None:
-        """
-        The core does not load the sandbox.
-        """
-        code = "import sys, wxlogistics; print('wxlogistics.sandbox' in sys.modules)"
-
-        assert "False" == self.run(code)
-
-    def test_import__sandbox(self) -> None:
-        """
-        The sandbox loads no library of an extra's until a door is opened.
-        """
-        code = (
-            "import sys\n"
-            "from wxlogistics.sandbox import Sandbox\n"
-            "Sandbox().access_token()\n"
-            "print([name for name in ('aiohttp', 'responses', 'pytest')"
-            " if name in sys.modules])"
-        )
-
-        assert "[]" == self.run(code)
+        assert "[]\n" == run_python("-c", f"{code}; {look}").stdout
 
     @pytest.mark.parametrize(
         ("library", "door", "module", "extra"),
@@ -422,9 +324,7 @@ class TestImports:
         module: str,
         extra: str,
     ) -> None:
-        """
-        When a door's library is missing, the error names what to install.
-        """
+        """When a door's library is missing, the error names what to install."""
         monkeypatch.setitem(sys.modules, library, None)
         monkeypatch.delitem(sys.modules, f"wxlogistics.sandbox.{module}", False)
 

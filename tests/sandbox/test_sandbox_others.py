@@ -16,6 +16,8 @@ from wechatpy import WeChatComponent
 
 from wxlogistics.sandbox import Clock, Sandbox
 
+pytestmark = pytest.mark.once
+
 FOREIGN = Path(__file__).with_name("foreign")
 
 #: node-easywechat breaks with later versions of node-socialite.
@@ -37,9 +39,7 @@ STORY = [
 def run(
     argv: list[str], folder: Path | None = None, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """
-    Run a program in a folder; a proxy of the environment does not count.
-    """
+    """Run a program in a folder; a proxy of the environment does not count."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -56,9 +56,7 @@ def run(
 
 
 def installed(argv: list[str], **environment: str) -> None:
-    """
-    Run an installer; a test needs what it installs.
-    """
+    """Run an installer; a test needs what it installs."""
     done = run(argv, **environment)
     last = (done.stderr or done.stdout).strip().rpartition("\n")[2]
     need(done.returncode == 0, f"{argv[-1]} cannot be installed: {last:.200}")
@@ -66,9 +64,7 @@ def installed(argv: list[str], **environment: str) -> None:
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str]]:
-    """
-    The two clients from npm, in a folder of their own.
-    """
+    """The two clients from npm, in a folder of their own."""
     npm = shutil.which("npm")
     need(npm and shutil.which("node"), "there is no node and npm; on Debian: npm")
     folder = tmp_path_factory.mktemp("node")
@@ -80,9 +76,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str]]
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str]]:
-    """
-    This Python, with packages in a folder of their own.
-    """
+    """This Python, with packages in a folder of their own."""
 
     def story(package: str) -> list[str]:
         client = "wechatpy"
@@ -112,11 +106,9 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str
 
 
 class TestStory:
-    """
-    Register, query, update, list, wrong openid, unknown waybill, a token that ends.
-    """
+    """Each call once, a wrong openid, an unknown waybill, a token that ends."""
 
-    def tell(self, argv: list[str], tmp_path: Path) -> Sandbox:
+    def tell(self, argv: list[str], tmp_path: Path) -> None:
         sandbox = Sandbox(clock=Clock(NOON, speed=0), unknown_waybill=931023)
         sandbox.add_waybill(WAYBILL_ID)
         with sandbox.serve() as server:
@@ -129,63 +121,41 @@ class TestStory:
         assert [WAYBILL_ID, "测试名字", True] == json.loads(done.stdout)
         seen = [(call.endpoint, call.errcode) for call in sandbox.calls]
         assert STORY == [each for each in seen if "token" not in each[0]]
-        return sandbox
+        assert 2 == sandbox.token_fetches.total
 
-    @pytest.mark.once
     @pytest.mark.parametrize("client", ["node-easywechat", "co-wechat-api"])
     def test_node(
         self, node: Callable[[str], list[str]], client: str, tmp_path: Path
     ) -> None:
-        """
-        Two clients from npm.
-        """
-        sandbox = self.tell(node(client), tmp_path)
+        """Two clients from npm."""
+        self.tell(node(client), tmp_path)
 
-        assert 2 == sandbox.token_fetches.total
-
-    @pytest.mark.once
     @pytest.mark.parametrize(
-        "package",
-        ["wechatpy", "wechatpy==2.0.0a26", "openapi-python-client==0.29.1"],
+        "package", ["wechatpy", "wechatpy==2.0.0a26", "openapi-python-client==0.29.1"]
     )
     def test_python(
         self, python: Callable[[str], list[str]], package: str, tmp_path: Path
     ) -> None:
-        """
-        wechatpy's two lines, and a client generated from the OpenAPI.
-        """
-        sandbox = self.tell(python(package), tmp_path)
-
-        assert 2 == sandbox.token_fetches.total
+        """wechatpy's two lines, and a client generated from the OpenAPI."""
+        self.tell(python(package), tmp_path)
 
     def test_curl(self, tmp_path: Path) -> None:
-        """
-        Plain curl.
-        """
+        """Plain curl."""
         need(shutil.which("curl"), "there is no curl; on Debian: curl")
 
-        sandbox = self.tell(
-            [sys.executable, str(FOREIGN / "story.py"), "curl"], tmp_path
-        )
-
-        assert 2 == sandbox.token_fetches.total
+        self.tell([sys.executable, str(FOREIGN / "story.py"), "curl"], tmp_path)
 
 
 class TestWechatpy:
-    """
-    wechatpy as it comes.
-    """
+    """wechatpy as it comes."""
 
     def test_post__no_content_type(self, served_door: Door) -> None:
-        """
-        It sends no Content-Type, and so gets 40003, as from WeChat.
-        """
+        """It sends no Content-Type, and so gets 40003, as from WeChat."""
         from wechatpy import WeChatClient
         from wechatpy.exceptions import WeChatClientException
 
-        client = WeChatClient(
-            "wx", "s", access_token=served_door.sandbox.access_token()
-        )
+        access_token = served_door.sandbox.access_token()
+        client = WeChatClient("wx", "s", access_token=access_token)
         client.API_BASE_URL = served_door.base_url + OPEN_MSG
         client._http.trust_env = False
 
@@ -196,9 +166,7 @@ class TestWechatpy:
         assert 40003 == caught.value.errcode
 
     def test_component(self, served_door: Door) -> None:
-        """
-        Its service provider, which sends no Content-Type either, gets its tokens.
-        """
+        """Its service provider, which sends no Content-Type either, gets its tokens."""
         sandbox = served_door.sandbox
         account = sandbox.add_component()
         component = WeChatComponent(account.appid, account.secret, "t", "A" * 43)

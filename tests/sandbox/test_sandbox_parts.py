@@ -24,90 +24,57 @@ from wxlogistics.sandbox.world.settings import SettingsArgs
 SCRIPTS = str(Path(sys.executable).parent)
 
 
-class RealTime:
-    """
-    Real time that a test moves.
-    """
-
-    def __init__(self) -> None:
-        self.seconds = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
 class TestClock:
-    """
-    `Clock`.
-    """
+    """`Clock`."""
 
-    def test_now__real(self) -> None:
-        """
-        By default it shows real time.
-        """
-        real = RealTime()
-        clock = Clock(real=real)
+    @pytest.mark.parametrize(
+        ("given", "passed", "shown"),
+        [
+            # By default it shows real time.
+            ({}, 5, 1_000_005.0),
+            ({"start": NOON, "speed": 60}, 2, NOON + 120),
+            # When the machine's time is set back, the sandbox's stands still.
+            ({"start": NOON}, -100, NOON),
+        ],
+    )
+    def test_now(self, given: dict[str, float], passed: float, shown: float) -> None:
+        """It shows real time, or one of its own at a speed of its own."""
+        seconds = [1_000_000.0]
+        clock = Clock(**given, real=lambda: seconds[0])
 
-        real.seconds += 5
+        seconds[0] += passed
 
-        assert 1_000_005.0 == clock.now()
-
-    def test_now__speed(self) -> None:
-        """
-        At a speed, more of its seconds pass in a real one.
-        """
-        real = RealTime()
-        clock = Clock(NOON, speed=60, real=real)
-
-        real.seconds += 2
-
-        assert NOON + 120 == clock.now()
-        assert 60 == clock.speed
-
-    def test_now__real_time_stepped_back(self) -> None:
-        """
-        When the machine's time is set back, the sandbox's stands still.
-        """
-        real = RealTime()
-        clock = Clock(NOON, real=real)
-
-        real.seconds -= 100
-
-        assert NOON == clock.now()
+        assert shown == clock.now()
+        assert given.get("speed", 1) == clock.speed
 
     def test_tick(self) -> None:
-        """
-        It is moved by days, hours, minutes and seconds, and returns the time.
-        """
+        """It is moved by days, hours, minutes and seconds, and returns the time."""
         clock = Clock(NOON, speed=0)
 
         now = clock.tick(days=1, hours=2, minutes=3, seconds=4.5)
 
         assert NOON + 93784.5 == now == clock.now()
 
-    @pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan")])
-    def test_tick__nonsense(self, seconds: float) -> None:
-        """
-        Time only moves forward, and not to its end.
-        """
-        clock = Clock(NOON, speed=0)
+    @pytest.mark.parametrize(
+        ("start", "seconds"),
+        [(NOON, -1), (NOON, float("inf")), (NOON, float("nan")), (1e308, 1e308)],
+    )
+    def test_tick__nonsense(self, start: float, seconds: float) -> None:
+        """Time only moves forward, and not to where no number reaches."""
+        clock = Clock(start, speed=0)
 
         with pytest.raises(ValueError, match="time only moves forward"):
             clock.tick(seconds=seconds)
-        assert NOON == clock.now()
+        assert start == clock.now()
 
     @pytest.mark.parametrize("speed", [-1, float("nan"), float("inf"), 10**9 + 1])
     def test_init__nonsense(self, speed: float) -> None:
-        """
-        Time neither runs back nor comes to an end.
-        """
+        """Time neither runs back nor comes to an end."""
         with pytest.raises(ValueError, match="speed is from 0 to 1000000000"):
             Clock(speed=speed)
 
     def test_set__no_time(self) -> None:
-        """
-        What is no time of day is refused, and the clock goes on as it was.
-        """
+        """What is no time of day is refused, and the clock goes on as it was."""
         clock = Clock(NOON, speed=0)
 
         for now in (float("nan"), float("inf")):
@@ -120,27 +87,12 @@ class TestClock:
 
         assert (NOON, 0) == (clock.now(), clock.speed)
 
-    def test_tick__to_the_end(self) -> None:
-        """
-        Nor can it be moved to where no number reaches.
-        """
-        clock = Clock(1e308, speed=0)
-
-        with pytest.raises(ValueError, match="time only moves forward"):
-            clock.tick(seconds=1e308)
-
-        assert 1e308 == clock.now()
-
 
 class TestPyInstaller:
-    """
-    `wxlogistics._pyinstaller`.
-    """
+    """`wxlogistics._pyinstaller`."""
 
     def test_hook(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """
-        The hook packs the data files of the sandbox, of which there are three folders.
-        """
+        """The hook packs the data files of the sandbox."""
         hooks = types.ModuleType("PyInstaller.utils.hooks")
         asked: list[str] = []
         hooks.collect_data_files = asked.append  # type: ignore[attr-defined]
@@ -155,9 +107,7 @@ class TestPyInstaller:
 
 
 class TestSeed:
-    """
-    What a seed makes repeatable.
-    """
+    """What a seed makes repeatable."""
 
     def story(self, seed: int | str | None) -> list[str]:
         sandbox = Sandbox(seed=seed, clock=Clock(NOON, speed=0))
@@ -170,25 +120,14 @@ class TestSeed:
             sandbox.add_component().ticket,
         ]
 
-    def test_seed__same(self) -> None:
-        """
-        The same seed gives the same story.
-        """
+    def test_seed(self) -> None:
+        """The same seed gives the same story; another seed, or none, another one."""
         assert self.story(1) == self.story(1) == self.story("1")
-
-    def test_seed__other(self) -> None:
-        """
-        Another seed, or none, gives another one.
-        """
-        stories = [self.story(seed) for seed in (1, 2, None, None)]
-
-        for values in zip(*stories):
+        for values in zip(*(self.story(seed) for seed in (1, 2, None, None))):
             assert 4 == len(set(values))
 
     def test_seed__shapes(self) -> None:
-        """
-        What is made up looks like WeChat's.
-        """
+        """What is made up looks like WeChat's."""
         appid, secret, token, openid, _, ticket = self.story(1)
 
         assert re.fullmatch(r"wx[0-9a-f]{16}", appid)
@@ -199,21 +138,16 @@ class TestSeed:
 
 
 class TestSandbox:
-    """
-    What a user does by hand.
-    """
+    """What a user does by hand."""
 
     def test_init__settings(self) -> None:
-        """
-        Settings are keyword arguments; the default app can be one's own.
-        """
+        """Settings are keyword arguments; the default app can be one's own."""
         sandbox = Sandbox(appid="wx1", secret="s", edit_limit=2)
 
-        assert ("wx1", "s", 2) == (
-            sandbox.appid,
-            sandbox.secret,
-            sandbox.settings.edit_limit,
-        )
+        assert ("wx1", "s") == (sandbox.appid, sandbox.secret)
+        assert 2 == sandbox.settings.edit_limit
+        # An errcode may be negative; -1 is one that WeChat has.
+        assert -1 == Sandbox(unknown_waybill=-1).settings.unknown_waybill
 
     @pytest.mark.parametrize(
         ("settings", "error"),
@@ -242,18 +176,14 @@ class TestSandbox:
     def test_init__nonsense(
         self, settings: dict[str, Any], error: type[Exception]
     ) -> None:
-        """
-        An unknown or invalid setting raises at once.
-        """
+        """An unknown or invalid setting raises at once."""
         with pytest.raises(error) as caught:
             Sandbox(**settings)
 
         assert list(settings)[0] in str(caught.value)
 
     def test_init__known_to_editors(self) -> None:
-        """
-        The keyword arguments are the settings, with what a setting takes as its type.
-        """
+        """The keyword arguments are the settings, with the types that they take."""
         wider = {
             "ip_whitelist": "Iterable[str] | None",
             "route": "Iterable[tuple[float, int]]",
@@ -266,9 +196,7 @@ class TestSandbox:
 
     @pytest.mark.once
     def test_init__misspelt(self, tmp_path: Path) -> None:
-        """
-        A misspelt setting, or one of a wrong type, is an error of mypy and of pyright.
-        """
+        """A misspelt or mistyped setting is an error of mypy and of pyright."""
         lines = [
             "from wxlogistics.sandbox import Sandbox",
             "Sandbox(edit_limit=3, route=[(1, 4)], ip_whitelist=['::1'])",
@@ -294,41 +222,38 @@ class TestSandbox:
             )
             assert {"3", "4"} == found, done.stdout
 
-    def test_init__negative_errcode(self) -> None:
-        """
-        An errcode may be negative; -1 is one of WeChat's.
-        """
-        assert -1 == Sandbox(unknown_waybill=-1).settings.unknown_waybill
-
-    def test_move__unknown(self) -> None:
-        """
-        A parcel that is not there cannot be moved.
-        """
-        with pytest.raises(LookupError, match="no waybill 'W' in the sandbox"):
-            Sandbox().move("W", WaybillStatus.SIGNED)
-
-    def test_add_user__bad_openid(self) -> None:
-        """
-        An openid of the wrong shape raises at once.
-        """
-        with pytest.raises(ValueError, match="an openid is"):
-            Sandbox().add_user("x")
-
-    def test_move__message(self) -> None:
-        """
-        A carrier's message is a text.
-        """
-        sandbox = Sandbox()
-        sandbox.add_waybill("W")
-
-        with pytest.raises(TypeError, match="message is of type str | None, not 5"):
-            sandbox.move("W", 1, message=5)  # type: ignore[arg-type]
+    @pytest.mark.parametrize(
+        ("ask", "error", "problem"),
+        [
+            (lambda s: s.move("W", 4), LookupError, "no waybill 'W' in the sandbox"),
+            (lambda s: s.add_user("x"), ValueError, "an openid is"),
+            (
+                lambda s: [s.add_waybill("W"), s.move("W", 1, message=5)],
+                TypeError,
+                r"message is of type str \| None, not 5",
+            ),
+            (lambda s: s.authorize("wx0"), LookupError, "wx0"),
+            (
+                lambda s: s.authorize(s.add_component().appid, "wx0"),
+                LookupError,
+                "wx0",
+            ),
+            (lambda s: s.change_refresh_token("wx0"), LookupError, "wx0"),
+            (lambda s: s.component_access_token("wx0"), LookupError, "wx0"),
+            (lambda s: s.access_token("wx0"), LookupError, "wx0"),
+            (lambda s: s.add_user(appid="wx0"), LookupError, "wx0"),
+            (lambda s: s.js_code(appid="wx0"), LookupError, "no app 'wx0'"),
+            (lambda s: s.js_code("x"), ValueError, "an openid is"),
+        ],
+    )
+    def test_nonsense(self, ask: Any, error: type[Exception], problem: str) -> None:
+        """What is not there is named; what cannot be raises at once."""
+        with pytest.raises(error, match=problem):
+            ask(Sandbox())
 
     @pytest.mark.parametrize("kind", ["app", "component"])
     def test_add__appid_taken(self, kind: str) -> None:
-        """
-        An appid is one account's; the one that was first keeps its secret.
-        """
+        """An appid is one account's; the one that was first keeps its secret."""
         sandbox = Sandbox(appid="wx1", secret="s3cret")
         sandbox.add_component("wx2")
         add = getattr(sandbox, f"add_{kind}")
@@ -340,9 +265,7 @@ class TestSandbox:
         assert "s3cret" == sandbox.world.tokens.apps["wx1"].secret
 
     def test_add_user__of_an_app(self) -> None:
-        """
-        A user can belong to an app before anything is sent.
-        """
+        """A user can belong to an app before anything is sent."""
         sandbox = Sandbox()
         other = sandbox.add_app()
 
@@ -350,50 +273,27 @@ class TestSandbox:
         assert {OPENID: other.appid} == sandbox.world.users
 
     @pytest.mark.parametrize(
-        "ask",
+        ("route", "seen"),
         [
-            lambda sandbox: sandbox.authorize("wx0"),
-            lambda sandbox: sandbox.authorize(sandbox.add_component().appid, "wx0"),
-            lambda sandbox: sandbox.change_refresh_token("wx0"),
-            lambda sandbox: sandbox.component_access_token("wx0"),
-            lambda sandbox: sandbox.access_token("wx0"),
-            lambda sandbox: sandbox.add_user(appid="wx0"),
+            # Without a route parcels only move by hand.
+            ([], ["运单不存在或者未揽收"] * 3),
+            (
+                [(0.5, WaybillStatus.COLLECTED), (1, 6)],
+                ["运单不存在或者未揽收", "已揽件", "代签收"],
+            ),
         ],
     )
-    def test_unknown_app(self, ask: Any) -> None:
-        """
-        Apps and service providers that are not there are named by their appid.
-        """
-        with pytest.raises(LookupError, match="wx0"):
-            ask(Sandbox())
-
-    def test_route__by_hand_only(self) -> None:
-        """
-        Without a route parcels only move by hand.
-        """
-        sandbox = Sandbox(route=[])
+    def test_route(self, route: Any, seen: list[str]) -> None:
+        """A route of one's own is hours and status."""
+        sandbox = Sandbox(route=route, clock=Clock(speed=0))
         sandbox.add_waybill("W")
-        sandbox.clock.tick(days=100)
-
-        status = sandbox.world.parcels["W"].status(sandbox.clock.now())
-
-        assert WaybillStatus.NOT_COLLECTED is status
-
-    def test_route__own(self) -> None:
-        """
-        A route of one's own is hours and status.
-        """
-        sandbox = Sandbox(
-            route=[(0.5, WaybillStatus.COLLECTED), (1, 6)], clock=Clock(speed=0)
-        )
-        sandbox.add_waybill("W")
-        seen = []
+        labels = []
         for _ in range(3):
-            parcel = sandbox.world.parcels["W"]
-            seen.append(parcel.status(sandbox.clock.now()).label)
+            status = sandbox.world.parcels["W"].status(sandbox.clock.now())
+            labels.append(status.label)
             sandbox.clock.tick(minutes=30)
 
-        assert ["运单不存在或者未揽收", "已揽件", "代签收"] == seen
+        assert seen == labels
 
 
 class TestBounds:

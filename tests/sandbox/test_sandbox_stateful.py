@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import requests
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -19,9 +19,11 @@ from hypothesis.stateful import (
     multiple,
     rule,
 )
-from sandboxtools import NOON, OPEN_MSG
+from sandboxtools import JSON, NOON, OPEN_MSG, account_of, direct
 
 from wxlogistics.sandbox import Clock, Sandbox
+
+pytestmark = pytest.mark.once
 
 LIMITS: dict[str, Any] = {
     "appid_daily_limit": 30,
@@ -55,9 +57,7 @@ goods_infos = st.lists(
 
 
 class Life(RuleBasedStateMachine):
-    """
-    The same is done to both; every reply must be the same to the last digit.
-    """
+    """The same is done to both; every reply must be the same to the last digit."""
 
     tokens = Bundle("tokens")
 
@@ -65,8 +65,7 @@ class Life(RuleBasedStateMachine):
     def begin(self) -> None:
         self.stack = contextlib.ExitStack()
         self.folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
-        self.session = self.stack.enter_context(requests.Session())
-        self.session.trust_env = False
+        self.session = self.stack.enter_context(direct())
         self.sandboxes = [
             Sandbox(seed=5, clock=Clock(NOON, speed=0), **LIMITS) for _ in range(2)
         ]
@@ -82,32 +81,16 @@ class Life(RuleBasedStateMachine):
         self.server_url = server.url
 
     def send(self, path: str, query: dict[str, str], payload: Any) -> Any:
-        """
-        The reply, which must be the same through both doors.
-        """
-        body = json.dumps(payload, ensure_ascii=False).encode()
-        headers = {"Content-Type": "application/json"}
-        replies = []
+        """The reply, which must be the same through both doors."""
+        options: dict[str, Any] = {
+            "params": query,
+            "data": json.dumps(payload, ensure_ascii=False).encode(),
+            "headers": JSON,
+            "timeout": 10,
+        }
         with self.mock:
-            replies.append(
-                self.session.post(
-                    "https://api.weixin.qq.com" + path,
-                    params=query,
-                    data=body,
-                    headers=headers,
-                    timeout=10,
-                )
-            )
-        replies.append(
-            self.session.post(
-                self.server_url + path,
-                params=query,
-                data=body,
-                headers=headers,
-                timeout=10,
-            )
-        )
-        mocked, served = replies
+            mocked = self.session.post("https://api.weixin.qq.com" + path, **options)
+        served = self.session.post(self.server_url + path, **options)
         assert mocked.content == served.content
         assert mocked.status_code == served.status_code
         assert mocked.headers["Content-Type"] == served.headers["Content-Type"]
@@ -128,9 +111,7 @@ class Life(RuleBasedStateMachine):
     def register(
         self, component: Any, openid: str, waybill_id: str, goods_info: Any
     ) -> Any:
-        """
-        Registering keeps the goods of the first time.
-        """
+        """Registering keeps the goods of the first time."""
         endpoint, query, update = component
         payload = {
             "openid": openid,
@@ -148,9 +129,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(registered=tokens)
     def query(self, registered: Any) -> None:
-        """
-        A query returns the goods as they were registered or updated.
-        """
+        """A query returns the goods as they were registered or updated."""
         token, query, _ = registered
         reply = self.call(query, {"waybill_token": token})
         if reply["errcode"] == 0:
@@ -158,9 +137,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(registered=tokens, goods_info=goods_infos)
     def update(self, registered: Any, goods_info: Any) -> None:
-        """
-        An update changes the goods if it is answered with 0 and not ignored.
-        """
+        """An update changes the goods if it is answered with 0 and not ignored."""
         token, _, update = registered
         reply = self.call(update, {"waybill_token": token, "goods_info": goods_info})
         if reply["errcode"] == 0 and goods_info["detail_list"]:
@@ -168,16 +145,8 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def force_refresh(self) -> None:
-        """
-        A forced token, or its refusal.
-        """
-        sandbox = self.sandboxes[0]
-        payload = {
-            "grant_type": "client_credential",
-            "appid": sandbox.appid,
-            "secret": sandbox.secret,
-            "force_refresh": True,
-        }
+        """A forced token, or its refusal."""
+        payload = {**account_of(self.sandboxes[0]), "force_refresh": True}
         self.send("/cgi-bin/stable_token", {}, payload)
 
     @rule(hours=st.sampled_from([0.01, 1, 7, 24]))
@@ -206,21 +175,14 @@ class Life(RuleBasedStateMachine):
         for sandbox in self.sandboxes:
             sandbox.fail(endpoint, **options)
 
-    @rule()
-    def mend(self) -> None:
+    @rule(deed=st.sampled_from(["mend", "revoke_tokens"]))
+    def undo(self, deed: str) -> None:
         for sandbox in self.sandboxes:
-            sandbox.mend()
-
-    @rule()
-    def revoke(self) -> None:
-        for sandbox in self.sandboxes:
-            sandbox.revoke_tokens()
+            getattr(sandbox, deed)()
 
     @rule()
     def restart(self) -> None:
-        """
-        Both end and go on from their files.
-        """
+        """Both end and go on from their files."""
         self.doors.close()
         for number, sandbox in enumerate(self.sandboxes):
             sandbox.save(self.folder / f"{number}.json")
@@ -231,9 +193,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def quotas_hold(self) -> None:
-        """
-        No count is negative or beyond its limit.
-        """
+        """No count is negative or beyond its limit."""
         limits = {"stable_token": 500_000, "force_refresh": 2}
         for sandbox in getattr(self, "sandboxes", []):
             counters = sandbox.counters
@@ -245,9 +205,7 @@ class Life(RuleBasedStateMachine):
                 assert 0 <= counts.get("message", 0) <= 4
 
     def teardown(self) -> None:
-        """
-        In the end every waybill that was registered is still there.
-        """
+        """In the end every waybill that was registered is still there."""
         if not hasattr(self, "stack"):
             return
         try:

@@ -24,17 +24,9 @@ from wxlogistics import Client, TransportError
 
 ROOT = Path(__file__).parents[2]
 
-APPID = "wx0123456789abcdef"
-SECRET = "c2b1a09f8e7d6c5b4a39281706f5e4d3"
-TOKEN = "84_q1W2e3R4t5Y6u7I8o9P0-aSdFgHjKlZxCvBnM_qWeRtYuIoP"
-OPENID = "ovtZW4yB7DIj3CxOb6ii-nk4HhFo"
-PHONE = "13812345678"
-
 
 def missing(sentence: str) -> NoReturn:
-    """
-    Skip the test, or fail it if WXLOGISTICS_REQUIRE_SERVERS is 1.
-    """
+    """Skip the test, or fail it if WXLOGISTICS_REQUIRE_SERVERS is 1."""
     if os.environ.get("WXLOGISTICS_REQUIRE_SERVERS") == "1":
         pytest.fail(sentence)
     pytest.skip(sentence)
@@ -74,9 +66,7 @@ def installed(directory: Path, *packages: str) -> Path:
 def run_python(
     script: str, *arguments: object, python: Path | str = sys.executable, **environ: str
 ) -> str:
-    """
-    Run *script*, which sees this checkout and the tests; return what it prints.
-    """
+    """Run *script*, which sees this checkout and the tests; return what it prints."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     done = subprocess.run(
         [str(python), "-c", script, *map(str, arguments)],
@@ -90,9 +80,7 @@ def run_python(
 
 
 def ended(process: subprocess.Popen[Any]) -> None:
-    """
-    End *process*.
-    """
+    """End *process*."""
     process.terminate()
     try:
         process.wait(30)
@@ -102,9 +90,7 @@ def ended(process: subprocess.Popen[Any]) -> None:
 
 
 def logged(process: subprocess.Popen[Any], log: Path, pattern: str) -> str:
-    """
-    Return what *pattern* captures in *log* once *process* has written it there.
-    """
+    """Return what *pattern* captures in *log* once *process* has written it there."""
     for _ in range(3000):
         if found := re.search(pattern, log.read_text(errors="replace")):
             return found[1]
@@ -115,17 +101,13 @@ def logged(process: subprocess.Popen[Any], log: Path, pattern: str) -> str:
 
 
 def in_threads(count: int, work: Callable[[int], Any]) -> list[Any]:
-    """
-    Return what *work* returns in each of *count* threads.
-    """
+    """Return what *work* returns in each of *count* threads."""
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(work, range(count)))
 
 
 def outcome(call: Callable[[], Any]) -> Any:
-    """
-    Return what *call* returns, or the TransportError that it raises.
-    """
+    """Return what *call* returns, or the TransportError that it raises."""
     try:
         return call()
     except TransportError as error:
@@ -133,9 +115,7 @@ def outcome(call: Callable[[], Any]) -> Any:
 
 
 def query(client: Client, name: object = "W") -> str:
-    """
-    Return the waybill_id of a query's answer; *name* if it is the right answer.
-    """
+    """Return the waybill_id of a query's answer; *name* if it is the right answer."""
     return client.query_trace(str(name)).waybill_id
 
 
@@ -151,9 +131,7 @@ def pids_by_connection(server: ChaosServer) -> dict[int, set[str]]:
 
 
 def together(count: int) -> Fault:
-    """
-    Answer the first *count* requests only when all of them have come.
-    """
+    """Answer the first *count* requests only when all of them have come."""
     numbers = itertools.count(1)
     barrier = threading.Barrier(count)
 
@@ -217,9 +195,7 @@ class TokenWeChat(ChaosServer):
 
 
 def tls_server(authority: Any, *faults: Fault, **settings: Any) -> ChaosServer:
-    """
-    Return a server whose certificate for 127.0.0.1 *authority* issued.
-    """
+    """Return a server whose certificate for 127.0.0.1 *authority* issued."""
     import ssl
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -228,9 +204,7 @@ def tls_server(authority: Any, *faults: Fault, **settings: Any) -> ChaosServer:
 
 
 def trickled(start: bytes, piece: bytes, over: threading.Event) -> Fault:
-    """
-    Send *start*, then *piece* fifty times a second for 30 s, then set *over*.
-    """
+    """Send *start*, then *piece* fifty times a second for 30 s, then set *over*."""
 
     def fault(peer: chaos.Peer, request: chaos.Request) -> None:
         peer.send(start)
@@ -244,7 +218,5 @@ def trickled(start: bytes, piece: bytes, over: threading.Event) -> Fault:
 
 
 def texts(error: BaseException) -> Iterator[str]:
-    """
-    Yield what *error* shows when it is printed.
-    """
+    """Yield what *error* shows when it is printed."""
     yield from (str(error), repr(error), *map(str, vars(error).values()))

@@ -405,7 +405,7 @@ def width(*, data: bool = False) -> int:
     Return the columns that a line may take.
 
     Args:
-        data: Lines for another program stay whole, as grep needs them.
+        data: Whole lines, as grep wants them, unless a terminal shows them.
     """
     if data and not (sys.stdout.isatty() or os.environ.get("COLUMNS")):
         return 10_000

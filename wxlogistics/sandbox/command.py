@@ -17,6 +17,8 @@ from typing import Any, Callable, NamedTuple, NoReturn, Sequence
 import attrs
 
 from .controls import Controls
+from .tls import given_context, own_context
+from .wire import HOSTS
 from .world.clock import FASTEST, Clock
 from .world.plain_json import read_json
 from .world.settings import Settings
@@ -221,15 +223,11 @@ def run(
         return 2
     context = None
     if certfile:
-        from .tls import given_context
-
         context = given_context(certfile, keyfile)
     elif tls:
-        from .tls import own_context
-
         ca_file = os.path.abspath(ca_file or _CA_FILE)
         context = own_context(ca_file, allow_host)
-    hosts = [*allow_host, *(_wechat_hosts() if context else ())]
+    hosts = [*allow_host, *(HOSTS if context else ())]
     server = Server(controls, host, port, allowed_hosts=hosts, tls=context)
     # Not an Event: its lock is held by the very thread that the signal interrupts.
     stopped, stop = socket.socketpair()
@@ -262,12 +260,6 @@ def run(
                 saved = time.monotonic()
         server.close()
         return 0 if save() else 1
-
-
-def _wechat_hosts() -> tuple[str, ...]:
-    from .wire import HOSTS
-
-    return HOSTS
 
 
 def _is_loopback(host: str) -> bool:

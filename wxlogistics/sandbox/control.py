@@ -15,7 +15,7 @@ import attrs
 import jsonschema
 
 from .controls import Controls
-from .wire import Answer
+from .wire import Answer, HttpRequest
 from .world import state
 from .world.plain_json import read_json, read_resource, write_json
 
@@ -34,14 +34,7 @@ LARGEST_BODY = 256 * 1024 * 1024
 
 
 def answer(
-    controls: Controls,
-    method: str,
-    path: str,
-    query: str,
-    headers: Mapping[str, str],
-    body: bytes,
-    *,
-    allowed_hosts: Collection[str] = (),
+    controls: Controls, request: HttpRequest, *, allowed_hosts: Collection[str] = ()
 ) -> Answer:
     """
     Answer one request to the control API.
@@ -49,30 +42,22 @@ def answer(
     Args:
         controls: What is controlled.
 
-        method: The HTTP method.
-
-        path: The path, which begins with `PREFIX`.
-
-        query: The query, without its question mark.
-
-        headers: The headers, in any case of letters.
-
-        body: A JSON object, or nothing.
+        request: Its path begins with `PREFIX`; its body is a JSON object, or nothing.
 
         allowed_hosts: Names besides localhost and plain addresses that may stand in
             the Host header.
     """
-    headers = {name.lower(): value for name, value in headers.items()}
-    if not is_welcome(headers, allowed_hosts):
+    if not is_welcome(request.headers, allowed_hosts):
         return _json(403, {"error": "not from this Host or Origin"})
-    name = path.removeprefix(PREFIX) or "about"
+    method, name = request.method, request.path.removeprefix(PREFIX) or "about"
     command = _COMMANDS.get((method, name))
     if command is None:
         known = [f"{verb} {PREFIX}{word}" for verb, word in _COMMANDS]
-        return _json(404, {"error": f"no {method} {path}", "known": known})
+        return _json(404, {"error": f"no {method} {request.path}", "known": known})
     schema = _SCHEMAS[method, name]
     try:
-        fields = read_json(body) if body else _from_query(query, schema)
+        body = request.body
+        fields = read_json(body) if body else _from_query(request.query, schema)
         _check(schema, fields)
         return _json(200, command(controls, fields))
     except (TypeError, ValueError, LookupError) as error:

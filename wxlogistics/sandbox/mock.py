@@ -120,16 +120,15 @@ class _Rule(responses.BaseResponse):
         body: Any = request.body
         if isinstance(body, str):
             body = body.encode()
-        answer = wire.answer(
-            self._sandbox.world,
+        received = wire.HttpRequest(
             str(request.method),
             url.path,
             url.query,
             {name: str(value) for name, value in request.headers.items()},
             # An iterator's body goes out chunked, and is not read for that.
             body if isinstance(body, bytes) else b"",
-            in_process=True,
         )
+        answer = wire.answer(self._sandbox.world, received, in_process=True)
         # Nothing sleeps in here: time is the sandbox's.
         options: dict[str, Any] = getattr(request, "req_kwargs")
         timeout = _read_timeout(options.get("timeout"))

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from . import wire
 from .controls import Controls
-from .wire import Answer
+from .wire import Answer, HttpRequest
 
 try:
     import h11
@@ -82,9 +82,9 @@ class Server:
         self._allowed_hosts = allowed_hosts
         self._tls = tls
         self._socket = _listen(host, port)
-        scheme = "https" if tls else "http"
+        self._scheme = "https" if tls else "http"
         port = self._socket.getsockname()[1]
-        self.url = f"{scheme}://{_reachable(host)}:{port}"
+        self.url = f"{self._scheme}://{_reachable(host)}:{port}"
         self._pid = os.getpid()
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop
@@ -173,44 +173,30 @@ class Server:
         finally:
             connection.busy = False
 
-    def _largest_body(self, request: _Request) -> int:
+    def _largest_body(self, request: HttpRequest) -> int:
         if request.path.startswith(control.PREFIX):
             # What a foreign page sends is not read to its end only to be refused.
             if control.is_welcome(request.headers, self._allowed_hosts):
                 return control.LARGEST_BODY
         return self.sandbox.settings.largest_body
 
-    async def _answer(self, connection: _Connection, request: _Request) -> Answer:
-        method, path, headers = request.method, request.path, request.headers
+    async def _answer(self, connection: _Connection, request: HttpRequest) -> Answer:
+        method, path = request.method, request.path
         is_control = path.startswith(control.PREFIX)
-        if is_control or console.is_path(method, path):
-            if request.problem:
-                return Answer(request.problem, {}, b"")
-            scheme = "https" if self._tls else "http"
-            shown = functools.partial(console.answer, scheme=scheme)
-            # In another thread, for a search may take its time.
-            return await asyncio.to_thread(
-                control.answer if is_control else shown,
-                self.sandbox,
-                method,
-                path,
-                request.query,
-                headers,
-                request.body,
-                allowed_hosts=self._allowed_hosts,
-            )
-        return wire.answer(
-            self.sandbox.world,
-            method,
-            path,
-            request.query,
-            headers,
-            request.body,
-            ip=connection.ip,
-            problem=request.problem,
+        if not is_control and not console.is_path(method, path):
+            return wire.answer(self.sandbox.world, request, ip=connection.ip)
+        if request.problem:
+            return Answer(request.problem, {}, b"")
+        shown = functools.partial(console.answer, scheme=self._scheme)
+        # In another thread, for a search may take its time.
+        return await asyncio.to_thread(
+            control.answer if is_control else shown,
+            self.sandbox,
+            request,
+            allowed_hosts=self._allowed_hosts,
         )
 
-    async def _tell(self, connection: _Connection, request: _Request) -> None:
+    async def _tell(self, connection: _Connection, request: HttpRequest) -> None:
         """
         Send an event to an open page of the console whenever something has changed.
 
@@ -238,30 +224,16 @@ class Server:
         await connection.write(h11.EndOfMessage())
 
 
-class _Request:
+def _set_target(request: HttpRequest, target: str) -> None:
     """
-    What was received.
-
-    Attributes:
-        problem: The HTTP status of what could not be read; 0 if all could.
+    Take path and query from the target of a request line.
     """
-
-    def __init__(self) -> None:
-        self.method = self.path = self.query = ""
-        self.headers: dict[str, str] = {}
-        self.body = b""
-        self.problem = 0
-
-    def set_target(self, target: str) -> None:
-        """
-        Take path and query from the target of a request line.
-        """
-        if not target.startswith("/"):
-            # As it is sent to a proxy.
-            with contextlib.suppress(ValueError):
-                parts = urlsplit(target)
-                target = f"{parts.path or '/'}?{parts.query}"
-        self.path, _, self.query = target.partition("?")
+    if not target.startswith("/"):
+        # As it is sent to a proxy.
+        with contextlib.suppress(ValueError):
+            parts = urlsplit(target)
+            target = f"{parts.path or '/'}?{parts.query}"
+    request.path, _, request.query = target.partition("?")
 
 
 class _Connection:
@@ -306,11 +278,11 @@ class _Connection:
         """
         self._writer.transport.abort()
 
-    async def receive(self, largest_body: Any) -> _Request | None:
+    async def receive(self, largest_body: Any) -> HttpRequest | None:
         """
         Return the next request; None if the caller hung up.
         """
-        request = _Request()
+        request = HttpRequest()
         head, parts = self._h11.trailing_data[0], list[bytes]()
         size, limit = 0, 0
         try:
@@ -327,7 +299,7 @@ class _Connection:
                     head = head or data
                 elif isinstance(event, h11.Request):
                     request.method = event.method.decode()
-                    request.set_target(event.target.decode())
+                    _set_target(request, event.target.decode())
                     request.headers = {
                         name.decode(): value.decode("latin-1")
                         for name, value in event.headers
@@ -352,10 +324,10 @@ class _Connection:
                 line = head.partition(b"\r\n")[0].decode("latin-1").split(" ")
                 request.method = line[0][:100]
                 if len(line) > 1:
-                    request.set_target(line[1])
+                    _set_target(request, line[1])
             return request
 
-    async def send(self, request: _Request, answer: Answer) -> bool:
+    async def send(self, request: HttpRequest, answer: Answer) -> bool:
         """
         Send a whole answer; return whether another request can follow.
         """

@@ -11,6 +11,8 @@ import time
 from typing import Any, Mapping, NamedTuple
 from urllib.parse import parse_qs
 
+import attrs
+
 from .world import platform, plugin
 from .world.calls import Call
 from .world.endpoints import GETS, PATHS, PLUGIN, TOKENS, Request
@@ -43,6 +45,37 @@ _LONGEST = 1024
 _ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u(?!00[01])")
 
 
+def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+@attrs.define
+class HttpRequest:
+    """
+    An HTTP request as it came.
+
+    Attributes:
+        method: The HTTP method.
+
+        path: The path, without the query.
+
+        query: The query, without its question mark.
+
+        headers: The headers, their names in small letters.
+
+        body: The body.
+
+        problem: The HTTP status of a request that could not be read; 0 if it could.
+    """
+
+    method: str = ""
+    path: str = ""
+    query: str = ""
+    headers: dict[str, str] = attrs.field(factory=dict, converter=_lowered)
+    body: bytes = b""
+    problem: int = 0
+
+
 class Answer(NamedTuple):
     """
     What goes back to the caller.
@@ -68,15 +101,10 @@ class Answer(NamedTuple):
 
 def answer(
     world: World,
-    method: str,
-    path: str,
-    query: str,
-    headers: Mapping[str, str],
-    body: bytes,
+    http: HttpRequest,
     *,
     ip: str = "127.0.0.1",
     in_process: bool = False,
-    problem: int = 0,
 ) -> Answer:
     """
     Answer one HTTP request as WeChat would.
@@ -84,28 +112,18 @@ def answer(
     Args:
         world: Its state.
 
-        method: The HTTP method.
-
-        path: The path, without the query.
-
-        query: The query, without its question mark.
-
-        headers: The headers, in any case of letters.
-
-        body: The body.
+        http: The request.
 
         ip: The caller's address.
 
         in_process: Whether the call came through `Sandbox.mock()`.
-
-        problem: The HTTP status of a request that could not be read; 0 if it could.
     """
     began = time.perf_counter()
-    headers = {name.lower(): value for name, value in headers.items()}
+    path, headers, body, problem = http.path, http.headers, http.body, http.problem
     if world.settings.leading_slashes and path.startswith("//"):
         path = "/" + path.lstrip("/")
     endpoint = PATHS.get(path, "")
-    fields = parse_qs(query, keep_blank_values=True)
+    fields = parse_qs(http.query, keep_blank_values=True)
     parameters = {name: values[0] for name, values in fields.items()}
     if len(body) > world.settings.largest_body:
         problem = 413
@@ -123,7 +141,7 @@ def answer(
     token, first_use = parameters.get("access_token", ""), world.settings.first_use
     request = Request(
         endpoint=endpoint,
-        method=method,
+        method=http.method,
         payload=payload or {},
         refusal=refusal,
         escaped=payload is not None and bool(_ESCAPE.search(body)),
@@ -157,7 +175,7 @@ def answer(
                 number=world.call_count,
                 time=now,
                 endpoint=endpoint or path[:_LONGEST],
-                query=query[:_LONGEST],
+                query=http.query[:_LONGEST],
                 request=_kept(world, b"" if payload is None else encode(payload)),
                 answer=_kept(world, reply),
                 errcode=_errcode(reply),

@@ -1,3 +1,3 @@
 """
-Registering and polling parcels with Celery, for many shops on many machines.
+Register and poll parcels with Celery, for many shops on many machines.
 """

@@ -17,16 +17,16 @@ app = Celery(
 )
 
 app.conf.update(
-    # JSON, not pickle: whoever can write to Redis could otherwise run code in every
-    # worker. WeChat's errors pass it whole, since their args rebuild them.
+    # JSON, not pickle: with pickle, write access to Redis means running code in every
+    # worker. The library's errors keep all fields, since their args rebuild them.
     task_serializer="json",
     result_serializer="json",
     accept_content=["json"],
-    # A task whose worker died is done again. All tasks here can be.
+    # A task whose worker died is delivered again. All tasks here are idempotent.
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,
-    # A retry that lies further ahead than this would be delivered twice.
+    # A retry that waits longer than this would be delivered twice.
     broker_transport_options={"visibility_timeout": 3600},
     broker_connection_retry_on_startup=True,
     result_expires=24 * 3600,
@@ -36,5 +36,5 @@ app.conf.update(
     },
 )
 
-# A Trace travels as WeChat's own reply, of which it is made.
+# A Trace is sent as the reply of WeChat that it was made from.
 register_type(Trace, "wxlogistics.Trace", lambda trace: trace.raw, Trace.from_reply)

@@ -1,7 +1,7 @@
 """
 The calls of a day, counted in Redis for all workers on all machines.
 
-Celery's own ``rate_limit`` counts for each worker alone, and nothing about customers.
+Celery's ``rate_limit`` counts for one worker alone, and does not know customers.
 """
 
 import datetime
@@ -12,7 +12,7 @@ from .store import connection
 
 CHINA = datetime.timezone(datetime.timedelta(hours=8))
 
-# Both counters or neither, whoever else counts at the same time.
+# Atomic: increments both counters or neither.
 _take = connection.register_script("""
     for i, key in ipairs(KEYS) do
         if tonumber(redis.call("GET", key) or 0) >= tonumber(ARGV[i]) then
@@ -29,7 +29,7 @@ _take = connection.register_script("""
 
 class QuotaSpent(Exception):
     """
-    No more calls today: nothing was sent.
+    The calls of the day are used up; nothing was sent.
     """
 
 
@@ -38,12 +38,12 @@ def take(order, share=1.0):
     Count one call about *order*.
 
     Args:
-        order: Whose mini-program and customer the call is about.
+        order: Its mini-program and its customer are counted.
 
-        share: The part of the day's calls after which there are no more of this kind.
+        share: The part of the day's calls that this kind of call may use.
 
     Raises:
-        QuotaSpent: There are no more until midnight, China time.
+        QuotaSpent: No more calls until midnight, China time.
     """
     app, customer = keys(order)
     spent = _take(
@@ -57,7 +57,7 @@ def take(order, share=1.0):
 
 def keys(order):
     """
-    Return the counters that a call about *order* counts in.
+    Return the keys of the counters for a call about *order*.
     """
     today = datetime.datetime.now(CHINA).date().isoformat()
     customer = hashlib.sha256(order.openid.encode()).hexdigest()[:16]

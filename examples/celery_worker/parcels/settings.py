@@ -1,5 +1,5 @@
 """
-What differs between machines comes from the environment.
+Settings from the environment.
 """
 
 import os
@@ -9,19 +9,19 @@ REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
 
 WECHAT_URL = os.environ.get("WXLOGISTICS_BASE_URL", "https://api.weixin.qq.com")
 
-#: The own mini-program.
+#: Your mini-program.
 APPID = os.environ.get("WXLOGISTICS_APPID", "")
 SECRET = os.environ.get("WXLOGISTICS_SECRET", "")
 
-#: For a service provider (服务商), who works for other people's mini-programs.
+#: For a service provider (服务商), which calls for mini-programs that authorized it.
 COMPONENT_APPID = os.environ.get("WXLOGISTICS_COMPONENT_APPID", "")
 
 #: WeChat allows 100,000 calls a day for a mini-program, and 100 about one customer.
-#: The rest is for people: the staff's pages, the customers' and the command line.
+#: The difference is for calls from pages and from the command line.
 CALLS_PER_DAY = int(os.environ.get("CALLS_PER_DAY", 90_000))
 CALLS_PER_CUSTOMER = int(os.environ.get("CALLS_PER_CUSTOMER", 90))
 
-#: Of that, polling may use so much; the rest is kept for registrations.
+#: The part that polling may use; the rest is reserved for registrations.
 POLLING_SHARE = 0.8
 
 #: Seconds for one call to WeChat.
@@ -30,5 +30,5 @@ DEADLINE = float(os.environ.get("WECHAT_DEADLINE", 30))
 #: Seconds before the first retry; they double each time.
 RETRY_AFTER = float(os.environ.get("RETRY_AFTER", 4))
 
-#: Seconds between two looks at every open order.
+#: Seconds between two polls of the open orders.
 POLL_EVERY = 2 * 3600

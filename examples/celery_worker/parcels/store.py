@@ -1,8 +1,8 @@
 """
-The orders. Here they live in Redis; in a shop, in its database.
+The orders. Here they are in Redis; in a shop, in its database.
 
-Tasks get an order's number and no more: what is about people, openids and phone
-numbers, never goes through the broker, the results or the logs.
+Tasks get an order's number alone: openids and phone numbers never go through the
+broker, the results or the logs.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ class Order:
     goods: str
     delivery_id: str = ""
     waybill_token: str = dataclasses.field(default="", repr=False)
-    # WeChat may hold other goods.
+    # "1" if WeChat may hold other goods.
     unsure: str = ""
     status: str = ""
 
@@ -42,7 +42,7 @@ class Order:
 
 def add(order):
     """
-    Keep an order that has been shipped.
+    Store a shipped order.
     """
     connection.hset(_key(order.appid, order.number), mapping=dataclasses.asdict(order))
     connection.sadd("open", f"{order.appid}/{order.number}")
@@ -53,7 +53,7 @@ def get(appid, number):
     Return an order as it is now.
 
     Raises:
-        LookupError: There is none.
+        LookupError: There is no such order.
     """
     fields = connection.hgetall(_key(appid, number))
     if not fields:
@@ -80,7 +80,7 @@ def keep_goods(order, goods):
 
 def keep_token(order, waybill_token, *, unsure):
     """
-    Keep the waybill_token; *unsure* if WeChat may hold other goods than the order's.
+    Store the waybill_token; *unsure* if WeChat may hold other goods than the order's.
     """
     connection.hset(
         _key(order.appid, order.number),
@@ -100,23 +100,23 @@ def keep_status(order, status):
 
 def forget(appid, number):
     """
-    Poll an order no more.
+    Stop polling an order.
     """
     connection.srem("open", f"{appid}/{number}")
 
 
 def count_attempt(order):
     """
-    Note that WeChat is about to be told of an order; return how often that was done.
+    Count an attempt to register an order, and return the number of attempts.
 
-    It is noted beforehand, since a worker may die before it knows how it went.
+    It is counted before the call: a worker may die during it.
     """
     return connection.hincrby(_key(order.appid, order.number), "attempts")
 
 
 def lock(order):
     """
-    Return a lock on an order that outlives a call, and a dead worker not for long.
+    Return a lock on an order. It expires soon after the longest call.
     """
     seconds = 1.5 * settings.DEADLINE
     return connection.lock(

@@ -1,17 +1,12 @@
 """
-The tasks. Each may be delivered twice, or die half-way and be delivered again.
+The tasks. Each is idempotent: it may be delivered twice, or die and be delivered again.
 """
 
 import random
 
 from celery import Task
 
-from wxlogistics import (
-    ApiError,
-    RateLimitError,
-    TransportError,
-    WxLogisticsError,
-)
+from wxlogistics import ApiError, RateLimitError, TransportError, WxLogisticsError
 
 from . import quota, settings, store
 from .celery import app
@@ -29,7 +24,7 @@ class WeChatTask(Task):
 
     def call(self, order, endpoint, *args, share=1.0, **kwargs):
         """
-        Call WeChat about *order*, within the quota; come back later if that helps.
+        Call WeChat about *order*, within the quota; retry the task if that may help.
         """
         quota.take(order, share)
         try:
@@ -37,7 +32,7 @@ class WeChatTask(Task):
         except WxLogisticsError as error:
             if not may_help(error):
                 raise
-            # After the last retry this raises the error itself.
+            # After the last retry this raises *error*.
             raise self.retry(exc=error, countdown=self.pause(error))
 
     def pause(self, error):
@@ -46,7 +41,7 @@ class WeChatTask(Task):
         """
         longest = min(600, settings.RETRY_AFTER * 2**self.request.retries)
         pause = random.uniform(0, longest)
-        # WeChat counts by the minute.
+        # WeChat counts calls by the minute.
         return pause + 60 if isinstance(error, RateLimitError) else pause
 
 
@@ -56,19 +51,18 @@ def may_help(error):
     """
     if isinstance(error, ApiError):
         return error.retryable
-    # No answer: register and replace_goods look up what became of the last attempt.
+    # No answer: register and replace_goods check whether the last attempt was applied.
     return isinstance(error, TransportError)
 
 
 @app.task(bind=True, base=WeChatTask)
 def register(self, appid, number):
     """
-    Tell WeChat about an order's waybill, and keep the waybill_token.
+    Register an order's waybill with WeChat, and store the waybill_token.
 
-    Before each attempt the order is looked up: an earlier one may have done it. WeChat
-    itself cannot be asked about a waybill without its token. Telling it twice gives
-    the token again, but keeps the goods of the first time: after more than one attempt
-    `replace_goods` compares them.
+    An earlier attempt may have been applied, but WeChat answers no query without the
+    token. Registering again returns the token and keeps the first goods, so
+    `replace_goods` compares them after more than one attempt.
     """
     with store.lock(store.get(appid, number)):
         order = store.get(appid, number)
@@ -93,9 +87,9 @@ def register(self, appid, number):
 @app.task(bind=True, base=WeChatTask)
 def replace_goods(self, appid, number):
     """
-    Let WeChat's goods be the order's.
+    Replace WeChat's goods by the order's, if they differ.
 
-    Each attempt looks first, so that none of the few edits is spent twice.
+    WeChat allows a few edits, so each attempt queries first.
     """
     order = store.get(appid, number)
     goods_info = order.goods_info
@@ -108,7 +102,7 @@ def replace_goods(self, appid, number):
 @app.task(bind=True, base=WeChatTask)
 def query(self, appid, number):
     """
-    Ask where an order's parcel is.
+    Query an order's parcel.
 
     Returns:
         The Trace.
@@ -117,10 +111,9 @@ def query(self, appid, number):
     trace = self.call(
         order, "query_trace", order.waybill_token, share=settings.POLLING_SHARE
     )
-    if trace.status is not None:
-        store.keep_status(order, trace.status)
+    store.keep_status(order, trace.status)
     if order.unsure:
-        # While the parcel had no route, its goods could not be looked at.
+        # A parcel without a route could not be queried for its goods.
         replace_goods.delay(appid, number)
     return trace
 
@@ -128,22 +121,22 @@ def query(self, appid, number):
 @app.task
 def poll():
     """
-    See to every open order: ask where it is, or register what could not be.
+    Query every open order, and register those whose registration failed.
 
-    What failed for a reason that takes longer than a few retries, a parcel without a
-    route or a spent quota, is tried again by the next poll.
+    The next poll tries again what a few retries do not help: a parcel without a route,
+    a used-up quota.
     """
     for appid, number in store.open_orders():
         try:
             order = store.get(appid, number)
         except LookupError:
-            # Somebody has deleted it: there is nothing to ask about.
+            # It was deleted.
             store.forget(appid, number)
             continue
         task = query if order.waybill_token else register
         task.apply_async(
             (appid, number),
-            # Behind time, the next poll sees to it.
+            # The next poll replaces a late one.
             expires=settings.POLL_EVERY,
             ignore_result=True,
         )

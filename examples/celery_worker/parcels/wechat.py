@@ -1,8 +1,8 @@
 """
-Clients for many mini-programs, whose access tokens all workers share through Redis.
+Clients for many mini-programs. All workers share their access tokens through Redis.
 """
 
-import functools
+from functools import lru_cache, partial
 
 from wxlogistics import AuthorizerToken, Client, StableToken
 
@@ -12,7 +12,7 @@ from .store import connection
 
 class RedisCache:
     """
-    Redis as the library wants a cache: text as it is, without pickle.
+    Redis with the methods of a cache; it stores text as it is, without pickle.
     """
 
     def get(self, key):
@@ -21,46 +21,30 @@ class RedisCache:
     def set(self, key, value, timeout):
         return connection.set(key, value, ex=timeout)
 
-    def add(self, key, value, timeout):
-        return bool(connection.set(key, value, ex=timeout, nx=True))
 
-    def delete(self, key):
-        return connection.delete(key)
-
-
+@lru_cache(maxsize=1000)
 def client_for(appid):
     """
     Return this process's client for a mini-program.
     """
     if appid == settings.APPID:
-        return _client(appid, None)
-    # A shop that has authorized the service provider; anew, perhaps, since last time.
-    return _client(appid, connection.hget("refresh_tokens", appid) or "")
-
-
-@functools.lru_cache(maxsize=1000)
-def _client(appid, refresh_token):
-    if refresh_token is None:
-        tokens = StableToken(
-            appid, settings.SECRET, cache=RedisCache(), base_url=settings.WECHAT_URL
-        )
+        tokens = StableToken(appid, settings.SECRET, cache=RedisCache())
     else:
+        # A shop that has authorized the service provider.
         tokens = AuthorizerToken(
             settings.COMPONENT_APPID,
-            # Kept fresh by whatever receives WeChat's component_verify_ticket.
+            # Another program receives component_verify_ticket and renews this.
             lambda: connection.get("component_access_token"),
             appid,
-            refresh_token,
+            # Read at each fetch: the shop may authorize again.
+            partial(connection.hget, "refresh_tokens", appid),
             cache=RedisCache(),
-            on_refresh_token=functools.partial(
-                connection.hset, "refresh_tokens", appid
-            ),
-            base_url=settings.WECHAT_URL,
+            on_refresh_token=partial(connection.hset, "refresh_tokens", appid),
         )
     return Client(
         tokens,
         base_url=settings.WECHAT_URL,
         deadline=settings.DEADLINE,
-        # Celery repeats, and each attempt is counted.
+        # Celery retries, and each attempt is counted.
         retries=0,
     )

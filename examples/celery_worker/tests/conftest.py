@@ -24,7 +24,7 @@ def free_port():
         return listener.getsockname()[1]
 
 
-# Read when the program is imported.
+# The program reads them at import.
 REDIS_PORT, WECHAT_PORT = free_port(), free_port()
 SANDBOX = Sandbox()
 SETTINGS = {
@@ -45,7 +45,7 @@ def wait_for(condition, seconds=20):
         found = condition()
         if found:
             return found
-        assert time.monotonic() < ends_at, "it did not happen in time"
+        assert time.monotonic() < ends_at, "timed out"
         time.sleep(0.05)
 
 
@@ -88,7 +88,7 @@ def answers(connection):
 @pytest.fixture(scope="session")
 def worker(redis_server):
     """
-    The worker; what it logs is read with ``worker()``.
+    The worker; ``worker()`` returns its log.
     """
     with SANDBOX.serve(port=WECHAT_PORT), tempfile.NamedTemporaryFile() as log:
         command = "celery -A parcels worker --pool=prefork --concurrency=4 -l INFO"
@@ -109,7 +109,7 @@ def worker(redis_server):
             for private in ("openid-of-customer", "13800138000", SANDBOX.secret):
                 assert private not in read()
         finally:
-            # A warm shutdown: what is under way is finished.
+            # A warm shutdown: running tasks finish.
             process.terminate()
             process.wait()
 
@@ -123,7 +123,7 @@ def wechat(worker):
 @pytest.fixture
 def sent(wechat):
     """
-    Return the bodies that WeChat got in this test: ``sent("trace_waybill")``.
+    Return a function for the bodies sent in this test: ``sent("trace_waybill")``.
     """
     before = max((call.number for call in wechat.calls), default=0)
     return lambda endpoint: [
@@ -136,7 +136,7 @@ def sent(wechat):
 @pytest.fixture
 def make_order(wechat):
     """
-    Return what keeps a shipped order of a new customer.
+    Return a function that stores a shipped order of a new customer.
     """
     from parcels import store
 

@@ -3,12 +3,14 @@ import re
 from django import forms
 from django.contrib import admin, messages
 from django.db import models
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from wxlogistics import WxLogisticsError
 
 from . import shipping
 from .models import Item, Order
-from .wechat import message_for
+from .wechat import describe, problem_of
 
 WAYBILL_ID = re.compile(r"[A-Za-z0-9-]{5,40}")
 
@@ -16,10 +18,10 @@ WAYBILL_ID = re.compile(r"[A-Za-z0-9-]{5,40}")
 class OrderForm(forms.ModelForm):
     def clean_waybill_id(self):
         waybill_id = self.cleaned_data["waybill_id"]
-        # None yet is right until the order is shipped.
+        # It may be empty until the order is shipped.
         if waybill_id or self.instance.shipped_at:
             if not WAYBILL_ID.fullmatch(waybill_id):
-                raise forms.ValidationError("请填写正确的运单号。")
+                raise forms.ValidationError(_("Enter a valid waybill number."))
         return waybill_id
 
 
@@ -32,7 +34,7 @@ class ItemInline(admin.TabularInline):
 @admin.register(Order)
 class OrderAdmin(admin.ModelAdmin):
     form = OrderForm
-    list_display = ["__str__", "state", "waybill_id", "parcel_label", "problem"]
+    list_display = ["__str__", "state", "waybill_id", "parcel", "problem_text"]
     list_filter = ["state"]
     search_fields = ["=id", "=waybill_id"]
     fields = [
@@ -43,69 +45,75 @@ class OrderAdmin(admin.ModelAdmin):
         "delivery_id",
         "waybill_id",
         "shipped_at",
-        "parcel_label",
-        "problem",
+        "parcel",
+        "problem_text",
     ]
-    readonly_fields = ["customer", "state", "shipped_at", "parcel_label", "problem"]
+    readonly_fields = ["customer", "state", "shipped_at", "parcel", "problem_text"]
     inlines = [ItemInline]
     actions = ["ship", "update_goods"]
+
+    @admin.display(description=_("parcel"))
+    def parcel(self, order):
+        return order.parcel_label
+
+    @admin.display(description=_("problem"))
+    def problem_text(self, order):
+        return order.problem_label
 
     def has_add_permission(self, request):
         # Orders come from customers.
         return False
 
     def save_model(self, request, obj, form, change):
-        # Only these: the order may be shipped or registered at this very moment.
+        # Only these: another request may ship or register the order meanwhile.
         obj.save(update_fields=form.changed_data)
         if obj.shipped_at and {"waybill_id", "delivery_id"} & set(form.changed_data):
-            # The admin saves in a transaction: WeChat hears of it afterwards.
+            # The admin saves in a transaction: WeChat is called after its commit.
             shipping.change_waybill(obj.pk)
 
-    @admin.action(description="发货，并通知微信物流", permissions=["change"])
+    @admin.action(
+        description=_("Ship, and register with WeChat"), permissions=["change"]
+    )
     def ship(self, request, queryset):
         for order in queryset.order_by("pk"):
             if not order.waybill_id:
-                self.message_user(
-                    request, f"{order}：请先填写运单号，再发货。", messages.ERROR
-                )
+                text, level = gettext("Enter a waybill number first."), messages.ERROR
             elif not shipping.ship(order.pk):
-                self.message_user(
-                    request, f"{order}：已经发过货了，不用再发。", messages.WARNING
-                )
+                text, level = gettext("It is shipped already."), messages.WARNING
             else:
-                self.log_change(request, order, "发货")
+                self.log_change(request, order, gettext("Shipped."))
                 order.refresh_from_db()
-                self._tell_how_it_went(request, order)
+                text, level = self._outcome(order)
+            self._report(request, order, text, level)
 
-    def _tell_how_it_went(self, request, order):
+    def _outcome(self, order):
         if order.problem:
-            self.message_user(
-                request,
-                f"{order}：已发货，但还没有登记到微信物流。{order.problem}",
-                messages.WARNING,
-            )
-        elif order.waybill_token:
-            self.message_user(
-                request, f"{order}：已发货，微信开始跟踪物流。", messages.SUCCESS
-            )
-        else:
-            # With ATOMIC_REQUESTS the commit is yet to come.
-            self.message_user(request, f"{order}：已发货，正在登记到微信物流。")
+            text = gettext("Shipped, but not yet registered with WeChat. %s")
+            return text % order.problem_label, messages.WARNING
+        if order.waybill_token:
+            return gettext("Shipped; WeChat follows the parcel."), messages.SUCCESS
+        # With ATOMIC_REQUESTS the commit is yet to come.
+        return gettext("Shipped; being registered with WeChat."), messages.INFO
 
-    @admin.action(description="把商品信息更新到微信物流", permissions=["change"])
+    @admin.action(description=_("Update the goods at WeChat"), permissions=["change"])
     def update_goods(self, request, queryset):
         for order in queryset.order_by("pk"):
+            text, level = gettext("The goods are updated."), messages.SUCCESS
             if not order.waybill_token:
-                self.message_user(
-                    request, f"{order}：还没有登记到微信物流。", messages.WARNING
-                )
-                continue
-            try:
-                shipping.update_goods(order)
-            except WxLogisticsError as error:
-                self.message_user(
-                    request, f"{order}:{message_for(error)}", messages.ERROR
+                text, level = (
+                    gettext("Not yet registered with WeChat."),
+                    messages.WARNING,
                 )
             else:
-                self.log_change(request, order, "更新微信物流的商品信息")
-                self.message_user(request, f"{order}：商品信息已更新。")
+                try:
+                    shipping.update_goods(order)
+                except WxLogisticsError as error:
+                    text, level = describe(problem_of(error)), messages.ERROR
+                else:
+                    self.log_change(request, order, text)
+            self._report(request, order, text, level)
+
+    def _report(self, request, order, text, level):
+        # Translators: "Order 1: it is shipped already."
+        message = gettext("%(order)s: %(text)s") % {"order": order, "text": text}
+        self.message_user(request, message, level)

@@ -1,9 +1,10 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class OrdersConfig(AppConfig):
     name = "orders"
-    verbose_name = "订单"
+    verbose_name = _("Orders")
 
     def ready(self):
         from . import checks  # noqa: F401

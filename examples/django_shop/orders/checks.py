@@ -1,5 +1,5 @@
 """
-What `manage.py check` says when the shop cannot reach WeChat.
+A warning of `manage.py check` when the shop cannot call WeChat.
 """
 
 from django.conf import settings

@@ -2,71 +2,88 @@ from urllib.parse import quote
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
 
 from wxlogistics import GoodsDetail, GoodsInfo, WaybillStatus
 
-# WeChat takes no more of either.
+from .wechat import describe
+
+# WeChat refuses more.
 MAX_GOODS = 10
 MAX_NAME = 60
 
 
 class Order(models.Model):
     """
-    What a customer has paid for, and the parcel it travels in.
+    A paid order and its parcel.
     """
 
     class State(models.TextChoices):
-        PAID = "paid", "待发货"
-        SHIPPED = "shipped", "已发货"
-        SIGNED = "signed", "已签收"
+        PAID = "paid", _("to be shipped")
+        SHIPPED = "shipped", _("shipped")
+        SIGNED = "signed", _("signed for")
 
     customer = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, verbose_name="顾客"
+        settings.AUTH_USER_MODEL, models.PROTECT, verbose_name=_("customer")
     )
-    # The customer's, in the shop's own mini-program.
+    # The customer's openid in the shop's mini-program.
     openid = models.CharField(max_length=64, editable=False)
-    receiver_phone = models.CharField("收件人手机号", max_length=20)
-    # Of WeChat Pay.
-    trans_id = models.CharField("微信支付交易单号", max_length=64, blank=True)
+    receiver_phone = models.CharField(_("receiver's phone number"), max_length=20)
+    trans_id = models.CharField(_("WeChat Pay transaction"), max_length=64, blank=True)
     state = models.CharField(
-        "状态", max_length=10, choices=State, default=State.PAID, editable=False
+        _("state"), max_length=10, choices=State, default=State.PAID, editable=False
     )
-    created_at = models.DateTimeField("下单时间", auto_now_add=True)
+    created_at = models.DateTimeField(_("ordered at"), auto_now_add=True)
 
     delivery_id = models.CharField(
-        "快递公司编码", max_length=32, blank=True, help_text="如 SF、YTO；不清楚可留空"
+        _("carrier"),
+        max_length=32,
+        blank=True,
+        help_text=_("SF or YTO, for example; may be left empty"),
     )
-    waybill_id = models.CharField("运单号", max_length=64, blank=True)
-    shipped_at = models.DateTimeField("发货时间", null=True, editable=False)
+    waybill_id = models.CharField(_("waybill number"), max_length=64, blank=True)
+    shipped_at = models.DateTimeField(_("shipped at"), null=True, editable=False)
 
-    # What WeChat gave for the waybill, and what it last said about it.
+    # From WeChat: the waybill's token and the parcel's last known status.
     waybill_token = models.CharField(
         max_length=512, blank=True, editable=False, db_index=True
     )
     parcel_status = models.IntegerField(null=True, editable=False)
-    checked_at = models.DateTimeField("物流查询时间", null=True, editable=False)
-    problem = models.CharField("待处理", max_length=300, blank=True, editable=False)
+    checked_at = models.DateTimeField(_("queried at"), null=True, editable=False)
+    # As orders.wechat.problem_of returns it.
+    problem = models.CharField(max_length=40, blank=True, editable=False)
 
     class Meta:
-        verbose_name = verbose_name_plural = "订单"
+        verbose_name, verbose_name_plural = _("order"), _("orders")
         ordering = ["-pk"]
         indexes = [models.Index(fields=["state", "checked_at"])]
 
     def __str__(self):
-        return f"订单 {self.pk}"
+        return _("Order %s") % self.pk
 
     @property
     def parcel_label(self):
         """
-        Where the parcel is, in WeChat's words.
+        Where the parcel is, for people.
         """
         if self.parcel_status is None:
             return ""
-        return WaybillStatus(self.parcel_status).label
+        status = WaybillStatus(self.parcel_status)
+        if get_language().startswith("zh"):
+            return status.label
+        return status.name.replace("_", " ").lower()
+
+    @property
+    def problem_label(self):
+        """
+        What is wrong and what the staff can do about it.
+        """
+        return describe(self.problem) if self.problem else ""
 
     def goods_info(self):
         """
-        The order's items, as WeChat takes them.
+        The order's items as WeChat's goods_info.
         """
         return GoodsInfo([item.goods_detail() for item in self.items.all()[:MAX_GOODS]])
 
@@ -77,12 +94,12 @@ class Item(models.Model):
     """
 
     order = models.ForeignKey(Order, models.CASCADE, related_name="items")
-    name = models.CharField("商品", max_length=100)
-    image_url = models.URLField("图片", max_length=500, blank=True)
-    quantity = models.PositiveIntegerField("数量", default=1)
+    name = models.CharField(_("article"), max_length=100)
+    image_url = models.URLField(_("image"), max_length=500, blank=True)
+    quantity = models.PositiveIntegerField(_("quantity"), default=1)
 
     class Meta:
-        verbose_name = verbose_name_plural = "商品"
+        verbose_name, verbose_name_plural = _("item"), _("items")
         ordering = ["pk"]
 
     def __str__(self):

@@ -1,8 +1,8 @@
 """
-What happens to an order after it is packed: ship, register, look, correct.
+What happens to an order after it is packed: ship, register, query, correct.
 
-WeChat is only called outside of transactions: a call may take seconds, and a rollback
-would not take it back.
+WeChat is called outside of transactions only: a call may take seconds, and a rollback
+would not undo it.
 """
 
 import logging
@@ -15,21 +15,21 @@ from django.utils import timezone
 from wxlogistics import TransportError, WaybillStatus, WxLogisticsError
 
 from .models import Order
-from .wechat import client, message_for
+from .wechat import client, problem_of
 
 logger = logging.getLogger(__name__)
 
-# A customer who pulls to refresh makes one call in so many seconds.
+# Minimum seconds between two queries of one waybill by its customer.
 LOOK_EVERY = 300
 
 
 def ship(pk):
     """
-    Mark an order as shipped; once that is committed, tell WeChat.
+    Mark an order as shipped, and register its waybill after the commit.
 
     Returns:
-        False if there is no waybill yet, or somebody has shipped it already: of two
-        clicks one wins.
+        False if the order has no waybill number or is shipped already: of two clicks
+        one wins.
     """
     with transaction.atomic():
         shipped = (
@@ -44,9 +44,9 @@ def ship(pk):
 
 def change_waybill(pk):
     """
-    Register a shipped order anew, since its waybill_id was wrong.
+    Register a shipped order again after its waybill_id was corrected.
 
-    What was signed for was another parcel: this one is on its way.
+    The status belonged to another parcel, so it is dropped.
     """
     Order.objects.filter(pk=pk).update(
         state=Order.State.SHIPPED,
@@ -60,13 +60,13 @@ def change_waybill(pk):
 
 def register(pk, **client_options):
     """
-    Tell WeChat about a shipped order's waybill, and keep the waybill_token.
+    Register a shipped order's waybill with WeChat, and store the waybill_token.
 
-    What goes wrong is noted on the order: it stays shipped, and `refresh_orders`
-    comes back to it. Registering twice does no harm.
+    An error is stored with the order: it stays shipped, and `refresh_orders` retries.
+    Registering twice is harmless.
 
     Returns:
-        What went wrong, if anything did.
+        The error, or None.
     """
     order = Order.objects.get(pk=pk)
     if order.waybill_token:
@@ -84,7 +84,7 @@ def register(pk, **client_options):
     except WxLogisticsError as error:
         note_problem(pk, error)
         return error
-    # Not if somebody has changed the number meanwhile.
+    # The number may have been changed meanwhile: then the token is not stored.
     Order.objects.filter(pk=pk, waybill_id=order.waybill_id, waybill_token="").update(
         waybill_token=waybill_token, problem=""
     )
@@ -93,9 +93,9 @@ def register(pk, **client_options):
 
 def look(order, **client_options):
     """
-    Bring an order up to date, unless that was done a moment ago.
+    Query an order's parcel, unless that was done a moment ago.
 
-    A customer waits for this: what goes wrong leaves the order as it was.
+    A customer waits for this: an error is logged, and the order stays as it was.
     """
     if not order.waybill_token or order.state != Order.State.SHIPPED:
         return
@@ -112,16 +112,16 @@ def look(order, **client_options):
 
 def update_goods(order):
     """
-    Tell WeChat the items of a registered order as they are now.
+    Replace WeChat's goods of a registered order by its items.
 
     Raises:
-        WxLogisticsError: It did not work.
+        WxLogisticsError: The goods could not be replaced.
     """
     goods_info = order.goods_info()
     try:
         client().update_waybill_goods(order.waybill_token, goods_info)
     except TransportError as error:
-        # An edit costs one of a few, so look before somebody tries again.
+        # WeChat allows a few edits: look whether this one was applied.
         if not error.maybe_applied:
             raise
         if client().query_trace(order.waybill_token).goods != goods_info.detail_list:
@@ -130,14 +130,10 @@ def update_goods(order):
 
 def note_trace(waybill_token, trace):
     """
-    Keep what WeChat says about a parcel, for each order in it.
+    Store a parcel's status with each order in it.
     """
-    if trace.status is None:
-        return
     orders = Order.objects.filter(waybill_token=waybill_token)
-    problem = ""
-    if trace.status == WaybillStatus.EXCEPTION:
-        problem = "包裹运输异常，请联系快递公司。"
+    problem = "exception" if trace.status == WaybillStatus.EXCEPTION else ""
     orders.update(
         parcel_status=trace.status, checked_at=timezone.now(), problem=problem
     )
@@ -147,8 +143,8 @@ def note_trace(waybill_token, trace):
 
 def note_problem(pk, error):
     """
-    Tell the staff what is wrong with an order.
+    Store an error with an order, for the staff.
     """
-    # The library keeps openids, phone numbers and tokens out of its errors.
+    # The library's errors hold no openid, phone number or token.
     logger.warning("order %s: %s", pk, error)
-    Order.objects.filter(pk=pk).update(problem=message_for(error))
+    Order.objects.filter(pk=pk).update(problem=problem_of(error))

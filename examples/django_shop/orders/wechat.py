@@ -1,5 +1,5 @@
 """
-The way to WeChat: one client for the process, and its errors in the staff's words.
+One client for each process, and texts for its errors.
 """
 
 import functools
@@ -8,6 +8,8 @@ from django.conf import settings
 from django.core.cache import cache
 from django.core.signals import setting_changed
 from django.dispatch import receiver
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from wxlogistics import (
     AccessTokenError,
@@ -44,10 +46,7 @@ def client(**options):
     Return this process's client with these *options*; its threads share it.
     """
     tokens = StableToken(
-        settings.WXLOGISTICS_APPID,
-        settings.WXLOGISTICS_SECRET,
-        cache=cache,
-        base_url=settings.WXLOGISTICS_BASE_URL,
+        settings.WXLOGISTICS_APPID, settings.WXLOGISTICS_SECRET, cache=cache
     )
     return Client(tokens, base_url=settings.WXLOGISTICS_BASE_URL, **options)
 
@@ -55,40 +54,81 @@ def client(**options):
 @receiver(setting_changed)
 def forget_clients(*, setting, **kwargs):
     """
-    Tests change the settings.
+    Drop the clients when a test changes the settings.
     """
     if setting.startswith("WXLOGISTICS_"):
         client.cache_clear()
 
 
-# The first that fits counts.
-_MESSAGES = (
-    (
+#: Short name -> the errors that it stands for, and the text. The first match counts.
+_PROBLEMS = {
+    "no-route": (
         WaybillNotFoundError,
-        "微信暂时查不到这个运单。刚发货的包裹要等快递揽收后几小时才查得到，系统会自动重试；"
-        "超过一天仍查不到，请核对运单号和快递公司。",
+        _(
+            "WeChat does not know this waybill yet. A parcel becomes known some hours "
+            "after the carrier has collected it; the shop retries by itself. After a "
+            "day, check the waybill number and the carrier."
+        ),
     ),
-    (UpdateLimitError, "这个运单的商品信息修改次数已用完，不能再改。"),
-    (QuotaError, "微信接口的调用次数暂时用完了，系统稍后会自动重试。"),
-    (GoodsImageError, "微信打不开商品图片，请检查图片地址。"),
-    (
+    "no-edit": (
+        UpdateLimitError,
+        _("The goods of this waybill cannot be changed any more."),
+    ),
+    "quota": (
+        QuotaError,
+        _("The calls to WeChat are used up for now; the shop retries by itself."),
+    ),
+    "image": (
+        GoodsImageError,
+        _("WeChat cannot load an image of the goods; check its address."),
+    ),
+    "openid": (
         (OpenidError, OpenidMismatchError),
-        "顾客的微信身份与本小程序不符，请联系技术人员。",
+        _("The customer's openid does not fit this mini-program; ask a developer."),
     ),
-    (WaybillTokenError, "微信不认识这个订单的物流凭证，请联系技术人员。"),
-    (ACCOUNT_ERRORS, "小程序的物流接口配置有误，请联系技术人员。"),
-    (SystemBusyError, "微信系统繁忙，系统稍后会自动重试。"),
-    (InvalidArgumentError, "订单资料不完整，请检查收件人手机号、运单号和商品。"),
-    (ApiError, "微信拒绝了这次请求，请联系技术人员。"),
-    (WxLogisticsError, "暂时连不上微信，系统稍后会自动重试。"),
-)
+    "token": (
+        WaybillTokenError,
+        _("WeChat does not know this order's waybill_token; ask a developer."),
+    ),
+    "account": (
+        ACCOUNT_ERRORS,
+        _("The mini-program's access to WeChat is not set up; ask a developer."),
+    ),
+    "busy": (SystemBusyError, _("WeChat is busy; the shop retries by itself.")),
+    "data": (
+        InvalidArgumentError,
+        _("Something is missing; check phone number, waybill number and items."),
+    ),
+    "refused": (ApiError, _("WeChat refused the call; ask a developer.")),
+    "no-answer": (
+        WxLogisticsError,
+        _("WeChat cannot be reached; the shop retries by itself."),
+    ),
+    "exception": ((), _("The parcel is held up; ask the carrier.")),
+}
 
 
-def message_for(error):
+def problem_of(error):
     """
-    Say what is wrong, and what the shop's staff can do about it.
+    Return what is wrong in a form to be stored: ``openid 40003``.
     """
-    message = next(text for kinds, text in _MESSAGES if isinstance(error, kinds))
-    if isinstance(error, ApiError):
-        message += f"（错误码 {error.errcode}）"
-    return message
+    if isinstance(error, InvalidArgumentError) and error.field in ("appid", "secret"):
+        return "account"
+    name = next(
+        name for name, (kinds, text) in _PROBLEMS.items() if isinstance(error, kinds)
+    )
+    return f"{name} {error.errcode}" if isinstance(error, ApiError) else name
+
+
+def describe(problem):
+    """
+    Return what is wrong and what the staff can do about it, in the page's language.
+    """
+    name, blank, errcode = problem.partition(" ")
+    text = _PROBLEMS[name][1]
+    if not errcode:
+        return str(text)
+    return gettext("%(text)s (errcode %(errcode)s)") % {
+        "text": text,
+        "errcode": errcode,
+    }

@@ -10,12 +10,12 @@ from urllib.parse import unquote, urlsplit
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 DEBUG = os.environ.get("DJANGO_DEBUG") == "1"
-# Without a key of your own, everybody is logged out whenever the process ends.
+# Without a key of your own, all sessions end with the process.
 SECRET_KEY = os.environ.get("DJANGO_SECRET_KEY") or secrets.token_urlsafe(50)
 ALLOWED_HOSTS = os.environ.get("DJANGO_ALLOWED_HOSTS", "127.0.0.1,localhost").split(",")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 
-# The shop's account at WeChat: the mini-program's appid and AppSecret.
+# The mini-program's appid and AppSecret.
 WXLOGISTICS_APPID = os.environ.get("WXLOGISTICS_APPID", "")
 WXLOGISTICS_SECRET = os.environ.get("WXLOGISTICS_SECRET", "")
 WXLOGISTICS_BASE_URL = os.environ.get(
@@ -35,6 +35,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -61,14 +62,14 @@ TEMPLATES = [
 
 def database(url):
     """
-    Turn ``postgres://user:password@host:port/name`` into Django's words.
+    Convert ``postgres://user:password@host:port/name`` to an entry of DATABASES.
     """
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
         return {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": unquote(parts.path[1:]),
-            # Writers wait for each other instead of failing.
+            # Writers wait for the lock instead of failing.
             "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20},
         }
     return {
@@ -90,8 +91,8 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# The access token lives in the cache. With Redis all processes and machines share one
-# token; without it each process asks WeChat for the same.
+# The cache holds the access token. With Redis all processes and machines share it;
+# without Redis each process fetches it once.
 if os.environ.get("REDIS_URL"):
     CACHES = {
         "default": {
@@ -102,7 +103,11 @@ if os.environ.get("REDIS_URL"):
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
-LANGUAGE_CODE = "zh-hans"
+# A page has the browser's language; commands and other programs get the locale's.
+LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
+_LOCALES = map(os.environ.get, ["LC_ALL", "LC_MESSAGES", "LANG"])
+LANGUAGE_CODE = "zh-hans" if next(filter(None, _LOCALES), "").startswith("zh") else "en"
+LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "Asia/Shanghai"
 USE_TZ = True
 
@@ -116,7 +121,7 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler"}},
     "loggers": {
         "orders": {"handlers": ["console"], "level": "INFO"},
-        # DEBUG shows each call to WeChat with its rid, and nobody's openid or phone.
+        # DEBUG logs each call to WeChat, without openids and phone numbers.
         "wxlogistics": {
             "handlers": ["console"],
             "level": os.environ.get("WXLOGISTICS_LOG_LEVEL", "INFO"),

@@ -7,8 +7,9 @@ from orders.wechat import client
 @pytest.fixture(autouse=True)
 def account(wechat, settings):
     """
-    The shop's account is the sandbox's, and no test sees another's token.
+    Give the shop the sandbox's account, and each test an empty cache.
     """
+    settings.LANGUAGE_CODE = "zh-hans"
     settings.WXLOGISTICS_APPID = wechat.appid
     settings.WXLOGISTICS_SECRET = wechat.secret
     settings.WXLOGISTICS_BASE_URL = "https://api.weixin.qq.com"

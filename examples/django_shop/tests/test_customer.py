@@ -1,9 +1,10 @@
 """
-What a customer sees, told with pytest's fixtures: `wechat` is the sandbox.
+The customer's pages, tested with the fixture `wechat`: the sandbox.
 """
 
 import pytest
 from orders import shipping
+from orders.models import Order
 
 from wxlogistics import WaybillStatus
 
@@ -18,7 +19,7 @@ def shipped(order, django_capture_on_commit_callbacks):
     return order
 
 
-def test_owner_gets_token_and_status(client, customer, shipped, wechat):
+def test_order__owner(client, customer, shipped, wechat):
     wechat.move(shipped.waybill_id, WaybillStatus.IN_TRANSIT)
     client.force_login(customer)
 
@@ -42,7 +43,7 @@ def test_parcel_signed_while_the_owner_looks(client, customer, shipped, wechat):
     assert client.get(f"/orders/{shipped.pk}/").json()["state_label"] == "已签收"
 
 
-def test_other_customer_gets_nothing(client, django_user_model, shipped):
+def test_order__other_customer(client, django_user_model, shipped):
     client.force_login(django_user_model.objects.create_user("stranger"))
 
     response = client.get(f"/orders/{shipped.pk}/")
@@ -51,7 +52,7 @@ def test_other_customer_gets_nothing(client, django_user_model, shipped):
     assert shipped.waybill_token not in response.content.decode()
 
 
-def test_nobody_gets_nothing(client, shipped):
+def test_order__logged_out(client, shipped):
     assert client.get(f"/orders/{shipped.pk}/").status_code == 401
 
 
@@ -77,6 +78,22 @@ def test_list_of_orders(client, customer, order):
     assert f"订单 {order.pk}" in client.get("/").content.decode()
     client.logout()
     assert client.get("/").status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("en-US,en;q=0.9", ["My orders", "Order", "shipped", "in transit"]),
+        ("zh-CN,zh;q=0.9", ["我的订单", "订单", "已发货", "运输中"]),
+    ],
+)
+def test_pages__language_of_the_browser(client, customer, shipped, header, words):
+    Order.objects.update(parcel_status=WaybillStatus.IN_TRANSIT)
+    client.force_login(customer)
+
+    page = client.get("/", headers={"Accept-Language": header}).content.decode()
+
+    assert [word for word in words if word not in page] == []
 
 
 def test_check_warns_of_a_missing_secret(settings):

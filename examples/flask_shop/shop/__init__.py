@@ -1,5 +1,5 @@
 """
-A shop: its staff ships orders, its customers look where they are.
+A shop: the staff ships orders, customers see where their parcels are.
 """
 
 import os
@@ -8,7 +8,7 @@ import secrets
 from flask import Flask
 from flask_wtf.csrf import CSRFProtect
 
-from . import api, commands, staff, wechat
+from . import api, commands, staff, wechat, words
 from .models import db
 
 csrf = CSRFProtect()
@@ -23,16 +23,16 @@ def create_app(config=None):
     """
     app = Flask(__name__)
     app.config.from_mapping(
-        # Without a key of your own, everybody is logged out when the process ends.
+        # Without a key of your own, all sessions end with the process.
         SECRET_KEY=os.environ.get("SECRET_KEY") or secrets.token_urlsafe(50),
         SQLALCHEMY_DATABASE_URI=os.environ.get(
             "DATABASE_URL", "sqlite:///shop.sqlite3"
         ),
         SESSION_COOKIE_SAMESITE="Lax",
-        # Without one nobody gets in.
+        # Without a password all logins fail.
         STAFF_PASSWORD=os.environ.get("STAFF_PASSWORD", ""),
-        # Of the mini-program. Several machines share its token through Redis, the
-        # processes of one machine through files.
+        # The mini-program's. Machines share its token through Redis, the processes of
+        # one machine through files.
         WXLOGISTICS_APPID=os.environ.get("WXLOGISTICS_APPID", ""),
         WXLOGISTICS_SECRET=os.environ.get("WXLOGISTICS_SECRET", ""),
         WXLOGISTICS_BASE_URL=os.environ.get(
@@ -44,7 +44,7 @@ def create_app(config=None):
     )
     app.config.from_mapping(config or {})
 
-    # SQLAlchemy knows PostgreSQL by the driver's name.
+    # SQLAlchemy wants the driver's name.
     uri = app.config["SQLALCHEMY_DATABASE_URI"]
     for scheme in ("postgres://", "postgresql://"):
         if uri.startswith(scheme):
@@ -54,9 +54,16 @@ def create_app(config=None):
     db.init_app(app)
     wechat.init_app(app)
     csrf.init_app(app)
-    # The mini-program sends no cookies: a foreign page has nothing to ride on.
+    # The mini-program sends no cookies, so there is nothing to forge.
     csrf.exempt(api.bp)
     app.register_blueprint(api.bp)
     app.register_blueprint(staff.bp)
     commands.init_app(app)
+    app.jinja_env.globals.update(_=words._, language=words.language)
+
+    @app.after_request
+    def vary(response):
+        response.vary.add("Accept-Language")
+        return response
+
     return app

@@ -1,5 +1,5 @@
 """
-What the mini-program asks for.
+The mini-program's API.
 """
 
 from flask import Blueprint, abort, current_app, jsonify, request
@@ -10,24 +10,25 @@ from werkzeug.exceptions import HTTPException
 
 from . import shipping
 from .models import Customer, Order, db, order_or_404
+from .words import _
 
 bp = Blueprint("api", __name__, url_prefix="/api")
 
-# Seconds until a customer has to log in anew; wx.login does that without a click.
+# Seconds until the mini-program has to call wx.login again.
 SESSION_LIFE = 7 * 24 * 3600
 
 MESSAGES = {
-    400: "请求有误。",
-    401: "请先登录。",
-    403: "微信登录失败，请重试。",
-    404: "没有找到这个订单。",
+    400: "The request is malformed.",
+    401: "Log in first.",
+    403: "WeChat did not accept the login; try again.",
+    404: "There is no such order.",
 }
 
 
 @bp.errorhandler(HTTPException)
 def as_json(error):
-    message = MESSAGES.get(error.code, "服务暂时不可用，请稍后再试。")
-    return jsonify(message=message), error.code
+    message = MESSAGES.get(error.code, "The shop is not available; try again later.")
+    return jsonify(message=_(message)), error.code
 
 
 @bp.after_request
@@ -39,7 +40,7 @@ def keep_out_of_caches(response):
 @bp.post("/login")
 def login():
     """
-    Exchange a code of wx.login for a session of this shop's.
+    Exchange a code of wx.login for a session of this shop.
     """
     body = request.get_json()
     code = body.get("code") if isinstance(body, dict) else None
@@ -63,9 +64,9 @@ def order_list():
 @bp.get("/orders/<int:order_id>")
 def order_detail(order_id):
     """
-    An order with its waybill_token, which only its own customer gets.
+    An order with its waybill_token, for its own customer.
     """
-    # For all others there is no such order.
+    # 404 for everyone else: a 403 would confirm that the order exists.
     order = order_or_404(order_id, customer_id=_logged_in())
     shipping.look(order)
     return jsonify(_summary(order) | {"waybill_token": order.waybill_token})
@@ -90,14 +91,14 @@ def _customer_id(openid):
             db.session.add(Customer(openid=openid))
             db.session.commit()
     except IntegrityError:
-        # Another request of the same customer was quicker.
+        # A concurrent request of this customer was faster.
         db.session.rollback()
     return db.session.scalar(known)
 
 
 def _logged_in():
     """
-    Return the customer's id, or answer 401.
+    Return the customer's id, or abort with 401.
     """
     scheme, _, session = request.headers.get("Authorization", "").partition(" ")
     if scheme != "Bearer":

@@ -1,5 +1,5 @@
 """
-What runs without a browser: ``flask --app shop …``.
+The commands of ``flask --app shop``.
 """
 
 from datetime import timedelta
@@ -14,12 +14,13 @@ from wxlogistics.bulk import query_many
 
 from .models import Order, db, now
 from .shipping import note_problem, note_trace, register
-from .wechat import ACCOUNT_ERRORS, make_client, message_for
+from .wechat import ACCOUNT_ERRORS, describe, make_client, problem_of
+from .words import _
 
-#: A parcel that has not arrived by then is a case for people.
+#: Parcels older than this are not queried any more.
 LONGEST_WAY = timedelta(days=30)
 
-#: So long may WeChat know nothing of a waybill.
+#: WeChat may not know a waybill for this long.
 NO_ROUTE_YET = timedelta(days=1)
 
 
@@ -28,39 +29,44 @@ def init_app(app):
     app.cli.add_command(refresh_orders)
 
 
-@click.command()
+@click.command(help=_("Create the tables that are missing."))
 @with_appcontext
 def init_db():
-    """创建数据库表（已存在的不变）。"""
     db.create_all()
-    click.echo("数据库已就绪。")
+    click.echo(_("The database is ready."))
 
 
-@click.command()
-@click.option("--max-calls", default=2000, show_default=True, help="最多调用微信多少次")
+@click.command(
+    help=_("Register missed waybills and query the open ones; for cron, once an hour.")
+)
+@click.option(
+    "--max-calls", default=2000, show_default=True, help=_("calls to WeChat at most")
+)
 @click.option(
     "--min-age",
     default=120,
     show_default=True,
-    help="多少分钟内查询过的订单不再查询",
+    help=_("leave orders alone that were queried within so many minutes"),
 )
-@click.option("--workers", default=8, show_default=True, help="同时进行的查询数")
+@click.option(
+    "--workers", default=8, show_default=True, help=_("queries at the same time")
+)
 @with_appcontext
 def refresh_orders(max_calls, min_age, workers):
-    """登记尚未登记的运单，并更新在途订单的物流状态；适合由 cron 每小时运行一次。"""
-    # One order is one call, so that max_calls is kept: what fails is for the next run.
-    client = make_client(current_app, retries=0)
+    ids = claim(Order.id, Order.waybill_token == "", min_age, max_calls)
+    tokens = claim(
+        Order.waybill_token, Order.waybill_token != "", min_age, max_calls - len(ids)
+    )
+    # One order is one call, so that max_calls holds: the next run retries a failure.
+    client = make_client(current_app, retries=0) if ids or tokens else None
     calls = done = failed = 0
 
-    for order_id in claim(Order.id, Order.waybill_token == "", min_age, max_calls):
+    for order_id in ids:
         calls += 1
         error = register(order_id, client)
         done, failed = done + (error is None), failed + (error is not None)
         stop_if_in_vain(error)
 
-    tokens = claim(
-        Order.waybill_token, Order.waybill_token != "", min_age, max_calls - calls
-    )
     for result in query_many(client, tokens, workers=workers):
         calls += 1
         if result.error is None:
@@ -73,14 +79,21 @@ def refresh_orders(max_calls, min_age, workers):
                 which &= Order.shipped_at < now() - NO_ROUTE_YET
             note_problem(which, result.error)
             stop_if_in_vain(result.error)
-    click.echo(f"成功 {done} 个，未成功 {failed} 个，调用微信 {calls} 次。")
+    click.echo(
+        _(
+            "{done} done, {failed} failed, {calls} calls to WeChat.",
+            done=done,
+            failed=failed,
+            calls=calls,
+        )
+    )
 
 
 def claim(column, which, min_age, limit):
     """
-    Return *column* of the orders on their way, those first that waited longest.
+    Return the *column* of at most *limit* open orders, longest wait first.
 
-    They are marked at once, so that a second run at the same time finds others.
+    They are marked at once, so that a concurrent run gets other orders.
     """
     due = (
         select(column)
@@ -95,7 +108,7 @@ def claim(column, which, min_age, limit):
         )
         .order_by(Order.checked_at.asc().nulls_first())
     )
-    # Orders that were packed together share a token.
+    # Orders in one parcel share a token.
     values = list(dict.fromkeys(db.session.scalars(due)))[:limit]
     db.session.execute(update(Order).where(column.in_(values)).values(checked_at=now()))
     db.session.commit()
@@ -103,5 +116,9 @@ def claim(column, which, min_age, limit):
 
 
 def stop_if_in_vain(error):
+    """
+    Stop the run if every other call would fail too.
+    """
     if isinstance(error, (DailyQuotaError, *ACCOUNT_ERRORS)):
-        raise click.ClickException(f"提前结束：{message_for(error)}")
+        problem = describe(problem_of(error))
+        raise click.ClickException(_("Stopped: {problem}", problem=problem))

@@ -9,6 +9,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from wxlogistics import GoodsDetail, GoodsInfo, WaybillStatus
 
+from .wechat import describe
+from .words import _, language
+
 
 class Base(DeclarativeBase):
     pass
@@ -16,14 +19,14 @@ class Base(DeclarativeBase):
 
 db = SQLAlchemy(model_class=Base)
 
-# WeChat takes no more of either.
+# WeChat refuses more.
 MAX_GOODS = 10
 MAX_NAME = 60
 
-# No database has a larger number in an id.
+# The largest id that every database can look up.
 LAST_ID = 2**31 - 1
 
-STATES = {"paid": "待发货", "shipped": "已发货", "signed": "已签收"}
+STATES = {"paid": "to be shipped", "shipped": "shipped", "signed": "signed for"}
 
 
 def now():
@@ -40,7 +43,7 @@ class Order(db.Model):
     customer_id: Mapped[int] = mapped_column(ForeignKey("customer.id"), index=True)
     customer: Mapped[Customer] = relationship()
     receiver_phone: Mapped[str] = mapped_column(String(20))
-    # As it was sold: [{"name": …, "image_url": …}, …]
+    # At the time of the sale: [{"name": …, "image_url": …}, …]
     goods: Mapped[list] = mapped_column(JSON)
     state: Mapped[str] = mapped_column(String(10), default="paid", index=True)
 
@@ -48,34 +51,45 @@ class Order(db.Model):
     waybill_id: Mapped[str] = mapped_column(String(64), default="")
     shipped_at: Mapped[Optional[datetime]] = mapped_column(DateTime(timezone=True))
 
-    # What WeChat gave for the waybill, and what it last said about it.
+    # From WeChat: the waybill's token and the parcel's last known status.
     waybill_token: Mapped[str] = mapped_column(String(512), default="", index=True)
     parcel_status: Mapped[Optional[int]]
     checked_at: Mapped[Optional[datetime]] = mapped_column(DateTime(timezone=True))
-    problem: Mapped[str] = mapped_column(String(300), default="")
+    # As wechat.problem_of returns it.
+    problem: Mapped[str] = mapped_column(String(40), default="")
 
     @property
     def state_label(self):
-        return STATES[self.state]
+        return _(STATES[self.state])
 
     @property
     def parcel_label(self):
         """
-        Where the parcel is, in WeChat's words.
+        Where the parcel is, for people.
         """
         if self.parcel_status is None:
             return ""
-        return WaybillStatus(self.parcel_status).label
+        status = WaybillStatus(self.parcel_status)
+        if language() == "zh":
+            return status.label
+        return status.name.replace("_", " ").lower()
+
+    @property
+    def problem_label(self):
+        """
+        What is wrong and what the staff can do about it.
+        """
+        return describe(self.problem) if self.problem else ""
 
     def goods_info(self):
         """
-        The goods, as WeChat takes them.
+        The goods as WeChat's goods_info.
         """
         return GoodsInfo(
             [
                 GoodsDetail(
                     item["name"][:MAX_NAME],
-                    # WeChat refuses Chinese and brackets that are not encoded.
+                    # WeChat refuses Chinese and brackets in a URL.
                     quote(item["image_url"], safe=":/?&=%#+,;@~"),
                 )
                 for item in self.goods[:MAX_GOODS]
@@ -85,7 +99,7 @@ class Order(db.Model):
 
 def order_or_404(order_id, **its):
     """
-    Return an order that has these columns; without one, answer 404.
+    Return the order with this id and these columns, or abort with 404.
     """
     if order_id > LAST_ID:
         abort(404)

@@ -1,8 +1,8 @@
 """
-What happens to an order after it is packed: ship, register, look, correct.
+What happens to an order after it is packed: ship, register, query, correct.
 
-No transaction is open while WeChat is called: that may take seconds, and a rollback
-would not take it back.
+WeChat is called outside of transactions only: a call may take seconds, and a rollback
+would not undo it.
 """
 
 from flask import current_app
@@ -11,18 +11,18 @@ from sqlalchemy import select, update
 from wxlogistics import TransportError, WaybillStatus, WxLogisticsError
 
 from .models import Order, db, now
-from .wechat import cache, client, message_for
+from .wechat import cache, client, problem_of
 
-# A customer who pulls to refresh makes one call in so many seconds.
+# Minimum seconds between two queries of one waybill by its customer.
 LOOK_EVERY = 300
 
 
 def ship(order_id, waybill_id, delivery_id=""):
     """
-    Mark an order as shipped and, that being committed, tell WeChat.
+    Mark an order as shipped, commit, and register its waybill.
 
     Returns:
-        False if somebody has shipped it already: of two clicks one wins.
+        False if the order is shipped already: of two clicks one wins.
     """
     shipped = db.session.execute(
         update(Order)
@@ -42,13 +42,13 @@ def ship(order_id, waybill_id, delivery_id=""):
 
 def register(order_id, client=client):
     """
-    Tell WeChat about a shipped order's waybill, and keep the waybill_token.
+    Register a shipped order's waybill with WeChat, and store the waybill_token.
 
-    What goes wrong is noted on the order: it stays shipped, and `refresh-orders`
-    comes back to it. Registering twice does no harm.
+    An error is stored with the order: it stays shipped, and `refresh-orders` retries.
+    Registering twice is harmless.
 
     Returns:
-        What went wrong, if anything did.
+        The error, or None.
     """
     order = db.session.get_one(Order, order_id)
     waybill = {
@@ -76,9 +76,9 @@ def register(order_id, client=client):
 
 def look(order):
     """
-    Bring an order up to date, unless that was done a moment ago.
+    Query an order's parcel, unless that was done a moment ago.
 
-    A customer waits for this: what goes wrong leaves the order as it was.
+    A customer waits for this: an error is logged, and the order stays as it was.
     """
     waybill_token = order.waybill_token
     if not waybill_token or order.state != "shipped":
@@ -97,17 +97,17 @@ def look(order):
 
 def update_goods(order):
     """
-    Tell WeChat the goods of a registered order as they are now.
+    Replace WeChat's goods of a registered order.
 
     Raises:
-        WxLogisticsError: It did not work.
+        WxLogisticsError: The goods could not be replaced.
     """
     waybill_token, goods_info = order.waybill_token, order.goods_info()
     db.session.commit()
     try:
         client.update_waybill_goods(waybill_token, goods_info)
     except TransportError as error:
-        # An edit costs one of a few, so look before somebody tries again.
+        # WeChat allows a few edits: look whether this one was applied.
         if not error.maybe_applied:
             raise
         if client.query_trace(waybill_token).goods != goods_info.detail_list:
@@ -116,13 +116,11 @@ def update_goods(order):
 
 def note_trace(waybill_token, trace):
     """
-    Keep what WeChat says about a parcel, for each order in it.
+    Store a parcel's status with each order in it.
     """
-    if trace.status is None:
-        return
     values = {"parcel_status": int(trace.status), "checked_at": now(), "problem": ""}
     if trace.status == WaybillStatus.EXCEPTION:
-        values["problem"] = "包裹运输异常，请联系快递公司。"
+        values["problem"] = "exception"
     if trace.status.is_final:
         values["state"] = "signed"
     db.session.execute(
@@ -133,10 +131,10 @@ def note_trace(waybill_token, trace):
 
 def note_problem(which, error):
     """
-    Tell the staff what is wrong with an order.
+    Store an error with the orders, for the staff.
     """
     for order_id in db.session.scalars(select(Order.id).where(which)):
-        # The library keeps openids, phone numbers and tokens out of its errors.
+        # The library's errors hold no openid, phone number or token.
         current_app.logger.warning("order %s: %s", order_id, error)
-    db.session.execute(update(Order).where(which).values(problem=message_for(error)))
+    db.session.execute(update(Order).where(which).values(problem=problem_of(error)))
     db.session.commit()

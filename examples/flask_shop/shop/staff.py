@@ -1,5 +1,5 @@
 """
-The pages of the shop's staff.
+The staff's pages.
 """
 
 import hmac
@@ -21,7 +21,8 @@ from wxlogistics import WxLogisticsError
 
 from . import shipping
 from .models import Order, db, order_or_404
-from .wechat import cache, client, message_for
+from .wechat import cache, client, describe, problem_of
+from .words import _
 
 bp = Blueprint("staff", __name__, url_prefix="/staff")
 
@@ -43,8 +44,14 @@ def login():
             session.clear()
             session["staff"] = True
             return redirect(url_for("staff.orders"))
-        flash("密码不对。")
+        flash(_("Wrong password."))
     return render_template("login.html")
+
+
+@bp.post("/logout")
+def logout():
+    session.clear()
+    return redirect(url_for("staff.login"))
 
 
 @bp.get("/")
@@ -61,34 +68,38 @@ def ship(order_id):
     order = order_or_404(order_id)
     waybill_id = request.form.get("waybill_id", "").strip()
     if not WAYBILL_ID.fullmatch(waybill_id):
-        flash(f"订单 {order_id}：请填写正确的运单号。")
+        text = _("enter a valid waybill number.")
     elif not shipping.ship(order_id, waybill_id, request.form.get("delivery_id", "")):
-        flash(f"订单 {order_id}：已经发过货了，不用再发。")
+        text = _("it is shipped already.")
     elif order.problem:
-        flash(f"订单 {order_id}：已发货，但还没有登记到微信物流。{order.problem}")
+        text = _(
+            "shipped, but not yet registered with WeChat. {problem}",
+            problem=order.problem_label,
+        )
     else:
-        flash(f"订单 {order_id}：已发货，微信开始跟踪物流。")
+        text = _("shipped; WeChat follows the parcel.")
+    flash(_("Order {id}: {text}", id=order_id, text=text))
     return redirect(url_for("staff.orders"))
 
 
 @bp.post("/orders/<int:order_id>/goods")
 def update_goods(order_id):
     order = order_or_404(order_id)
+    text = _("the goods are updated.")
     if not order.waybill_token:
-        flash(f"订单 {order_id}：还没有登记到微信物流。")
+        text = _("not yet registered with WeChat.")
     else:
         try:
             shipping.update_goods(order)
         except WxLogisticsError as error:
-            flash(f"订单 {order_id}：{message_for(error)}")
-        else:
-            flash(f"订单 {order_id}：商品信息已更新。")
+            text = describe(problem_of(error))
+    flash(_("Order {id}: {text}", id=order_id, text=text))
     return redirect(url_for("staff.orders"))
 
 
 def carriers():
     """
-    The carriers to choose from; asked for once a day, and none if WeChat is away.
+    The carriers to choose from; fetched once a day, empty if WeChat does not answer.
     """
     found = cache.get("carriers")
     if found is None:

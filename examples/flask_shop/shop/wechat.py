@@ -1,7 +1,8 @@
 """
-The way to WeChat: one client for each application, and its errors in plain words.
+One client for each application, and texts for its errors.
 """
 
+import functools
 import json
 
 import requests
@@ -29,8 +30,11 @@ from wxlogistics import (
     WxLogisticsError,
 )
 
-#: The application's client and cache.
-client = LocalProxy(lambda: current_app.extensions["wxlogistics"])
+from .words import _
+
+#: The application's client and cache. Without credentials a call of the client raises
+#: an InvalidArgumentError; the application starts all the same.
+client = LocalProxy(lambda: current_app.extensions["wxlogistics"]())
 cache = LocalProxy(lambda: current_app.extensions["cachelib"])
 
 #: While one of these lasts, no order's call succeeds.
@@ -44,7 +48,7 @@ ACCOUNT_ERRORS = (
 
 def init_app(app):
     """
-    Give *app* its client; the processes that serve it share one token.
+    Give *app* its client and its cache, through which processes share the token.
     """
     if app.config["REDIS_URL"]:
         import redis
@@ -56,22 +60,22 @@ def init_app(app):
         app.extensions["cachelib"] = FileSystemCache(
             app.config["CACHE_DIR"], mode=0o600
         )
-    # A person waits at the other end of each request.
-    app.extensions["wxlogistics"] = make_client(app, deadline=20)
+    # A person waits for each reply.
+    app.extensions["wxlogistics"] = functools.cache(
+        lambda: make_client(app, deadline=20)
+    )
 
 
 def make_client(app, **options):
     """
-    Return another client with *options* for *app*.
+    Return a new client for *app*.
     """
-    base_url = app.config["WXLOGISTICS_BASE_URL"]
     tokens = StableToken(
         app.config["WXLOGISTICS_APPID"],
         app.config["WXLOGISTICS_SECRET"],
         cache=app.extensions["cachelib"],
-        base_url=base_url,
     )
-    return Client(tokens, base_url=base_url, **options)
+    return Client(tokens, base_url=app.config["WXLOGISTICS_BASE_URL"], **options)
 
 
 def openid_for_code(code):
@@ -79,7 +83,7 @@ def openid_for_code(code):
     Exchange the code that wx.login gave for the customer's openid (code2Session).
 
     Returns:
-        None if WeChat does not take the code.
+        None if WeChat refuses the code or does not answer.
     """
     reply = None
     try:
@@ -95,7 +99,7 @@ def openid_for_code(code):
         )
         reply = json.loads(response.content)
     except (requests.RequestException, ValueError) as error:
-        # Its kind only: its text holds the address with the AppSecret.
+        # The type only: the text holds the URL with the AppSecret.
         current_app.logger.warning("code2Session: %s", type(error).__name__)
     if not isinstance(reply, dict):
         return None
@@ -104,34 +108,70 @@ def openid_for_code(code):
     return reply.get("openid")
 
 
-# The first that fits counts.
-_MESSAGES = (
-    (
+#: Short name -> the errors that it stands for, and the text. The first match counts.
+_PROBLEMS = {
+    "no-route": (
         WaybillNotFoundError,
-        "微信暂时查不到这个运单。刚发货的包裹要等快递揽收后几小时才查得到，系统会自动重试；"
-        "超过一天仍查不到，请核对运单号和快递公司。",
+        "WeChat does not know this waybill yet. A parcel becomes known some hours "
+        "after the carrier has collected it; the shop retries by itself. After a "
+        "day, check the waybill number and the carrier.",
     ),
-    (UpdateLimitError, "这个运单的商品信息修改次数已用完，不能再改。"),
-    (QuotaError, "微信接口的调用次数暂时用完了，系统稍后会自动重试。"),
-    (GoodsImageError, "微信打不开商品图片，请检查图片地址。"),
-    (
+    "no-edit": (
+        UpdateLimitError,
+        "The goods of this waybill cannot be changed any more.",
+    ),
+    "quota": (
+        QuotaError,
+        "The calls to WeChat are used up for now; the shop retries by itself.",
+    ),
+    "image": (
+        GoodsImageError,
+        "WeChat cannot load an image of the goods; check its address.",
+    ),
+    "openid": (
         (OpenidError, OpenidMismatchError),
-        "顾客的微信身份与本小程序不符，请联系技术人员。",
+        "The customer's openid does not fit this mini-program; ask a developer.",
     ),
-    (WaybillTokenError, "微信不认识这个订单的物流凭证，请联系技术人员。"),
-    (ACCOUNT_ERRORS, "小程序的物流接口配置有误，请联系技术人员。"),
-    (SystemBusyError, "微信系统繁忙，系统稍后会自动重试。"),
-    (InvalidArgumentError, "订单资料不完整，请检查收件人手机号、运单号和商品。"),
-    (ApiError, "微信拒绝了这次请求，请联系技术人员。"),
-    (WxLogisticsError, "暂时连不上微信，系统稍后会自动重试。"),
-)
+    "token": (
+        WaybillTokenError,
+        "WeChat does not know this order's waybill_token; ask a developer.",
+    ),
+    "account": (
+        ACCOUNT_ERRORS,
+        "The mini-program's access to WeChat is not set up; ask a developer.",
+    ),
+    "busy": (SystemBusyError, "WeChat is busy; the shop retries by itself."),
+    "data": (
+        InvalidArgumentError,
+        "Something is missing; check phone number, waybill number and goods.",
+    ),
+    "refused": (ApiError, "WeChat refused the call; ask a developer."),
+    "no-answer": (
+        WxLogisticsError,
+        "WeChat cannot be reached; the shop retries by itself.",
+    ),
+    "exception": ((), "The parcel is held up; ask the carrier."),
+}
 
 
-def message_for(error):
+def problem_of(error):
     """
-    Say what is wrong, and what the shop's staff can do about it.
+    Return what is wrong in a form to be stored: ``openid 40003``.
     """
-    message = next(text for kinds, text in _MESSAGES if isinstance(error, kinds))
-    if isinstance(error, ApiError):
-        message += f"（错误码 {error.errcode}）"
-    return message
+    if isinstance(error, InvalidArgumentError) and error.field in ("appid", "secret"):
+        return "account"
+    name = next(
+        name for name, (kinds, text) in _PROBLEMS.items() if isinstance(error, kinds)
+    )
+    return f"{name} {error.errcode}" if isinstance(error, ApiError) else name
+
+
+def describe(problem):
+    """
+    Return what is wrong and what the staff can do about it, in the page's language.
+    """
+    name, blank, errcode = problem.partition(" ")
+    text = _(_PROBLEMS[name][1])
+    if not errcode:
+        return text
+    return _("{text} (errcode {errcode})", text=text, errcode=errcode)

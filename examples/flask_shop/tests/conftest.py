@@ -5,15 +5,16 @@ from shop import create_app
 from shop.models import Customer, Order, db
 
 OPENID = "oTEST-customer-of-this-shop0"
-STRANGER = "oTEST-somebody-else-whoever0"
+STRANGER = "oTEST-another-customer-here0"
 PHONE = "13800138000"
 
 
 @pytest.fixture
-def app(wechat, tmp_path):
+def app(wechat, tmp_path, monkeypatch):
     """
-    The shop, with a sandbox in place of WeChat and a database of its own.
+    The shop, in Chinese, with a sandbox in place of WeChat and a new database.
     """
+    monkeypatch.setattr("shop.words.DEFAULT", "zh")
     app = create_app(
         {
             "TESTING": True,
@@ -37,21 +38,34 @@ def app(wechat, tmp_path):
 
 
 @pytest.fixture
-def order(app):
-    order = Order(
-        customer=Customer(openid=OPENID),
-        receiver_phone=PHONE,
-        goods=[{"name": "龙井茶", "image_url": "https://shop.example/茶.jpg"}],
-    )
-    db.session.add(order)
-    db.session.commit()
-    return order
+def make_order(app):
+    """
+    Return a function that creates an order of one customer.
+    """
+    customer = Customer(openid=OPENID)
+
+    def make_order():
+        order = Order(
+            customer=customer,
+            receiver_phone=PHONE,
+            goods=[{"name": "龙井茶", "image_url": "https://shop.example/茶.jpg"}],
+        )
+        db.session.add(order)
+        db.session.commit()
+        return order
+
+    return make_order
+
+
+@pytest.fixture
+def order(make_order):
+    return make_order()
 
 
 @pytest.fixture
 def staff(app):
     """
-    A browser in which the staff has logged in.
+    A browser with the staff logged in.
     """
     browser = app.test_client()
     browser.post("/staff/login", data={"password": "of the tests"})
@@ -59,15 +73,15 @@ def staff(app):
 
 
 @pytest.fixture
-def customer(app):
+def customer(app, wechat):
     """
-    Return what sends a customer's requests: ``customer(openid)("/api/orders")``.
+    Return a function that logs a customer in: ``customer(openid)("/api/orders")``.
     """
 
     def log_in(openid=OPENID):
-        app.config["OPENID_FOR_CODE"] = {"code": openid}.get
         browser = app.test_client()
-        session = browser.post("/api/login", json={"code": "code"}).json["session"]
+        login = {"code": wechat.js_code(openid)}
+        session = browser.post("/api/login", json=login).json["session"]
         headers = {"Authorization": f"Bearer {session}"}
         return lambda path: browser.get(path, headers=headers)
 
@@ -77,7 +91,7 @@ def customer(app):
 @pytest.fixture
 def sent(wechat):
     """
-    Return the bodies that WeChat got: ``sent("trace_waybill")``.
+    Return a function for the bodies sent to WeChat: ``sent("trace_waybill")``.
     """
     return lambda endpoint: [
         call.payload for call in wechat.calls if call.endpoint == endpoint

@@ -17,7 +17,7 @@ def shipped(order):
     return order
 
 
-def test_owner_gets_token_and_status(customer, shipped, wechat):
+def test_order__owner(customer, shipped, wechat):
     wechat.move(WAYBILL_ID, WaybillStatus.OUT_FOR_DELIVERY)
 
     response = customer()(f"/api/orders/{shipped.id}")
@@ -34,7 +34,7 @@ def test_owner_gets_token_and_status(customer, shipped, wechat):
     assert "no-store" in response.headers["Cache-Control"]
 
 
-def test_stranger_gets_nothing(customer, shipped):
+def test_order__other_customer(customer, shipped):
     stranger = customer(STRANGER)
 
     response = stranger(f"/api/orders/{shipped.id}")
@@ -53,7 +53,7 @@ def test_no_such_order(customer, shipped, order_id):
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer x", "Basic eDp5"])
-def test_nobody_gets_nothing(app, shipped, header):
+def test_order__logged_out(app, shipped, header):
     response = app.test_client().get(
         f"/api/orders/{shipped.id}", headers={"Authorization": header}
     )
@@ -69,12 +69,12 @@ def test_list_has_no_token(customer, shipped):
     assert "waybill_token" not in order
 
 
-def test_order_before_shipping(customer, order, wechat):
+def test_order_before_shipping(customer, order, sent):
     assert customer()(f"/api/orders/{order.id}").json["waybill_token"] == ""
-    assert wechat.calls == []
+    assert sent("query_trace") == []
 
 
-def test_pulling_to_refresh_costs_one_call(customer, shipped, sent):
+def test_order__several_times(customer, shipped, sent):
     get = customer()
 
     for _ in range(5):
@@ -83,24 +83,24 @@ def test_pulling_to_refresh_costs_one_call(customer, shipped, sent):
     assert len(sent("query_trace")) == 1
 
 
-def test_signed_parcel_ends_the_order(customer, shipped, wechat, sent):
+def test_order__signed(customer, shipped, wechat, sent):
     wechat.move(WAYBILL_ID, WaybillStatus.SIGNED)
 
     assert customer()(f"/api/orders/{shipped.id}").json["state_label"] == "已签收"
 
 
-def test_exception_is_the_staffs(customer, shipped, wechat):
+def test_order__exception(customer, shipped, wechat):
     wechat.move(WAYBILL_ID, WaybillStatus.EXCEPTION)
 
     customer()(f"/api/orders/{shipped.id}")
 
-    assert "联系快递公司" in shipped.problem
+    assert "联系快递公司" in shipped.problem_label
 
 
 @pytest.mark.parametrize(
     "fault", [{"errcode": 931023}, {"delay": 60}, {"status": 404}, {"errcode": 45009}]
 )
-def test_failure_leaves_what_is_known(customer, shipped, wechat, fault):
+def test_order__query_fails(customer, shipped, wechat, fault):
     wechat.fail("query_trace", times=None, **fault)
 
     response = customer()(f"/api/orders/{shipped.id}")
@@ -109,34 +109,20 @@ def test_failure_leaves_what_is_known(customer, shipped, wechat, fault):
     assert shipped.problem == ""
 
 
-def test_login__asks_wechat(app, wechat):
-    responses.get(
-        CODE2SESSION,
-        json={"openid": STRANGER, "session_key": "key"},
-        match=[
-            responses.matchers.query_param_matcher(
-                {
-                    "appid": wechat.appid,
-                    "secret": wechat.secret,
-                    "js_code": "the code",
-                    "grant_type": "authorization_code",
-                }
-            )
-        ],
+def test_login__code_of_wx_login(app, wechat):
+    first, second = (
+        app.test_client().post("/api/login", json={"code": wechat.js_code(STRANGER)})
+        for _ in range(2)
     )
 
-    first = app.test_client().post("/api/login", json={"code": "the code"})
-    second = app.test_client().post("/api/login", json={"code": "the code"})
-
     assert first.status_code == second.status_code == 200
+    assert first.json.keys() == {"session"}
     assert STRANGER not in first.text
-    assert "key" not in first.json
 
 
 @pytest.mark.parametrize(
     "reply",
     [
-        {"json": {"errcode": 40029, "errmsg": "invalid code"}},
         {"json": []},
         {"body": "<html>"},
         {"body": requests.ConnectionError("no route to /?secret=…")},
@@ -150,6 +136,10 @@ def test_login__refused(app, wechat, caplog, reply):
     assert response.status_code == 403
     assert response.json == {"message": "微信登录失败，请重试。"}
     assert "secret" not in caplog.text
+
+
+def test_login__wrong_code(app):
+    assert app.test_client().post("/api/login", json={"code": "x"}).status_code == 403
 
 
 @pytest.mark.parametrize("body", [{}, [], {"code": 1}, {"code": ""}])

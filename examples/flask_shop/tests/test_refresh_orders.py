@@ -2,17 +2,15 @@ from datetime import timedelta
 
 import pytest
 from shop import shipping
-from shop.models import Customer, Order, db, now
+from shop.models import db, now
 
 from wxlogistics import WaybillStatus
-
-from .conftest import OPENID, PHONE
 
 
 @pytest.fixture
 def refresh(app):
     """
-    Return what runs the command and gives its exit code and output.
+    Return a function that runs the command and returns its exit code and output.
     """
 
     def refresh(*arguments):
@@ -23,20 +21,13 @@ def refresh(app):
 
 
 @pytest.fixture
-def shipped(app):
+def shipped(make_order):
     """
-    Return what ships so many orders of one customer.
+    Return a function that ships so many orders of one customer.
     """
 
     def shipped(count):
-        customer = Customer(openid=OPENID)
-        goods = [{"name": "龙井茶", "image_url": ""}]
-        orders = [
-            Order(customer=customer, receiver_phone=PHONE, goods=goods)
-            for _ in range(count)
-        ]
-        db.session.add_all(orders)
-        db.session.commit()
+        orders = [make_order() for _ in range(count)]
         for number, order in enumerate(orders):
             shipping.ship(order.id, f"SF100{number}")
         return orders
@@ -64,9 +55,7 @@ def test_second_run_asks_nothing(refresh, shipped):
     assert "调用微信 0 次" in refresh()[1]
 
 
-def test_max_calls_is_kept_and_the_longest_wait_ends_first(
-    refresh, shipped, wechat, sent
-):
+def test_max_calls__longest_wait_first(refresh, shipped, wechat, sent):
     first, second, third = shipped(3)
     first.checked_at = now() - timedelta(hours=3)
     third.checked_at = now() - timedelta(hours=4)
@@ -80,7 +69,7 @@ def test_max_calls_is_kept_and_the_longest_wait_ends_first(
     assert len(sent("query_trace")) == 2
 
 
-def test_missed_registrations_are_made_up_for(refresh, shipped, wechat):
+def test_missed_registration(refresh, shipped, wechat):
     wechat.fail("trace_waybill", errcode=931023)
     [order] = shipped(1)
     assert order.waybill_token == ""
@@ -91,7 +80,7 @@ def test_missed_registrations_are_made_up_for(refresh, shipped, wechat):
     assert order.problem == ""
 
 
-def test_unknown_parcel_is_no_problem_on_the_first_day(refresh, shipped, wechat):
+def test_unknown_parcel__first_day_and_later(refresh, shipped, wechat):
     young, old = shipped(2)
     old.shipped_at = now() - timedelta(hours=25)
     db.session.commit()
@@ -99,21 +88,27 @@ def test_unknown_parcel_is_no_problem_on_the_first_day(refresh, shipped, wechat)
 
     assert "未成功 2 个" in refresh()[1]
     assert young.problem == ""
-    assert "核对运单号" in old.problem
+    assert "核对运单号" in old.problem_label
 
 
 @pytest.mark.parametrize(
-    ("errcode", "told"), [(45009, "次数暂时用完"), (48001, "配置有误")]
+    ("errcode", "text"), [(45009, "次数暂时用完"), (48001, "配置有误")]
 )
-def test_run_ends_when_it_is_in_vain(refresh, shipped, wechat, sent, errcode, told):
+def test_account_error__ends_the_run(refresh, shipped, wechat, sent, errcode, text):
     shipped(30)
     wechat.fail("query_trace", errcode=errcode, times=None)
 
     code, said = refresh("--workers=1")
 
     assert code == 1
-    assert told in said
+    assert text in said
     assert len(sent("query_trace")) < 10
+
+
+def test_no_credentials__no_orders(app, refresh):
+    app.config["WXLOGISTICS_SECRET"] = ""
+
+    assert refresh() == (0, "成功 0 个，未成功 0 个，调用微信 0 次。\n")
 
 
 def test_init_db__twice(app):

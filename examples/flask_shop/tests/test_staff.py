@@ -14,7 +14,7 @@ WAYBILL_ID = "SF1234567890123"
 @pytest.fixture
 def press(staff):
     """
-    Return what presses a button and reads what the staff is then told.
+    Return a function that presses a button and returns the page that follows.
     """
 
     def press(button, order, **form):
@@ -94,7 +94,7 @@ def test_no_such_order(staff, button, order_id):
 
 
 @pytest.mark.parametrize(
-    ("errcode", "told"),
+    ("errcode", "text"),
     [
         (931023, "揽收后几小时"),
         (40003, "联系技术人员"),
@@ -104,13 +104,13 @@ def test_no_such_order(staff, button, order_id):
         (12345, "错误码 12345"),
     ],
 )
-def test_ship__refused(press, order, wechat, errcode, told):
+def test_ship__refused(press, order, wechat, errcode, text):
     wechat.fail("trace_waybill", errcode=errcode)
 
     said = press("ship", order, waybill_id=WAYBILL_ID)
 
-    assert "已发货，但还没有登记到微信物流" in said
-    assert told in said
+    assert "已发货，但还没有传运单" in said
+    assert text in said
     assert order.state == "shipped"
     assert order.waybill_token == ""
 
@@ -126,7 +126,7 @@ def test_register__after_a_failure(order, press, wechat):
 
 
 def test_goods(press, order, wechat):
-    assert "还没有登记" in press("goods", order)
+    assert "还没有传运单" in press("goods", order)
     press("ship", order, waybill_id=WAYBILL_ID)
 
     order.goods = [{"name": "碧螺春", "image_url": ""}]
@@ -162,6 +162,48 @@ def test_carriers__wechat_is_away(staff, order, wechat):
     wechat.fail("get_delivery_list", errcode=48001)
 
     assert "龙井茶" in staff.get("/staff/").text
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("en-US,en;q=0.9", ["Orders", "shipped", "not collected", "waybill number"]),
+        ("zh-CN,zh;q=0.9", ["订单", "已发货", "运单不存在或者未揽收", "运单号"]),
+        ("fr", ["订单", "已发货", "运单不存在或者未揽收", "运单号"]),
+    ],
+)
+def test_pages__language_of_the_browser(app, staff, make_order, header, words):
+    make_order()
+    shipping.ship(make_order().id, WAYBILL_ID)
+    app.test_cli_runner().invoke(args=["refresh-orders"])
+
+    page = staff.get("/staff/", headers={"Accept-Language": header})
+
+    assert [word for word in words if word not in page.text] == []
+    assert "Accept-Language" in page.vary
+
+
+@pytest.mark.parametrize(
+    ("header", "text"), [("en", "(errcode 48001)"), ("zh", "（错误码 48001）")]
+)
+def test_problem__language_of_the_browser(press, staff, order, wechat, header, text):
+    wechat.fail("trace_waybill", errcode=48001)
+    press("ship", order, waybill_id=WAYBILL_ID)
+
+    assert text in staff.get("/staff/", headers={"Accept-Language": header}).text
+
+
+def test_no_credentials(app, press, staff, order):
+    app.config["WXLOGISTICS_SECRET"] = ""
+
+    assert staff.get("/staff/").status_code == 200
+    assert "配置有误" in press("ship", order, waybill_id=WAYBILL_ID)
+
+
+def test_logout(staff):
+    staff.post("/staff/logout")
+
+    assert staff.get("/staff/").location == "/staff/login"
 
 
 def test_login(app, order):

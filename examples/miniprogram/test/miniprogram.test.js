@@ -14,7 +14,7 @@ let plugin;
 let shopUrl;
 let spoilSessions;
 
-// What WeChat puts into a page's global scope.
+// Globals that WeChat gives a page.
 global.requirePlugin = (name) => {
   calls.push(["requirePlugin", name]);
   if (!plugin) throw new Error(`plugin ${name} is not declared`);
@@ -93,7 +93,7 @@ describe("the order's page", () => {
     ]);
   });
 
-  test("opens it once, however often somebody taps, and again after coming back", async () => {
+  test("opens it once for several taps, and again after coming back", async () => {
     const page = await open(1);
 
     page.onTrack();
@@ -109,7 +109,7 @@ describe("the order's page", () => {
     ["is not declared in app.json", null],
     ["is too old", {}],
     [
-      "says that openWaybillTracking is not a function",
+      "throws in openWaybillTracking",
       {
         openWaybillTracking() {
           throw new TypeError("openWaybillTracking is not a function");
@@ -142,7 +142,7 @@ describe("the order's page", () => {
     assert.deepEqual(callsOf("requirePlugin"), []);
   });
 
-  test("does not show somebody else's order", async () => {
+  test("does not show another customer's order", async () => {
     const page = await open(3);
 
     page.onTrack();
@@ -161,7 +161,7 @@ describe("the order's page", () => {
     assert.equal(page.data.order.id, 1);
   });
 
-  test("gives up when a new session is refused too", async () => {
+  test("shows the error when a new session is refused", async () => {
     spoilSessions = 2;
 
     const page = await open(1);
@@ -169,7 +169,7 @@ describe("the order's page", () => {
     assert.equal(page.data.message, "请先登录。");
   });
 
-  test("says that the network is gone, and keeps what it showed", async () => {
+  test("shows an error without a network, and keeps the order", async () => {
     const page = await open(1);
     require("../config").shopUrl = "http://127.0.0.1:1";
 
@@ -193,7 +193,7 @@ describe("the list of orders", () => {
     );
   });
 
-  test("says that the network is gone", async () => {
+  test("shows an error without a network", async () => {
     shopUrl = "http://127.0.0.1:1";
     const page = load("orders");
 

@@ -14,9 +14,7 @@ Post = Callable[[str, Any], Any]
 
 
 def wechatpy(url: str, appid: str, secret: str) -> Post:
-    """
-    wechatpy, told to send the Content-Type that it does not send by itself.
-    """
+    """wechatpy, told to send the Content-Type that it does not send by itself."""
     from wechatpy import WeChatClient
     from wechatpy.exceptions import WeChatClientException
 
@@ -45,9 +43,7 @@ def wechatpy(url: str, appid: str, secret: str) -> Post:
 
 
 def renewing(fetch: Callable[[], str], call: Callable[[str, Any, str], Any]) -> Post:
-    """
-    A client that keeps a token and fetches another when it is refused.
-    """
+    """A client that keeps a token and fetches another when it is refused."""
     kept = [fetch()]
 
     def post(endpoint: str, payload: Any) -> Any:
@@ -61,9 +57,7 @@ def renewing(fetch: Callable[[], str], call: Callable[[str, Any, str], Any]) -> 
 
 
 def curl(url: str, appid: str, secret: str) -> Post:
-    """
-    Plain curl.
-    """
+    """Plain curl."""
 
     def run(path: str, payload: Any) -> Any:
         body = json.dumps(payload, ensure_ascii=False)
@@ -86,9 +80,7 @@ def curl(url: str, appid: str, secret: str) -> Post:
 
 
 def generated(url: str, appid: str, secret: str) -> Post:
-    """
-    What openapi-python-client makes of the sandbox's OpenAPI.
-    """
+    """What openapi-python-client makes of the sandbox's OpenAPI."""
     from importlib import import_module
 
     from generated_client.api.tokens import stable_token
@@ -121,9 +113,7 @@ def generated(url: str, appid: str, secret: str) -> Post:
 
 
 def main(name: str, url: str, appid: str, secret: str, text: str) -> None:
-    """
-    Tell the story; print what it was told.
-    """
+    """Tell the story; print what it was told."""
     example = json.loads(text)
     post: Post = {"wechatpy": wechatpy, "curl": curl, "generated": generated}[name](
         url, appid, secret

@@ -9,7 +9,7 @@ import pprint
 import re
 import shlex
 import time
-from typing import Any, Iterable
+from typing import Any, Iterable, Sequence, TypeVar
 from urllib.parse import urlencode
 
 import attrs
@@ -27,6 +27,8 @@ from ..world.quotas import LIMITS
 from ..world.tokens import AccessToken
 from ..world.world import Registration
 from . import texts
+
+_Row = TypeVar("_Row")
 
 #: Rows on one page of a list.
 _ROWS = 50
@@ -65,6 +67,20 @@ REGISTER = [
 EXAMPLE: dict[str, Any] = OPENAPI["paths"][REGISTER[False]]["post"]["requestBody"][
     "content"
 ]["application/json"]["examples"]["document"]["value"]
+
+#: A call as Python: of a GET, of the plugin, and of the others.
+_GET = "import requests\n\nprint(requests.get({url!r}, timeout=20).json())"
+_REQUEST = """\
+from wxlogistics import Client
+
+client = Client({token!r}, base_url={base_url!r})
+payload = {payload}
+print(client.request({path!r}, payload))"""
+_POST = """\
+import requests
+
+payload = {payload}
+print(requests.post({url!r}, json=payload, timeout=20).json())"""
 
 #: What a parcel's next step is.
 _NEXT = {0: 1, 1: 2, 2: 3, 3: 4, 5: 3}
@@ -157,15 +173,22 @@ class Pager:
         """
         count = max(1, math.ceil(rows / _ROWS))
         wanted = visit.fields.get("page", "")
-        number = (
-            min(int(wanted), count) if re.fullmatch("[1-9][0-9]{0,8}", wanted) else 1
-        )
+        is_number = re.fullmatch("[1-9][0-9]{0,8}", wanted)
+        number = min(int(wanted), count) if is_number else 1
+        before = visit.url(page=number - 1 if number > 2 else "")
+        after = visit.url(page=number + 1)
         return cls(
             number,
             count,
-            visit.url(page=number - 1 if number > 2 else "") if number > 1 else "",
-            visit.url(page=number + 1) if number < count else "",
+            before if number > 1 else "",
+            after if number < count else "",
         )
+
+    def cut(self, rows: Sequence[_Row]) -> Sequence[_Row]:
+        """
+        Return the rows of this page.
+        """
+        return rows[(self.number - 1) * _ROWS :][:_ROWS]
 
 
 # Values as the templates show them
@@ -286,7 +309,7 @@ def waybills(visit: Visit) -> dict[str, Any]:
         parcels = [parcel for parcel in parcels if parcel.status(now) == wanted]
     found = list(parcels)
     pager = Pager.of(visit, len(found))
-    shown = found[(pager.number - 1) * _ROWS :][:_ROWS]
+    shown = pager.cut(found)
     with world.lock:
         rows = [_row(visit, parcel, now) for parcel in shown]
     return {
@@ -339,17 +362,13 @@ def waybill(visit: Visit) -> dict[str, Any]:
     world = visit.sandbox.world
     waybill_id = visit.fields.get("id", "")
     with world.lock:
-        now = world.clock.now()
-        parcel = world.parcels.get(waybill_id)
-        if parcel is None:
-            raise Missing("There is no such waybill.")
-        status = parcel.status(now)
+        now, parcel = world.clock.now(), _parcel(visit, waybill_id)
         registered = list(world.registered.get(waybill_id, ()))
         shown = next(
             (one for one in registered if one.token == visit.fields.get("token")),
             registered[-1] if registered else None,
         )
-        following = _NEXT.get(status)
+        following = _NEXT.get(parcel.status(now))
         return {
             **_row(visit, parcel, now),
             "actions": parcel.path(now),
@@ -378,10 +397,14 @@ def following(visit: Visit, waybill_id: str) -> int | None:
     """
     world = visit.sandbox.world
     with world.lock:
-        parcel = world.parcels.get(waybill_id)
-        if parcel is None:
-            raise Missing("There is no such waybill.")
-        return _NEXT.get(parcel.status(world.clock.now()))
+        return _NEXT.get(_parcel(visit, waybill_id).status(world.clock.now()))
+
+
+def _parcel(visit: Visit, waybill_id: str) -> Parcel:
+    parcel = visit.sandbox.world.parcels.get(waybill_id)
+    if parcel is None:
+        raise Missing("There is no such waybill.")
+    return parcel
 
 
 # Calls
@@ -409,7 +432,7 @@ def calls(visit: Visit) -> dict[str, Any]:
                 "rid": call.rid,
                 "known": call.waybill_id in visit.sandbox.world.parcels,
             }
-            for call in found[(pager.number - 1) * _ROWS :][:_ROWS]
+            for call in pager.cut(found)
         ],
         "pager": pager,
         "found": len(found),
@@ -460,38 +483,24 @@ def _again(visit: Visit, one: Call, payload: dict[str, Any] | None) -> dict[str,
     path = next((p for p, name in PATHS.items() if name == one.endpoint), "")
     if payload is None or not path:
         return {"curl": "", "python": ""}
-    url = visit.base_url + path
-    if one.endpoint in GETS:
-        query = urlencode({key: str(value) for key, value in payload.items()})
-        return {
-            "curl": "curl " + shlex.quote(f"{url}?{query}"),
-            "python": (
-                "import requests\n\n"
-                f"print(requests.get({f'{url}?{query}'!r}, timeout=20).json())"
-            ),
-        }
-    body = pprint.pformat(payload, width=79, sort_dicts=False)
-    if one.endpoint in PLUGIN:
-        token = visit.sandbox.access_token()
-        return {
-            "curl": _curl(f"{url}?access_token={token}", formatted(payload)),
-            "python": (
-                "from wxlogistics import Client\n\n"
-                f"client = Client({token!r}, base_url={visit.base_url!r})\n"
-                f"payload = {body}\n"
-                f"print(client.request({path!r}, payload))"
-            ),
-        }
-    if one.endpoint.startswith("api_") and one.endpoint != "api_component_token":
+    url, name = visit.base_url + path, one.endpoint
+    if name in GETS:
+        url += "?" + urlencode({key: str(value) for key, value in payload.items()})
+        return {"curl": f"curl {shlex.quote(url)}", "python": _GET.format(url=url)}
+    token = ""
+    if name.startswith("api_") and name != "api_component_token":
         url += "?component_access_token=COMPONENT_ACCESS_TOKEN"
-    elif one.endpoint != "stable_token" and not one.endpoint.startswith("api_"):
-        url += f"?access_token={visit.sandbox.access_token()}"
+    elif name not in ("stable_token", "api_component_token"):
+        token = visit.sandbox.access_token()
+        url += f"?access_token={token}"
     return {
         "curl": _curl(url, formatted(payload)),
-        "python": (
-            "import requests\n\n"
-            f"payload = {body}\n"
-            f"print(requests.post({url!r}, json=payload, timeout=20).json())"
+        "python": (_REQUEST if name in PLUGIN else _POST).format(
+            url=url,
+            base_url=visit.base_url,
+            path=path,
+            token=token,
+            payload=pprint.pformat(payload, width=79, sort_dicts=False),
         ),
     }
 
@@ -522,16 +531,10 @@ def faults(visit: Visit) -> dict[str, Any]:
 
 
 def _harm(visit: Visit, fault: Fault) -> list[str]:
-    harm = []
-    if fault.status is not None:
-        harm.append(f"HTTP {fault.status}")
-    if fault.errmsg is not None:
-        harm.append(fault.errmsg)
-    if fault.delay:
-        harm.append(visit.say("{} s late", f"{fault.delay:g}"))
-    if fault.drop:
-        harm.append(visit.say("dropped"))
-    return harm
+    late = visit.say("{} s late", f"{fault.delay:g}") if fault.delay else ""
+    dropped = visit.say("dropped") if fault.drop else ""
+    status = "" if fault.status is None else f"HTTP {fault.status}"
+    return [text for text in (status, fault.errmsg, late, dropped) if text]
 
 
 # Tokens and quotas
@@ -549,20 +552,11 @@ def tokens(visit: Visit) -> dict[str, Any]:
         issued = list(reversed(world.tokens.issued.values()))
         spent = list(world.quotas.current("day").items())
     pager = Pager.of(visit, len(issued))
-    shown = issued[(pager.number - 1) * _ROWS :][:_ROWS]
+    shown = pager.cut(issued)
     return {
-        "apps": [
-            {
-                "app": app,
-                "secret": app.secret if visit.shows_secret else _MASK,
-                "kind": kind,
-            }
-            for group, kind in (
-                (apps, "mini-program"),
-                (components, "service provider"),
-            )
-            for app in group
-        ],
+        "apps": [(app, "mini-program") for app in apps]
+        + [(component, "service provider") for component in components],
+        "mask": "" if visit.shows_secret else _MASK,
         "rows": [
             {
                 "token": token,

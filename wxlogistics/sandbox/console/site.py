@@ -20,7 +20,7 @@ import jinja2
 
 from .. import control, wire
 from ..controls import Controls
-from ..wire import Answer
+from ..wire import Answer, HttpRequest
 from . import pages, texts
 from .pages import Missing, Visit
 
@@ -80,11 +80,7 @@ def version(sandbox: Controls) -> str:
 
 def answer(
     sandbox: Controls,
-    method: str,
-    path: str,
-    query: str,
-    headers: Mapping[str, str],
-    body: bytes,
+    request: HttpRequest,
     *,
     allowed_hosts: Collection[str] = (),
     scheme: str = "http",
@@ -95,38 +91,31 @@ def answer(
     Args:
         sandbox: What is shown.
 
-        method: The HTTP method.
-
-        path: The path, of which `is_path()` is true.
-
-        query: The query, without its question mark.
-
-        headers: The headers, in any case of letters.
-
-        body: A form, or nothing.
+        request: Of its method and path `is_path()` is true; its body is a form, or
+            nothing.
 
         allowed_hosts: As `control.answer()` takes them.
 
         scheme: How the browser came here.
     """
-    headers = {name.lower(): value for name, value in headers.items()}
+    headers, is_post = request.headers, request.method == "POST"
     welcome = control.is_welcome(headers, allowed_hosts)
-    if method == "POST":
+    if is_post:
         # A browser sends it with every POST, and nothing else needs to come here.
         welcome = welcome and "origin" in headers
     visit = Visit(
         sandbox=sandbox,
         language=_language(headers),
-        path=path,
-        fields=_fields(query),
+        path=request.path,
+        fields=_fields(request.query),
         base_url=_base_url(scheme, headers) if welcome else "",
         version=version(sandbox),
-        typed=_fields(body.decode(errors="replace")),
+        typed=_fields(request.body.decode(errors="replace")),
     )
     if not welcome:
         return _page(visit, "refused.html", {}, status=403)
-    name = path.removeprefix(PREFIX)
-    if method == "POST":
+    name = request.path.removeprefix(PREFIX)
+    if is_post:
         return _act(visit, name)
     if name.startswith("static/"):
         return _static(visit, name.removeprefix("static/"))
@@ -343,11 +332,13 @@ def _register_example(visit: Visit) -> str:
 def _send(visit: Visit, payload: dict[str, Any], message: bool) -> str:
     answer = wire.answer(
         visit.sandbox.world,
-        "POST",
-        pages.REGISTER[message],
-        urlencode({"access_token": visit.sandbox.access_token()}),
-        {"Content-Type": "application/json"},
-        wire.encode(payload),
+        HttpRequest(
+            "POST",
+            pages.REGISTER[message],
+            urlencode({"access_token": visit.sandbox.access_token()}),
+            {"Content-Type": "application/json"},
+            wire.encode(payload),
+        ),
     )
     if b'"waybill_token"' in answer.body:
         return _waybill(payload["waybill_id"])

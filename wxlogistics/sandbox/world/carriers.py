@@ -1,4 +1,4 @@
-"""The carriers of get_delivery_list: some hundred of WeChat's 1,500."""
+"""The carriers of get_delivery_list: some hundred of the 1,500 that WeChat has."""
 
 from __future__ import annotations
 

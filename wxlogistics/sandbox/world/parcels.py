@@ -13,7 +13,7 @@ from .carriers import CARRIERS
 from .settings import checked, several, typed
 
 #: status -> action_type and, for the first time and the next, action_msg. The numbers
-#: are those of WeChat's sibling API 物流助手, and 500001, the one seen in a reply of
+#: are those of the sibling API 物流助手, and 500001, the one seen in a reply of
 #: query_follow_trace. A courier's number stands in some, as it does in real ones.
 _ACTIONS: dict[int, tuple[int, tuple[str, ...]]] = {
     WaybillStatus.COLLECTED: (

@@ -53,10 +53,7 @@ def _app(world: World, request: Request, grant_type: str) -> App:
             raise Refusal(40013)
         settings = world.settings
         app = world.tokens.add_app(
-            appid,
-            secret,
-            opened=settings.opened,
-            ip_whitelist=settings.ip_whitelist,
+            appid, secret, opened=settings.opened, ip_whitelist=settings.ip_whitelist
         )
     if not app.secret and request.first_use:
         app.secret = _text(request, "secret")
@@ -170,10 +167,7 @@ def _api_component_token(world: World, request: Request) -> dict[str, Any]:
     if payload.get("component_verify_ticket") != component.ticket:
         raise Refusal(61006)
     token = tokens.issue("component", component.appid)
-    return {
-        "component_access_token": token.value,
-        "expires_in": tokens.left(token),
-    }
+    return {"component_access_token": token.value, "expires_in": tokens.left(token)}
 
 
 def _authorizer_token(world: World, authorization: Authorization) -> dict[str, Any]:

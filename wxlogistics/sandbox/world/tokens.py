@@ -112,7 +112,7 @@ class AccessToken:
     Attributes:
         value: The token.
 
-        appid: Whom calls made with it count for.
+        appid: The app that calls made with it count for.
 
         kind: stable, classic, component or authorizer.
 

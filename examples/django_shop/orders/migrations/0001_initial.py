@@ -29,49 +29,53 @@ class Migration(migrations.Migration):
                 ("openid", models.CharField(editable=False, max_length=64)),
                 (
                     "receiver_phone",
-                    models.CharField(max_length=20, verbose_name="收件人手机号"),
+                    models.CharField(
+                        max_length=20, verbose_name="receiver's phone number"
+                    ),
                 ),
                 (
                     "trans_id",
                     models.CharField(
-                        blank=True, max_length=64, verbose_name="微信支付交易单号"
+                        blank=True, max_length=64, verbose_name="WeChat Pay transaction"
                     ),
                 ),
                 (
                     "state",
                     models.CharField(
                         choices=[
-                            ("paid", "待发货"),
-                            ("shipped", "已发货"),
-                            ("signed", "已签收"),
+                            ("paid", "to be shipped"),
+                            ("shipped", "shipped"),
+                            ("signed", "signed for"),
                         ],
                         default="paid",
                         editable=False,
                         max_length=10,
-                        verbose_name="状态",
+                        verbose_name="state",
                     ),
                 ),
                 (
                     "created_at",
-                    models.DateTimeField(auto_now_add=True, verbose_name="下单时间"),
+                    models.DateTimeField(auto_now_add=True, verbose_name="ordered at"),
                 ),
                 (
                     "delivery_id",
                     models.CharField(
                         blank=True,
-                        help_text="如 SF、YTO；不清楚可留空",
+                        help_text="SF or YTO, for example; may be left empty",
                         max_length=32,
-                        verbose_name="快递公司编码",
+                        verbose_name="carrier",
                     ),
                 ),
                 (
                     "waybill_id",
-                    models.CharField(blank=True, max_length=64, verbose_name="运单号"),
+                    models.CharField(
+                        blank=True, max_length=64, verbose_name="waybill number"
+                    ),
                 ),
                 (
                     "shipped_at",
                     models.DateTimeField(
-                        editable=False, null=True, verbose_name="发货时间"
+                        editable=False, null=True, verbose_name="shipped at"
                     ),
                 ),
                 (
@@ -84,30 +88,25 @@ class Migration(migrations.Migration):
                 (
                     "checked_at",
                     models.DateTimeField(
-                        editable=False, null=True, verbose_name="物流查询时间"
+                        editable=False, null=True, verbose_name="queried at"
                     ),
                 ),
                 (
                     "problem",
-                    models.CharField(
-                        blank=True,
-                        editable=False,
-                        max_length=300,
-                        verbose_name="待处理",
-                    ),
+                    models.CharField(blank=True, editable=False, max_length=40),
                 ),
                 (
                     "customer",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.PROTECT,
                         to=settings.AUTH_USER_MODEL,
-                        verbose_name="顾客",
+                        verbose_name="customer",
                     ),
                 ),
             ],
             options={
-                "verbose_name": "订单",
-                "verbose_name_plural": "订单",
+                "verbose_name": "order",
+                "verbose_name_plural": "orders",
                 "ordering": ["-pk"],
             },
         ),
@@ -123,14 +122,14 @@ class Migration(migrations.Migration):
                         verbose_name="ID",
                     ),
                 ),
-                ("name", models.CharField(max_length=100, verbose_name="商品")),
+                ("name", models.CharField(max_length=100, verbose_name="article")),
                 (
                     "image_url",
-                    models.URLField(blank=True, max_length=500, verbose_name="图片"),
+                    models.URLField(blank=True, max_length=500, verbose_name="image"),
                 ),
                 (
                     "quantity",
-                    models.PositiveIntegerField(default=1, verbose_name="数量"),
+                    models.PositiveIntegerField(default=1, verbose_name="quantity"),
                 ),
                 (
                     "order",
@@ -142,8 +141,8 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "verbose_name": "商品",
-                "verbose_name_plural": "商品",
+                "verbose_name": "item",
+                "verbose_name_plural": "items",
                 "ordering": ["pk"],
             },
         ),

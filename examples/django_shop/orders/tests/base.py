@@ -13,7 +13,7 @@ WAYBILL_ID = "SF1234567890123"
 
 class WeChatMixin:
     """
-    For a TestCase: a shop with a sandbox in place of WeChat, ``self.wechat``.
+    A TestCase's shop, in Chinese, with a sandbox in place of WeChat: ``self.wechat``.
     """
 
     def setUp(self):
@@ -21,13 +21,14 @@ class WeChatMixin:
         self.wechat = Sandbox().mock()
         self.wechat.__enter__()
         self.addCleanup(self.wechat.__exit__)
-        account = self.settings(
+        settings = self.settings(
+            LANGUAGE_CODE="zh-hans",
             WXLOGISTICS_APPID=self.wechat.appid,
             WXLOGISTICS_SECRET=self.wechat.secret,
             WXLOGISTICS_BASE_URL="https://api.weixin.qq.com",
         )
-        account.enable()
-        self.addCleanup(account.disable)
+        settings.enable()
+        self.addCleanup(settings.disable)
         client.cache_clear()
         cache.clear()
         self.customer = get_user_model().objects.create_user("customer")

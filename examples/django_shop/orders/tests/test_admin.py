@@ -17,7 +17,7 @@ class AdminMixin(WeChatMixin):
 
     def act(self, action, *orders):
         """
-        Choose *action* for *orders* in the list; return what the staff is told.
+        Run *action* for *orders* in the list; return the messages.
         """
         self.client.post(
             reverse("admin:orders_order_changelist"),
@@ -28,7 +28,7 @@ class AdminMixin(WeChatMixin):
 
     def save(self, order, **fields):
         """
-        Fill in and save the form of *order*.
+        Save the form of *order*.
         """
         with self.captureOnCommitCallbacks(execute=True):
             response = self.post(order, **fields)
@@ -51,7 +51,7 @@ class AdminMixin(WeChatMixin):
 
 class ShipTests(AdminMixin, TransactionTestCase):
     """
-    With real commits: WeChat's answer is there when the staff is told.
+    With real commits: registration ends before the page is rendered.
     """
 
     def test_ship(self):
@@ -66,21 +66,21 @@ class ShipTests(AdminMixin, TransactionTestCase):
         second.refresh_from_db()
         self.assertEqual(len(second.waybill_token), 64)
 
-    def test_refused_registration_is_told(self):
+    def test_ship__registration_refused(self):
         order = self.make_order()
         self.wechat.fail("trace_waybill", errcode=48001)
 
         with self.assertLogs("orders", "WARNING"):
             [said] = self.act("ship", order)
 
-        self.assertIn("已发货，但还没有登记", said)
+        self.assertIn("已发货，但还没有传运单", said)
         self.assertIn("小程序的物流接口配置有误", said)
         page = self.client.get(reverse("admin:orders_order_changelist"))
         self.assertContains(page, "小程序的物流接口配置有误")
 
 
 class AdminTests(AdminMixin, TestCase):
-    def test_second_click(self):
+    def test_ship__second_click(self):
         order = self.ship(self.make_order())
 
         [said] = self.act("ship", order)
@@ -88,12 +88,12 @@ class AdminTests(AdminMixin, TestCase):
         self.assertIn("已经发过货了", said)
         self.assertEqual(len(self.calls("trace_waybill")), 1)
 
-    def test_no_waybill_yet(self):
+    def test_ship__no_waybill_number(self):
         [said] = self.act("ship", self.make_order(waybill_id=""))
 
         self.assertIn("请先填写运单号", said)
 
-    def test_corrected_number_is_registered_anew(self):
+    def test_save__corrected_number(self):
         order = self.ship(self.make_order())
         before = order.waybill_token
 
@@ -103,7 +103,7 @@ class AdminTests(AdminMixin, TestCase):
         self.assertEqual(len(order.waybill_token), 64)
         self.assertNotEqual(order.waybill_token, before)
 
-    def test_corrected_number_of_a_signed_order_is_polled(self):
+    def test_save__corrected_number_of_a_signed_order(self):
         order = self.ship(self.make_order())
         Order.objects.filter(pk=order.pk).update(
             state=Order.State.SIGNED, parcel_status=4
@@ -115,7 +115,7 @@ class AdminTests(AdminMixin, TestCase):
         self.assertEqual(order.parcel_status, None)
         self.assertEqual(len(order.waybill_token), 64)
 
-    def test_wrong_number_is_refused(self):
+    def test_save__wrong_number(self):
         shipped, new = self.ship(self.make_order()), self.make_order(waybill_id="")
 
         for order, waybill_id in (
@@ -127,14 +127,14 @@ class AdminTests(AdminMixin, TestCase):
             self.assertContains(response, "请填写正确的运单号。")
         self.assertEqual(len(self.calls("trace_waybill")), 1)
 
-    def test_number_is_still_to_come(self):
+    def test_save__no_number_yet(self):
         order = self.make_order(waybill_id="")
 
         self.save(order, receiver_phone="13900139000")
 
         self.assertEqual(order.receiver_phone, "13900139000")
 
-    def test_number_of_an_unshipped_order_is_not_registered(self):
+    def test_save__number_before_shipping(self):
         order = self.make_order(waybill_id="")
 
         self.save(order, waybill_id="YTO7777777")
@@ -142,7 +142,7 @@ class AdminTests(AdminMixin, TestCase):
         self.assertEqual(order.waybill_id, "YTO7777777")
         self.assertEqual(self.calls("trace_waybill"), [])
 
-    def test_saving_the_form_does_not_undo_what_happens_meanwhile(self):
+    def test_save__shipped_meanwhile(self):
         order = self.make_order()
         loaded = OrderAdmin.get_object
 
@@ -175,9 +175,9 @@ class AdminTests(AdminMixin, TestCase):
     def test_update_goods__not_registered(self):
         [said] = self.act("update_goods", self.make_order())
 
-        self.assertIn("还没有登记", said)
+        self.assertIn("还没有传运单", said)
 
-    def test_pages_show_nobodys_openid(self):
+    def test_pages__no_openid(self):
         order = self.make_order()
 
         for url in (
@@ -188,7 +188,7 @@ class AdminTests(AdminMixin, TestCase):
             self.assertContains(page, f"订单 {order.pk}")
             self.assertNotContains(page, OPENID)
 
-    def test_staff_without_permission_ships_nothing(self):
+    def test_ship__no_permission(self):
         order = self.make_order()
         viewer = get_user_model().objects.create_user("viewer", is_staff=True)
         viewer.user_permissions.add(

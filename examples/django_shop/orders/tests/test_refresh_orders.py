@@ -56,7 +56,7 @@ class RefreshOrdersTests(WeChatMixin, TestCase):
 
         self.assertEqual(len(self.calls("query_trace")), 1)
 
-    def test_max_calls_is_kept_and_the_longest_wait_ends_first(self):
+    def test_max_calls__longest_wait_first(self):
         first, second, third = self.make_shipped(3)
         hour = timedelta(hours=1)
         Order.objects.filter(pk=first.pk).update(checked_at=timezone.now() - 3 * hour)
@@ -68,15 +68,15 @@ class RefreshOrdersTests(WeChatMixin, TestCase):
         asked = [payload["waybill_token"] for payload in self.calls("query_trace")]
         self.assertCountEqual(asked, [second.waybill_token, third.waybill_token])
 
-    def test_missed_registrations_are_made_up_for(self):
+    def test_missed_registration(self):
         self.wechat.fail("trace_waybill", drop=True, times=3)
         with self.assertLogs("orders", "WARNING"):
             [order] = self.make_shipped(1)
-        self.assertIn("连不上微信", order.problem)
+        self.assertIn("连不上微信", order.problem_label)
 
         said = self.refresh()
 
-        self.assertIn("登记 1 个", said)
+        self.assertIn("传运单 1 个", said)
         order.refresh_from_db()
         self.assertEqual(len(order.waybill_token), 64)
         self.assertEqual(order.problem, "")
@@ -94,7 +94,7 @@ class RefreshOrdersTests(WeChatMixin, TestCase):
         missed.refresh_from_db()
         self.assertEqual(len(missed.waybill_token), 64)
 
-    def test_unknown_parcel_is_no_problem_on_the_first_day(self):
+    def test_unknown_parcel__first_day_and_later(self):
         young, old = self.make_shipped(2)
         Order.objects.filter(pk=old.pk).update(
             shipped_at=timezone.now() - timedelta(hours=25)
@@ -108,7 +108,7 @@ class RefreshOrdersTests(WeChatMixin, TestCase):
         young.refresh_from_db()
         old.refresh_from_db()
         self.assertEqual(young.problem, "")
-        self.assertIn("核对运单号", old.problem)
+        self.assertIn("核对运单号", old.problem_label)
 
     def test_one_users_limit_stops_only_that_user(self):
         first, second = self.make_shipped(2)

@@ -41,7 +41,7 @@ class ShipTests(WeChatMixin, TestCase):
             ],
         )
 
-    def test_wechat_hears_nothing_before_the_commit(self):
+    def test_ship__before_the_commit(self):
         order = self.make_order()
 
         with self.captureOnCommitCallbacks() as callbacks:
@@ -50,7 +50,7 @@ class ShipTests(WeChatMixin, TestCase):
         self.assertEqual(len(callbacks), 1)
         self.assertEqual(self.calls("trace_waybill"), [])
 
-    def test_wechat_hears_nothing_of_a_rollback(self):
+    def test_ship__rollback(self):
         order = self.make_order()
 
         with self.captureOnCommitCallbacks(execute=True):
@@ -73,7 +73,7 @@ class ShipTests(WeChatMixin, TestCase):
 
         self.assertFalse(shipping.ship(order.pk))
 
-    def test_failed_registration_leaves_the_order_shipped(self):
+    def test_ship__registration_refused(self):
         self.wechat.fail("trace_waybill", errcode=40003)
 
         with self.assertLogs("orders", "WARNING"):
@@ -81,14 +81,14 @@ class ShipTests(WeChatMixin, TestCase):
 
         self.assertEqual(order.state, Order.State.SHIPPED)
         self.assertEqual(order.waybill_token, "")
-        self.assertIn("联系技术人员", order.problem)
-        self.assertIn("40003", order.problem)
+        self.assertIn("联系技术人员", order.problem_label)
+        self.assertIn("40003", order.problem_label)
 
     def test_success_clears_the_problem(self):
         self.wechat.fail("trace_waybill", errcode=931023)
         with self.assertLogs("orders", "WARNING"):
             order = self.ship(self.make_order())
-        self.assertIn("揽收后几小时", order.problem)
+        self.assertIn("揽收后几小时", order.problem_label)
 
         shipping.register(order.pk)
 
@@ -96,7 +96,7 @@ class ShipTests(WeChatMixin, TestCase):
         self.assertEqual(order.problem, "")
         self.assertEqual(len(order.waybill_token), 64)
 
-    def test_number_changed_meanwhile_keeps_no_token(self):
+    def test_register__number_changed_meanwhile(self):
         order = self.make_order(state=Order.State.SHIPPED)
 
         def change_then_answer(**kwargs):
@@ -143,7 +143,7 @@ class ShipTests(WeChatMixin, TestCase):
 
 
 class LookTests(WeChatMixin, TestCase):
-    def test_status_is_kept(self):
+    def test_look__status(self):
         order = self.ship(self.make_order())
         self.wechat.move(WAYBILL_ID, WaybillStatus.OUT_FOR_DELIVERY)
 
@@ -152,7 +152,7 @@ class LookTests(WeChatMixin, TestCase):
         self.assertEqual(order.parcel_label, "派件中")
         self.assertEqual(order.state, Order.State.SHIPPED)
 
-    def test_signed_parcel_ends_the_order(self):
+    def test_look__signed(self):
         order = self.ship(self.make_order())
         self.wechat.move(WAYBILL_ID, WaybillStatus.SIGNED_BY_PROXY)
 
@@ -160,15 +160,15 @@ class LookTests(WeChatMixin, TestCase):
 
         self.assertEqual(order.state, Order.State.SIGNED)
 
-    def test_exception_is_the_staffs(self):
+    def test_look__exception(self):
         order = self.ship(self.make_order())
         self.wechat.move(WAYBILL_ID, WaybillStatus.EXCEPTION)
 
         shipping.look(order)
 
-        self.assertIn("联系快递公司", order.problem)
+        self.assertIn("联系快递公司", order.problem_label)
 
-    def test_pulling_to_refresh_costs_one_call(self):
+    def test_look__several_times(self):
         order = self.ship(self.make_order())
 
         for _ in range(5):
@@ -176,7 +176,7 @@ class LookTests(WeChatMixin, TestCase):
 
         self.assertEqual(len(self.calls("query_trace")), 1)
 
-    def test_failure_leaves_what_is_known(self):
+    def test_look__refused(self):
         order = self.ship(self.make_order())
         shipping.look(order)
         cache.clear()
@@ -204,9 +204,9 @@ class UpdateGoodsTests(WeChatMixin, TestCase):
 
         self.assertEqual(self.goods(), ["碧螺春"])
 
-    def test_lost_answer_is_looked_up(self):
+    def test_lost_answer__applied(self):
         """
-        Nobody is told to try again what has been done: the edits are counted.
+        The edits are limited, so an applied one is not reported as failed.
         """
         self.wechat.fail("update_waybill_goods", drop=True)
 
@@ -225,10 +225,10 @@ class UpdateGoodsTests(WeChatMixin, TestCase):
 @skipUnlessDBFeature("test_db_allows_multiple_connections")
 class RaceTests(WeChatMixin, TransactionTestCase):
     """
-    Several people ship the same order at the same moment; PostgreSQL only.
+    Concurrent clicks on one order; PostgreSQL only.
     """
 
-    def test_one_of_many_clicks_wins(self):
+    def test_ship__concurrent_clicks(self):
         order = self.make_order()
         barrier = threading.Barrier(8)
         outcomes = []

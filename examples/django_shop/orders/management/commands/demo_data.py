@@ -6,22 +6,22 @@ from django.core.management.base import BaseCommand, CommandError
 from orders.models import Order
 
 ORDERS = [
-    ("龙井茶 250 克", "https://shop.example/龙井.jpg", 2, "SF1000000000001"),
-    ("青花瓷茶杯", "https://shop.example/cup.jpg", 1, "YTO2000000000002"),
-    ("竹制茶盘", "", 1, ""),
+    ("龙井茶 Longjing tea", "https://shop.example/龙井.jpg", 2, "SF1000000000001"),
+    ("青花瓷茶杯 Porcelain cup", "https://shop.example/cup.jpg", 1, "YTO2000000000002"),
+    ("竹制茶盘 Bamboo tray", "", 1, ""),
 ]
 
 
 class Command(BaseCommand):
-    help = "创建演示用的账号和订单；密码取自环境变量 DEMO_PASSWORD。"
+    help = "Create users and orders for the demo; DEMO_PASSWORD is their password."
 
     def handle(self, **options):
         if not settings.DEBUG:
-            raise CommandError("演示数据只能在 DJANGO_DEBUG=1 时创建。")
+            raise CommandError("demo data is for DJANGO_DEBUG=1 only")
         password = os.environ["DEMO_PASSWORD"]
         users = get_user_model().objects
         if users.filter(username="staff").exists():
-            raise CommandError("演示数据已经存在。")
+            raise CommandError("the demo data exists already")
         users.create_superuser("staff", password=password)
         customer = users.create_user("customer", password=password)
         for name, image_url, quantity, waybill_id in ORDERS:

@@ -3,42 +3,45 @@ from datetime import timedelta
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from orders.models import Order
 from orders.shipping import note_problem, note_trace, register
-from orders.wechat import ACCOUNT_ERRORS, client, message_for
+from orders.wechat import ACCOUNT_ERRORS, client, describe, problem_of
 
 from wxlogistics import DailyQuotaError, WaybillNotFoundError
 from wxlogistics.bulk import query_many
 
-#: One order is one call, so that --max-calls is kept: what fails is for the next run.
+#: One order is one call, so that --max-calls holds: the next run retries a failure.
 ONE_TRY = {"retries": 0}
 
-#: A parcel that has not arrived by then is a case for people.
+#: Parcels older than this are not queried any more.
 LONGEST_WAY = timedelta(days=30)
 
-#: So long may WeChat know nothing of a waybill.
+#: WeChat may not know a waybill for this long.
 NO_ROUTE_YET = timedelta(days=1)
 
 
 class Command(BaseCommand):
-    help = "登记尚未登记的运单，并更新在途订单的物流状态；适合由 cron 每小时运行一次。"
+    help = _(
+        "Register missed waybills and query the open ones; for cron, once an hour."
+    )
 
     def add_arguments(self, parser):
         parser.add_argument(
             "--max-calls",
             type=int,
             default=2000,
-            help="最多调用微信多少次（默认 2000）",
+            help=_("calls to WeChat at most (2000)"),
         )
         parser.add_argument(
             "--min-age",
             type=int,
             default=120,
             metavar="MINUTES",
-            help="多少分钟内查询过的订单不再查询（默认 120）",
+            help=_("leave orders alone that were queried within so many minutes (120)"),
         )
         parser.add_argument(
-            "--workers", type=int, default=8, help="同时进行的查询数（默认 8）"
+            "--workers", type=int, default=8, help=_("queries at the same time (8)")
         )
 
     def handle(self, *, max_calls, min_age, workers, **options):
@@ -49,13 +52,21 @@ class Command(BaseCommand):
             self.due(min_age).exclude(waybill_token=""), workers
         )
         self.stdout.write(
-            f"登记 {registered} 个，更新 {refreshed} 个，未成功 {self.failures} 个，"
-            f"调用微信 {max_calls - self.calls_left} 次。"
+            _(
+                "Registered %(registered)d, updated %(updated)d, failed %(failed)d; "
+                "%(calls)d calls to WeChat."
+            )
+            % {
+                "registered": registered,
+                "updated": refreshed,
+                "failed": self.failures,
+                "calls": max_calls - self.calls_left,
+            }
         )
 
     def due(self, min_age):
         """
-        The orders on their way, those first that waited longest.
+        The open orders, longest wait first.
         """
         now = timezone.now()
         return Order.objects.filter(
@@ -66,11 +77,11 @@ class Command(BaseCommand):
 
     def claim(self, orders, field):
         """
-        Return each *field* of the orders that there are calls left for.
+        Return the *field* of as many orders as there are calls left.
 
-        They are marked at once, so that a second run at the same time finds others.
+        They are marked at once, so that a concurrent run gets other orders.
         """
-        # Orders that were packed together share a token.
+        # Orders in one parcel share a token.
         values = dict.fromkeys(orders.values_list(field, flat=True))
         values = list(values)[: self.calls_left]
         Order.objects.filter(**{f"{field}__in": values}).update(
@@ -80,7 +91,7 @@ class Command(BaseCommand):
 
     def register_orders(self, orders):
         """
-        Register what was shipped but could not be registered at the time.
+        Register shipped orders whose registration failed.
         """
         done = 0
         for pk in self.claim(orders, "pk"):
@@ -94,10 +105,12 @@ class Command(BaseCommand):
 
     def refresh_orders(self, orders, workers):
         """
-        Ask about the parcels on their way.
+        Query the open parcels.
         """
         done = 0
         tokens = self.claim(orders, "waybill_token")
+        if not tokens:
+            return done
         results = query_many(client(**ONE_TRY), tokens, workers=workers)
         try:
             for result in results:
@@ -121,8 +134,8 @@ class Command(BaseCommand):
 
     def count_failure(self, error):
         """
-        Go on to the next order, unless that is in vain.
+        Count a failure; stop the run if every other call would fail too.
         """
         self.failures += 1
         if isinstance(error, (DailyQuotaError, *ACCOUNT_ERRORS)):
-            raise CommandError(f"提前结束：{message_for(error)}")
+            raise CommandError(_("Stopped: %s") % describe(problem_of(error)))
