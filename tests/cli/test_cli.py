@@ -478,9 +478,9 @@ class TestMain:
             monkeypatch.setenv(f"WXLOGISTICS_{each}", text)
         monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
 
-        for ran in (run(*command.split()), run(*command.split(), "--json")):
-            assert 0 != ran.code
-            assert LOST not in (ran.out + ran.err).lower()
+        for done in (run(*command.split()), run(*command.split(), "--json")):
+            assert 0 != done.code
+            assert LOST not in (done.out + done.err).lower()
 
     @pytest.mark.parametrize(
         "argv, words",
@@ -497,7 +497,7 @@ class TestMain:
             (["--set", "default_delivery_id=X"], "default_delivery_id\uff1a没有 'X'"),
             (["--keyfile", "k.pem"], "--keyfile 要和"),
             (["--ca-file", "c.pem"], "--ca-file 要和"),
-            (["--seed"], "--seed 后面要有值\n  请看 wxlogistics sandbox --help"),
+            (["--seed"], "--seed 后面要有值\n  请看 wxlogistics sandbox"),
             (["--state", "none.json"], "none.json\uff1a不是 JSON"),
             (["--state", "deep.json"], "deep.json\uff1aJSON 嵌套太深"),
             (["--state", "other.json"], "other.json\uff1a不是沙箱的状态文件"),
@@ -508,7 +508,7 @@ class TestMain:
     def test_sandbox__wrong_use_in_chinese(
         self, argv: list[str], words: str, run: Run
     ) -> None:
-        """What the sandbox refuses is reported in Chinese, and without Python's names."""
+        """The sandbox's refusals are reported in Chinese, without Python's names."""
         Sandbox().save("state.json")
         state = json.loads(Path("state.json").read_bytes())
         files = {"none": "{", "deep": "[" * 100_000, "other": "{}"}
