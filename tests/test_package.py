@@ -136,9 +136,10 @@ class TestPyInstaller:
         monkeypatch.setitem(sys.modules, hooks.__name__, hooks)
         (folder,) = _pyinstaller.get_hook_dirs()
 
-        names = runpy.run_path(str(Path(folder, "hook-wxlogistics.sandbox.py")))
+        for package in ("wxlogistics.cli", "wxlogistics.sandbox"):
+            names = runpy.run_path(str(Path(folder, f"hook-{package}.py")))
 
-        assert ["files of wxlogistics.sandbox"] == names["datas"]
+            assert [f"files of {package}"] == names["datas"]
 
 
 def bounds(*parts: str) -> set[str]:

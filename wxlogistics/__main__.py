@@ -29,6 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"wxlogistics: {text}: pip install 'wxlogistics[cli]'", file=sys.stderr
             )
             return 2
+        except KeyboardInterrupt:
+            # While the modules are imported.
+            print(say("Interrupted."), file=sys.stderr)
+            return 130
         return run(words)
 
 

@@ -92,10 +92,11 @@ def make(
         reply = json.loads(response.content.decode("utf-8-sig"), strict=False)
     except ValueError:
         return {**found, "body": "empty" if not response.content else "not JSON"}
-    found["keys"] = sorted({*_keys(reply)})
+    private = [token, *private]
+    found["keys"] = sorted({_public(key, private) for key in _keys(reply)})
     if isinstance(reply, dict):
         found["errcode"] = reply.get("errcode")
-        found["errmsg"] = _public(str(reply.get("errmsg", "")), [token, *private])
+        found["errmsg"] = _public(str(reply.get("errmsg", "")), private)
     return found
 
 
@@ -114,7 +115,7 @@ def _keys(value: object, before: str = "") -> Iterator[str]:
 
 def _public(errmsg: str, private: Sequence[str]) -> str:
     """
-    Return an errmsg without its rid and without private values.
+    Return a text without its rid and without private values.
     """
     text = re.sub(r"\s*(rid: ?[\w-]*|hints?: ?\[[^\]]*\])\s*$", "", errmsg)
     text = re.sub(r"\bwx[0-9a-f]{16}\b|\bo[\w-]{27}\b", "***", text)

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from click.shell_completion import ShellComplete
@@ -34,6 +35,9 @@ TIMELINE = [
     "  ● 3 派件中",
     "  ● 4 已签收",
 ]
+
+#: An AppSecret, as it is.
+LOST = "5ec4e7" * 5 + "5e"
 
 
 class TestDemo:
@@ -146,6 +150,7 @@ def failing() -> Sandbox:
 
 
 class TestSandboxCommand:
+    @pytest.mark.once
     @pytest.mark.parametrize("lang, note", [("en", "open it"), ("zh", "用浏览器打开")])
     def test_main__serves(self, lang: str, note: str) -> None:
         """It prints where it is and what to call it with, and stops on SIGTERM."""
@@ -195,6 +200,7 @@ class TestSandboxCommand:
         ] == chinese.out.splitlines()
         assert {"ok": True, **ready._asdict()} == as_json.json
 
+    @pytest.mark.once
     def test_main__serves_as_json(self) -> None:
         """A program gets the same as one object."""
         with process("sandbox", "--port", "0", "--seed", "1", "--json") as sandbox:
@@ -216,8 +222,9 @@ class TestSandboxCommand:
                 "Invalid value for '--port': give a number from 0 to 65535, not "
                 "'99999'",
             ),
-            ("--set", "bogus=1", "argument --set: no setting 'bogus'; there are: "),
+            ("--set", "bogus=1", "--set: no setting 'bogus'; there are: "),
             ("--state", "/dev/null/x", "/dev/null/x cannot be written: "),
+            ("--tls", "--ca-file=/dev/null/x/ca.pem", "/dev/null/x"),
         ],
     )
     def test_main__fails_as_json(
@@ -298,7 +305,11 @@ class TestMain:
             (["query", "t", "--opnid", "o"], "No such option '--opnid'", "query"),
             (["query"], "Missing argument 'WAYBILL_TOKEN'", "wxlogistics query"),
             (["trace", "SF1"], "Missing option '--openid'", "wxlogistics trace"),
-            (["query", "t", "--openid"], "Option '--openid' requires", "wxlogistics"),
+            (
+                ["query", "t", "--openid"],
+                "Option '--openid' requires",
+                "wxlogistics query",
+            ),
             (["query", "t", "u", "v"], "Got unexpected extra arguments (u v)", "query"),
             (
                 ["bulk", "query", "f", "--workers", "0"],
@@ -317,7 +328,11 @@ class TestMain:
             ),
             (["query", "t", "--lang", "fr"], "Invalid value for '--lang'", "query"),
             (["errors", "x"], "Invalid value for '[CODE]': 'x' is not a val", "errors"),
-            (["query", "t", "--json=1"], "Option '--json' does not", "wxlogistics"),
+            (
+                ["query", "t", "--json=1"],
+                "Option '--json' does not",
+                "wxlogistics query",
+            ),
         ],
     )
     def test_main__wrong_use(
@@ -334,21 +349,21 @@ class TestMain:
     @pytest.mark.parametrize(
         "argv, problem",
         [
-            (["querry"], "没有 querry 这个命令"),
-            (["query"], "缺少参数 'WAYBILL_TOKEN'"),
-            (["trace", "SF1"], "缺少选项 '--openid'"),
+            (["querry"], "没有 querry 这个命令（是不是：「query」？）"),
+            (["query"], "缺少参数「WAYBILL_TOKEN」"),
+            (["trace", "SF1"], "缺少选项「--openid」"),
             (["query", "t", "--opnid"], "没有 --opnid 这个选项"),
             (["query", "t", "u"], "参数太多\uff1au"),
             (["--lang", "zh", "query", "t", "--openid"], "--openid 后面要有值"),
             (["query", "t", "--json=1"], "--json 后面不能有值"),
             (
                 ["bulk", "query", "f", "--workers", "0"],
-                "'--workers' 的值不对\uff1a0 超出范围 1<=x<=100",
+                "「--workers」的值不对\uff1a0 超出范围 1<=x<=100",
             ),
-            (["errors", "x"], "'[CODE]' 的值不对\uff1ax 不是整数"),
+            (["errors", "x"], "「[CODE]」的值不对\uff1ax 不是整数"),
             (
                 ["bulk", "query", "f", "--format", "x"],
-                "'--format' 的值不对\uff1ax 不对\uff0c只能是 'csv'",
+                "「--format」的值不对\uff1ax 不对\uff0c只能是「csv」、「tsv」、「jsonl」",
             ),
         ],
     )
@@ -430,6 +445,90 @@ class TestMain:
 
         with pytest.raises(ImportError, match="something else"):
             run("demo")
+
+    def test_main__interrupted_import(self, monkeypatch: Any, capsys: Any) -> None:
+        """Ctrl-C while the modules are imported ends it without a traceback."""
+
+        def find_spec(name: str, *_: Any) -> None:
+            if name == "wxlogistics.cli.main":
+                raise KeyboardInterrupt
+
+        monkeypatch.delitem(sys.modules, "wxlogistics.cli.main")
+        monkeypatch.setattr(sys, "meta_path", [Mock(find_spec=find_spec)])
+
+        assert 130 == main(["--lang", "en", "carriers"])
+        assert "Interrupted.\n" == capsys.readouterr().err
+
+    @pytest.mark.parametrize("command", ["query abc", "carriers", "probe --yes"])
+    @pytest.mark.parametrize(
+        "name, value",
+        [
+            ("BASE_URL", f"http://{LOST}"),
+            ("BASE_URL", LOST),
+            ("APPID", LOST),
+            ("ACCESS_TOKEN", f" {LOST}"),
+        ],
+    )
+    def test_main__secret_in_another_variable(
+        self, command: str, name: str, value: str, run: Run, monkeypatch: Any
+    ) -> None:
+        """An AppSecret is not shown, wherever it was put by mistake."""
+        values = {"APPID": "wx0123456789abcdef", "SECRET": LOST[::-1]}
+        for each, text in {**values, name: value}.items():
+            monkeypatch.setenv(f"WXLOGISTICS_{each}", text)
+        monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+
+        for done in (run(*command.split()), run(*command.split(), "--json")):
+            assert 0 != done.code
+            assert LOST not in (done.out + done.err).lower()
+
+    @pytest.mark.parametrize(
+        "argv, words",
+        [
+            (["--port", "99999"], "「--port」的值不对\uff1a请给出 0 到 65535"),
+            (["--speed", "x"], "「--speed」的值不对\uff1a请给出"),
+            (["--set", "a=1"], "--set\uff1a没有 'a' 这项设置"),
+            (["--set", "edit_limit=abc"], "--set 不对\uff1aedit_limit 的类型是 int"),
+            (["--set", "edit_limit=-1"], "--set 不对\uff1aedit_limit 应为 0 到"),
+            (["--set", "quota_reset_hour=25"], "quota_reset_hour 应为 0 到 23"),
+            (["--set", "token_lifetime=0"], "token_lifetime 应为 1 到"),
+            (["--set", "route=[[5,1],[1,2]]"], "route 应为"),
+            (["--set", "refused_image=("], "refused_image 不是正则表达式"),
+            (["--set", "default_delivery_id=X"], "default_delivery_id\uff1a没有 'X'"),
+            (["--keyfile", "k.pem"], "--keyfile 要和"),
+            (["--ca-file", "c.pem"], "--ca-file 要和"),
+            (["--seed"], "--seed 后面要有值\n  请看 wxlogistics sandbox"),
+            (["--state", "none.json"], "none.json\uff1a不是 JSON"),
+            (["--state", "deep.json"], "deep.json\uff1aJSON 嵌套太深"),
+            (["--state", "other.json"], "other.json\uff1a不是沙箱的状态文件"),
+            (["--state", "old.json"], "old.json\uff1a状态文件的版本是 0"),
+            (["--state", "damaged.json"], "damaged.json\uff1a状态文件已损坏"),
+        ],
+    )
+    def test_sandbox__wrong_use_in_chinese(
+        self, argv: list[str], words: str, run: Run
+    ) -> None:
+        """The sandbox's refusals are reported in Chinese, without Python's names."""
+        Sandbox().save("state.json")
+        state = json.loads(Path("state.json").read_bytes())
+        files = {"none": "{", "deep": "[" * 100_000, "other": "{}"}
+        files["old"] = json.dumps({**state, "version": 0})
+        files["damaged"] = json.dumps({**state, "calls": [{"payload": 1}]})
+        for name, text in files.items():
+            Path(f"{name}.json").write_text(text)
+
+        code, _, err = run("--lang", "zh", "sandbox", *argv)
+
+        assert 2 == code
+        assert words in err
+        assert not re.search("Error|__init__|Call", err)
+
+    def test_main__appid_in_chinese(self, run: Run, monkeypatch: Any) -> None:
+        """What the client refuses has Chinese words."""
+        monkeypatch.setenv("WXLOGISTICS_APPID", "5" * 32)
+        monkeypatch.setenv("WXLOGISTICS_SECRET", "wx")
+
+        assert "✗ appid：像是 AppSecret" in run("--lang", "zh", "query", "abc").err
 
     def test_module__exits(self, run: Run, monkeypatch: Any) -> None:
         """As a module it ends the process with the exit code."""
@@ -559,7 +658,7 @@ class TestMain:
         table = ran("errors", "40013", env=environ, encoding="gbk")
         json_ = ran("errors", "40013", "--json", env=environ, encoding="ascii")
 
-        assert "× 缺少参数 'WAYBILL_TOKEN'" == refused.err.splitlines()[0]
+        assert "× 缺少参数「WAYBILL_TOKEN」" == refused.err.splitlines()[0]
         assert "appid 错误" in table.out
         assert "appid 错误" == json.loads(json_.out)["errors"][0]["meaning"]
 

@@ -168,6 +168,7 @@ class TestQuery:
 
         assert "2 rows done: o" == out.splitlines()[0]
 
+    @pytest.mark.once
     def test_query__pipe(self, run: Run, wechat: Sandbox) -> None:
         """A pipe by name is read once, from its beginning to its end, as stdin is."""
         tokens = register(wechat, run, 3)
@@ -345,7 +346,58 @@ class TestTrace:
         )
         # A further article would be lost: WeChat keeps the first ones.
         assert 2 == grown.code
-        assert "row 1 (line 2) of the input is not what it was" in grown.err
+        assert "line 5: its parcel (line 2) was registered without it" in grown.err
+        assert "update-goods and the waybill_token of row 1" in grown.err
+        assert 2 == len(calls(wechat, "trace_waybill"))
+
+    @pytest.mark.parametrize(
+        "second, fixed, refused, outcomes",
+        [
+            # Held back until its order's other row can be used.
+            ("A1,{o},SFF1:,138,杯,b", "A1,{o},SFF1,138,杯,b", 0, ["ok", "ok"]),
+            ("A1,{o},,138,杯,b", "A1,{o},SFF1,138,杯,b", 0, ["ok", "ok"]),
+            # Another order's row turns out to be of the parcel.
+            ("A2,{o},无,138,杯,b", "A2,{o},SFF1,138,杯,b", 0, ["ok", "invalid"]),
+            # The first try was refused: nothing is registered yet.
+            ("A2,{o},无,138,杯,b", "A2,{o},SFF1,138,杯,b", 1, ["ok", "ok"]),
+        ],
+    )
+    def test_trace__row_joins_a_parcel(
+        self,
+        second: str,
+        fixed: str,
+        refused: int,
+        outcomes: list[str],
+        run: Run,
+        wechat: Sandbox,
+    ) -> None:
+        """A row that was fixed is registered with its parcel, or named as too late."""
+        if refused:
+            wechat.fail("trace_waybill", errcode=9300534, times=1)
+        head = f"{HEAD}\nA1,{OPENID},SFF1,138,茶,a\n"
+        for row in (second, fixed, fixed):
+            Path("orders.csv").write_text(
+                f"{head}{row.format(o=OPENID)}\n", encoding="utf-8"
+            )
+            ran_ = run("bulk", "trace", "orders.csv", "--json")
+        last = {line["row"]: line["outcome"] for line in lines("orders.results.jsonl")}
+
+        assert outcomes == [last[1], last[2]]
+        assert 0 == ran_.json["done_now"]
+        goods = wechat.calls[-1].payload["goods_info"]["detail_list"]
+        assert outcomes.count("ok") == len(goods)
+
+    def test_trace__rows_of_one_parcel_name_each_other(
+        self, run: Run, wechat: Sandbox
+    ) -> None:
+        """Each row's message names the other row, or the row's own problem."""
+        rows = f"A1,{OPENID},SF1,138,茶,a\nA2,{OPENID},SF1,139,杯,b\n"
+        Path("orders.csv").write_text(f"{HEAD}\n{rows}", encoding="utf-8")
+
+        assert [
+            "line 2: receiver_phone is not that of line 3, of the same parcel",
+            "line 3: receiver_phone is not that of line 2, of the same parcel",
+        ] == run("bulk", "trace", "orders.csv").err.splitlines()
 
     def test_trace__part_of_a_parcel_is_invalid(
         self, run: Run, wechat: Sandbox
@@ -363,7 +415,7 @@ class TestTrace:
         assert (2, []) == (first.code, calls_made)
         assert [
             f"line 2: line 3, of the same parcel: {problem}",
-            f"line 3: line 3, of the same parcel: {problem}",
+            f"line 3: {problem}",
         ] == first.err.splitlines()
         assert (0, 2) == (second.code, second.json["done_now"])
         assert {1: "ok", 2: "ok"} == last
@@ -380,6 +432,51 @@ class TestTrace:
         assert 0 == run("bulk", "trace", "orders.xlsx").code
         assert (0, 1) == (piped.code, json.loads(piped.out)["done"])
         assert ["771234567890123"] * 2 == calls(wechat, "trace_waybill")
+
+
+class TestMessages:
+    def test_query__empty_stdin(
+        self, run: Run, wechat: Sandbox, monkeypatch: Any
+    ) -> None:
+        """An empty pipe is named, and leaves no output."""
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+
+        ran_ = run("bulk", "query", "-", "--out", "o.jsonl")
+
+        assert (2, "✗ stdin has no rows") == (ran_.code, ran_.err.splitlines()[0])
+        assert not Path("o.jsonl").exists()
+
+    def test_summary__no_rows(self, capsys: Any) -> None:
+        """An output that was removed again is not named."""
+        summary = {"rows": None, "done": 0, "done_now": 0, "seconds": 0.1}
+        progress.show_summary(Path("o.jsonl"), summary, Counter(), 0)
+
+        assert "0 rows done\n" == capsys.readouterr().out
+
+    @pytest.mark.parametrize("head", ["id\x1b[31m\x07,openid", "\x1b[2Jid"])
+    def test_headings__control_characters(
+        self, head: str, run: Run, wechat: Sandbox
+    ) -> None:
+        """Headings with characters that act on a terminal are listed without them."""
+        Path("orders.csv").write_text(f"{head}\nA,b\n")
+
+        ran_ = run("bulk", "trace", "orders.csv", "--dry-run")
+
+        assert "Found: " in ran_.err
+        assert not re.search("[\x07\x1b]", ran_.err)
+
+    def test_trace__csv_with_a_token_like_a_formula(
+        self, run: Run, wechat: Sandbox
+    ) -> None:
+        """A waybill_token that begins with a hyphen survives a spreadsheet."""
+        token = "-" + "a" * 63
+        out = Ledger(Path("o.csv"))
+        out.write([{"row": 1, "outcome": "ok", "waybill_token": token, "digest": "d"}])
+        out.close()
+        run("bulk", "query", "o.csv", "--out", "night.jsonl")
+
+        assert f",'{token}," in Path("o.csv").read_text("utf-8-sig")
+        assert [token] == calls(wechat, "query_trace")
 
 
 class TestDryRun:
@@ -949,6 +1046,7 @@ class TestProgress:
 
 
 class TestNothingLost:
+    @pytest.mark.once
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     @pytest.mark.parametrize("command", ["query", "trace"])
     def test_interrupt__idle_pipe(
@@ -1042,6 +1140,7 @@ class TestNothingLost:
         assert (130, []) == (code, wechat.calls)
         assert err.endswith("Interrupted.\n")
 
+    @pytest.mark.once
     def test_pipe__stops_while_idle(self, wechat: Sandbox) -> None:
         """A run that has to stop does not wait for its pipe."""
         wechat.fail("query_trace", errcode=45009, times=None)
@@ -1057,6 +1156,7 @@ class TestNothingLost:
 
 
 class TestProcess:
+    @pytest.mark.once
     def test_process__whole_life(self, wechat: Sandbox) -> None:
         """Register and query in bulk as processes, over HTTP; from stdin, too."""
         Path("orders.csv").write_text(orders(200), encoding="gbk")
@@ -1073,6 +1173,7 @@ class TestProcess:
         assert (0, "") == (query.returncode, err)
         assert {"NOT_COLLECTED": 200} == json.loads(out)["statuses"]
 
+    @pytest.mark.once
     def test_process__second_interrupt(self, wechat: Sandbox) -> None:
         """The second Ctrl-C ends a run that hangs."""
         Path("t.csv").write_text("A\n")

@@ -324,7 +324,7 @@ class TestProxies:
 
         ran = run("doctor", "--json", "--base-url", "http://api.weixin.example")
 
-        found = f": connection refused, through the proxy 127.0.0.1 ({name})"
+        found = f": connection refused, through the proxy 127.0.0.1:9 ({name})"
         assert step(ran, "host")["found"].endswith(found)
         assert "hunter2" not in str(ran)
 
@@ -349,7 +349,8 @@ class TestProxies:
             run("doctor", "--json", "--base-url", "http://weixin.example"), "host"
         )["found"]
 
-        assert found.endswith(", through the proxy 127.0.0.1 (all_proxy)")
+        assert found.endswith(", through the proxy 127.0.0.1:9 (all_proxy)")
+        assert 1 == found.count("127.0.0.1") and ".," not in found
 
 
 def wechat_port() -> str:
@@ -480,7 +481,7 @@ class TestNetwork:
 
         ran = run("doctor", "--json")
 
-        found = ": connection refused, through the proxy 127.0.0.1 (HTTP_PROXY)"
+        found = ": connection refused, through the proxy 127.0.0.1:9 (HTTP_PROXY)"
         assert step(ran, "host")["found"].endswith(found)
         assert "hunter2" not in ran.out + ran.err
 
@@ -514,7 +515,7 @@ class TestNetwork:
             ran = run("doctor", "--json", "--base-url", "http://api.weixin.example")
 
         assert step(ran, "host")["found"].endswith(
-            " ms, through the proxy 127.0.0.1 (HTTP_PROXY)"
+            f" ms, through the proxy {proxy[7:]} (HTTP_PROXY)"
         )
 
     def test_tls__good(

@@ -19,6 +19,9 @@ from clitools import ran
 
 from wxlogistics.sandbox import Sandbox
 
+# Whatever the version of Python.
+pytestmark = pytest.mark.once
+
 KILLS = 10
 ROWS = 800
 
@@ -117,5 +120,5 @@ class TestKill:
         assert [(n, f"SF{n}") for n in range(1, ROWS + 1)] == sorted(
             (int(each["row"]), each["waybill_id"]) for each in results
         )
-        assert {64} == {len(each["waybill_token"]) for each in results}
+        assert {64} == {len(each["waybill_token"].lstrip("'")) for each in results}
         assert sum(sent.values()) - ROWS <= 4 * KILLS

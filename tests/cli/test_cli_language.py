@@ -35,7 +35,7 @@ from wxlogistics.cli.output import (
 from wxlogistics.errcodes import WORDS
 from wxlogistics.errors import api_error
 from wxlogistics.probe import CALLS
-from wxlogistics.sandbox.command import NOTICES, OPTIONS
+from wxlogistics.sandbox.command import NOTICES, OPTIONS, PROBLEMS
 
 #: The fields of click's own plurals.
 PLURALS = {
@@ -82,6 +82,7 @@ def said() -> Iterator[str]:
                     yield f"[{first.split()[0]}]"
     yield from (option.help for option in OPTIONS)
     yield from NOTICES
+    yield from PROBLEMS
     yield from (call.what for call in CALLS)
 
 
@@ -220,6 +221,9 @@ class TestLanguage:
             ([], {"LC_ALL": "", "LC_MESSAGES": "zh_TW", "LANG": "en_US"}, "zh"),
             ([], {"LANG": "zh_CN.GB18030"}, "zh"),
             ([], {"LANG": "de_DE.UTF-8"}, "en"),
+            # The nearer one counts.
+            (["--lang", "en", "sandbox", "--lang", "zh"], {}, "zh"),
+            (["--lang=zh", "sandbox", "--lang", "en"], {}, "en"),
         ],
     )
     def test_choose_language__order(

@@ -92,13 +92,13 @@ class TestLedger:
         assert whole == path.read_bytes()
 
     def test_write__csv(self, tmp_path: Path) -> None:
-        """CSV has a BOM, one line a row, and no formula but in a waybill_token."""
+        """CSV has a BOM, one line a row, and no formula."""
         path = tmp_path / "out.csv"
         text = write(path, *LINES).decode("utf-8-sig")
         rows = list(csv.DictReader(text.splitlines()))
 
         assert 5 == len(text.splitlines())
-        assert "-T" * 32 == rows[0]["waybill_token"]
+        assert "'" + "-T" * 32 == rows[0]["waybill_token"]
         assert ("2026-11-24 10:00", "'=1+1 换行", "茶 | 杯", "4", "True") == tuple(
             rows[1][name] for name in ("time", "message", "goods", "status", "final")
         )
@@ -109,6 +109,7 @@ class TestLedger:
             rows[3][name] for name in ("reason", "line", "digest")
         )
 
+    @pytest.mark.once
     def test_load__every_torn_end(self, path: Path) -> None:
         """A last line that was torn, wherever, is cut off, and its row is not done."""
         data = write(path, *LINES[:2])

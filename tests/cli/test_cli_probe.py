@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from clitools import APPID, OPENID, SECRET, Run, check_snapshot
 
 from wxlogistics import probe
@@ -122,7 +123,7 @@ class TestProbe:
         ):
             assert value not in shown
 
-    @pytest.mark.parametrize("words, code", [("y\n", 0), ("n\n", 130), ("", 130)])
+    @pytest.mark.parametrize("words, code", [("y\n", 0), ("n\n", 2), ("", 130)])
     def test_probe__asks(
         self, words: str, code: int, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
@@ -138,6 +139,8 @@ class TestProbe:
 
         assert code == ran.code
         assert "  trace_waybill: an openid that cannot be\n" in ran.err
+        assert "  stable_token: an access_token, if none is given\n" in ran.err
+        assert (code == 2) == ("no call was made" in ran.err)
         assert "127.0.0.1" in ran.err.splitlines()[0]
         assert (code == 0) == bool(wechat.calls) == Path("r.md").exists()
 
@@ -146,7 +149,9 @@ class TestProbe:
         code, _, err = run("probe")
 
         assert (2, []) == (code, wechat.calls)
-        assert err.startswith("✗ nobody can be asked here: give --yes\n")
+        assert err.startswith(
+            "✗ stdin is not a terminal, so nothing can be asked: give --yes\n"
+        )
 
     def test_report__another_path(self, run: Run, wechat: Sandbox) -> None:
         """The report goes where it is wanted, and says of which version it is."""
@@ -164,3 +169,25 @@ class TestProbe:
                 "errcode",
             ]
         )
+
+    @pytest.mark.parametrize("report", ["/dev/full", "/dev/null/r.md"])
+    def test_probe__report_cannot_be_written(
+        self, report: str, run: Run, wechat: Sandbox
+    ) -> None:
+        """The report is named; before the calls if it cannot be opened."""
+        ran = run("probe", "--yes", "--report", report)
+
+        assert 2 == ran.code
+        assert f"✗ {report}: " in ran.err
+        assert ("same" in ran.out) == (report == "/dev/full") == bool(wechat.calls)
+
+    def test_make__keys(self, monkeypatch: Any) -> None:
+        """A reply's keys are masked as its errmsg is."""
+        reply = requests.Response()
+        reply.status_code = 200
+        reply._content = json.dumps({"203.0.113.9": 1, "t" * 40: {APPID: 2}}).encode()
+        monkeypatch.setattr(requests.Session, "post", lambda *_, **__: reply)
+
+        found = probe.make(requests.Session(), probe.CALLS[0], "http://x", "t" * 40, [])
+
+        assert ["***", "***.***", "ADDRESS"] == found["keys"]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import json
 import sys
+import threading
+from pathlib import Path
 from typing import Any, Sequence
 
 import pytest
 
 from wxlogistics import GoodsDetail
+from wxlogistics.cli import source
 from wxlogistics.cli.headings import (
     HEADINGS,
     QUERY,
@@ -51,12 +54,17 @@ def tasks(
     return [*reader.tasks(records(iter(lines), form, encoding, columns))]
 
 
+def why(task: Task) -> str:
+    """Return the problem of a task's first row."""
+    return task.why(task.rows[0])
+
+
 def read(
     data: str | bytes, columns: Columns = QUERY, **options: Any
 ) -> list[tuple[int, int, Any]]:
     """Return number, line, and the fields or what is wrong, of each row."""
     found = [
-        (row.number, row.line, task.why or {**task.fields, "id": row.fields.get("id")})
+        (row.number, row.line, why(task) or {**task.fields, "id": row.fields.get("id")})
         for task in tasks(data, columns, **options)
         for row in task.rows
     ]
@@ -265,7 +273,7 @@ class TestInvalid:
             ('{"waybill_token": ["A"]}', "waybill_token is not a text"),
             ('{"waybill_token": "\\ud800"}', UNREADABLE),
             ('{"token": "A", "waybill_token": "B"}', "[several columns]"),
-            ('{"waybill_token": 1%s}' % ("0" * 5000), "not a JSON object"),
+            ('{"waybill_token": 1%s}' % ("0" * 5000), "1000"),
         ],
     )
     def test_rows__one_bad_object(self, line: str, problem: str) -> None:
@@ -518,7 +526,7 @@ class TestTrace:
         data = f"openid,waybill_id,receiver_phone,{head}\no,SF1,138,{values}\n"
         (task,) = tasks(data, TRACE)
 
-        assert "" == task.why and task.goods
+        assert "" == why(task) and task.goods
         assert goods == [
             (detail.goods_name, detail.goods_img_url)
             for detail in task.goods.detail_list
@@ -689,7 +697,7 @@ class TestParcels:
         data = f"{HEAD}\no,SF1,138,茶,a\n{others}o,SF1,138,杯,b\no,SF1,138,茶,a\n"
         first, *rest = tasks(data, TRACE)
 
-        assert first.goods and "" == first.why
+        assert first.goods and "" == why(first)
         assert ["茶", "杯"] == [each.goods_name for each in first.goods.detail_list]
         assert [1, between + 2, between + 3] == [row.number for row in first.rows]
         assert between == len(rest)
@@ -719,7 +727,40 @@ class TestParcels:
         data = "\n".join([HEAD, *rows, "o,SF2,138,茶,a"])
         one, other = tasks(data, TRACE)
 
-        assert (why, 2, "", 1) == (one.why, len(one.rows), other.why, len(other.rows))
+        assert one.problem and why == one.problem.message
+        assert (2, None, 1) == (len(one.rows), other.problem, len(other.rows))
+
+    @pytest.mark.parametrize(
+        "row, rows",
+        [
+            # The sum below the table.
+            ("合计,,,,1,", 1),
+            ("合计,,,,,", 1),
+            # Another order, which has no waybill yet.
+            ("A2,o,,138,杯,b", 1),
+            ("A2,,,138,杯,b", 2),
+            # What merged cells leave.
+            (",,,,杯,b", 2),
+            ("A1,,,,杯,b", 2),
+            ("A1,o,,138,杯,b", 2),
+            ("A1,o,SF1:,138,杯,b", 2),
+            (",o,,138,杯,b", 2),
+            (",o,SF2:,138,杯,b", 1),
+        ],
+    )
+    def test_tasks__row_below_a_parcel(self, row: str, rows: int) -> None:
+        """A row without a waybill_id is of the parcel above if it may be."""
+        found = tasks(f"id,{HEAD}\nA1,o,SF1,138,茶,a\n{row}\n", TRACE)
+
+        assert rows == len(found[0].rows)
+        assert (rows == 1) == (found[0].problem is None)
+
+    def test_tasks__order_elsewhere(self) -> None:
+        """A row that cannot be used holds back its order's parcel, wherever it is."""
+        rows = "A1,o,无,138,杯,b\nB,p,SF2,138,碗,c\nA1,o,SF1,138,茶,a"
+        found = tasks(f"id,{HEAD}\n{rows}\n", TRACE)
+
+        assert [[1, 3], [2]] == [[row.number for row in task.rows] for task in found]
 
     def test_tasks__more_than_ten_goods(self) -> None:
         """Eleven articles are one too many, in one row or in several."""
@@ -728,7 +769,7 @@ class TestParcels:
         names = ",".join(f"goods_name_{n},图片{n}" for n in range(1, 12))
         data = f"openid,waybill_id,receiver_phone,{names}\no,S1,138{',a' * 22}\n"
 
-        assert ("[parcel too large]", 11) == (task.why, len(task.rows))
+        assert ("[parcel too large]", 11) == (why(task), len(task.rows))
         assert "11 goods; WeChat takes 1 to 10" == read(data, TRACE)[0][2]
 
     def test_tasks__row_without_a_parcel(self) -> None:
@@ -792,7 +833,7 @@ class TestWorkbook:
             for task in found
         ]
         assert [2, 4, 5, 6] == [task.rows[0].line for task in found]
-        assert ["", "", "[rounded]", "[rounded]"] == [task.why for task in found]
+        assert ["", "", "[rounded]", "[rounded]"] == [why(task) for task in found]
 
     def test_workbook__none(self, monkeypatch: Any) -> None:
         """A file that only begins like one, an empty one, and a missing extra."""
@@ -802,3 +843,35 @@ class TestWorkbook:
         monkeypatch.setitem(sys.modules, "python_calamine", None)
         with pytest.raises(Problem, match="extra excel"):
             list(workbook(b"PK\x03\x04"))
+
+
+class TestHeads:
+    @pytest.mark.parametrize(
+        "heading, field",
+        [
+            ("国内物流单号", "waybill_id"),
+            ("国内快递单号", "waybill_id"),
+            ("商品全名", "goods_name"),
+            ("品名", "goods_name"),
+        ],
+    )
+    def test_field_of__more(self, heading: str, field: str) -> None:
+        """Further headings of exports are known."""
+        assert field == field_of(heading, TRACE)
+
+    def test_tasks__title_above_the_headings(self) -> None:
+        """The message says where headings are looked for."""
+        with pytest.raises(Problem) as caught:
+            tasks("11月订单导出\no,SF1,138,茶,a\n", TRACE)
+
+        assert "[headings first]" in caught.value.format_message()
+
+    def test_source__not_a_workbook(self, tmp_path: Path) -> None:
+        """A file NAME.xlsx that holds anything else is not read as text."""
+        for data in (b"x", b"id,openid\n", bytes(range(256))):
+            (tmp_path / "orders.xlsx").write_bytes(data)
+            with pytest.raises(Problem) as caught:
+                name = str(tmp_path / "orders.xlsx")
+                list(source.read(name, TRACE, None, None, threading.Event()))
+
+            assert "not an Excel workbook: {reason}" == caught.value.message

@@ -294,3 +294,21 @@ class TestSandbox:
             sandbox.clock.tick(minutes=30)
 
         assert seen == labels
+
+
+class TestBounds:
+    @pytest.mark.parametrize(
+        "settings, words",
+        [
+            ({"quota_reset_hour": 24}, "quota_reset_hour is from 0 to 23, not 24"),
+            ({"quota_reset_hour": -1}, "quota_reset_hour is from 0 to 23, not -1"),
+            ({"token_lifetime": 0}, "token_lifetime is from 1 to "),
+            ({"route": [(5, 1), (1, 2)]}, "in ascending order"),
+        ],
+    )
+    def test_settings__out_of_bounds(self, settings: Any, words: str) -> None:
+        """A setting that could not work is refused at once."""
+        with pytest.raises(ValueError, match=words):
+            Sandbox(**settings)
+
+        Sandbox(quota_reset_hour=23, token_lifetime=1, route=[(1, 1), (1, 2)])

@@ -430,12 +430,12 @@ class TestMain:
     @pytest.mark.parametrize(
         ("argv", "problem"),
         [
-            (["--set", "no_such=1"], "argument --set: no setting 'no_such'; there are"),
-            (["--set", "refused_image=["], "argument --set: refused_image is not a re"),
-            (["--set", "keep_calls=" + "9" * 23], "argument --set: keep_calls is from"),
-            (["--set", "token_lifetime=-1"], "argument --set: token_lifetime is from"),
-            (["--set", "edit_limit=-5"], "argument --set: edit_limit is from 0"),
-            (["--set", "opened=1"], "argument --set: opened is of type bool, not 1"),
+            (["--set", "no_such=1"], "--set: no setting 'no_such'; there are"),
+            (["--set", "refused_image=["], "--set: refused_image is not a re"),
+            (["--set", "keep_calls=" + "9" * 23], "--set: keep_calls is from"),
+            (["--set", "token_lifetime=-1"], "--set: token_lifetime is from"),
+            (["--set", "edit_limit=-5"], "--set: edit_limit is from 0"),
+            (["--set", "opened=1"], "--set: opened is of type bool, not 1"),
             (["--speed", "-1"], "argument --speed: give a number from 0"),
             (["--speed", "nan"], "argument --speed: give a number from 0"),
             (["--speed", "inf"], "argument --speed: give a number from 0"),
@@ -444,10 +444,10 @@ class TestMain:
             (["--port", "-1"], "argument --port: give a number from 0 to 65535"),
             (["--port", "http"], "argument --port: give a number from 0 to 65535"),
             (["--ports"], "unrecognized arguments: --ports"),
-            (["--keyfile", "k.pem"], "argument --keyfile: it goes with --certfile"),
-            (["--ca-file", "c.pem"], "argument --ca-file: it goes with --tls"),
+            (["--keyfile", "k.pem"], "--keyfile: it goes with --certfile"),
+            (["--ca-file", "c.pem"], "--ca-file: it goes with --tls"),
             (["--host", "no.such.host.invalid"], ""),
-            (["--state", "setup.cfg"], "setup.cfg: Expecting value"),
+            (["--state", "setup.cfg"], "setup.cfg: not JSON: Expecting value"),
             (["--state", "/no/such/folder/s.json"], "/no/such/folder/s.json"),
         ],
     )
@@ -504,7 +504,7 @@ class TestMain:
     @pytest.mark.parametrize(
         ("argv", "missing", "problem"),
         [
-            (["--set", "no_such=1"], "", "argument --set: no setting 'no_such'"),
+            (["--set", "no_such=1"], "", "--set: no setting 'no_such'"),
             (
                 [],
                 "h11",

@@ -137,7 +137,7 @@ class _Run:
         try:
             if total is not None:
                 for task in tasks:
-                    job.is_due(task)
+                    job.due(task)
                 self._check_length(ledger, total)
             self._began = time.monotonic()
             with progress_of(total, job, ledger):
@@ -154,7 +154,8 @@ class _Run:
 
     def _rows(self) -> int:
         if not self._reader.rows_read:
-            raise Problem("{path} has no rows", path=self._options.file)
+            name = "stdin" if self._options.file == "-" else self._options.file
+            raise Problem("{path} has no rows", path=name)
         return self._reader.rows_read
 
     def _check_length(self, ledger: Ledger, rows: int) -> None:
@@ -184,11 +185,10 @@ class _Run:
         rows = self._rows()
         good = [task for task in tasks if not task.problem]
         first = [_payload(task) for task in good[:_SHOWN]]
+        bad = [(task, row) for task in tasks if task.problem for row in task.rows]
         problems: list[dict[str, Any]] = [
-            {"row": row.number, "line": row.line, "message": task.why}
-            for task in tasks
-            for row in task.rows
-            if task.problem
+            {"row": row.number, "line": row.line, "message": task.why(row)}
+            for task, row in bad
         ]
         code = output.WRONG_USE if problems else output.GOOD
         if self._terminal.as_json:
@@ -226,20 +226,12 @@ class _Run:
         seconds = round(time.monotonic() - self._began, 3)
         summary = {"rows": total, "done": done, "done_now": now, "seconds": seconds}
         if self._terminal.as_json:
-            output.answer(
-                {
-                    "ok": code == output.GOOD,
-                    "out": str(ledger.path),
-                    "complete": done == total,
-                    **summary,
-                    "outcomes": outcomes,
-                    "statuses": _by_key(counts, OK),
-                    "errors": _by_key(counts, REFUSED),
-                    "stopped": stop.reason if stop else None,
-                    "continue_at": resume_at.isoformat() if resume_at else None,
-                    "error": fields,
-                }
-            )
+            start = {"ok": code == output.GOOD, "out": str(ledger.path)}
+            keys = {"statuses": _by_key(counts, OK), "errors": _by_key(counts, REFUSED)}
+            at = resume_at.isoformat() if resume_at else None
+            more = {"complete": done == total, **summary, "outcomes": outcomes, **keys}
+            end = {"stopped": stop and stop.reason, "continue_at": at, "error": fields}
+            output.answer({**start, **more, **end})
         else:
             show_summary(ledger.path, summary, counts, job.unanswered)
         name_invalid(job.invalid)
@@ -268,7 +260,7 @@ def name_invalid(problems: Sequence[tuple[int, str]]) -> None:
     Name the first rows that cannot be used.
     """
     for line, message in problems[:_NAMED]:
-        note(say("line {line}: {message}", line=line, message=message))
+        note(output.clean(say("line {line}: {message}", line=line, message=message)))
     more = len(problems) - _NAMED
     if more > 0:
         note(plural("… and {count:,} more row", "… and {count:,} more rows", more))

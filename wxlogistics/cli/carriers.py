@@ -42,9 +42,8 @@ def command(terminal: output.Terminal) -> click.Command:
         found = search(carriers, text or "")
         if terminal.as_json:
             fields = {"count": len(found), "fetched_at": int(fetched_at)}
-            output.answer(
-                {"ok": True, **fields, "carriers": [*map(attrs.asdict, found)]}
-            )
+            each = [*map(attrs.asdict, found)]
+            output.answer({"ok": True, **fields, "carriers": each})
             return output.GOOD
         count = plural("{count} carrier", "{count} carriers", len(found))
         if found:
@@ -56,10 +55,8 @@ def command(terminal: output.Terminal) -> click.Command:
         output.note(click.style(count, dim=True))
         return output.GOOD
 
-    params = [
-        click.Argument(["text"], required=False, metavar="[TEXT]"),
-        option("--refresh", is_flag=True),
-    ]
+    argument = click.Argument(["text"], required=False, metavar="[TEXT]")
+    params = [argument, option("--refresh", is_flag=True)]
     examples = ["wxlogistics carriers", "wxlogistics carriers 顺丰"]
     return Command(terminal, "carriers", run, params, examples=examples)
 

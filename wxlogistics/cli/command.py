@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterable, Sequence
 import click
 
 from .language import LANGUAGES, is_chinese, say
-from .output import Problem, Terminal, fold, table, width
+from .output import Terminal, fold, table, width
 
 #: A file's name, which the shell completes; errors are reported where it is opened.
 FILE = click.Path(readable=False)
@@ -57,10 +57,15 @@ class Formatter(click.HelpFormatter):
 
 class Context(click.Context):
     """
-    Formats help with `Formatter`.
+    Formats help with `Formatter`, and notes the command in which an error arose.
     """
 
     formatter_class = Formatter
+
+    def __exit__(self, *raised: Any) -> None:
+        if getattr(raised[1], "ctx", self) is None:
+            raised[1].ctx = self
+        super().__exit__(*raised)
 
 
 class Command(click.Command):
@@ -112,12 +117,8 @@ class Command(click.Command):
         """
         if any(map(_TOKEN.fullmatch, args)) and "--" not in args:
             # The only switch among the options is --json: the others take a value.
-            found = [
-                word
-                for before, word in zip(["--json", *args], args)
-                if _TOKEN.fullmatch(word)
-                and (before == "--json" or not before.startswith("--"))
-            ]
+            pairs = zip(["--json", *args], args)
+            found = [word for before, word in pairs if _is_free(before, word)]
             args = [*(word for word in args if word not in found), "--", *found]
         return super().parse_args(ctx, args)
 
@@ -128,10 +129,11 @@ class Command(click.Command):
         except BrokenPipeError:
             # click would end the process.
             raise Enough from None
-        except Problem as problem:
-            problem.ctx = ctx
-            raise
         return code
+
+
+def _is_free(before: str, word: str) -> bool:
+    return bool(_TOKEN.fullmatch(word)) and (before == "--json" or before[:2] != "--")
 
 
 class Group(click.Group):

@@ -14,6 +14,7 @@ import requests
 import requests.utils
 
 from .. import MAIN_URL, errors
+from .._private import masked
 from ..client import Client
 from . import output
 from .command import Command
@@ -37,6 +38,7 @@ _REASONS = {
     "refused": "connection refused",
     "timed out|no answer|deadline": "no answer in time",
     "broke": "the connection broke",
+    "SOCKS support": "pip install 'requests[socks]' for a proxy with SOCKS",
 }
 
 
@@ -110,16 +112,6 @@ def _show(step: Step) -> None:
         for line in output.fold(mark + text, columns) if text else []:
             output.echo(head + (click.style(line, fg="yellow") if mark else line))
             head = " " * (left + 4)
-
-
-def masked(text: str) -> str:
-    """
-    Return *text* without anything that may be a secret, wherever it was put.
-    """
-    values = output.private_values()
-    for value in sorted(values, key=len, reverse=True):
-        text = text.replace(value, "***") if len(value) >= 8 else text
-    return re.sub(r"(?<![\w-])([0-9A-Fa-f]{32}|[\w-]{48,})(?![\w-])", "***", text)
 
 
 def examine(terminal: output.Terminal) -> Iterator[Step]:
@@ -200,7 +192,7 @@ def _proxy(url: str) -> str:
     if proxy:
         name = next((name for name, value in values.items() if value == proxy), "")
         # Without a scheme, or with one.
-        host = urllib.parse.urlsplit("//" + proxy.rpartition("//")[2]).hostname
+        host = proxy.rpartition("//")[2].rpartition("@")[2].partition("/")[0]
         return say(", through the proxy {proxy} ({name})", proxy=host, name=name)
     skipping = [name for name in values if name.lower() == "no_proxy"]
     if len(values) > len(skipping) > 0 and not proxies:
@@ -229,7 +221,7 @@ def _reach(url: str) -> tuple[Step, Step | None, float | None]:
         found = say("not a base URL (not shown)")
         return _host(False, found, say("[like a base URL]")), None, None
     parts = urllib.parse.urlsplit(url)
-    host = parts.netloc
+    host = parts.netloc.rpartition("@")[2]
     proxy = _proxy(url)
     tls = Step("tls", None, say("not used: for a sandbox only"))
     if parts.scheme == "https":
@@ -246,8 +238,9 @@ def _reach(url: str) -> tuple[Step, Step | None, float | None]:
     except errors.UnexpectedResponseError as error:
         status = error.status
     except errors.TransportError as error:
-        reason = output.clean(error.reason)
-        if re.search("certificate|SSL", reason):
+        # The proxy is named with its variable.
+        reason = re.sub(r"^no connection to .*?: |\.$", "", output.clean(error.reason))
+        if re.search("certificate|SSL", error.reason):
             text = say("[bad certificate]", host=host, reason=reason)
             tls = Step("tls", False, text, say("[check TLS]"), output.NO_ANSWER)
             return _host(False, _answered(host, began)), tls, None

@@ -29,9 +29,8 @@ def command(terminal: output.Terminal) -> click.Command:
                 rows.append((errcode, name, text, output.advice(error)))
         if terminal.as_json:
             keys = ("errcode", "error", "meaning", "advice")
-            output.answer(
-                {"ok": True, "errors": [dict(zip(keys, row)) for row in rows]}
-            )
+            errors = [dict(zip(keys, row)) for row in rows]
+            output.answer({"ok": True, "errors": errors})
         else:
             for row in rows:
                 _show(*row)

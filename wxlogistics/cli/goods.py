@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Iterable
+from typing import Any, Iterable
 
 from ..models import MAX_GOODS, GoodsDetail, GoodsInfo
 from .output import Problem
@@ -27,6 +27,13 @@ def goods_from_pairs(pairs: Iterable[str]) -> GoodsInfo:
     return goods_from_value(details)
 
 
+def loads(text: str | bytes) -> Any:
+    """
+    Return the value of a JSON text; Python makes no int of thousands of digits.
+    """
+    return json.loads(text, parse_int=lambda n: int(n) if len(n) < 99 else n)
+
+
 def goods_from_json(text: str | bytes) -> GoodsInfo:
     """
     Return the goods in a JSON text, as `goods_from_value` takes them.
@@ -35,7 +42,7 @@ def goods_from_json(text: str | bytes) -> GoodsInfo:
         Problem: There are none.
     """
     try:
-        value = json.loads(text)
+        value = loads(text)
     except (ValueError, RecursionError):
         raise Problem("the goods are not JSON") from None
     return goods_from_value(value)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 import unicodedata
+from pathlib import Path
 from typing import Mapping, NamedTuple, Sequence
 
 from .language import labelled, listed, say
@@ -42,48 +44,21 @@ TRACE = Columns(
     ("goods_name", "goods_img_url", "goods_desc", "goods"),
 )
 
-_RECEIVER = "收[件货][人方]?|买家|客户|顾客|用户|会员|联系人|下单人|购买人"
-_SENDER = "[寄发][件货][人方]?|卖家|商家"
-_PHONE = "((联系|固定|移动)?(手机|电话|手机电话|电话手机)(号码?)?|联系方式)"
-_GOODS = "商品|宝贝|货品|产品|物品"
+_DATA = json.loads(Path(__file__).with_name("headings.json").read_text("utf-8"))
+
+
+def _written_out(pattern: str) -> str:
+    """
+    Return *pattern* with what stands for each word in it.
+    """
+    return re.sub("<(.+?)>", lambda found: str(_DATA["words"][found[1]]), pattern)
+
 
 #: Field -> headings that a message names, and a pattern for all that are known, without
 #: case, blanks and marks.
 HEADINGS: Mapping[str, tuple[str, str]] = {
-    "waybill_token": ("token", "(waybill)?token|运单token|查询id"),
-    "openid": ("用户openid 买家openid", f"(({_RECEIVER})的?)?openid"),
-    "waybill_id": (
-        "运单号 快递单号 物流单号 运单编号 快递编号",
-        "(快递|物流|电子)?(运单|快递|物流|包裹|面单)单?(号码?|编号)|运单"
-        "|(waybill|tracking)(id|no|number|code)?|(express|logistics|mail)(no|number)",
-    ),
-    "receiver_phone": (
-        "收件人手机号 收货人手机号 联系手机 手机号 联系电话 收件人电话",
-        f"({_RECEIVER})?{_PHONE}|(receiver|recipient|consignee)?(phone|mobile|tel)",
-    ),
-    "sender_phone": (
-        "寄件人手机号 发件人手机号 寄件人电话",
-        f"({_SENDER}){_PHONE}|sender(phone|mobile|tel)",
-    ),
-    "trans_id": (
-        "交易单号 微信支付交易单号",
-        "transid|(微信)?(支付)?交易单号|微信(支付)?(订?单号|流水号)",
-    ),
-    "delivery_id": ("运力id", "deliveryid|运力(id|编码)"),
-    "order_detail_path": ("订单详情页", "orderdetailpath|订单详情页(路径)?"),
-    "goods_name": (
-        "商品名称 商品标题 宝贝标题 宝贝名称 商品",
-        f"({_GOODS})(名称?|标题|全称)|(选购)?商品|((goods|product|item)name|"
-        "(product|item)?title)",
-    ),
-    "goods_img_url": (
-        "商品图片 商品主图 宝贝图片 图片",
-        f"({_GOODS}|sku)?(主图|首图|缩略图|图片?)(图片)?(url|链接|地址|网址)?"
-        "|(goods|product|item)?(img|image|pic|picture)(url|link)?",
-    ),
-    "goods_desc": ("商品描述 商品详情", f"goodsdesc|({_GOODS})(描述|详情|介绍)"),
-    "goods": ("商品信息", "goods(info)?|detaillist|商品信息"),
-    "id": ("订单号 订单编号", "id|order(id|no|number)|(主|子|商户)?订单(号|编号|id)"),
+    field: (names, _written_out(pattern))
+    for field, (names, pattern) in _DATA["headings"].items()
 }
 
 #: More than one column may be one of these: the first that is filled counts.
@@ -186,9 +161,10 @@ def check_complete(
         lines.append(labelled(name, examples(name)))
     if not absent and any(name.startswith("goods_img_url") for name in missing):
         lines.append(say("Without pictures, add an empty column goods_img_url."))
-    lines.append(
-        say("Found: {headings}", headings=listed([head[:40] for head in heads[:40]]))
-    )
+    found = listed([head[:40] for head in heads[:40]])
+    lines.append(say("Found: {headings}", headings=found))
+    if not any(fields):
+        lines.append(say("[headings first]"))
     lines.append(say("Name a column: --map 'HEADING={name}'", name=[*missing, "id"][0]))
     raise Problem("{lines}", lines="\n".join(lines))
 

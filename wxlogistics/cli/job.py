@@ -8,10 +8,12 @@ import time
 from collections import Counter
 from typing import Any, Callable, Iterable, Mapping, NamedTuple
 
+import attrs
+
 from .. import errors
 from .ledger import INVALID, OK, REFUSED, Ledger, Tally
 from .output import Problem, argument_problem, explain
-from .rows import Task
+from .rows import Row, Task, parcel_of
 
 #: These are not the row's fault: every other one would be refused for the same reason.
 _ALL_THE_SAME = (
@@ -20,6 +22,9 @@ _ALL_THE_SAME = (
     errors.IpNotAllowedError,
     errors.NotAuthorizedError,
 )
+
+# What is known about a row without a line.
+_NEW = (Tally(INVALID), "")
 
 #: A run ends after so many calls in a row without an answer.
 STREAK = 20
@@ -123,9 +128,7 @@ class Job:
 
         sent = 0
         try:
-            for task in tasks:
-                if not self.is_due(task):
-                    continue
+            for task in filter(None, map(self.due, tasks)):
                 if not task.problem and sent == self._max_calls:
                     self.end("max_calls")
                 sent += not task.problem
@@ -143,16 +146,28 @@ class Job:
         if self._ended.is_set() and not self.stop:
             self.stop = Stop("interrupted")
 
-    def is_due(self, task: Task) -> bool:
+    def due(self, task: Task) -> Task | None:
         """
-        Return whether *task* is to be done.
+        Return what is to be done of *task*.
 
         Raises:
             Problem: It was done with other content.
         """
         due = False
+        seen = self._ledger.rows
+        known = {row.number: seen.get(row.number, _NEW) for row in task.rows}
+        done = [row for row in task.rows if known[row.number][0].outcome != INVALID]
+        before = parcel_of(done).digest if 0 < len(done) < len(known) else ""
+        if {known[row.number][1] for row in done} == {before} != {task.digest}:
+            # Rows have joined a parcel that was done without them.
+            if all(known[row.number][0].outcome == REFUSED for row in done):
+                return task
+            fields = {"line": done[0].line, "row": done[0].number}
+            problem = Problem("[parcel is registered]", **fields)
+            rest = [row for row in task.rows if row not in done]
+            task = attrs.evolve(task, rows=tuple(rest), problem=problem)
         for row in task.rows:
-            tally, digest = self._ledger.rows.get(row.number, (Tally(INVALID), ""))
+            tally, digest = known[row.number]
             if digest == task.digest:
                 due |= tally.outcome == REFUSED and self.again
             elif tally.outcome == INVALID:
@@ -161,7 +176,7 @@ class Job:
             else:
                 fields = {"row": row.number, "line": row.line}
                 raise Problem("[row changed]", path=self._ledger.path, **fields)
-        return due
+        return task if due else None
 
     def _do(self, task: Task) -> None:
         if task.problem:
@@ -173,7 +188,8 @@ class Job:
             try:
                 fields = self._call(task)
             except errors.InvalidArgumentError as error:
-                self._write_invalid(task, argument_problem(error))
+                problem = argument_problem(error)
+                self._write_invalid(task, lambda _: problem)
             except errors.RateLimitError as error:
                 self._slow_down(error)
                 continue
@@ -210,18 +226,18 @@ class Job:
             if self._streak >= STREAK:
                 self.end("no_answer", error)
 
-    def _write_invalid(self, task: Task, message: str) -> None:
-        self._write(
-            task, INVALID, {"error": {"type": "InvalidRow", "message": message}}
-        )
-        self.invalid += [(row.line, message) for row in task.rows]
+    def _write_invalid(self, task: Task, why: Callable[[Row], str]) -> None:
+        for row in task.rows:
+            error = {"type": "InvalidRow", "message": why(row)}
+            fields = {"error": error, "line": row.line}
+            self._write(attrs.evolve(task, rows=(row,)), INVALID, fields)
+            self.invalid.append((row.line, why(row)))
 
     def _write(self, task: Task, outcome: str, fields: Mapping[str, Any]) -> None:
         found = []
         for row in task.rows:
             start = {"row": row.number, "id": row.id, "outcome": outcome}
-            line = {"line": row.line} if outcome == INVALID else {}
-            found.append({**start, **fields, **line, "digest": task.digest})
+            found.append({**start, **fields, "digest": task.digest})
         tallies = self._ledger.write(found)
         with self._lock:
             self._streak = 0

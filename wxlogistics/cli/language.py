@@ -24,12 +24,11 @@ def choose_language(argv: Sequence[str], environ: Mapping[str, str]) -> str:
     """
     Return the language that *argv* asks for, or else the one of the locale.
     """
-    for index, word in enumerate(argv):
+    # The nearest one counts, as it does with click's other options.
+    for word, after in reversed([*zip(argv, [*argv[1:], ""])]):
         name, _, value = word.partition("=")
-        if name == "--lang":
-            value = value or "".join(argv[index + 1 : index + 2])
-            if value in LANGUAGES:
-                return value
+        if name == "--lang" and (value or after) in LANGUAGES:
+            return value or after
     for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
         if environ.get(name):
             return "zh" if environ[name].lower().startswith("zh") else "en"

@@ -166,7 +166,7 @@ class Ledger:
         more = {"error": error.get("type"), "reason": error.get("message")}
         fields = {**line, **error, **news, **more, "goods": goods}
         found = io.StringIO()
-        csv.writer(found).writerow(_cell(name, fields.get(name)) for name in _CSV)
+        csv.writer(found).writerow(_cell(fields.get(name)) for name in _CSV)
         return found.getvalue()
 
     # Reading
@@ -207,13 +207,12 @@ class Ledger:
         self.rows[row] = tally_of(line), digest
 
 
-def _cell(name: str, value: object) -> str:
+def _cell(value: object) -> str:
     """
     Return one line of text that a spreadsheet shows as it is.
     """
     text = "" if value is None else clean(str(value))
-    # A waybill_token may begin with a hyphen and is for programs.
-    return f"'{text}" if text.startswith(_FORMULA) and name != "waybill_token" else text
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def tally_of(line: Mapping[str, Any]) -> Tally:

@@ -39,9 +39,7 @@ def run(argv: Sequence[str]) -> int:
         # Closed (>&-): a waybill_token would be lost.
         return terminal.fail(output.unusable("stdout", errno.EBADF))
     try:
-        code = commands(terminal).main(
-            args=list(argv), prog_name="wxlogistics", standalone_mode=False
-        )
+        code = commands(terminal).main([*argv], "wxlogistics", standalone_mode=False)
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         return terminal.fail(error, context.command_path if context else "wxlogistics")
@@ -75,15 +73,14 @@ def commands(terminal: output.Terminal) -> Group:
     """
     variables = [(f"WXLOGISTICS_{name}", say(f"[{name}]")) for name in _VARIABLES]
     codes = [(str(code), say(f"[exit code {code}]")) for code in range(4)]
+    parts = [
+        part.command(terminal) for part in (carriers, bulk, doctor, probe, errcodes)
+    ]
     return Group(
         "wxlogistics",
         [
             *waybills.commands(terminal),
-            carriers.command(terminal),
-            bulk.command(terminal),
-            doctor.command(terminal),
-            probe.command(terminal),
-            errcodes.command(terminal),
+            *parts,
             _demo(terminal),
             server.command(terminal),
         ],

@@ -18,6 +18,7 @@ from typing import IO, Any, Iterable
 import click
 
 from .. import errors
+from .._private import masked
 from ..client import Client
 from ..errcodes import SLOW_DOWN, UNKNOWN, WORDS
 from ..models import GoodsDetail, Trace, WaybillStatus
@@ -45,7 +46,6 @@ class Problem(click.ClickException):
     def __init__(self, text: str, **fields: object) -> None:
         super().__init__(text)
         self.fields = fields
-        # So that the message names the command whose help explains it.
         self.ctx: click.Context | None = None
 
     def format_message(self) -> str:
@@ -171,10 +171,10 @@ def complain(title: str, rows: Iterable[tuple[str, str]]) -> None:
     """
     sign = click.style("✗ ", fg="red", bold=True)
     for line in fold(title, width() - 2):
-        note(sign + click.style(line, bold=True))
+        note(sign + click.style(clean(line), bold=True))
         sign = "  "
     for line in table([(label, value) for label, value in rows if value]):
-        note(line)
+        note(clean(line))
 
 
 def table(rows: Rows, widest: int = 40) -> Iterable[str]:
@@ -220,7 +220,16 @@ def unusable(path: object, number: int | None) -> Problem:
 def explain(error: Exception, command: str = "wxlogistics") -> tuple[int, str, Rows]:
     """
     Return the exit code, the line that says what happened, and rows with the rest.
+
+    A secret of the environment is in none of them, wherever it was put.
     """
+    code, title, rows = _explained(error, command)
+    if isinstance(error, errors.WxLogisticsError):
+        title, rows = masked(title), [(label, masked(text)) for label, text in rows]
+    return code, title, rows
+
+
+def _explained(error: Exception, command: str) -> tuple[int, str, Rows]:
     endpoint = getattr(error, "endpoint", "")
     if isinstance(error, errors.ApiError):
         kind = f"{error.errcode} {type(error).__name__}"
@@ -248,8 +257,12 @@ def explain(error: Exception, command: str = "wxlogistics") -> tuple[int, str, R
             return WRONG_USE, say("[variable not set]", name=error.field), rows
         return WRONG_USE, argument_problem(error), []
     assert isinstance(error, click.ClickException)
+    title = error.format_message().rstrip(".。")
+    if is_chinese() and not isinstance(error, Problem):
+        title = re.sub(" ?'([^']*)' ?", r"「\1」", title).replace("」,「", "」、「")
+        title = title.replace(" （", "（")
     text = say("Try '{command} {option}' for help.", command=command, option="--help")
-    return WRONG_USE, error.format_message().rstrip(".。"), [("", text)]
+    return WRONG_USE, title, [("", text)]
 
 
 def argument_problem(error: errors.InvalidArgumentError) -> str:
@@ -306,10 +319,12 @@ def error_fields(error: Exception, title: str, rows: Rows) -> dict[str, Any]:
     """
     kind = type(error).__name__ if isinstance(error, errors.WxLogisticsError) else "Use"
     names = ("errcode", "errmsg", "rid", "endpoint", "field", "ip")
+    found = {name: getattr(error, name, None) for name in names}
+    found["errmsg"] = found["errmsg"] and masked(found["errmsg"])
     return {
         "type": kind,
         "message": title,
-        **{name: getattr(error, name, None) for name in names},
+        **found,
         "retryable": getattr(error, "retryable", False),
         "maybe_applied": getattr(error, "maybe_applied", False),
         "advice": rows[-1][1] if rows else None,
@@ -355,18 +370,6 @@ def goods_names(goods: Iterable[GoodsDetail]) -> str:
     Return the names of *goods* as a list within a sentence.
     """
     return listed([clean(detail.goods_name or say("no name")) for detail in goods])
-
-
-def private_values() -> list[str]:
-    """
-    Return what the variables hold, but for an appid and plain addresses.
-    """
-    shown = r"wx[0-9a-f]{16}|(https?://[\w.:-]+/?,?)+"
-    return [
-        value.strip()
-        for name, value in os.environ.items()
-        if name.startswith("WXLOGISTICS_") and not re.fullmatch(shown, value.strip())
-    ]
 
 
 def clean(text: str) -> str:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 import sys
 import urllib.parse
-from pathlib import Path
 from typing import Iterator, Sequence
 
 import click
 import requests
 
 from .. import WECHAT_URLS, __version__
+from .._private import masked, private_values
 from ..probe import CALLS, Answer, differences, make
 from . import output
 from .command import FILE, Command, option
 from .doctor import base_urls
-from .language import labelled, listed, say, speak
+from .language import labelled, say, speak
 
 
 def command(terminal: output.Terminal) -> click.Command:
@@ -29,7 +29,8 @@ def command(terminal: output.Terminal) -> click.Command:
 
         url = (terminal.base_urls or base_urls())[0].rstrip("/")
         if not yes:
-            _ask(str(urllib.parse.urlsplit(url).hostname))
+            _ask(masked(str(urllib.parse.urlsplit(url).hostname)))
+        _write(report, "")
         with terminal.client() as client:
             found = _all(url, client.access_token())
         sandbox = Sandbox()
@@ -41,7 +42,6 @@ def command(terminal: output.Terminal) -> click.Command:
             text = f"## wxlogistics {__version__} probe of {name}\n\n"
             for line in compared(found, known):
                 text += re.sub("^( *)", r"\1- ", line) + "\n"
-        Path(report).write_text(text, encoding="utf-8")
         if terminal.as_json:
             calls = []
             for call, real, ours in zip(CALLS, found, known):
@@ -51,6 +51,7 @@ def command(terminal: output.Terminal) -> click.Command:
         else:
             for line in [*compared(found, known), say("[probe: report]", path=report)]:
                 output.echo(output.clean(line))
+        _write(report, text)
         return output.GOOD if found == known else output.REFUSED
 
     path = option("--report", metavar="FILE", type=FILE, default="wxlogistics-probe.md")
@@ -66,14 +67,25 @@ def _ask(host: str) -> None:
     if not (sys.stdin and sys.stdin.isatty()):
         raise output.Problem("[probe: say yes]")
     output.note(say("[probe: calls]", host=host))
-    for call in CALLS:
-        output.note(f"  {call.endpoint}: {say(call.what)}")
+    for what, endpoint in [("[probe: token]", "stable_token"), *(c[:2] for c in CALLS)]:
+        output.note(f"  {labelled(endpoint, say(what))}")
     if not click.confirm(say("Make these calls?"), err=True):
-        raise click.Abort
+        raise output.Problem("no call was made")
+
+
+def _write(path: str, text: str) -> None:
+    """
+    Write the report; an empty one tries whether it can be written.
+    """
+    try:
+        with open(path, "a" if not text else "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise output.unusable(path, error.errno) from None
 
 
 def _all(url: str, token: str, trust_env: bool = True) -> list[Answer]:
-    private = output.private_values()
+    private = private_values()
     with requests.Session() as session:
         session.trust_env = trust_env
         return [make(session, call, url, token, private) for call in CALLS]
@@ -87,5 +99,5 @@ def compared(found: Sequence[Answer], known: Sequence[Answer]) -> Iterator[str]:
         sign, verdict = ("✓", "same") if real == ours else ("✗", "different")
         yield f"{sign} {say(verdict)}  {labelled(call.endpoint, say(call.what))}"
         for name, one, other in differences(real, ours):
-            yield f"  {labelled(name, one)}"
-            yield f"  {labelled(listed([name, say('sandbox')]), other)}"
+            yield f"  {labelled(say(name), say(one))}"
+            yield f"  {labelled(say('{name}, sandbox', name=say(name)), say(other))}"

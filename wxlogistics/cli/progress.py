@@ -114,7 +114,9 @@ def show_summary(
     """
     done, total, now = summary["done"], summary["rows"], summary["done_now"]
     rows = f"{done:,}" if total is None else f"{done:,} / {total:,}"
-    head = labelled(say("{rows} rows done", rows=rows), str(path))
+    head = say("{rows} rows done", rows=rows)
+    # Without a row, the output may have been removed.
+    head = labelled(head, str(path)) if done else head
     output.echo(click.style(head, bold=True))
     if now:
         seconds = summary["seconds"]

@@ -13,8 +13,9 @@ from typing import Any, Iterable, Iterator, Mapping, Sequence
 import attrs
 
 from ..models import MAX_GOODS, GoodsInfo
-from .goods import FIELDS, goods_from_json, goods_from_pairs, goods_from_value
+from .goods import FIELDS, goods_from_json, goods_from_pairs, goods_from_value, loads
 from .headings import QUERY, TRACE, Columns, check_complete, field_of, known
+from .language import say
 from .output import Problem
 
 #: A line, its headings and its values (None: the line of headings itself): what every
@@ -61,12 +62,15 @@ class Row:
         fields: Its values by field.
 
         problem: Why it cannot be used.
+
+        filled: How many of its cells are about goods.
     """
 
     number: int
     line: int
     fields: Mapping[str, Any]
     problem: Problem | None = None
+    filled: int = 0
 
     @property
     def parcel(self) -> tuple[str | None, str | None]:
@@ -74,6 +78,25 @@ class Row:
         What tells its parcel from others, as far as it can be used.
         """
         return self.fields.get("openid"), self.fields.get("waybill_id")
+
+    @property
+    def order(self) -> tuple[str | None, str | None]:
+        """
+        Its customer and its order, as far as they can be used.
+        """
+        return self.fields.get("openid"), self.fields.get("id")
+
+    def continues(self, above: Row) -> bool:
+        """
+        Return whether it may be a further article of the parcel *above*, for its cells
+        of a parcel are empty; the sum below a table is not one.
+        """
+        openid, id_ = self.order
+        is_other = id_ not in (None, above.order[1])
+        if not openid:
+            return self.filled > is_other
+        is_empty = self.problem and self.problem.message == "{name} is empty"
+        return bool(openid == above.order[0] and is_empty and not is_other)
 
     @property
     def id(self) -> str | None:
@@ -104,12 +127,15 @@ class Task:
     goods: GoodsInfo | None = None
     problem: Problem | None = None
 
-    @property
-    def why(self) -> str:
+    def why(self, row: Row) -> str:
         """
-        The message of its problem.
+        Return what the problem is for one of the rows.
         """
-        return self.problem.format_message() if self.problem else ""
+        problem = row.problem or self.problem
+        fields = {**problem.fields} if problem else {}
+        if row.line == fields.get("line"):
+            fields["line"] = fields.get("other")
+        return say(problem.message, **fields) if problem else ""
 
     @property
     def digest(self) -> str:
@@ -201,7 +227,7 @@ def _objects(texts: Iterable[str], start: int, columns: Columns) -> Iterator[Rec
         if not text.strip():
             continue
         try:
-            value = json.loads(text)
+            value = loads(text)
         except (ValueError, RecursionError):
             value = None
         if isinstance(value, str) and columns is QUERY:
@@ -269,10 +295,8 @@ def workbook(data: bytes) -> Iterator[tuple[int, list[str]]]:
         raise Problem("[extra excel]") from None
     try:
         book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(data))
-        sheets = [
-            book.get_sheet_by_name(name).to_python(skip_empty_area=False)
-            for name in book.sheet_names
-        ]
+        get, names = book.get_sheet_by_name, book.sheet_names
+        sheets = [get(name).to_python(skip_empty_area=False) for name in names]
     except (python_calamine.CalamineError, OSError, ValueError) as error:
         raise Problem("not an Excel workbook: {reason}", reason=error) from None
     for rows in filter(None, sheets):
@@ -330,16 +354,21 @@ class Reader:
         rows = [*self._rows(found)]
         # Without an openid a row may be of each parcel with its waybill_id.
         unclear = {row.parcel[1] for row in rows if not row.parcel[0]}
+        named = [(row.number, row.parcel) for row in rows if row.parcel[1]]
+        keys = {number: parcel[parcel[1] in unclear :] for number, parcel in named}
+        # A row whose waybill_id cannot be used goes with the others of its order.
+        orders = {row.order: keys[row.number] for row in rows if row.number in keys}
         key: Any = None
-        for row in rows:
-            openid, waybill_id = row.parcel
-            if waybill_id:
-                key = waybill_id if waybill_id in unclear else row.parcel
-            elif openid or key is None:
+        for above, row in zip([None, *rows], rows):
+            if row.number in keys:
+                key = keys[row.number]
+            elif all(row.order) and row.order in orders:
+                key = orders[row.order]
+            elif above is None or not row.continues(above):
                 key = row.number
             # Else it goes on with the parcel above, as merged cells do.
             parcels.setdefault(key, []).append(row)
-        yield from map(_parcel, parcels.values())
+        yield from map(parcel_of, parcels.values())
 
     def _rows(self, found: Iterable[Record]) -> Iterator[Row]:
         table: Sequence[str] | None = None
@@ -393,7 +422,9 @@ class Reader:
                 checked["goods"] = _goods_of(cells)
             except Problem as error:
                 problem = problem or error
-        return Row(number, line, checked, problem)
+        filled = [name for name in cells if name.startswith("goods") and cells[name]]
+        # Nothing is known about a row that cannot be read.
+        return Row(number, line, checked, problem, len(filled) if cells else 2)
 
 
 def _by_field(
@@ -412,24 +443,26 @@ def _by_field(
     return found
 
 
-def _parcel(rows: Sequence[Row]) -> Task:
+def parcel_of(rows: Sequence[Row]) -> Task:
     """
     Return the task of one parcel's rows: all their goods, and what all of them tell.
     """
     fields: dict[str, str] = {}
     details: list[Any] = []
     problem: Problem | None = None
+    lines: dict[str, int] = {}
     for row in rows:
         if row.problem and not problem:
             fields_ = {"line": row.line, "problem": row.problem.format_message()}
             problem = Problem("[parcel has problem]", **fields_)
             problem = row.problem if len(rows) == 1 else problem
         for name, value in row.fields.items():
+            other = lines.setdefault(name, row.line)
             if name == "goods":
                 details += [each for each in value.detail_list if each not in details]
             elif fields.setdefault(name, value) != value and name != "id":
-                differs = Problem("[parcel differs]", line=row.line, name=name)
-                problem = problem or differs
+                differs = {"line": row.line, "other": other, "name": name}
+                problem = problem or Problem("[parcel differs]", **differs)
     if len(details) > MAX_GOODS:
         count = len(details)
         problem = problem or Problem("[parcel too large]", count=count, rows=len(rows))
@@ -496,13 +529,8 @@ def text_of(name: str, value: object) -> str:
     return value
 
 
-_PATTERNS = {
-    "waybill_id": _WAYBILL,
-    "receiver_phone": _PHONE,
-    "sender_phone": _PHONE,
-    "trans_id": _TOKEN,
-    "waybill_token": _TOKEN,
-}
+_PATTERNS = {"waybill_id": _WAYBILL, "trans_id": _TOKEN, "waybill_token": _TOKEN}
+_PATTERNS |= {"receiver_phone": _PHONE, "sender_phone": _PHONE}
 
 
 def _unprotected(value: str) -> str:

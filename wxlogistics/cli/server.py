@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import click
 
-from ..sandbox.command import OPTIONS, Option, Ready, run
+from ..sandbox.command import OPTIONS, PROBLEMS, Option, Ready, reason, run
 from .command import Command, option
 from .language import say
 from .output import Problem, Terminal, answer, echo, note
@@ -34,12 +35,23 @@ def command(terminal: Terminal) -> click.Command:
         try:
             return run(on_ready=on_ready, on_notice=on_notice, **options)
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise Problem("{reason}", reason=reason) from None
+            raise Problem("{reason}", reason=translated(reason(error))) from None
 
     examples = ["wxlogistics sandbox", "wxlogistics sandbox --port 0 --seed demo"]
     params = map(_option, OPTIONS)
     return Command(terminal, "sandbox", serve, params, examples=examples, calls=False)
+
+
+def translated(text: str) -> str:
+    """
+    Return a message of `PROBLEMS` in the chosen language.
+    """
+    for known in PROBLEMS:
+        pattern = re.escape(known).replace(r"\{\}", "(.*)")
+        found = re.fullmatch(pattern, text, re.DOTALL)
+        if found:
+            return say(known).format(*map(translated, found.groups()))
+    return text
 
 
 def _option(described: Option) -> click.Option:
@@ -47,7 +59,7 @@ def _option(described: Option) -> click.Option:
         try:
             return described.parse(value) if isinstance(value, str) else value
         except ValueError as error:
-            raise click.BadParameter(str(error), ctx, param) from None
+            raise click.BadParameter(translated(str(error)), ctx, param) from None
 
     kind: Any = click.Path() if described.metavar == "FILE" else str
     settings = {"metavar": described.metavar, "callback": parse, "type": kind}

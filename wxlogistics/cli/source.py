@@ -64,7 +64,9 @@ def read(
             lines = iter(whole)
         first = next(lines, b"")
         lines = itertools.chain([first], lines)
-        if first.startswith(WORKBOOKS):
+        # Shops also call a table of text NAME.xls.
+        is_book = not form and name.lower().endswith((".xlsx", ".xlsm"))
+        if first.startswith(WORKBOOKS) or is_book:
             yield from with_headings(workbook(b"".join(lines)), columns)
         else:
             yield from records(lines, form, encoding, columns)

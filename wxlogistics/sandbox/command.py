@@ -116,6 +116,30 @@ _NOT_WRITTEN = "{} cannot be written: {}"
 NOTICES = (_WIDE, _IGNORED, _NOT_WRITTEN)
 
 
+#: The messages of what it raises, with braces for the values in them.
+PROBLEMS = (
+    "give a number from 0 to 65535, not {}",
+    f"give a number from 0 to {FASTEST}, not {{}}",
+    "port {} of {} is taken: choose another, or 0 for any free one",
+    "--keyfile: it goes with --certfile",
+    "--ca-file: it goes with --tls",
+    "--set: no setting {}; there are: {}",
+    "--set: {}",
+    "{} is of type {}, not {}",
+    "{} is from 0 to 10**15, not {}",
+    "{} is from 0 to 23, not {}",
+    "{} is from 1 to 10**15, not {}",
+    "route is pairs of hours, in ascending order, and status, not {}",
+    "refused_image is not a regular expression: {}",
+    "default_delivery_id: no carrier {}",
+    "{}: this is not the state of a sandbox",
+    "{}: state of version {}, not {}",
+    "{}: the state of a sandbox is damaged: {}",
+    "{}: JSON that nests too deep",
+    "{}: not JSON: {}",
+)
+
+
 class Ready(NamedTuple):
     """
     What a program needs to call a served sandbox.
@@ -176,9 +200,9 @@ def run(
     from .server import Server
 
     if keyfile and not certfile:
-        raise ValueError("argument --keyfile: it goes with --certfile")
+        raise ValueError("--keyfile: it goes with --certfile")
     if ca_file and (certfile or not tls):
-        raise ValueError("argument --ca-file: it goes with --tls")
+        raise ValueError("--ca-file: it goes with --tls")
     controls, ignored = _open(state, _settings(set), seed, speed)
     if ignored:
         on_notice(_IGNORED, ignored, state)
@@ -260,7 +284,7 @@ def _settings(items: Sequence[str]) -> dict[str, Any]:
         name, _, text = item.partition("=")
         if name not in fields:
             known = ", ".join(fields)
-            raise ValueError(f"argument --set: no setting {name!r}; there are: {known}")
+            raise ValueError(f"--set: no setting {name!r}; there are: {known}")
         try:
             value = read_json(text)
         except ValueError:
@@ -272,7 +296,7 @@ def _settings(items: Sequence[str]) -> dict[str, Any]:
     try:
         Settings(**settings)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"argument --set: {error.args[0]}") from None
+        raise ValueError(f"--set: {error.args[0]}") from None
     return settings
 
 

@@ -57,9 +57,15 @@ def _of(*kinds: Any) -> Any:
     return check
 
 
-def _in_bounds(_: object, field: attrs.Attribute[Any], value: Any) -> None:
-    if value is not None and not 0 <= value <= _LARGEST_AMOUNT:
-        raise ValueError(f"{field.name} is from 0 to 10**15, not {value}")
+def _between(least: int, most: int, shown: str) -> Any:
+    def check(_: object, field: attrs.Attribute[Any], value: Any) -> None:
+        if value is not None and not least <= value <= most:
+            raise ValueError(f"{field.name} is from {least} to {shown}, not {value}")
+
+    return check
+
+
+_in_bounds = _between(0, _LARGEST_AMOUNT, "10**15")
 
 
 def _errcode(default: int) -> Any:
@@ -79,8 +85,10 @@ def _route(value: Any) -> tuple[tuple[float, WaybillStatus], ...]:
         route = tuple((float(hours), WaybillStatus(status)) for hours, status in value)
     except (TypeError, ValueError, OverflowError):
         route = ((math.nan, WaybillStatus.NOT_COLLECTED),)
-    if not all(math.isfinite(hours) for hours, _ in route):
-        raise ValueError(f"route is pairs of hours and status, not {value!r:.200}")
+    hours = [when for when, _ in route]
+    if not all(map(math.isfinite, hours)) or hours != sorted(hours):
+        wanted = "pairs of hours, in ascending order, and status"
+        raise ValueError(f"route is {wanted}, not {value!r:.200}")
     return route
 
 
@@ -290,10 +298,12 @@ class Settings:
     bound_limit_errcode: int = _errcode(9300513)
     calls_per_minute: int | None = _limit()
     calls_per_second: int | None = _limit()
-    quota_reset_hour: int = _amount(0)
+    quota_reset_hour: int = checked(_of(int), _between(0, 23, "23"), default=0)
     clear_quota_monthly_limit: int = _amount(10)
 
-    token_lifetime: int = _amount(7200)
+    token_lifetime: int = checked(
+        _of(int), _between(1, _LARGEST_AMOUNT, "10**15"), default=7200
+    )
     token_daily_limit: int = _amount(500_000)
     token_minute_limit: int = _amount(10_000)
     classic_token_daily_limit: int = _amount(2_000)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
+import re
 import stat
 from collections import deque
 from pathlib import Path
@@ -142,11 +144,11 @@ def restore(data: Any, clock: Clock) -> World:
     try:
         return _restore(data, clock)
     except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
-        reason = error.args[0] if error.args else ""
-        kind = type(error).__name__
-        raise ValueError(
-            f"the state of a sandbox is damaged: {kind}: {reason!s:.300}"
-        ) from error
+        # Without the name of what Python called.
+        reason = re.sub(r"^[\w.]+\(\) ", "", str(error))
+        reason = f"no {reason}" if isinstance(error, KeyError) else reason
+        text = f"the state of a sandbox is damaged: {reason:.300}"
+        raise ValueError(text) from error
 
 
 def _restore(data: dict[str, Any], clock: Clock) -> World:
@@ -251,4 +253,6 @@ def load(path: str | os.PathLike[str], clock: Clock) -> World:
     try:
         return restore(read_json(Path(path).read_bytes()), clock)
     except ValueError as error:
-        raise ValueError(f"{os.fspath(path)}: {error}") from None
+        is_json = not isinstance(error, (json.JSONDecodeError, UnicodeDecodeError))
+        text = f"{error}" if is_json else f"not JSON: {error}"
+        raise ValueError(f"{os.fspath(path)}: {text}") from None
