@@ -17,7 +17,7 @@ import documents
 import pytest
 import requests
 
-from wxlogistics import Client
+from wxlogistics import Client, StableToken
 from wxlogistics.__main__ import main
 from wxlogistics.errcodes import WORDS
 
@@ -179,9 +179,11 @@ class TestSandbox:
         """
         url, lines = sandbox
         shown = documents.blocks(page, "console")[-1].code.splitlines()[2:]
-        (call,) = re.findall(r"`(Client\(access_token, .+?\))`", documents.read(page))
-        token = lines[4].removeprefix("access_token: ")
-        names = {"Client": Client, "access_token": token}
+        (call,) = re.findall(
+            r"`(Client\(StableToken\(.+?\), .+?\))`", documents.read(page)
+        )
+        printed = dict(line.split(": ", 1) for line in lines)
+        names = {"Client": Client, "StableToken": StableToken} | printed
 
         assert [line.partition(":")[0] for line in shown] == [
             line.partition(":")[0] for line in lines
@@ -203,7 +205,8 @@ class TestSandbox:
         (block,) = documents.blocks(page, "python")
         first, again = (text.code for text in documents.blocks(page, "text"))
         (tmp_path / "first.py").write_text(block.code, encoding="utf-8")
-        exported = dict(each[1].split("=") for each in commands if each[0] == "export")
+        exports = (each[1].split("=") for each in commands if each[0] == "export")
+        exported = {name: value for name, value in exports if not value.endswith("...")}
         assert "http://127.0.0.1:8790" == exported["WXLOGISTICS_BASE_URL"]
         exported |= {"WXLOGISTICS_BASE_URL": url, "PYTHONUTF8": "1"}
 
