@@ -310,7 +310,7 @@ def text(value: object) -> str | None:
     return str(value) if type(value) is int else None
 
 
-def integer(value: object) -> int | None:
+def integer(value: Any) -> int | None:
     """
     Return *value* of a reply as a number: it may come as a string.
     """
@@ -318,7 +318,7 @@ def integer(value: object) -> int | None:
         return value
     whole = isinstance(value, float) and value.is_integer()
     try:
-        return int(value) if whole or isinstance(value, str) else None  # type: ignore
+        return int(value) if whole or isinstance(value, str) else None
     except ValueError:
         return None
 

@@ -76,10 +76,6 @@ class TokenProvider(Protocol):
         """
 
 
-#: What `Client` takes for a token.
-Token = str | Callable[[], str] | TokenProvider
-
-
 class Cache(Protocol):
     """
     What a cache must have: Django's caches and all of cachelib's do.
@@ -111,7 +107,7 @@ class _GivenToken:
         return self.get(post)
 
 
-def token_provider(token: Token, field: str = "token") -> TokenProvider:
+def token_provider(token: Any, field: str = "token") -> TokenProvider:
     """
     Return the provider that *token* is or stands for.
 
@@ -125,7 +121,8 @@ def token_provider(token: Token, field: str = "token") -> TokenProvider:
     if isinstance(token, type) or not (is_provider or callable(token)):
         wanted = "a str, a callable that returns one, or a TokenProvider"
         raise wrong_type(field, token, wanted)
-    return token if is_provider else _GivenToken(token)  # type: ignore
+    provider: TokenProvider = token if is_provider else _GivenToken(token)
+    return provider
 
 
 @attrs.frozen

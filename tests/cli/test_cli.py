@@ -378,7 +378,7 @@ class TestMain:
         assert "请看 wxlogistics" in err.splitlines()[-1]
 
     def test_main__wrong_use_as_json(self, run: Run) -> None:
-        """A program is told of wrong use on stdout, with the keys of every error."""
+        """A program gets wrong use on stdout, with the keys of every error."""
         ran = run("query", "--json")
 
         assert 2 == ran.code

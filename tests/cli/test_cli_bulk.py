@@ -159,7 +159,7 @@ class TestQuery:
         self, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
         """
-        As long as stdin was not read to its end, nobody knows how many rows it has.
+        As long as stdin was not read to its end, its number of rows is unknown.
         """
         stdin = io.TextIOWrapper(io.BytesIO(b"A\nB\nC\n"))
         monkeypatch.setattr(sys, "stdin", stdin)
@@ -750,7 +750,7 @@ class TestStopping:
     def test_no_answer__nothing_there(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
-        """Where nobody answers it gives up soon."""
+        """Without an answer it gives up soon."""
         monkeypatch.setattr(job, "STREAK", 2)
         Path("t.csv").write_text("A\nB\n")
 
@@ -832,7 +832,7 @@ class TestFiles:
     def test_files__wrong_use(
         self, argv: list[str], problem: str, run: Run, wechat: Sandbox
     ) -> None:
-        """What cannot be read or written is told before anything is sent."""
+        """What cannot be read or written is an error before anything is sent."""
         Path("x").mkdir()
         Path("t.csv").write_text("A\n")
         Path("bad.csv").write_text("a,b\n")
@@ -846,7 +846,7 @@ class TestFiles:
         assert [] == wechat.calls
 
     def test_files__long_name(self, run: Run, wechat: Sandbox) -> None:
-        """A name that the system does not take is told in its words."""
+        """A name that the system refuses is an error in its words."""
         Path("t.csv").write_text("A\n")
 
         code, _, err = run("bulk", "query", "t.csv", "--out", "x" * 300)
@@ -873,7 +873,7 @@ class TestFiles:
         assert "another run is writing t.results.jsonl" in err
 
     def test_files__changed(self, run: Run, wechat: Sandbox) -> None:
-        """An input that changed is told before anything is sent."""
+        """An input that changed is an error before anything is sent."""
         Path("orders.csv").write_text(orders(5), encoding="utf-8")
         run("bulk", "trace", "orders.csv", "--max-calls", "3")
         sent = len(wechat.calls)
@@ -962,7 +962,7 @@ class TestFiles:
 
 
 class Terminal(io.StringIO):
-    """A stderr that somebody looks at."""
+    """A stderr that is a terminal."""
 
     def isatty(self) -> bool:
         return True

@@ -53,7 +53,7 @@ class TestCarriers:
         assert "" == ran.err
 
     def test_carriers__none(self, run: Run, wechat: Sandbox) -> None:
-        """Nothing found is told, and is no error."""
+        """Nothing found is reported, and is not an error."""
         assert (0, "", "No carrier has zzz in its id or name.\n") == run(
             "carriers", "zzz"
         )
@@ -92,7 +92,7 @@ class TestCache:
         self, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
         """
-        The second time nobody is asked, not even for a token; after a day WeChat is.
+        The second time nothing is sent, not even for a token; after a day it is.
         """
         run("carriers", "顺丰")
         monkeypatch.delenv("WXLOGISTICS_SECRET")

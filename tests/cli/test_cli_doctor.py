@@ -359,7 +359,7 @@ def wechat_port() -> str:
 
 class TestNetwork:
     def test_host__refused(self, run: Run, wechat: Sandbox) -> None:
-        """A port where nobody listens."""
+        """A port without a listener."""
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
 
@@ -380,7 +380,7 @@ class TestNetwork:
     def test_host__second_of_two(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
-        """Of several hosts the first that answers is used; the others are told."""
+        """Of several hosts the first that answers is used; the others are named."""
         wechat.clock.set(time.time(), 1)
         url = f"http://127.0.0.1:{wechat_port()}"
         monkeypatch.setenv("WXLOGISTICS_BASE_URL", f"http://127.0.0.1:9, {url}")
@@ -395,7 +395,7 @@ class TestNetwork:
     def test_host__no_such_name(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
-        """A name that nobody knows."""
+        """An unknown name."""
 
         def getaddrinfo(*_: object, **__: object) -> None:
             raise socket.gaierror(-2, "Name or service not known")
@@ -552,7 +552,7 @@ class TestNetwork:
         monkeypatch: Any,
         tmp_path: Path,
     ) -> None:
-        """A certificate that nobody vouches for, or of another host."""
+        """A certificate of an unknown authority, or of another host."""
         with serving(certificate(monkeypatch, tmp_path, name)) as url:
             if not trusted:
                 monkeypatch.delenv("REQUESTS_CA_BUNDLE")

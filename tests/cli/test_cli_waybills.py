@@ -286,7 +286,7 @@ class TestQuery:
         assert "\x1b[32m\x1b[1m● signed\x1b[0m" in out
 
     def test_query__piped(self, run: Run, wechat: Sandbox, monkeypatch: Any) -> None:
-        """Where nobody looks no line is broken."""
+        """Piped output breaks no line."""
         token = register(run, waybill_id="SF1234567890123")
         wechat.move("SF1234567890123", 2, message="很长" * 100)
         monkeypatch.delenv("COLUMNS")
