@@ -16,7 +16,7 @@ PACKAGE = Path(wxlogistics.__file__).parent
 
 #: From the bottom up; what stands in one line knows nothing of its neighbours.
 LAYERS = [
-    ["_version", "_hosts", "_logs", "errcodes"],
+    ["_version", "_hosts", "_logs", "_private", "errcodes"],
     ["errors"],
     ["_arguments"],
     ["models"],

@@ -8,9 +8,9 @@ import re
 
 def private_values() -> list[str]:
     """
-    Return what the variables hold, but for an appid and plain addresses.
+    Return what the variables hold, but for an appid, plain addresses and short values.
     """
-    shown = r"wx[0-9a-f]{16}|(https?://[\w.:-]+/?,?)+"
+    shown = r"wx[0-9a-f]{16}|(https?://[\w.:-]+/?,?)+|.{,7}"
     return [
         value.strip()
         for name, value in os.environ.items()
@@ -23,5 +23,5 @@ def masked(text: str) -> str:
     Return *text* without anything that may be a secret, wherever it was put.
     """
     for value in sorted(private_values(), key=len, reverse=True):
-        text = text.replace(value, "***") if len(value) >= 8 else text
+        text = text.replace(value, "***")
     return re.sub(r"(?<![\w-])([0-9A-Fa-f]{32}|[\w-]{48,})(?![\w-])", "***", text)
