@@ -22,8 +22,15 @@ function morph(old, fresh) {
   for (const child of old.children) {
     if (child.dataset.key !== undefined) keyed.set(child.dataset.key, child);
   }
-  let at = old.firstChild;
+  // A problem comes with blanks around it, or without; they must not shift the rest.
+  const loose = idOf(old) === "content";
+  const skip = (node) => {
+    while (loose && isBlank(node)) node = node.nextSibling;
+    return node;
+  };
+  let at = skip(old.firstChild);
   for (const node of [...fresh.childNodes]) {
+    if (loose && isBlank(node)) continue;
     const key = node.dataset?.key;
     let match = null;
     if (key !== undefined) {
@@ -39,7 +46,7 @@ function morph(old, fresh) {
       old.insertBefore(born, at);
       continue;
     }
-    if (match === at) at = at.nextSibling;
+    if (match === at) at = skip(at.nextSibling);
     else old.insertBefore(match, at);
     if (match.nodeType === Node.ELEMENT_NODE) morph(match, node);
     else if (match.nodeValue !== node.nodeValue) match.nodeValue = node.nodeValue;
@@ -49,6 +56,10 @@ function morph(old, fresh) {
     at.remove();
     at = next;
   }
+}
+
+function isBlank(node) {
+  return node?.nodeType === Node.TEXT_NODE && node.nodeValue.trim() === "";
 }
 
 // Not .id, which in a form is its field of that name.
