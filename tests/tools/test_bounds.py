@@ -16,7 +16,13 @@ from chaos import ChaosServer, closed_port
 from private import APPID, HOST, OPENID, PHONE, SECRET, TOKEN
 from toolbox import TokenWeChat, in_threads, needed, outcome, query, texts
 
-from wxlogistics import AuthorizerToken, Client, StableToken, WxLogisticsError
+from wxlogistics import (
+    AccessTokenError,
+    AuthorizerToken,
+    Client,
+    StableToken,
+    WxLogisticsError,
+)
 
 KIB = 1024
 
@@ -138,6 +144,33 @@ class TestCaches:
         assert list(map(str, range(16))) == got
         assert 4 >= cache.operations
         assert 1 == len(server.fetches)
+
+
+@pytest.mark.once
+class TestTokenCalls:
+    @pytest.mark.parametrize("fresh", [True, False], ids=["new tokens", "the same"])
+    def test_refused__every_token(self, fresh: bool) -> None:
+        """
+        32 threads that meet an API which refuses every token for five seconds ask for
+        fewer than ten.
+        """
+        with TokenWeChat(refused=lambda token: True, fresh=fresh) as server:
+            client = Client(StableToken(APPID, SECRET), base_url=server.url)
+            ends = time.monotonic() + 5
+
+            def work(number: int) -> int:
+                calls = 0
+                while time.monotonic() < ends:
+                    with pytest.raises(AccessTokenError):
+                        query(client)
+                    calls += 1
+                return calls
+
+            calls = in_threads(32, work)
+            client.close()
+
+        assert 32 <= sum(calls)
+        assert 1 <= len(server.fetches) < 10
 
 
 class TestSecrets:
