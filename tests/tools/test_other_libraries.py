@@ -385,8 +385,12 @@ def errors() -> dict[str, Exception]:
     return found | {"InvalidArgumentError": refused.value}
 
 
+# No path of an installation is broken in two.
+WIDE = 500
+
+
 def shown(*objects: Any) -> str:
-    console = rich.console.Console(file=io.StringIO(), width=200, record=True)
+    console = rich.console.Console(file=io.StringIO(), width=WIDE, record=True)
     console.print(*objects)
     return console.export_text()
 
@@ -438,7 +442,7 @@ class TestRich:
             client.get_delivery_list()
         except WxLogisticsError as error:
             found = rich.traceback.Traceback.from_exception(
-                type(error), error, error.__traceback__, show_locals=True
+                type(error), error, error.__traceback__, width=WIDE, show_locals=True
             )
             return shown(found)
         return ""
