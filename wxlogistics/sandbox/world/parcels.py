@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from typing import Any
 
@@ -36,8 +37,19 @@ _ACTIONS: dict[int, tuple[int, tuple[str, ...]]] = {
     WaybillStatus.SIGNED_BY_PROXY: (300003, ("【杭州市】快件已由驿站代签收",)),
 }
 
-#: A delivery_id is no longer than this where waybill numbers begin with it.
-_LONGEST_PREFIX = 10
+#: The waybill numbers in general use -> delivery_id.
+_NUMBERS = {
+    "SF": "SF",
+    "JD": "JD",
+    "YT": "YTO",
+    "JT": "JTSD",
+    "DPK": "DBL",
+    "YD|4[0-9]{14}$": "YD",
+    "77[0-9]{13}$": "STO",
+    "7[0-9]{13}$": "ZTO",
+    "9[0-9]{12}$": "YZPY",
+    "1[0-9]{12}$|E[A-Z][0-9]{9}CN$": "EMS",
+}
 
 
 @attrs.frozen
@@ -127,9 +139,7 @@ class Parcel:
 
 def guess_carrier(waybill_id: str, default: str) -> str:
     """
-    The delivery_id that *waybill_id* begins with, or *default*.
+    Return the delivery_id of the carrier whose numbers look like *waybill_id*.
     """
-    for length in range(min(len(waybill_id), _LONGEST_PREFIX), 1, -1):
-        if waybill_id[:length] in CARRIERS:
-            return waybill_id[:length]
-    return default
+    found = (key for shape, key in _NUMBERS.items() if re.match(shape, waybill_id))
+    return next(found, default)

@@ -170,8 +170,8 @@ class Settings:
         route: Pairs of hours after the beginning and status: how parcels move by the
             clock. Empty: only by hand.
 
-        default_delivery_id: Carrier of a parcel whose number names none and that was
-            registered without a delivery_id.
+        default_delivery_id: Carrier of a parcel that was registered without a
+            delivery_id, and whose number looks like no carrier's.
 
         delivery_info: Whether a collected parcel's delivery_info is in the replies:
             the document's table lists it, its example lacks it.
