@@ -26,7 +26,6 @@ from wxlogistics.cli.language import say, speak
 from wxlogistics.cli.main import commands
 from wxlogistics.cli.output import Terminal, echo
 from wxlogistics.sandbox import Sandbox
-from wxlogistics.sandbox.command import Ready
 
 TIMELINE = [
     "  ● 0 运单不存在或者未揽收",
@@ -176,7 +175,8 @@ class TestSandboxCommand:
 
     def test_main__ready_and_notices(self, run: Run, monkeypatch: Any) -> None:
         """What the sandbox reports is printed, in the chosen language."""
-        ready = Ready("http://a:1", "http://a:1/", "wx1", "s1", "t1", "ca.pem")
+        ready = {"url": "http://a:1", "console_url": "http://a:1/", "ca_file": "ca.pem"}
+        ready |= {"appid": "wx1", "secret": "s1", "access_token": "t1"}
 
         def serve(on_ready: Any, on_notice: Any, **_: Any) -> int:
             on_ready(ready)
@@ -193,12 +193,12 @@ class TestSandboxCommand:
         assert [
             "url: http://a:1",
             "console: http://a:1/ \uff08用浏览器打开\uff09",
+            "ca_file: ca.pem",
             "appid: wx1",
             "secret: s1",
             "access_token: t1",
-            "ca_file: ca.pem",
         ] == chinese.out.splitlines()
-        assert {"ok": True, **ready._asdict()} == as_json.json
+        assert {"ok": True, **ready} == as_json.json
 
     @pytest.mark.once
     def test_main__serves_as_json(self) -> None:

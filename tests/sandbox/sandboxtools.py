@@ -206,7 +206,7 @@ def served_process(
     try:
         said: dict[str, str] = {}
         assert child.stdout is not None
-        while "console" not in said:
+        while "access_token" not in said:
             name, _, value = child.stdout.readline().rstrip("\n").partition(": ")
             assert name, "it ended"
             said[name] = value

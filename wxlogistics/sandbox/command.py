@@ -7,9 +7,8 @@ import contextlib
 import ipaddress
 import os
 import re
-import select
+import queue
 import signal
-import socket
 import sys
 import time
 from typing import Any, Callable, NamedTuple, NoReturn, Sequence
@@ -140,35 +139,9 @@ PROBLEMS = (
 )
 
 
-class Ready(NamedTuple):
-    """
-    What a program needs to call a served sandbox.
-
-    Attributes:
-        url: Where it is.
-
-        console_url: What to open in a browser.
-
-        appid: The default app.
-
-        secret: Its AppSecret.
-
-        access_token: A token of it.
-
-        ca_file: The certificate to trust; empty without ``--tls``.
-    """
-
-    url: str
-    console_url: str
-    appid: str
-    secret: str
-    access_token: str
-    ca_file: str = ""
-
-
 def run(
     *,
-    on_ready: Callable[[Ready], None],
+    on_ready: Callable[[dict[str, str]], None],
     on_notice: Callable[..., None],
     host: str = "127.0.0.1",
     port: int = 8790,
@@ -186,7 +159,9 @@ def run(
     Serve a sandbox until Ctrl-C or SIGTERM.
 
     Args:
-        on_ready: Called once it can be called.
+        on_ready: Called once the sandbox can be called, with what a program needs for
+            that: url, console_url, with ``--tls`` the ca_file to trust, appid, secret
+            and access_token.
 
         on_notice: Called with one of `NOTICES` and the values for its braces.
 
@@ -229,37 +204,28 @@ def run(
         context = own_context(ca_file, allow_host)
     hosts = [*allow_host, *(HOSTS if context else ())]
     server = Server(controls, host, port, allowed_hosts=hosts, tls=context)
-    # Not an Event: its lock is held by the very thread that the signal interrupts.
-    stopped, stop = socket.socketpair()
-
-    def interrupt(*_: object) -> None:
-        # Once more at the very end, it does no harm.
-        with contextlib.suppress(OSError):
-            stop.send(b".")
-
+    # Unlike an Event's set() its put() may interrupt the get() of the same thread.
+    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupt)
+        signal.signal(number, lambda number, _: signals.put(number))
     if not _is_loopback(host):
         on_notice(_WIDE, host)
-    on_ready(
-        Ready(
-            server.url,
-            server.url + "/",
-            controls.appid,
-            controls.secret,
-            controls.access_token(),
-            (ca_file or "") if tls and not certfile else "",
-        )
-    )
-    with stopped, stop:
-        saved = time.monotonic()
-        while not select.select([stopped], [], [], _LOOK_EVERY)[0]:
-            if time.monotonic() - saved >= _SAVE_EVERY:
-                # If it fails, the next one may go well.
-                save()
-                saved = time.monotonic()
-        server.close()
-        return 0 if save() else 1
+    where = {"url": server.url, "console_url": server.url + "/"}
+    if ca_file:
+        where["ca_file"] = ca_file
+    account = {"appid": controls.appid, "secret": controls.secret}
+    on_ready({**where, **account, "access_token": controls.access_token()})
+    saved = time.monotonic()
+    while True:
+        with contextlib.suppress(queue.Empty):
+            signals.get(timeout=_LOOK_EVERY)
+            break
+        if time.monotonic() - saved >= _SAVE_EVERY:
+            # If it fails, the next one may go well.
+            save()
+            saved = time.monotonic()
+    server.close()
+    return 0 if save() else 1
 
 
 def _is_loopback(host: str) -> bool:
@@ -376,14 +342,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
-def _announce(ready: Ready) -> None:
-    print(f"url: {ready.url}")
-    print(f"appid: {ready.appid}")
-    print(f"secret: {ready.secret}")
-    print(f"access_token: {ready.access_token}")
-    if ready.ca_file:
-        print(f"ca_file: {ready.ca_file}")
-    print(f"console: {ready.console_url} (open it in a browser)", flush=True)
+def _announce(ready: dict[str, str]) -> None:
+    for name, value in ready.items():
+        if name == "console_url":
+            name, value = "console", f"{value} (open it in a browser)"
+        print(f"{name}: {value}", flush=True)
 
 
 def _notice(text: str, *values: object) -> None:

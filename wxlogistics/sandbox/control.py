@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from typing import Any, Callable, Collection, Mapping
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import attrs
 import jsonschema
@@ -73,11 +73,9 @@ def is_welcome(headers: Mapping[str, str], allowed_hosts: Collection[str]) -> bo
     if origin is not None:
         if origin.lower() not in (f"http://{host}", f"https://{host}"):
             return False
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return False
-    if name == "localhost" or name in map(str.lower, allowed_hosts):
+    found = re.fullmatch(r"(\[[0-9a-f:.]+\]|[\w.-]+)(:[0-9]+)?", host, re.ASCII)
+    name = found[1].strip("[]") if found else ""
+    if name in {"localhost", *map(str.lower, allowed_hosts)}:
         return True
     try:
         ipaddress.ip_address(name)

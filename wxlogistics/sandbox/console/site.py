@@ -108,7 +108,7 @@ def answer(
         language=_language(headers),
         path=request.path,
         fields=_fields(request.query),
-        base_url=_base_url(scheme, headers) if welcome else "",
+        base_url=f"{scheme}://{headers['host']}" if welcome else "",
         version=version(sandbox),
         typed=_fields(request.body.decode(errors="replace")),
     )
@@ -124,19 +124,6 @@ def answer(
 
 def _fields(query: str) -> dict[str, str]:
     return dict(parse_qsl(query, keep_blank_values=True))
-
-
-def _base_url(scheme: str, headers: Mapping[str, str]) -> str:
-    """
-    How the browser calls this server: by a Host that has been looked at.
-    """
-    parts = urlsplit(f"//{headers['host']}")
-    host = parts.hostname or ""
-    host = f"[{host}]" if ":" in host else host
-    try:
-        return f"{scheme}://{host}:{parts.port}" if parts.port else f"{scheme}://{host}"
-    except ValueError:
-        return f"{scheme}://{host}"
 
 
 def _language(headers: Mapping[str, str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ...models import WaybillStatus
 from ..world.plain_json import read_resource
 
@@ -43,16 +45,7 @@ def status_name(language: str, status: WaybillStatus) -> str:
 
 def choose(accept_language: str) -> str:
     """
-    The language that an Accept-Language header asks for first.
+    The language that an Accept-Language header names first: browsers sort them.
     """
-    best, weight = "en", 0.0
-    for item in accept_language.split(","):
-        tag, _, quality = item.strip().lower().partition(";")
-        language = tag.strip().partition("-")[0]
-        try:
-            value = float(quality.partition("=")[2] or 1)
-        except ValueError:
-            continue
-        if language in LANGUAGES and value > weight:
-            best, weight = language, value
-    return best
+    found = re.search(r"\b(?<!-)(en|zh)\b", accept_language.lower())
+    return found[1] if found else "en"
