@@ -90,6 +90,7 @@ class TestBytes:
             ),
             (b"get /cgi-bin/token" + END, 200, ("token", 43002)),
             (b"GET /cgi-bin/token" + LONG % (b"x" * 32000), 200, ("token", 41002)),
+            (b"GET /cgi-bin/token" + LONG % (b"x" * 70000), 431, ("token", None)),
             (b"GET /cgi-bin/token" + LONG % (b"x" * 200000), 431, ("token", None)),
             (b"GET /" + b"x" * 20000 + END, 200, ("/" + "x" * 1023, 40066)),
             (b"GET /cgi-bin/token HTTP/1.1\r\n\r\n", 400, ("token", None)),

@@ -15,6 +15,7 @@ from .world.clock import Clock
 from .world.endpoints import PATHS
 from .world.faults import Fault
 from .world.mint import Mint
+from .world.parcels import Move
 from .world.settings import Settings, SettingsArgs
 from .world.tokens import LOGISTICS_PERMISSION, App, Component, Fetches
 from .world.world import World
@@ -152,20 +153,22 @@ class Controls:
         """
         Give an authorization a new refresh token; the old one lives five minutes.
         """
+        appid, tokens = appid or self.appid, self.world.tokens
         with self.world.change():
-            return self.world.tokens.change_refresh_token(
-                component_appid, appid or self.appid
-            )
+            authorization = tokens.authorizations.get((component_appid, appid))
+            if authorization is None:
+                raise LookupError(f"{appid!r} has not authorized {component_appid!r}")
+            authorization.change(tokens.refresh_token(), self.clock.now())
+            return authorization.refresh_token
 
     def component_access_token(self, component_appid: str) -> str:
         """
         A component_access_token that is valid now.
         """
+        tokens = self.world.tokens
         with self.world.change():
-            tokens = self.world.tokens
-            return tokens.issue(
-                "component", tokens.component(component_appid).appid
-            ).value
+            appid = tokens.component(component_appid).appid
+            return tokens.issue("component", appid).value
 
     def authorization_code(
         self,
@@ -292,8 +295,14 @@ class Controls:
         Raises:
             LookupError: There is no such waybill.
         """
-        with self.world.change():
-            self.world.move(waybill_id, int(status), message)
+        world = self.world
+        with world.change():
+            if waybill_id not in world.parcels:
+                raise LookupError(
+                    f"no waybill {waybill_id!r} in the sandbox: register it first"
+                )
+            move = Move(world.clock.now(), int(status), message)
+            world.parcels[waybill_id].moves.append(move)
 
     def fail(
         self,

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import functools
 import http.client
+import itertools
 import os
 import socket
 import threading
@@ -30,9 +31,6 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     import ssl
-
-#: Seconds that open requests get to finish when the server stops.
-_PATIENCE = 0.5
 
 #: Bytes of a request's head.
 _LONGEST_HEAD = 64 * 1024
@@ -89,7 +87,7 @@ class Server:
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
-        self._connections: set[_Connection] = set()
+        self._connections = 0
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._run()),
             name="wxlogistics-sandbox",
@@ -122,33 +120,26 @@ class Server:
         )
         self._ready.set()
         await self._stop.wait()
+        # asyncio.run() cancels what is still connected.
         server.close()
-        busy = [each.task for each in self._connections if each.busy]
-        if busy:
-            await asyncio.wait(busy, timeout=_PATIENCE)
-        tasks = [each.task for each in self._connections]
-        for each in list(self._connections):
-            each.hang_up()
-            each.task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _connected(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         connection = _Connection(reader, writer)
-        if len(self._connections) >= _MOST_CONNECTIONS:
+        if self._connections >= _MOST_CONNECTIONS:
             connection.hang_up()
             return
-        self._connections.add(connection)
+        self._connections += 1
         try:
             while await self._exchange(connection):
                 pass
         # Also of a caller that hung up, or that is too slow.
         except (OSError, asyncio.TimeoutError, asyncio.CancelledError):
-            pass
+            connection.hang_up()
         finally:
-            self._connections.discard(connection)
-            connection.close()
+            self._connections -= 1
+            writer.close()
 
     async def _exchange(self, connection: _Connection) -> bool:
         """
@@ -158,20 +149,16 @@ class Server:
         request = await asyncio.wait_for(received, _LONGEST_WAIT)
         if request is None:
             return False
-        connection.busy = True
-        try:
-            if (request.method, request.path) == ("GET", console.EVENTS):
-                await self._tell(connection, request)
-                return False
-            answer = await self._answer(connection, request)
-            if answer.delay:
-                await asyncio.sleep(answer.delay)
-            if answer.drop:
-                connection.hang_up()
-                return False
-            return await connection.send(request, answer)
-        finally:
-            connection.busy = False
+        if (request.method, request.path) == ("GET", console.EVENTS):
+            await self._tell(connection, request)
+            return False
+        answer = await self._answer(connection, request)
+        if answer.delay:
+            await asyncio.sleep(answer.delay)
+        if answer.drop:
+            connection.hang_up()
+            return False
+        return await connection.send(request, answer)
 
     def _largest_body(self, request: HttpRequest) -> int:
         if request.path.startswith(control.PREFIX):
@@ -247,9 +234,6 @@ class _Connection:
         self._reader = reader
         self._writer = writer
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=_LONGEST_HEAD)
-        self.task: Any = asyncio.current_task()
-        #: Whether a request is being answered.
-        self.busy = False
 
     @property
     def ip(self) -> str:
@@ -265,12 +249,6 @@ class _Connection:
         Whether the caller hung up.
         """
         return self._reader.at_eof() or self._writer.is_closing()
-
-    def close(self) -> None:
-        """
-        Close the connection once all is sent.
-        """
-        self._writer.close()
 
     def hang_up(self) -> None:
         """
@@ -304,6 +282,9 @@ class _Connection:
                         name.decode(): value.decode("latin-1")
                         for name, value in event.headers
                     }
+                    if sum(map(len, itertools.chain(*event.headers))) > _LONGEST_HEAD:
+                        request.problem = 431
+                        return request
                     limit = largest_body(request)
                     if int(request.headers.get("content-length", 0)) > limit:
                         request.problem = 413

@@ -25,7 +25,6 @@ from ..world.faults import Fault
 from ..world.parcels import Parcel
 from ..world.quotas import LIMITS
 from ..world.tokens import AccessToken
-from ..world.world import Registration
 from . import texts
 
 _Row = TypeVar("_Row")
@@ -289,21 +288,7 @@ def waybills(visit: Visit) -> dict[str, Any]:
     if query:
         # What is searched may change meanwhile; the world is not held up for it.
         needle = query.casefold()
-        carriers = {
-            key
-            for key, name in CARRIERS.items()
-            if needle in f"{key} {name}".casefold()
-        }
-        parcels = [
-            parcel
-            for parcel in parcels
-            if needle in parcel.waybill_id.casefold()
-            or parcel.delivery_id in carriers
-            or any(
-                _is_about(one, needle)
-                for one in list(world.registered.get(parcel.waybill_id, ()))
-            )
-        ]
+        parcels = [each for each in parcels if needle in _described(visit, each)]
     if re.fullmatch("[0-9]", status):
         wanted = int(status)
         parcels = [parcel for parcel in parcels if parcel.status(now) == wanted]
@@ -324,10 +309,14 @@ def waybills(visit: Visit) -> dict[str, Any]:
     }
 
 
-def _is_about(registration: Registration, needle: str) -> bool:
-    return needle in registration.openid.casefold() or any(
-        needle in goods["goods_name"].casefold() for goods in registration.goods
-    )
+def _described(visit: Visit, parcel: Parcel) -> str:
+    """
+    Return the texts of a parcel that a search looks in.
+    """
+    words = [parcel.waybill_id, parcel.delivery_id, CARRIERS[parcel.delivery_id]]
+    for one in list(visit.sandbox.world.registered.get(parcel.waybill_id, ())):
+        words += [one.openid, *(goods["goods_name"] for goods in one.goods)]
+    return "\n".join(words).casefold()
 
 
 def _soonest(moments: Iterable[float | None]) -> float | None:
@@ -422,7 +411,7 @@ def calls(visit: Visit) -> dict[str, Any]:
         for call in reversed(kept)
         if endpoint in ("", call.endpoint)
         and (not failed or call.errcode != 0 or call.status == 0)
-        and (not query or query in _haystack(call))
+        and (not query or query in _described_call(call))
     ]
     pager = Pager.of(visit, len(found))
     return {
@@ -442,7 +431,7 @@ def calls(visit: Visit) -> dict[str, Any]:
     }
 
 
-def _haystack(call: Call) -> str:
+def _described_call(call: Call) -> str:
     answer = call.answer if call.errcode or "waybill_token" in call.answer else ""
     return "\n".join(
         (call.endpoint, str(call.errcode), call.waybill_id, call.request, answer)

@@ -95,6 +95,13 @@ class Authorization:
     old_refresh_token: str = typed(str, "")
     old_until: float = typed((int, float), 0.0)
 
+    def change(self, refresh_token: str, now: float) -> None:
+        """
+        Take another refresh token; the one before goes on working for a while.
+        """
+        self.old_refresh_token, self.old_until = self.refresh_token, now + GRACE
+        self.refresh_token = refresh_token
+
     def accepts(self, refresh_token: object, now: float) -> bool:
         """
         Return whether *refresh_token* is good for a token.
@@ -283,25 +290,16 @@ class Tokens:
         authorization = Authorization(
             self.component(component_appid).appid,
             self.app(appid).appid,
-            self._refresh_token(),
+            self.refresh_token(),
             tuple(permissions),
         )
         self.authorizations[component_appid, appid] = authorization
         return authorization
 
-    def change_refresh_token(self, component_appid: str, appid: str) -> str:
+    def refresh_token(self) -> str:
         """
-        Give an authorization a new refresh token; the old one lives five minutes.
+        Return a new authorizer_refresh_token.
         """
-        authorization = self.authorizations.get((component_appid, appid))
-        if authorization is None:
-            raise LookupError(f"{appid!r} has not authorized {component_appid!r}")
-        authorization.old_refresh_token = authorization.refresh_token
-        authorization.old_until = self._clock.now() + GRACE
-        authorization.refresh_token = self._refresh_token()
-        return authorization.refresh_token
-
-    def _refresh_token(self) -> str:
         return "refreshtoken@@@" + self._mint.text(43)
 
     # Tokens

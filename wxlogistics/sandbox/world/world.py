@@ -197,17 +197,6 @@ class World:
         self.parcels[waybill_id] = parcel
         return parcel
 
-    def move(self, waybill_id: str, status: int, message: str | None = None) -> None:
-        """
-        Move a parcel by hand; the clock moves it no more.
-        """
-        parcel = self.parcels.get(waybill_id)
-        if parcel is None:
-            raise LookupError(
-                f"no waybill {waybill_id!r} in the sandbox: register it first"
-            )
-        parcel.moves.append(Move(self.clock.now(), int(status), message))
-
     def subject(self, payload: Mapping[str, Any]) -> tuple[str, str]:
         """
         The openid and the waybill_id that a call is about, as far as it names them.
