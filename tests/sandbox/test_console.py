@@ -630,14 +630,18 @@ class TestWaybill:
     def test_next(self, browser: Browser) -> None:
         """Next step after next step, until it is signed; then there is none."""
         register(browser.sandbox)
-        fields = {"waybill_id": WAYBILL_ID, "status": "next", "back": PAGE}
-        parcel = browser.sandbox.world.parcels[WAYBILL_ID]
+        fields = {"waybill_id": WAYBILL_ID, "back": PAGE}
         seen = []
-        while (response := browser.press("move", fields)).status_code == 200:
+        page = browser.read(PAGE)
+        while found := re.search('id="next" name="status" value="(.)"', page):
+            response = browser.press("move", {**fields, "status": found[1]})
             assert browser.url + PAGE == response.url
-            seen.append(parcel.status(NOON).name)
+            page = response.text
+            seen.append(found[1])
 
-        assert ["COLLECTED", "IN_TRANSIT", "OUT_FOR_DELIVERY", "SIGNED"] == seen
+        response = browser.press("move", fields)
+
+        assert ["1", "2", "3", "4"] == seen
         assert 400 == response.status_code
         assert "The parcel is at its end." in response.text
         assert WAYBILL_ID == shown(response.text, "number")
@@ -654,7 +658,7 @@ class TestWaybill:
         browser.press("move", {"waybill_id": WAYBILL_ID, "status": "77"})
         assert "Unknown status 77" in browser.read(PAGE)
 
-        browser.press("move", {"waybill_id": WAYBILL_ID})
+        browser.press("move", {"waybill_id": WAYBILL_ID, "status": "0"})
         assert 0 == browser.sandbox.world.parcels[WAYBILL_ID].status(NOON)
 
     def test_move__problem(self, browser: Browser) -> None:
@@ -668,12 +672,11 @@ class TestWaybill:
         assert "a number is expected: 四" in response.text
         assert 'value="说明"' in response.text
 
-    @pytest.mark.parametrize("status", ["next", "4"])
-    def test_move__missing(self, browser: Browser, status: str) -> None:
+    def test_move__missing(self, browser: Browser) -> None:
         """A waybill that is not there cannot be moved."""
-        response = browser.press("move", {"waybill_id": "SF1", "status": status})
+        response = browser.press("move", {"waybill_id": "SF1", "status": "4"})
 
-        assert response.status_code in (400, 404)
+        assert 400 == response.status_code
         assert "waybill" in response.text
 
     def test_tick(self, browser: Browser) -> None:

@@ -93,6 +93,8 @@ class TestBytes:
             (b"GET /cgi-bin/token" + LONG % (b"x" * 70000), 431, ("token", None)),
             (b"GET /cgi-bin/token" + LONG % (b"x" * 200000), 431, ("token", None)),
             (b"GET /" + b"x" * 20000 + END, 200, ("/" + "x" * 1023, 40066)),
+            (b"GET /" + b"x" * 70000 + END, 431, ("/" + "x" * 1023, None)),
+            (b"CONNECT api.weixin.qq.com:443" + END, 405, ("443", None)),
             (b"GET /cgi-bin/token HTTP/1.1\r\n\r\n", 400, ("token", None)),
             (b"GET /cgi-bin/token HTTP/1.0\r\n\r\n", 200, ("token", 41002)),
             (LENGTH % b"Content-Length: x", 400, ("/x", None)),

@@ -350,8 +350,10 @@ class Controls:
             raise ValueError(
                 f"no endpoint {endpoint!r}; there are: {', '.join(_FALLIBLE)}"
             )
+        faults = self.world.faults
         with self.world.change():
-            return self.world.faults.add(
+            fault = Fault(
+                number=faults.count + 1,
                 endpoint=endpoint,
                 errcode=errcode,
                 errmsg=errmsg,
@@ -363,6 +365,9 @@ class Controls:
                 openid=openid,
                 waybill_id=waybill_id,
             )
+            faults.count += 1
+            faults.active.append(fault)
+            return fault
 
     def mend(self, fault: Fault | int | None = None) -> None:
         """
@@ -372,10 +377,11 @@ class Controls:
             LookupError: There never was a fault of this number.
         """
         number = fault.number if isinstance(fault, Fault) else fault
+        faults = self.world.faults
         with self.world.change():
-            if isinstance(fault, int) and not 1 <= fault <= self.world.faults.count:
+            if isinstance(fault, int) and not 1 <= fault <= faults.count:
                 raise LookupError(f"fault: there never was a fault {fault}")
-            self.world.faults.remove(number)
+            faults.active = [f for f in faults.active if number not in (None, f.number)]
 
     @property
     def faults(self) -> list[Fault]:

@@ -8,10 +8,8 @@ import errno
 import functools
 import http.client
 import itertools
-import os
 import socket
 import threading
-import weakref
 from typing import TYPE_CHECKING, Any, Collection
 from urllib.parse import urlsplit
 
@@ -83,7 +81,6 @@ class Server:
         self._scheme = "https" if tls else "http"
         port = self._socket.getsockname()[1]
         self.url = f"{self._scheme}://{_reachable(host)}:{port}"
-        self._pid = os.getpid()
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
@@ -95,7 +92,6 @@ class Server:
         )
         self._thread.start()
         self._ready.wait()
-        _servers.add(self)
 
     def __enter__(self) -> Server:
         return self
@@ -107,8 +103,8 @@ class Server:
         """
         Stop the server and wait until it has.
         """
-        # In a forked child there is no such thread, and the loop is the parent's.
-        if self._pid == os.getpid() and self._thread.is_alive():
+        # In a forked child it is not.
+        if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join()
 
@@ -282,8 +278,13 @@ class _Connection:
                         name.decode(): value.decode("latin-1")
                         for name, value in event.headers
                     }
-                    if sum(map(len, itertools.chain(*event.headers))) > _LONGEST_HEAD:
+                    texts = itertools.chain([event.target], *event.headers)
+                    if sum(map(len, texts)) > _LONGEST_HEAD:
                         request.problem = 431
+                        return request
+                    # h11 sends no body to one that takes this for a proxy.
+                    if request.method == "CONNECT":
+                        request.problem = 405
                         return request
                     limit = largest_body(request)
                     if int(request.headers.get("content-length", 0)) > limit:
@@ -348,22 +349,6 @@ def _head(status: int, headers: dict[str, str]) -> Any:
     return h11.Response(
         status_code=status, headers=list(headers.items()), reason=reason.encode()
     )
-
-
-#: For `_hang_up`.
-_servers: weakref.WeakSet[Server] = weakref.WeakSet()
-
-
-def _hang_up() -> None:
-    """
-    Close the port in a forked child, so that it is free when its parent closes it.
-    """
-    for server in _servers:  # pragma: no cover - runs in a forked child
-        server._socket.close()
-
-
-if hasattr(os, "register_at_fork"):  # pragma: no branch
-    os.register_at_fork(after_in_child=_hang_up)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -351,7 +351,9 @@ def waybill(visit: Visit) -> dict[str, Any]:
     world = visit.sandbox.world
     waybill_id = visit.fields.get("id", "")
     with world.lock:
-        now, parcel = world.clock.now(), _parcel(visit, waybill_id)
+        now, parcel = world.clock.now(), world.parcels.get(waybill_id)
+        if parcel is None:
+            raise Missing("There is no such waybill.")
         registered = list(world.registered.get(waybill_id, ()))
         shown = next(
             (one for one in registered if one.token == visit.fields.get("token")),
@@ -378,22 +380,6 @@ def register(visit: Visit) -> dict[str, Any]:
     Return what the form for a waybill offers.
     """
     return {"carriers": CARRIERS}
-
-
-def following(visit: Visit, waybill_id: str) -> int | None:
-    """
-    The status that comes next for a waybill; None at its end.
-    """
-    world = visit.sandbox.world
-    with world.lock:
-        return _NEXT.get(_parcel(visit, waybill_id).status(world.clock.now()))
-
-
-def _parcel(visit: Visit, waybill_id: str) -> Parcel:
-    parcel = visit.sandbox.world.parcels.get(waybill_id)
-    if parcel is None:
-        raise Missing("There is no such waybill.")
-    return parcel
 
 
 # Calls

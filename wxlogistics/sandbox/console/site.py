@@ -341,14 +341,11 @@ def _waybill(waybill_id: str) -> str:
 
 
 def _move(visit: Visit) -> str:
-    waybill_id = visit.typed.get("waybill_id", "")
-    if visit.typed.get("status") == "next":
-        status = pages.following(visit, waybill_id)
-        if status is None:
-            raise ValueError("The parcel is at its end.")
-    else:
-        status = _number(visit, "status") or 0
-    visit.sandbox.move(waybill_id, status, message=_text(visit, "message"))
+    status = _number(visit, "status")
+    if status is None:
+        raise ValueError("The parcel is at its end.")
+    waybill_id, message = visit.typed.get("waybill_id", ""), _text(visit, "message")
+    visit.sandbox.move(waybill_id, status, message=message)
     return _back(visit)
 
 

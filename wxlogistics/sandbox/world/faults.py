@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 
 from .settings import typed
@@ -78,21 +76,6 @@ class Faults:
     def __init__(self) -> None:
         self.active: list[Fault] = []
         self.count = 0
-
-    def add(self, **fields: Any) -> Fault:
-        """
-        Add a fault.
-        """
-        fault = Fault(number=self.count + 1, **fields)
-        self.count += 1
-        self.active.append(fault)
-        return fault
-
-    def remove(self, number: int | None) -> None:
-        """
-        Remove the fault *number*, or all.
-        """
-        self.active = [f for f in self.active if number not in (None, f.number)]
 
     def take(self, endpoint: str, openid: str, waybill_id: str) -> Fault | None:
         """
