@@ -8,7 +8,6 @@ import http.client
 import json
 import re
 import shlex
-import signal
 import socket
 import threading
 import time
@@ -31,7 +30,6 @@ from sandboxtools import (
     direct,
     goods_of,
     port_of,
-    served_process,
     with_settings,
 )
 
@@ -190,6 +188,42 @@ def test_page__shows(
     page = browser.read(path)
 
     assert present == [text for text in present if text in page]
+
+
+@pytest.mark.parametrize(
+    ("action", "fields", "problem"),
+    [
+        ("move", {"status": "四"}, "a number is expected: 四"),
+        ("move", {"status": "4"}, "no waybill 'SF1'"),
+        ("move", {}, "The parcel is at its end."),
+        ("tick", {"hours": "-1"}, "time only moves forward"),
+        ("tick", {"hours": "nan"}, "time only moves forward"),
+        ("tick", {"hours": "9000"}, "at most a year at once"),
+        ("tick", {"hours": "soon"}, "a number is expected: soon"),
+        ("register", {"openid": "x"}, "refused: 40003 openid wrong"),
+        ("fail", {}, "name what goes wrong"),
+        ("fail", {"errcode": "0"}, "errcode is a whole number other than 0"),
+        ("fail", {"errcode": "busy"}, "a number is expected: busy"),
+        ("fail", {"errcode": "-1", "times": "0"}, "times is a whole number from 1"),
+        ("fail", {"errcode": "-1", "delay": "nan"}, "delay is from 0 to 3600 seconds"),
+        ("fail", {"status": "99"}, "status is a whole number from 200 to 599"),
+        ("fail", {"errmsg": "x", "status": "502"}, "errmsg goes with an errcode"),
+        ("fail", {"endpoint": "nothing", "errcode": "-1"}, "no endpoint"),
+    ],
+)
+def test_form__problem(
+    browser: Browser, action: str, fields: dict[str, str], problem: str
+) -> None:
+    """A mistake is shown on the page of its form, with what was typed."""
+    back = "/console/new" if action == "register" else "/console/faults"
+    before = console.version(browser.sandbox)
+
+    response = browser.press(action, {"waybill_id": "SF1", **fields, "back": back})
+
+    assert 400 == response.status_code
+    assert problem in html.unescape(response.text)
+    assert 'value="SF1"' in response.text
+    assert (action == "register") == (before != console.version(browser.sandbox))
 
 
 class TestDoor:
@@ -449,14 +483,6 @@ class TestWaybills:
         assert EXAMPLE == call.payload == pages.EXAMPLE
         assert 0 == call.errcode
 
-    @with_settings(opened=False)
-    def test_example__refused(self, browser: Browser) -> None:
-        """If WeChat refuses, the page shows why."""
-        response = browser.press("example", {})
-
-        assert 400 == response.status_code
-        assert "refused: 48001 " in response.text
-
     @pytest.mark.parametrize(
         ("component", "endpoint"),
         [("query", "trace_waybill"), ("message", "follow_waybill")],
@@ -488,18 +514,13 @@ class TestWaybills:
         assert f">{component}</span>" in listed
 
     def test_register__refused(self, browser: Browser) -> None:
-        """A refusal is shown above the form, with what was typed in."""
-        fields = {"waybill_id": "W", "openid": "x", "goods_name": "tea"}
-        browser.sandbox.fail("trace_waybill", status=502, waybill_id="V")
+        """A gateway's page in place of an answer is shown above the form."""
+        browser.sandbox.fail("trace_waybill", status=502)
 
-        refused = browser.press("register", {**fields, "back": "/console/new"})
-        gateway = browser.press("register", {"waybill_id": "V", "goods_name": "tea"})
+        refused = browser.press("register", {"waybill_id": "V", "goods_name": "tea"})
 
-        assert 400 == refused.status_code == gateway.status_code
-        assert "refused: 40003 openid wrong" in refused.text
-        assert 'value="tea"' in refused.text
-        assert "refused: HTTP 502" in gateway.text
-        assert OPENID not in browser.sandbox.world.users
+        assert 400 == refused.status_code
+        assert "refused: HTTP 502" in refused.text
 
     def test_row(self, browser: Browser) -> None:
         """A row shows id, carrier, status, user, goods, and both times."""
@@ -578,18 +599,18 @@ class TestWaybills:
         assert 'data-wait=""' in browser.read("/")
 
     def test_large(self, browser: Browser) -> None:
-        """With 100,000 waybills it is paged, searched and filtered."""
+        """With 20,000 waybills it is paged, searched and filtered."""
         world = browser.sandbox.world
-        for number in range(100_000):
+        for number in range(20_000):
             waybill_id = f"SF{number:08}"
             world.add_parcel(waybill_id)
             goods = goods_of(f"goods {number}")["detail_list"]
             who = browser.sandbox.appid, f"o{number:027}"
             world.keep(Registration("query", *who, waybill_id, f"{number:064}", goods))
-        for path in ("/", "/?page=2000", "/?q=goods+77777", "/?status=1"):
-            assert "100,000 waybills" in browser.read(path)
+        for path in ("/", "/?page=400", "/?q=goods+17777", "/?status=1"):
+            assert "20,000 waybills" in browser.read(path)
 
-        assert "SF00077777" in browser.read("/?q=goods+77777")
+        assert "SF00017777" in browser.read("/?q=goods+17777")
 
 
 class TestWaybill:
@@ -661,47 +682,12 @@ class TestWaybill:
         browser.press("move", {"waybill_id": WAYBILL_ID, "status": "0"})
         assert 0 == browser.sandbox.world.parcels[WAYBILL_ID].status(NOON)
 
-    def test_move__problem(self, browser: Browser) -> None:
-        """A mistake is shown on the page of its form, with what was typed."""
-        register(browser.sandbox)
-        fields = {"waybill_id": WAYBILL_ID, "status": "四", "message": "说明"}
-
-        response = browser.press("move", {**fields, "back": PAGE})
-
-        assert 400 == response.status_code
-        assert "a number is expected: 四" in response.text
-        assert 'value="说明"' in response.text
-
-    def test_move__missing(self, browser: Browser) -> None:
-        """A waybill that is not there cannot be moved."""
-        response = browser.press("move", {"waybill_id": "SF1", "status": "4"})
-
-        assert 400 == response.status_code
-        assert "waybill" in response.text
-
     def test_tick(self, browser: Browser) -> None:
         """Time passes."""
         response = browser.press("tick", {"hours": "1.5", "back": "/console/tokens"})
 
         assert NOON + 5400 == browser.sandbox.clock.now()
         assert browser.url + "/console/tokens" == response.url
-
-    @pytest.mark.parametrize(
-        ("hours", "problem"),
-        [
-            ("-1", "time only moves forward"),
-            ("nan", "time only moves forward"),
-            ("9000", "at most a year at once"),
-            ("soon", "a number is expected: soon"),
-        ],
-    )
-    def test_tick__problem(self, browser: Browser, hours: str, problem: str) -> None:
-        """Only forward, and not out of all calendars."""
-        response = browser.press("tick", {"hours": hours})
-
-        assert 400 == response.status_code
-        assert problem in response.text
-        assert NOON == browser.sandbox.clock.now()
 
     def test_pictures(self, browser: Browser) -> None:
         """Goods pictures are not fetched, and may not be, unless one asks."""
@@ -932,33 +918,6 @@ class TestFaults:
         browser.call("/cgi-bin/stable_token")
         assert "Left: 1" in browser.read("/console/faults")
 
-    @pytest.mark.parametrize(
-        ("fields", "problem"),
-        [
-            ({}, "name what goes wrong"),
-            ({"errcode": "0"}, "errcode is a whole number other than 0"),
-            ({"errcode": "busy"}, "a number is expected: busy"),
-            ({"errcode": "-1", "times": "0"}, "times is a whole number from 1"),
-            ({"errcode": "-1", "delay": "9999"}, "delay is from 0 to 3600 seconds"),
-            ({"errcode": "-1", "delay": "nan"}, "delay is from 0 to 3600 seconds"),
-            ({"status": "99"}, "status is a whole number from 200 to 599"),
-            ({"errmsg": "x", "status": "502"}, "errmsg goes with an errcode"),
-            ({"endpoint": "nothing", "errcode": "-1"}, "no endpoint"),
-        ],
-    )
-    def test_fail__problem(
-        self, browser: Browser, fields: dict[str, str], problem: str
-    ) -> None:
-        """A mistake is shown, and what was typed is kept."""
-        typed = {"waybill_id": "SF1", **fields, "back": "/console/faults"}
-
-        response = browser.press("fail", typed)
-
-        assert 400 == response.status_code
-        assert problem in html.unescape(response.text)
-        assert 'value="SF1"' in response.text
-        assert [] == browser.sandbox.faults
-
     def test_form__chinese(self, browser: Browser) -> None:
         """Mistakes, and what each errcode means, are in the visitor's language."""
         response = browser.press("fail", {"errcode": "0"}, **CHINESE)
@@ -1023,15 +982,9 @@ class TestTokens:
         assert [0, 0, 40001, 0, 0] == [call.errcode for call in sandbox.calls]
         assert before != sandbox.access_token()
         assert None is sandbox.world.tokens.issued[other].revoked_at
-
-    def test_revoke__all(self, browser: Browser) -> None:
-        """Or all at once."""
-        browser.sandbox.access_token()
-        browser.sandbox.access_token(browser.sandbox.add_app().appid)
-
+        # Or all at once.
         browser.press("revoke", {"back": "/console/tokens"})
-
-        assert 0 == browser.sandbox.revoke_tokens()
+        assert 0 == sandbox.revoke_tokens()
 
     def test_secret(self, browser: Browser) -> None:
         """AppSecrets are not on a page until they are asked for."""
@@ -1146,6 +1099,9 @@ class TestEvents:
         evil, sandbox = "<script>\n\ndata: x", browser.sandbox
         with self.listen(browser.url) as response:
             seen = [self.data(response)]
+            # A page knows what it shows, so that nothing in between is missed.
+            told = seen[0].removeprefix("data: ")
+            assert f'data-version="{told}"' in browser.read("/")
             for change in (
                 lambda: register(sandbox, waybill_id=evil),
                 lambda: sandbox.move(evil, 4),
@@ -1161,13 +1117,6 @@ class TestEvents:
         assert len(seen) == len(set(seen))
         assert all(re.fullmatch(r"data: [0-9a-f]{8}-\d+-\d+", text) for text in seen)
         assert f"data: {console.version(sandbox)}" == seen[-1]
-
-    def test_same_as_the_page(self, browser: Browser) -> None:
-        """A page knows what it shows, so that nothing in between is missed."""
-        with self.listen(browser.url) as response:
-            told = self.data(response).removeprefix("data: ")
-
-        assert f'data-version="{told}"' in browser.read("/")
 
     def test_silence(self, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without changes a comment is sent now and then."""
@@ -1228,16 +1177,6 @@ class TestEvents:
 
             assert b"" == response.read()
 
-    def test_sigterm(self) -> None:
-        """SIGTERM with open pages: exit code 0 at once."""
-        with served_process() as (child, said), contextlib.ExitStack() as stack:
-            for _ in range(3):
-                self.data(stack.enter_context(self.listen(said["url"])))
-            child.send_signal(signal.SIGTERM)
-            code = child.wait(10)
-
-        assert 0 == code
-
     def test_many(self, browser: Browser) -> None:
         """Fifty open pages keep no call from its answer."""
         body = json.dumps(EXAMPLE).encode()
@@ -1257,20 +1196,3 @@ class TestEvents:
                 statuses.append(response.status)
 
         assert [200] * 500 == statuses
-
-
-class TestState:
-    """What the console needs survives a restart."""
-
-    def test_registered_at__unknown(self, sandbox: Sandbox, tmp_path: Path) -> None:
-        """A file from before there was a console has no such time."""
-        register(sandbox)
-        path = tmp_path / "state.json"
-        sandbox.save(path)
-        data = json.loads(path.read_text())
-        del data["registrations"][0]["registered_at"]
-        path.write_text(json.dumps(data))
-
-        loaded = Sandbox.load(path)
-
-        assert WAYBILL_ID in answer(loaded).body.decode()

@@ -27,7 +27,6 @@ from sandboxtools import (
 )
 
 from wxlogistics import (
-    AccessTokenError,
     Client,
     GoodsDetail,
     GoodsInfo,
@@ -207,37 +206,18 @@ class TestParcel:
 
     def test_whole_way(self, desk: Desk) -> None:
         """
-        A registration appears by itself; "next step" moves it until it is signed, and
-        the client sees it move.
+        A registration appears by itself. By keyboard past the navigation to "next
+        step", where the focus stays until it is signed; there Enter does nothing more.
         """
         page = desk.open()
         assert page.get_by_text("Connect a program").is_visible()
-
         token = desk.register()
-
         row = page.locator(f'tr[data-key="{WAYBILL_ID}"]')
         row.wait_for()
         assert "Not collected" in row.inner_text()
         assert stayed(page)
-
         row.get_by_role("link").click()
         desk.settle(page)
-        seen = []
-        for status in STEPS:
-            desk.press(page, f"Next step: {status}")
-            page.locator("#status", has_text=status).wait_for()
-            seen.append(desk.client.query_trace(token).status)
-        assert page.locator("#next").is_disabled()
-        assert page.locator("#track li").count() == 4
-        assert stayed(page)
-        assert [1, 2, 3, 4] == seen
-
-    def test_whole_way__by_keyboard(self, desk: Desk) -> None:
-        """
-        Past the navigation to "next step", where the focus stays to the end; there
-        Enter does nothing more.
-        """
-        _, page = desk.at_parcel()
         held = "document.activeElement.id"
 
         page.keyboard.press("Tab")
@@ -257,9 +237,11 @@ class TestParcel:
         page.wait_for_timeout(300)
 
         assert "Skip to the content" == skip
+        assert WaybillStatus.SIGNED is desk.client.query_trace(token).status
         assert page.locator("#next").is_disabled()
         assert 0 == page.get_by_role("alert").count()
         assert 4 == page.locator("#track li").count()
+        assert stayed(page)
 
     def test_other_moves(self, desk: Desk) -> None:
         """Exception with the carrier's words, signing, another status, and time."""
@@ -431,18 +413,6 @@ class TestFaults:
 
         page.get_by_text("No fault is active.").wait_for()
         assert WAYBILL_ID == desk.client.query_trace(token).waybill_id
-
-        # One that would last is taken back.
-        errcode.fill("40014")
-        page.get_by_label("Times").fill("")
-        desk.press(page, "Add fault")
-        page.locator("#faults li", has_text="until removed").wait_for()
-        with Client("a token", base_url=desk.url) as client:
-            with pytest.raises(AccessTokenError):
-                client.query_trace(token)
-        desk.press(page, "Remove")
-        page.get_by_text("No fault is active.").wait_for()
-        assert WAYBILL_ID == desk.client.query_trace(token).waybill_id
         assert stayed(page)
 
     def test_problem(self, desk: Desk) -> None:
@@ -479,24 +449,6 @@ class TestFaults:
 
 class TestTokens:
     """Tokens and quotas."""
-
-    def test_revoke(self, desk: Desk) -> None:
-        """A token is revoked; the next call fetches another, and a bar grows."""
-        token = desk.register()
-        page = desk.open("/console/tokens")
-        bar = page.locator("#user-quotas progress")
-        assert ("1", "100") == (bar.get_attribute("value"), bar.get_attribute("max"))
-        assert 1 == page.locator("#tokens tbody tr").count()
-
-        desk.press(page, f"Revoke this token of {desk.sandbox.appid}")
-        page.locator("#tokens .chip", has_text="revoked").wait_for()
-        desk.client.query_trace(token)
-
-        page.locator("#tokens tbody tr:nth-child(2)").wait_for()
-        page.get_by_text("2 of 100", exact=True).wait_for()
-        assert "2" == bar.get_attribute("value")
-        assert [40001, 0, 0] == [call.errcode for call in desk.sandbox.calls[-3:]]
-        assert stayed(page)
 
     def test_life(self, desk: Desk) -> None:
         """
@@ -535,16 +487,6 @@ class TestFrame:
             assert EVIL in page.inner_text("main").replace('\\"', '"')
             assert 1 == page.locator("script").count()
             assert "bad" != page.title()
-
-    def test_language(self, desk: Desk) -> None:
-        """The switch changes the language, and it stays changed."""
-        page = desk.open("/console/faults?waybill_id=SF1")
-
-        desk.press(page, "中文")
-        page.get_by_role("heading", name="故障", level=1).wait_for()
-        assert page.url.endswith("/console/faults?waybill_id=SF1")
-        page.goto(desk.url)
-        page.get_by_role("heading", name="运单", level=1).wait_for()
 
     def test_without_javascript(self, desk: Desk) -> None:
         """Without JavaScript the forms still work."""
@@ -690,7 +632,7 @@ class TestLooks:
         page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
         size = page.viewport_size
         # The narrowest phones scroll no page sideways either.
-        for width in (320, 360, size["width"]):
+        for width in (320, 360, 390, 1280, size["width"]):
             page.set_viewport_size({**size, "width": width})
             if page.evaluate(TOO_WIDE):
                 problems.append(f"{name}: is wider than {width} pixels")
@@ -698,14 +640,7 @@ class TestLooks:
 
     @pytest.mark.parametrize(
         ("language", "theme", "width"),
-        [
-            ("zh-CN", "light", 1280),
-            ("zh-CN", "dark", 1280),
-            ("en-GB", "light", 1280),
-            ("en-GB", "dark", 1280),
-            ("zh-CN", "light", 390),
-            ("en-GB", "dark", 390),
-        ],
+        [("zh-CN", "light", 1280), ("en-GB", "dark", 390)],
     )
     def test_pages(
         self,

@@ -133,7 +133,6 @@ class TestPlugin:
                 {**JSON, "Content-Encoding": "gzip"},
                 NO_JSON,
             ),
-            (QUERY_TRACE, b"{}", {**JSON, "Content-Encoding": "gzip"}, BAD_TOKEN),
             (QUERY_TRACE, '{"waybill_token":"中"}'.encode("gbk"), JSON, NO_JSON),
             (QUERY_TRACE, b'{"waybill_token":"\\ud800"}', JSON, NO_JSON),
             (QUERY_TRACE, b'{"waybill_token":1}', JSON, NO_JSON),
@@ -279,7 +278,7 @@ class TestPlugin:
 
     # Refusals of the document's table and beyond
 
-    @pytest.mark.parametrize("openid", ["", "short", "x" * 28, "o" + "!" * 27])
+    @pytest.mark.parametrize("openid", ["", "x" * 28, "o" + "!" * 27])
     def test_trace_waybill__openid(self, door: Door, openid: str) -> None:
         """An openid of the wrong shape is refused."""
         reply = door.post("trace_waybill", {**EXAMPLE, "openid": openid})
@@ -402,16 +401,12 @@ class TestPlugin:
         """Some image URLs are refused, and some kill the call."""
         payload = {**EXAMPLE, "goods_info": goods_of("x", url=url)}
 
-        assert errcode == door.errcode("trace_waybill", payload)
-        assert errcode == door.errcode("follow_waybill", payload)
+        reply = door.post("trace_waybill", payload)
 
-    def test_goods__image_text(self, door: Door) -> None:
-        """A refused image has a Chinese errmsg alone."""
-        payload = {**EXAMPLE, "goods_info": goods_of("x", url="顺")}
-
-        assert (9300561, "图片url错误 rid: ") == told(
-            door.post("trace_waybill", payload)
-        )
+        assert errcode == reply["errcode"] == door.errcode("follow_waybill", payload)
+        # It has a Chinese errmsg alone.
+        text = "图片url错误 rid: "
+        assert (errcode == 9300561) == reply["errmsg"].startswith(text)
 
     def test_goods__too_many(self, door: Door) -> None:
         """Ten goods are taken, eleven answer -1."""
@@ -477,45 +472,25 @@ class TestPlugin:
 
     # Waybills that WeChat does not know, or not yet
 
-    @pytest.mark.parametrize(
-        ("settings", "expected"),
-        [
-            (
-                {"unknown_waybill": 931023},
-                (931023, "waybill not exist detail: [运单不存在] rid: "),
-            ),
-            (
-                {"unknown_waybill": 9300559},
-                (9300559, "waybill not exist detail: [运单不存在] rid: "),
-            ),
-        ],
-        ids=["seen", "document"],
-    )
-    def test_trace_waybill__unknown(
-        self, door: Door, expected: tuple[int, str]
-    ) -> None:
+    @with_settings(unknown_waybill=9300559)
+    def test_trace_waybill__unknown(self, door: Door) -> None:
         """With a setting only waybills that were added are known."""
         refused = door.post("trace_waybill", EXAMPLE)
         door.sandbox.add_waybill(WAYBILL_ID)
 
-        assert expected == told(refused)
+        text = "waybill not exist detail: [运单不存在] rid: "
+        assert (9300559, text) == told(refused)
         assert 0 == door.errcode("trace_waybill", EXAMPLE)
 
-    @pytest.mark.parametrize("waybill_id", ["", None])
-    def test_trace_waybill__no_waybill_id(
-        self, door: Door, waybill_id: str | None
-    ) -> None:
-        """A registration without a waybill_id is about no waybill."""
-        payload = {**EXAMPLE, "waybill_id": waybill_id}
+    @pytest.mark.parametrize("waybill_id", ["", None, "SF12345:1234"])
+    def test_waybill__not_found(self, door: Door, waybill_id: str | None) -> None:
+        """No waybill_id, and one with a phone's tail, are about no waybill."""
+        reply = door.post("trace_waybill", {**EXAMPLE, "waybill_id": waybill_id})
 
-        assert 931023 == door.errcode("trace_waybill", payload)
+        assert (931023, "waybill not exist detail: [运单不存在] rid: ") == told(reply)
 
-    @pytest.mark.parametrize(
-        ("settings", "errcode"),
-        [({"uncollected": 931023}, 931023), ({"uncollected": 9300559}, 9300559)],
-        ids=["seen", "document"],
-    )
-    def test_trace_waybill__uncollected(self, door: Door, errcode: int) -> None:
+    @with_settings(uncollected=931023)
+    def test_trace_waybill__uncollected(self, door: Door) -> None:
         """With a setting a waybill without a route counts as not existing."""
         early = door.errcode("trace_waybill", EXAMPLE)
         door.sandbox.clock.tick(hours=1)
@@ -523,9 +498,9 @@ class TestPlugin:
         late = door.query(token)
         door.sandbox.move(WAYBILL_ID, WaybillStatus.NOT_COLLECTED)
 
-        assert errcode == early
+        assert 931023 == early
         assert 1 == late["waybill_info"]["status"]
-        assert errcode == door.query(token)["errcode"]
+        assert 931023 == door.query(token)["errcode"]
 
     def test_query_trace__half_a_character(self, door: Door) -> None:
         """A carrier's message that cannot be written as UTF-8 does no harm."""

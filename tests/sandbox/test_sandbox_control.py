@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import copy
+import json
+import re
 from typing import Any, Iterator
 
 import attrs
@@ -12,6 +13,7 @@ from sandboxtools import EXAMPLE, GOODS, NOON, OPENID, WAYBILL_ID, Door
 
 from wxlogistics.sandbox import Sandbox, control
 from wxlogistics.sandbox.wire import HttpRequest
+from wxlogistics.sandbox.world import state
 
 #: The default app's, by the seed.
 APPID = "wx04d426c447eb6043"
@@ -63,15 +65,11 @@ class TestControl:
             "speed": 0,
         } == api.get("")
 
-    def test_tick(self, api: Control) -> None:
-        """Time passes, and the new time is returned."""
-        assert {"now": NOON + 3 * 3600} == api.post("tick", hours=3)
-        assert NOON + 3 * 3600 == api.door.sandbox.clock.now()
-
     def test_move(self, api: Control) -> None:
-        """A parcel is moved."""
+        """Time passes, and a parcel is moved."""
         token = api.door.register()
 
+        assert {"now": NOON + 3 * 3600} == api.post("tick", hours=3)
         api.post("move", waybill_id=WAYBILL_ID, status=5, message="雨")
 
         info = api.door.post("query_trace", {"waybill_token": token})["waybill_info"]
@@ -91,7 +89,10 @@ class TestControl:
         assert [] == api.get("faults")
 
     def test_calls(self, api: Control) -> None:
-        """Calls are listed, all, by endpoint, after a number or the last ones."""
+        """
+        Calls are listed, all, by endpoint, after a number or the last; and counted,
+        until all is forgotten.
+        """
         api.door.register()
         for _ in range(3):
             api.door.post("get_delivery_list", {})
@@ -109,15 +110,12 @@ class TestControl:
         assert calls[2:] == api.get("calls", after=2)
         assert calls[3:] == api.get("calls", last=1)
         assert [] == api.get("calls", last=0)
-
-    def test_counters(self, api: Control) -> None:
-        """Counters come by app and user."""
-        api.door.register()
-
         assert {
-            "apps": {api.door.sandbox.appid: {"query": 1}},
+            "apps": {api.door.sandbox.appid: {"query": 4}},
             "users": {OPENID: {"query": 1}},
         } == api.get("counters")
+        assert api.post("reset") is None
+        assert [] == api.get("calls")
 
     def test_token_fetches(self, api: Control) -> None:
         """Token fetches come with their spacing."""
@@ -140,21 +138,16 @@ class TestControl:
         assert {"revoked": 1} == api.post("tokens/revoke")
         assert 40001 == api.door.post("get_delivery_list", {}, token)["errcode"]
 
-    def test_reset(self, api: Control) -> None:
-        """Everything that happened is forgotten."""
-        api.door.register()
-
-        assert api.post("reset") is None
-        assert [] == api.get("calls")
-
     def test_state(self, api: Control) -> None:
-        """The state can be taken and put back."""
+        """The state can be taken and put back; one that is none changes nothing."""
         token = api.door.register()
-        state = api.get("state")
+        taken = api.get("state")
         api.post("reset")
         api.post("tick", days=1)
 
-        assert 200 == api("PUT", "state", state).status_code
+        assert 400 == api("PUT", "state", {**taken, "calls": [{}]}).status_code
+        assert [] == api.get("calls")
+        assert 200 == api("PUT", "state", taken).status_code
 
         reply = api.door.post("query_trace", {"waybill_token": token})
         assert GOODS == reply["shop_info"]["goods_info"]
@@ -206,26 +199,23 @@ class TestControl:
         ],
     )
     def test_state__wrong_type(
-        self, api: Control, path: tuple[Any, ...], value: Any, problem: str
+        self, mock_door: Door, path: tuple[Any, ...], value: Any, problem: str
     ) -> None:
         """A state with a value that calls would break on is refused, with its name."""
-        sandbox = api.door.sandbox
+        sandbox = mock_door.sandbox
         sandbox.authorize(sandbox.add_component().appid)
         sandbox.fail("query_trace", errcode=-1)
-        api.door.stable_token(force_refresh=True)
-        api.door.register()
-        state = api.get("state")
-        damaged = copy.deepcopy(state)
-        inner = damaged
+        mock_door.stable_token(force_refresh=True)
+        mock_door.register()
+        damaged = inner = json.loads(json.dumps(state.dump(sandbox.world)))
         for key in path[:-1]:
             inner = inner[key]
         inner[path[-1]] = value
 
-        response = api("PUT", "state", damaged)
+        with pytest.raises(ValueError, match=re.escape(problem)):
+            state.restore(damaged, sandbox.clock)
 
-        assert 400 == response.status_code
-        assert problem in response.json()["error"]
-        assert state == api.get("state")
+        assert (NOON, 0) == (sandbox.clock.now(), sandbox.clock.speed)
 
     def test_people(self, api: Control) -> None:
         """Users, waybills, apps and service providers are added."""
@@ -329,12 +319,6 @@ class TestControl:
 
         assert 404 == response.status_code
         assert "POST /_sandbox/tick" in response.json()["known"]
-
-    def test_is_not_a_call(self, api: Control) -> None:
-        """The control API leaves no trace among the calls."""
-        api.get("counters")
-
-        assert [] == api.door.sandbox.calls
 
 
 class TestStrangers:

@@ -20,7 +20,6 @@ from sandboxtools import OPEN_MSG, direct, need, port_of, served_process
 from wxlogistics.sandbox import Sandbox
 from wxlogistics.sandbox.command import main
 from wxlogistics.sandbox.server import Server
-from wxlogistics.sandbox.tls import given_context, own_context
 
 LIST = OPEN_MSG + "get_delivery_list"
 
@@ -273,51 +272,6 @@ class TestTLS:
         # The console's own forms are welcome over HTTPS.
         assert said["url"] in page
         assert 303 == answer.status_code
-
-    @pytest.mark.parametrize("given", [False, True])
-    def test_context(self, tmp_path: Path, given: bool) -> None:
-        """Either context serves; a caller that still sends reads why it is refused."""
-        ca_file = str(tmp_path / "ca.pem")
-        context = own_context(ca_file, ["box"])
-        if given:
-            certfile, keyfile = certified(tmp_path)
-            context = given_context(certfile, keyfile)
-        sandbox = Sandbox(largest_body=10)
-        with Server(sandbox, "127.0.0.1", 0, tls=context) as server:
-            with direct() as session:
-                session.verify = ca_file
-                url = server.url + "/cgi-bin/stable_token"
-                small = session.post(url, data=b"{}", timeout=10)
-                large = session.post(url, data=b"x" * 11, timeout=10)
-
-        assert (41002, 413) == (small.json()["errcode"], large.status_code)
-
-    @pytest.mark.parametrize(
-        ("options", "problem"),
-        [
-            (["--tls", "--ca-file", "{}/no/ca.pem"], "No such file or directory"),
-            (["--certfile", "{}/no.pem"], "/no.pem: No such file or directory"),
-            (["--certfile", "{}/bad.pem", "--keyfile", "{}/bad.pem"], "bad.pem: "),
-        ],
-    )
-    def test_main__refused(
-        self,
-        tmp_path: Path,
-        capsys: pytest.CaptureFixture[str],
-        options: list[str],
-        problem: str,
-    ) -> None:
-        """A file that cannot be used is named in one line."""
-        (tmp_path / "bad.pem").write_text("not one")
-        given = [each.replace("{}", str(tmp_path)) for each in options]
-
-        code = main(["--port", "0", *given])
-
-        error = capsys.readouterr().err
-        assert 2 == code
-        assert problem in error
-        assert error.startswith(f"wxlogistics sandbox: {tmp_path}")
-        assert 1 == error.count("\n")
 
     def test_main__library_missing(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

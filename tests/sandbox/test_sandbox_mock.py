@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import unittest
 from pathlib import Path
 from typing import Any
 
@@ -241,22 +240,6 @@ class TestOwnRules:
         assert [] == responses.registered()
 
 
-class TestUnittest(unittest.TestCase):
-    """The way of unittest, and of Django's TestCase, which is one."""
-
-    def setUp(self) -> None:
-        mocked = Sandbox().mock()
-        self.wechat = mocked.__enter__()
-        self.addCleanup(mocked.__exit__)
-
-    def test_register(self) -> None:
-        """The sandbox is there in each test."""
-        token = self.wechat.client.trace_waybill(**REGISTRATION)
-
-        self.assertEqual(64, len(token))
-        self.assertEqual(1, len(self.wechat.calls))
-
-
 class TestPlugin:
     """The pytest plugin."""
 
@@ -274,6 +257,7 @@ class TestPlugin:
         assert ["trace_waybill"] == [call.endpoint for call in wechat.calls]
         assert mine()
 
+    @pytest.mark.once
     def test_wechat__not_asked_for(self, tmp_path: Path) -> None:
         """A test run without the fixture loads no library of an extra's."""
         (tmp_path / "test_it.py").write_text(
@@ -293,6 +277,7 @@ class TestPlugin:
 class TestImports:
     """What is loaded when."""
 
+    @pytest.mark.once
     @pytest.mark.parametrize(
         ("code", "names"),
         [

@@ -147,7 +147,7 @@ class TestSchemathesis:
         path_regex="^/_sandbox/"
     ).parametrize()
     @hypothesis.settings(
-        max_examples=60,
+        max_examples=20,
         deadline=None,
         derandomize=True,
         database=None,

@@ -19,6 +19,9 @@ from wxlogistics.sandbox import Clock, Sandbox
 pytestmark = pytest.mark.once
 
 FOREIGN = Path(__file__).with_name("foreign")
+ROOT = FOREIGN.parents[2]
+OPENAPI = ROOT / "wxlogistics/sandbox/openapi.json"
+BUILD = ROOT / "build/foreign"
 
 #: node-easywechat breaks with later versions of node-socialite.
 NODE_PACKAGES = ["node-easywechat@3", "node-socialite@1.4.1", "co-wechat-api@3"]
@@ -55,28 +58,34 @@ def run(
     )
 
 
-def installed(argv: list[str], **environment: str) -> None:
-    """Run an installer; a test needs what it installs."""
-    done = run(argv, **environment)
+def installed(folder: Path, argv: list[str]) -> None:
+    """Run an installer, unless it did all before; a test needs what it installs."""
+    complete = folder / f"{'-'.join(argv[-2:])}.complete"
+    if complete.exists():
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    done = run(argv)
     last = (done.stderr or done.stdout).strip().rpartition("\n")[2]
     need(done.returncode == 0, f"{argv[-1]} cannot be installed: {last:.200}")
+    complete.touch()
 
 
 @pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str]]:
-    """The two clients from npm, in a folder of their own."""
+def node() -> Callable[[str], list[str]]:
+    """The two clients from npm, in a folder of their own, fetched once."""
     npm = shutil.which("npm")
     need(npm and shutil.which("node"), "there is no node and npm; on Debian: npm")
-    folder = tmp_path_factory.mktemp("node")
-    shutil.copy(FOREIGN / "story.js", folder)
+    folder = BUILD / "node"
     options = ["--no-audit", "--no-fund", "--prefix", str(folder)]
-    installed([str(npm), "install", *options, *NODE_PACKAGES])
+    installed(folder, [str(npm), "install", *options, *NODE_PACKAGES])
+    shutil.copy(FOREIGN / "story.js", folder)
     return lambda client: ["node", str(folder / "story.js"), client]
 
 
-@pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str]]:
-    """This Python, with packages in a folder of their own."""
+@pytest.fixture
+def python(tmp_path: Path) -> Callable[[str], list[str]]:
+    """This Python, with packages in a folder of their own, fetched once."""
 
     def story(package: str) -> list[str]:
         client = "wechatpy"
@@ -84,18 +93,16 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str
         code += "runpy.run_path({!r}, run_name={!r})"
         paths: list[str] = []
         if package != "wechatpy":
-            folder = tmp_path_factory.mktemp("python")
-            pip = [sys.executable, "-m", "pip", "install", "-q", "--target"]
-            installed([*pip, str(folder), package])
-            paths = [str(folder)]
+            folder = BUILD / f"{package}-{sys.implementation.cache_tag}"
+            pip = [sys.executable, "-m", "pip", "install", "-q"]
+            installed(folder, [*pip, "--target", str(folder), package])
+            paths = [str(folder), str(tmp_path)]
         if package.startswith("openapi-python-client"):
             client = "generated"
-            description = folder / "openapi.json"
-            shutil.copy(FOREIGN.parents[2] / "wxlogistics/sandbox/openapi.json", folder)
             done = run(
                 [sys.executable, "-m", "openapi_python_client", "generate"]
-                + ["--meta", "none", "--path", str(description)]
-                + ["--output-path", str(folder / "generated_client")],
+                + ["--meta", "none", "--path", str(OPENAPI)]
+                + ["--output-path", str(tmp_path / "generated_client")],
                 PYTHONPATH=str(folder),
             )
             assert 0 == done.returncode, done.stdout + done.stderr
