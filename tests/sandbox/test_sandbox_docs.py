@@ -15,7 +15,7 @@ import test_sandbox_beside
 import test_sandbox_contract
 import test_sandbox_faults
 import test_sandbox_tokens
-from sandboxtools import direct, run_python
+from sandboxtools import direct
 
 from wxlogistics.sandbox import Sandbox, Settings
 from wxlogistics.sandbox.control import _COMMANDS
@@ -70,29 +70,6 @@ class TestPython:
         suite.run(result)
 
         assert (1, True) == (result.testsRun, result.wasSuccessful())
-
-    def test_block__django(self, page: str, tmp_path: Path) -> None:
-        """The test case passes as one of Django's."""
-        block = blocks(page, "python")[3]
-        line = next(line for line in block.splitlines() if "django.test" in line)
-        case = block.replace(line, "from django.test import TestCase")
-        case = case.replace("unittest.TestCase", "TestCase")
-        (tmp_path / "test_shipping.py").write_text(case, encoding="utf-8")
-        (tmp_path / "run.py").write_text(
-            "import sys\n"
-            "import django\n"
-            "from django.conf import settings\n"
-            "from django.test.runner import DiscoverRunner\n"
-            "database = {'ENGINE': 'django.db.backends.sqlite3', 'NAME': ':memory:'}\n"
-            "settings.configure(DATABASES={'default': database})\n"
-            "django.setup()\n"
-            "sys.exit(DiscoverRunner().run_tests(['test_shipping']))\n"
-        )
-
-        done = run_python("run.py", cwd=tmp_path)
-
-        assert 0 == done.returncode, done.stderr
-        assert "Ran 1 test" in done.stderr
 
 
 @pytest.mark.parametrize("page", PAGES)

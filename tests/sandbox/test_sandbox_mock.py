@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import requests
 import responses
-from sandboxtools import EXAMPLE, JSON, QUERY_TRACE, WAYBILL_ID, run_python
+from sandboxtools import EXAMPLE, JSON, QUERY_TRACE, run_python
 
-from wxlogistics import ApiError, GoodsDetail, GoodsInfo, TransportError, WaybillStatus
+from wxlogistics import ApiError, GoodsDetail, GoodsInfo
 from wxlogistics.sandbox import Sandbox
 from wxlogistics.sandbox.mock import MockedSandbox
 
@@ -37,18 +37,6 @@ def mine() -> bool:
 
 class TestMock:
     """`Sandbox.mock()`."""
-
-    def test_mock__client(self) -> None:
-        """The ready client registers and follows a parcel."""
-        with Sandbox().mock() as wechat:
-            token = wechat.client.trace_waybill(**REGISTRATION)
-            before = wechat.client.query_trace(token)
-            wechat.move(WAYBILL_ID, WaybillStatus.SIGNED)
-            after = wechat.client.query_trace(token)
-
-        assert WaybillStatus.NOT_COLLECTED is before.status
-        assert WaybillStatus.SIGNED is after.status
-        assert 3 == len(wechat.calls)
 
     def test_mock__client_after_a_revocation(self) -> None:
         """The ready client goes on with another token when tokens are revoked."""
@@ -118,17 +106,6 @@ class TestMock:
                 raise ZeroDivisionError
         assert before is requests.adapters.HTTPAdapter.send
         assert [] == responses.registered()
-
-    def test_mock__drop(self) -> None:
-        """The client reports a dropped connection as such."""
-        with Sandbox().mock() as wechat:
-            token = wechat.client.trace_waybill(**REGISTRATION)
-            wechat.fail("update_waybill_goods", drop=True)
-
-            with pytest.raises(TransportError) as caught:
-                wechat.client.update_waybill_goods(token, REGISTRATION["goods_info"])
-
-        assert caught.value.maybe_applied is True
 
     def test_mock__delay_moves_the_clock(self) -> None:
         """Nothing sleeps for a delay: the sandbox's time passes instead."""

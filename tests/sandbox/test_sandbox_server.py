@@ -268,13 +268,14 @@ class TestMain:
 
         code, _, said = run(
             *("--host", "localhost", "--seed", "1", "--speed", "60"),
-            *("--set", "edit_limit=1", "--set", "default_delivery_id=SF"),
+            *("--set", "edit_limit=1", "--set", f"secret={'1' * 32}"),
             *("--allow-host", "Box"),
             during=during,
         )
 
         assert (0, [60.0]) == (code, speeds)
-        assert Sandbox(seed=1).appid == said["appid"]
+        # What is a text stays one, though it may look like a number.
+        assert (Sandbox(seed=1).appid, "1" * 32) == (said["appid"], said["secret"])
 
     def test_main__state(self, run: Run, tmp_path: Path) -> None:
         """What happened is in the state file, and the next run goes on from there."""
@@ -394,26 +395,6 @@ class TestMain:
         assert said["url"].startswith("https://127.0.0.1:")
         assert ("ca_file" in said) is not given
 
-    def test_main__secret_of_digits(self, run: Run) -> None:
-        """What is a text stays one, though it may look like a number."""
-        secret = "12345678901234567890123456789012"
-
-        _, _, said = run("--set", f"secret={secret}", "--set", 'appid="wx1"')
-
-        assert ("wx1", secret) == (said["appid"], said["secret"])
-
-    def test_main__port_taken(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """A port that is taken ends it at once, with a reason."""
-        with Sandbox().serve() as server:
-            port = port_of(server.url)
-            code = main(["--port", str(port)])
-
-        assert 2 == code
-        assert (
-            f"wxlogistics sandbox: port {port} of 127.0.0.1 is taken: choose another, "
-            "or 0 for any free one\n"
-        ) == capsys.readouterr().err
-
     @pytest.mark.parametrize(
         ("argv", "problem"),
         [
@@ -476,56 +457,31 @@ class TestMain:
         )
         assert said["url"].startswith(f"http://{named}:")
 
-    @pytest.mark.parametrize(
-        ("argv", "missing", "problem"),
-        [
-            (["--set", "no_such=1"], "", "--set: no setting 'no_such'"),
-            (
-                [],
-                "h11",
-                "the sandbox's server needs h11, jinja2 and jsonschema: "
-                "pip install 'wxlogistics[sandbox]'\n",
-            ),
-        ],
-    )
-    def test_main__as_a_module_here(
-        self,
-        monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str],
-        argv: list[str],
-        missing: str,
-        problem: str,
+    def test_main__library_missing(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """Its exit code is that of `main()`, or 2 without its libraries."""
-        if missing:
-            monkeypatch.setitem(sys.modules, missing, None)
-            monkeypatch.delitem(sys.modules, "wxlogistics.sandbox.server", False)
-        monkeypatch.setattr(sys, "argv", ["sandbox", *argv])
+        """Without its libraries it names what to install; the exit code is 2."""
+        monkeypatch.setitem(sys.modules, "h11", None)
+        monkeypatch.delitem(sys.modules, "wxlogistics.sandbox.server", False)
+        monkeypatch.setattr(sys, "argv", ["sandbox"])
         path = wxlogistics.sandbox.__path__[0] + "/__main__.py"
 
         with pytest.raises(SystemExit) as caught:
             runpy.run_path(path, run_name="__main__")
 
         assert 2 == caught.value.code
-        error = capsys.readouterr().err
-        assert error.startswith(f"wxlogistics sandbox: {problem}")
-        assert 1 == error.count("\n")
-
-    def test_main__as_a_module(self) -> None:
-        """``python -m wxlogistics.sandbox`` is the same; SIGTERM gives exit code 0."""
-        with served_process() as (child, said):
-            child.send_signal(signal.SIGTERM)
-            code = child.wait(60)
-
-        assert 0 == code
-        assert SAYS == list(said)
+        assert (
+            "wxlogistics sandbox: the sandbox's server needs h11, jinja2 and "
+            "jsonschema: pip install 'wxlogistics[sandbox]'\n"
+        ) == capsys.readouterr().err
 
     def test_main__many_signals(self) -> None:
         """A signal that comes while another is dealt with does not hang it."""
-        with served_process() as (child, _):
+        with served_process() as (child, said):
             for _ in range(100):
                 child.send_signal(signal.SIGTERM)
             code = child.wait(60)
 
+        assert SAYS == list(said)
         # One that finds Python gone beyond its handlers ends it the hard way.
         assert code in (0, -signal.SIGTERM)

@@ -236,6 +236,11 @@ class TestClassicToken:
 class TestAuthorizerToken:
     """POST /cgi-bin/component/api_authorizer_token, for service providers."""
 
+    def authorized(self, door: Door, **options: Any) -> tuple[Any, str]:
+        """A service provider, and the refresh token of its authorization."""
+        component = door.sandbox.add_component()
+        return component, door.sandbox.authorize(component.appid, **options)
+
     def fetch(
         self, door: Door, component: Any, refresh_token: str, **changes: str
     ) -> dict[str, Any]:
@@ -254,8 +259,7 @@ class TestAuthorizerToken:
 
     def test_api_authorizer_token__works(self, door: Door) -> None:
         """The token acts for the shop: what it registers is the shop's own."""
-        component = door.sandbox.add_component()
-        refresh_token = door.sandbox.authorize(component.appid)
+        component, refresh_token = self.authorized(door)
 
         reply = self.fetch(door, component, refresh_token)
 
@@ -328,8 +332,7 @@ class TestAuthorizerToken:
 
     def test_permission_set__missing(self, door: Door) -> None:
         """Without permission set 45 the token does not open the logistics plugin."""
-        component = door.sandbox.add_component()
-        refresh_token = door.sandbox.authorize(component.appid, permissions=[17, 19])
+        component, refresh_token = self.authorized(door, permissions=[17, 19])
         token = self.fetch(door, component, refresh_token)["authorizer_access_token"]
 
         assert NOT_AUTHORIZED == told(door.post("get_delivery_list", {}, token))
@@ -337,8 +340,7 @@ class TestAuthorizerToken:
     @pytest.mark.parametrize("endpoint", ["open_query_plugin", "open_openmsg"])
     def test_permission_set__opens_nothing(self, door: Door, endpoint: str) -> None:
         """Nor can the service be opened for the shop without it."""
-        component = door.sandbox.add_component()
-        refresh_token = door.sandbox.authorize(component.appid, permissions=[17])
+        component, refresh_token = self.authorized(door, permissions=[17])
         token = self.fetch(door, component, refresh_token)["authorizer_access_token"]
         app = door.sandbox.world.tokens.apps[door.sandbox.appid]
         app.opened = False
@@ -346,36 +348,22 @@ class TestAuthorizerToken:
         assert NOT_AUTHORIZED == told(door.post(endpoint, {}, token))
         assert app.opened is False
 
-    @pytest.mark.parametrize(
-        "headers", [{}, {"Content-Type": "text/plain"}], ids=["none", "other"]
-    )
+    @pytest.mark.parametrize("media_type", [None, "text/plain"])
     def test_api_component_token__content_type(
-        self, door: Door, headers: dict[str, str]
+        self, door: Door, media_type: str | None
     ) -> None:
         """JSON is read as such whatever its Content-Type."""
         component = door.sandbox.add_component()
-        token = door.sandbox.component_access_token(component.appid)
         payload = {
             "component_appid": component.appid,
             "component_appsecret": component.secret,
             "component_verify_ticket": component.ticket,
-            "authorizer_appid": door.sandbox.appid,
-            "authorizer_refresh_token": door.sandbox.authorize(component.appid),
         }
 
-        fetched, authorized = (
-            door.send(
-                "POST",
-                path,
-                params={"component_access_token": token},
-                data=json.dumps(payload).encode(),
-                headers=headers,
-            ).json()
-            for path in (COMPONENT_TOKEN, AUTHORIZER_TOKEN)
-        )
+        body, headers = json.dumps(payload).encode(), {"Content-Type": media_type}
+        reply = door.send("POST", COMPONENT_TOKEN, data=body, headers=headers).json()
 
-        assert ["component_access_token", "expires_in"] == list(fetched)
-        assert "authorizer_access_token" in authorized
+        assert ["component_access_token", "expires_in"] == list(reply)
 
     def test_component_token__is_no_access_token(self, door: Door) -> None:
         """A component's own token does not open the plugin."""

@@ -6,8 +6,8 @@ import argparse
 import contextlib
 import ipaddress
 import os
-import re
 import queue
+import re
 import signal
 import sys
 import time

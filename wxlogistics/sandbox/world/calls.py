@@ -7,13 +7,13 @@ from typing import Any
 
 import attrs
 
+from .fields import typed
 from .plain_json import read_json
-from .settings import typed
 
 _RID = re.compile(r"rid:\s?([0-9a-f]{8}(?:-[0-9a-f]{8}){2})")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=typed)
 class Call:
     """
     One call that the sandbox answered.
@@ -47,18 +47,18 @@ class Call:
             escapes or refuse them.
     """
 
-    number: int = typed(int)
-    time: float = typed((int, float))
-    endpoint: str = typed(str)
-    query: str = typed(str, "")
-    request: str = typed(str, "")
-    answer: str = typed(str, "")
-    errcode: int | None = typed((int, type(None)), None)
-    status: int = typed(int)
-    milliseconds: float = typed((int, float))
-    ip: str = typed(str, "")
-    waybill_id: str = typed(str, "")
-    escaped: bool = typed(bool, False)
+    number: int
+    time: float
+    endpoint: str
+    query: str = ""
+    request: str = ""
+    answer: str = ""
+    errcode: int | None = None
+    status: int
+    milliseconds: float
+    ip: str = ""
+    waybill_id: str = ""
+    escaped: bool = False
 
     @property
     def payload(self) -> dict[str, Any] | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import attrs
 
-from .settings import typed
+from .fields import typed
 
 #: Seconds; longer than any caller waits.
 LONGEST_DELAY = 3600
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, field_transformer=typed)
 class Fault:
     """
     What goes wrong with some calls; made by `Sandbox.fail()`.
@@ -40,17 +40,17 @@ class Fault:
         drop: The call has its effect, but the connection breaks before the answer.
     """
 
-    number: int = typed(int)
-    endpoint: str = typed(str)
-    openid: str | None = typed((str, type(None)), None)
-    waybill_id: str | None = typed((str, type(None)), None)
-    times: int | None = typed((int, type(None)), 1)
-    errcode: int | None = typed((int, type(None)), None)
-    errmsg: str | None = typed((str, type(None)), None)
-    status: int | None = typed((int, type(None)), None)
-    body: str | None = typed((str, type(None)), None)
-    delay: float = typed((int, float), 0.0)
-    drop: bool = typed(bool, False)
+    number: int
+    endpoint: str
+    openid: str | None = None
+    waybill_id: str | None = None
+    times: int | None = 1
+    errcode: int | None = None
+    errmsg: str | None = None
+    status: int | None = None
+    body: str | None = None
+    delay: float = 0.0
+    drop: bool = False
 
     def __attrs_post_init__(self) -> None:
         if self.errcode == 0:

@@ -11,31 +11,13 @@ import attrs
 
 from ...models import WaybillStatus
 from .carriers import CARRIERS
-from .settings import checked, several, typed
+from .fields import checked, several, typed
+from .plain_json import read_resource
 
 #: status -> action_type and, for the first time and the next, action_msg. The numbers
 #: are those of the sibling API 物流助手, and 500001, the one seen in a reply of
 #: query_follow_trace. A courier's number stands in some, as it does in real ones.
-_ACTIONS: dict[int, tuple[int, tuple[str, ...]]] = {
-    WaybillStatus.COLLECTED: (
-        100001,
-        ("【深圳市】{carrier}已揽件，揽件员王师傅，电话13800138000",),
-    ),
-    WaybillStatus.IN_TRANSIT: (
-        500001,
-        (
-            "【深圳市】快件已到达{carrier}深圳转运中心",
-            "【杭州市】快件已到达{carrier}杭州转运中心",
-        ),
-    ),
-    WaybillStatus.OUT_FOR_DELIVERY: (
-        300002,
-        ("【杭州市】快件正在派送中，派件员李师傅，电话13900139000",),
-    ),
-    WaybillStatus.SIGNED: (300003, ("【杭州市】快件已签收，感谢使用{carrier}",)),
-    WaybillStatus.EXCEPTION: (400002, ("【杭州市】派送异常，请联系{carrier}",)),
-    WaybillStatus.SIGNED_BY_PROXY: (300003, ("【杭州市】快件已由驿站代签收",)),
-}
+_ACTIONS: dict[str, list[Any]] = read_resource(__package__, "actions.json")
 
 #: The waybill numbers in general use -> delivery_id.
 _NUMBERS = {
@@ -52,7 +34,7 @@ _NUMBERS = {
 }
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=typed)
 class Move:
     """
     A parcel changes its status.
@@ -65,12 +47,12 @@ class Move:
         message: The carrier's text; None: the sandbox writes one.
     """
 
-    at: float = typed((int, float))
-    status: int = typed(int)
-    message: str | None = typed((str, type(None)), None)
+    at: float
+    status: int
+    message: str | None = None
 
 
-@attrs.define
+@attrs.define(field_transformer=typed)
 class Parcel:
     """
     A parcel on its way, whether or not it is registered.
@@ -85,7 +67,7 @@ class Parcel:
         moves: What was done by hand. The first of them stops the clock's.
     """
 
-    waybill_id: str = typed(str)
+    waybill_id: str
     delivery_id: str = checked(attrs.validators.in_(CARRIERS))
     route: tuple[Move, ...] = checked(converter=several)
     moves: list[Move] = attrs.field(factory=list)
@@ -124,7 +106,7 @@ class Parcel:
             status = WaybillStatus(move.status)
             if status == WaybillStatus.NOT_COLLECTED:
                 continue
-            kind, texts = _ACTIONS.get(status, (500001, (status.label,)))
+            kind, *texts = _ACTIONS.get(str(int(status)), [500001, status.label])
             text = texts[min(seen[status], len(texts) - 1)]
             seen[status] += 1
             actions.append(

@@ -7,77 +7,25 @@ import re
 from typing import Any, Iterable, TypedDict
 
 import attrs
-from attrs.validators import deep_iterable, instance_of, optional
 
 from ...models import WaybillStatus
 from .carriers import CARRIERS
+from .fields import checked, strings, typed
 
 #: More than anybody waits for or counts to, and still a number of seconds.
 _LARGEST_AMOUNT = 10**15
 
 
-def several(values: Any) -> Any:
-    """
-    Return *values* as a tuple; what is not a list is left for the validator to refuse.
-    """
-    is_list = isinstance(values, Iterable) and not isinstance(values, str)
-    return tuple(values) if is_list else values
-
-
-def strings() -> Any:
-    """
-    Return the field of a tuple of strings that may be None.
-    """
-    are_strings = deep_iterable(instance_of(str), instance_of(tuple))
-    return checked(optional(are_strings), default=None, converter=several)
-
-
-def checked(*validators: Any, **options: Any) -> Any:
-    """
-    Return a field with *validators*.
-    """
-    return attrs.field(validator=list(validators), **options)
-
-
-def typed(kind: Any, default: Any = attrs.NOTHING) -> Any:
-    """
-    Return a field that takes only instances of *kind*; True is not a number.
-    """
-    return checked(_of(kind), default=default)
-
-
-def _of(*kinds: Any) -> Any:
-    kinds = kinds[0] if isinstance(kinds[0], tuple) else kinds
-
-    def check(_: object, field: attrs.Attribute[Any], value: object) -> None:
-        is_flag = isinstance(value, bool) and bool not in kinds
-        if is_flag or not isinstance(value, kinds):
-            raise TypeError(f"{field.name} is of type {field.type}, not {value!r:.200}")
-
-    return check
-
-
-def _between(least: int, most: int, shown: str) -> Any:
+def _between(least: int, most: int, shown: str, default: int | None) -> Any:
     def check(_: object, field: attrs.Attribute[Any], value: Any) -> None:
         if value is not None and not least <= value <= most:
             raise ValueError(f"{field.name} is from {least} to {shown}, not {value}")
 
-    return check
+    return checked(check, default=default)
 
 
-_in_bounds = _between(0, _LARGEST_AMOUNT, "10**15")
-
-
-def _errcode(default: int) -> Any:
-    return typed(int, default)
-
-
-def _amount(default: int) -> Any:
-    return checked(_of(int), _in_bounds, default=default)
-
-
-def _limit() -> Any:
-    return checked(_of(int, type(None)), _in_bounds, default=None)
+def _amount(default: int | None, least: int = 0) -> Any:
+    return _between(least, _LARGEST_AMOUNT, "10**15", default)
 
 
 def _route(value: Any) -> tuple[tuple[float, WaybillStatus], ...]:
@@ -142,7 +90,7 @@ class SettingsArgs(TypedDict, total=False):
     keep_body: int
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=typed)
 class Settings:
     """
     Keyword arguments of `Sandbox`, beyond seed and clock.
@@ -262,54 +210,52 @@ class Settings:
             one is left out.
     """
 
-    appid: str = typed(str, "")
-    secret: str = typed(str, "")
-    opened: bool = typed(bool, True)
+    appid: str = ""
+    secret: str = ""
+    opened: bool = True
     ip_whitelist: tuple[str, ...] | None = strings()
-    first_use: bool | None = typed((bool, type(None)), None)
+    first_use: bool | None = None
 
-    unknown_waybill: int = _errcode(0)
-    uncollected: int = _errcode(0)
+    unknown_waybill: int = 0
+    uncollected: int = 0
     route: tuple[tuple[float, WaybillStatus], ...] = attrs.field(
         default=((1, 1), (5, 2), (20, 2), (30, 3), (33, 4)), converter=_route
     )
-    default_delivery_id: str = typed(str, "ZTO")
-    delivery_info: bool = typed(bool, True)
-    path: bool = typed(bool, True)
+    default_delivery_id: str = "ZTO"
+    delivery_info: bool = True
+    path: bool = True
 
     edit_limit: int = _amount(5)
-    missing_goods: int = _errcode(47001)
-    refused_image: str = typed(str, r"[^\x21-\x7e]|[][(){}<>]")
-    unicode_escapes: int = _errcode(0)
-    wrong_openid: int = _errcode(9300507)
-    same_token: bool = typed(bool, True)
-    foreign_token: int = _errcode(9300507)
-    misshapen_token: int = _errcode(40014)
-    opening_unauthorized: int = _errcode(61007)
-    any_content_type: bool = typed(bool, True)
-    leading_slashes: bool = typed(bool, True)
+    missing_goods: int = 47001
+    refused_image: str = r"[^\x21-\x7e]|[][(){}<>]"
+    unicode_escapes: int = 0
+    wrong_openid: int = 9300507
+    same_token: bool = True
+    foreign_token: int = 9300507
+    misshapen_token: int = 40014
+    opening_unauthorized: int = 61007
+    any_content_type: bool = True
+    leading_slashes: bool = True
 
     appid_daily_limit: int = _amount(100_000)
-    appid_limit_errcode: int = _errcode(45009)
+    appid_limit_errcode: int = 45009
     user_daily_limit: int = _amount(100)
     user_daily_limit_message: int = _amount(50)
-    user_limit_errcode: int = _errcode(9300513)
+    user_limit_errcode: int = 9300513
     bound_limit: int = _amount(100)
-    bound_limit_errcode: int = _errcode(9300513)
-    calls_per_minute: int | None = _limit()
-    calls_per_second: int | None = _limit()
-    quota_reset_hour: int = checked(_of(int), _between(0, 23, "23"), default=0)
+    bound_limit_errcode: int = 9300513
+    calls_per_minute: int | None = _amount(None)
+    calls_per_second: int | None = _amount(None)
+    quota_reset_hour: int = _between(0, 23, "23", 0)
     clear_quota_monthly_limit: int = _amount(10)
 
-    token_lifetime: int = checked(
-        _of(int), _between(1, _LARGEST_AMOUNT, "10**15"), default=7200
-    )
+    token_lifetime: int = _amount(7200, least=1)
     token_daily_limit: int = _amount(500_000)
     token_minute_limit: int = _amount(10_000)
     classic_token_daily_limit: int = _amount(2_000)
     force_refresh_daily_limit: int = _amount(20)
     force_refresh_interval: int = _amount(30)
-    force_refresh_too_soon: int = _errcode(0)
+    force_refresh_too_soon: int = 0
 
     largest_body: int = _amount(1024 * 1024)
     keep_calls: int = _amount(1_000)

@@ -17,10 +17,11 @@ from .calls import Call
 from .clock import Clock
 from .endpoints import PLUGIN
 from .faults import Fault
+from .fields import checked, typed
 from .mint import Mint
 from .parcels import Move, Parcel
 from .plain_json import read_json, write_json
-from .settings import Settings, checked, typed
+from .settings import Settings
 from .tokens import AccessToken, App, Authorization, Code, Component, Fetches
 from .world import Registration, World
 
@@ -52,15 +53,15 @@ def _mapping(kind: Any) -> Any:
     return checked(deep_mapping(instance_of(str), check, instance_of(dict)))
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=typed)
 class _Rest:
     """
     What a state holds besides its lists.
     """
 
     clock: dict[str, float] = _mapping((int, float))
-    mint: dict[str, Any] = typed(dict)
-    appid: str = typed(str)
+    mint: dict[str, Any] = checked(instance_of(dict))
+    appid: str
     latest: dict[str, str] = _mapping(str)
     forced_at: dict[str, float] = _mapping((int, float))
     spent: dict[str, list[Any]] = _mapping(list)
@@ -68,8 +69,8 @@ class _Rest:
     bound: dict[str, list[str]] = _mapping(
         deep_iterable(instance_of(str), instance_of(list))
     )
-    fault_count: int = typed(int)
-    call_count: int = typed(int)
+    fault_count: int
+    call_count: int
 
 
 def dump(world: World) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from attrs.validators import deep_iterable, instance_of
 
 from .clock import Clock
 from .errcodes import Refusal
+from .fields import checked, several, strings, typed
 from .mint import Mint
-from .settings import Settings, checked, several, strings, typed
+from .settings import Settings
 
 #: The permission set (权限集) that a service provider needs for the logistics plugin.
 LOGISTICS_PERMISSION = 45
@@ -42,7 +43,7 @@ def _permissions() -> Any:
     return checked(are_numbers, default=(LOGISTICS_PERMISSION,), converter=several)
 
 
-@attrs.define
+@attrs.define(field_transformer=typed)
 class App:
     """
     A mini-program, or a service provider's own account (第三方平台).
@@ -57,13 +58,13 @@ class App:
         ip_whitelist: Addresses that may fetch its tokens; None lets every address.
     """
 
-    appid: str = typed(str)
-    secret: str = typed(str)
-    opened: bool = typed(bool, True)
+    appid: str
+    secret: str
+    opened: bool = True
     ip_whitelist: tuple[str, ...] | None = strings()
 
 
-@attrs.define
+@attrs.define(field_transformer=typed)
 class Component(App):
     """
     A service provider's account (第三方平台).
@@ -72,10 +73,10 @@ class Component(App):
         ticket: The component_verify_ticket that WeChat pushes to it.
     """
 
-    ticket: str = typed(str, "")
+    ticket: str = ""
 
 
-@attrs.define
+@attrs.define(field_transformer=typed)
 class Authorization:
     """
     A mini-program's permission for a service provider to act for it.
@@ -88,12 +89,12 @@ class Authorization:
         old_refresh_token: The one before, and until when it works.
     """
 
-    component_appid: str = typed(str)
-    appid: str = typed(str)
-    refresh_token: str = typed(str)
+    component_appid: str
+    appid: str
+    refresh_token: str
     permissions: tuple[int, ...] = _permissions()
-    old_refresh_token: str = typed(str, "")
-    old_until: float = typed((int, float), 0.0)
+    old_refresh_token: str = ""
+    old_until: float = 0.0
 
     def change(self, refresh_token: str, now: float) -> None:
         """
@@ -111,7 +112,7 @@ class Authorization:
         )
 
 
-@attrs.define
+@attrs.define(field_transformer=typed)
 class AccessToken:
     """
     A token that was handed out.
@@ -130,12 +131,12 @@ class AccessToken:
         component_appid: The service provider that got it, if one did.
     """
 
-    value: str = typed(str)
-    appid: str = typed(str)
-    kind: str = typed(str)
-    expires_at: float = typed((int, float))
-    revoked_at: float | None = typed((int, float, type(None)), None)
-    component_appid: str | None = typed((str, type(None)), None)
+    value: str
+    appid: str
+    kind: str
+    expires_at: float
+    revoked_at: float | None = None
+    component_appid: str | None = None
 
     @property
     def ends(self) -> float:
@@ -147,7 +148,7 @@ class AccessToken:
         )
 
 
-@attrs.define
+@attrs.define(field_transformer=typed)
 class Code:
     """
     A code that a program redeems once: of wx.login, or of an authorization.
@@ -168,16 +169,16 @@ class Code:
         used: Whether it was redeemed.
     """
 
-    value: str = typed(str)
-    expires_at: float = typed((int, float))
-    appid: str = typed(str, "")
-    openid: str = typed(str, "")
-    component_appid: str = typed(str, "")
+    value: str
+    expires_at: float
+    appid: str = ""
+    openid: str = ""
+    component_appid: str = ""
     permissions: tuple[int, ...] = _permissions()
-    used: bool = typed(bool, False)
+    used: bool = False
 
 
-@attrs.define
+@attrs.define(field_transformer=typed)
 class Fetches:
     """
     How often the token endpoints were called.
@@ -192,9 +193,9 @@ class Fetches:
         forced_at: When the last forced ones came, in Unix time.
     """
 
-    total: int = typed(int, 0)
-    refused: int = typed(int, 0)
-    forced: int = typed(int, 0)
+    total: int = 0
+    refused: int = 0
+    forced: int = 0
     forced_at: deque[float] = attrs.field(factory=list, converter=_last)
 
     def count(self, now: float, *, forced: bool, refused: bool) -> None:

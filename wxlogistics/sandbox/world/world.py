@@ -20,10 +20,11 @@ from .calls import Call
 from .carriers import CARRIERS
 from .clock import Clock
 from .faults import Faults
+from .fields import checked, typed
 from .mint import Mint
 from .parcels import Move, Parcel, guess_carrier
 from .quotas import Quotas
-from .settings import Settings, checked, typed
+from .settings import Settings
 from .tokens import Tokens
 
 OPENID = re.compile(r"o[A-Za-z0-9_-]{27}")
@@ -38,7 +39,7 @@ def _are_goods(_: object, field: attrs.Attribute[Any], value: Any) -> None:
             raise ValueError(f"{field.name}: {goods!r:.200} is not an article")
 
 
-@attrs.define
+@attrs.define(field_transformer=typed)
 class Registration:
     """
     A waybill that an app registered for one user.
@@ -55,11 +56,11 @@ class Registration:
         registered_at: Unix time; 0 if it is not known.
     """
 
-    component: str = typed(str)
-    appid: str = typed(str)
-    openid: str = typed(str)
-    waybill_id: str = typed(str)
-    token: str = typed(str)
+    component: str
+    appid: str
+    openid: str
+    waybill_id: str
+    token: str
     goods: list[dict[str, str]] = checked(
         deep_iterable(
             deep_mapping(instance_of(str), instance_of(str), instance_of(dict)),
@@ -67,8 +68,8 @@ class Registration:
         ),
         _are_goods,
     )
-    edits: int = typed(int, 0)
-    registered_at: float = typed((int, float), 0.0)
+    edits: int = 0
+    registered_at: float = 0.0
 
 
 #: For `_unlock`.

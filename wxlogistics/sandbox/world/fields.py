@@ -1,0 +1,70 @@
+"""How the fields of the world's classes are checked."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Iterable
+
+import attrs
+from attrs.validators import and_, deep_iterable, instance_of, optional
+
+#: A plain annotation -> the types that it stands for.
+_PLAIN: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "str": (str,),
+    "bool": (bool,),
+    "None": (type(None),),
+}
+
+
+def typed(_: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
+    """
+    Let fields with a plain annotation take nothing else; for attrs' field_transformer.
+    """
+    return [
+        field.evolve(validator=and_(_check_type, field.validator or _check_type))
+        for field in fields
+    ]
+
+
+def _check_type(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    kinds = _kinds(str(field.type))
+    # True is not a number.
+    is_flag = isinstance(value, bool) and bool not in kinds
+    if kinds and (is_flag or not isinstance(value, kinds)):
+        raise TypeError(f"{field.name} is of type {field.type}, not {value!r:.200}")
+
+
+@functools.cache
+def _kinds(annotation: str) -> tuple[type, ...]:
+    """
+    Return the types that a plain annotation stands for; none for others.
+    """
+    names = annotation.split(" | ")
+    if not _PLAIN.keys() >= set(names):
+        return ()
+    return tuple(kind for name in names for kind in _PLAIN[name])
+
+
+def checked(*validators: Any, **options: Any) -> Any:
+    """
+    Return a field with *validators*.
+    """
+    return attrs.field(validator=list(validators), **options)
+
+
+def several(values: Any) -> Any:
+    """
+    Return *values* as a tuple; what is not a list is left for the validator to refuse.
+    """
+    is_list = isinstance(values, Iterable) and not isinstance(values, str)
+    return tuple(values) if is_list else values
+
+
+def strings() -> Any:
+    """
+    Return the field of a tuple of strings that may be None.
+    """
+    are_strings = deep_iterable(instance_of(str), instance_of(tuple))
+    return checked(optional(are_strings), default=None, converter=several)
