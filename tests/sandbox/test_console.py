@@ -643,7 +643,7 @@ class TestWaybill:
         assert "Next step: Out for delivery" in page
 
         browser.press("move", {"waybill_id": WAYBILL_ID, "status": "77"})
-        assert "Unknown status 77" in browser.read(PAGE)
+        assert "Unknown 77" in browser.read(PAGE)
 
         browser.press("move", {"waybill_id": WAYBILL_ID, "status": "0"})
         assert 0 == browser.sandbox.world.parcels[WAYBILL_ID].status(NOON)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from typing import Any
 
@@ -57,7 +58,7 @@ def _option(described: Option) -> click.Option:
     def parse(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
         try:
             return described.parse(value) if isinstance(value, str) else value
-        except ValueError as error:
+        except argparse.ArgumentTypeError as error:
             raise click.BadParameter(translated(str(error)), ctx, param) from None
 
     kind: Any = click.Path() if described.metavar == "FILE" else str

@@ -33,7 +33,8 @@ _CA_FILE = "wxlogistics-sandbox-ca.pem"
 
 def _port(text: str) -> int:
     if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 65535:
-        raise ValueError(f"give a number from 0 to 65535, not {text!r}")
+        problem = f"give a number from 0 to 65535, not {text!r}"
+        raise argparse.ArgumentTypeError(problem)
     return int(text)
 
 
@@ -41,7 +42,8 @@ def _speed(text: str) -> float:
     try:
         return Clock(speed=float(text)).speed
     except ValueError:
-        raise ValueError(f"give a number from 0 to {FASTEST}, not {text!r}") from None
+        problem = f"give a number from 0 to {FASTEST}, not {text!r}"
+        raise argparse.ArgumentTypeError(problem) from None
 
 
 class Option(NamedTuple):
@@ -55,7 +57,7 @@ class Option(NamedTuple):
 
         metavar: What stands for its value; empty: it takes none.
 
-        parse: Makes the value of a text, or raises a ValueError.
+        parse: Makes the value of a text, or raises an ArgumentTypeError.
 
         many: Whether it may be repeated.
 
@@ -310,21 +312,11 @@ def _parser() -> argparse.ArgumentParser:
         if not option.metavar:
             fields.update(action="store_true", default=False)
         else:
-            fields.update(metavar=option.metavar, type=_typed(option.parse))
+            fields.update(metavar=option.metavar, type=option.parse)
         if option.many:
             fields.update(action="append", default=[])
         parser.add_argument(option.flag, **fields)
     return parser
-
-
-def _typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    def convert(text: str) -> Any:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return convert
 
 
 def main(argv: Sequence[str] | None = None) -> int:

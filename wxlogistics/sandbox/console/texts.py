@@ -13,16 +13,6 @@ LANGUAGES = {"en": "English", "zh": "中文"}
 #: English -> Chinese. The templates hold the English.
 _CHINESE: dict[str, str] = read_resource(__package__, "zh.json")
 
-_ENGLISH_STATUS = (
-    "Not collected",
-    "Collected",
-    "In transit",
-    "Out for delivery",
-    "Signed",
-    "Exception",
-    "Signed by proxy",
-)
-
 
 def translate(language: str, english: str, *values: object) -> str:
     """
@@ -36,11 +26,9 @@ def status_name(language: str, status: WaybillStatus) -> str:
     """
     What *status* is called: in Chinese by the document.
     """
-    if 0 <= status < len(_ENGLISH_STATUS):
-        if language == "zh":
-            return status.label
-        return _ENGLISH_STATUS[status]
-    return translate(language, "Unknown status") + f" {int(status)}"
+    return (
+        status.label if language == "zh" else status.name.replace("_", " ").capitalize()
+    )
 
 
 def choose(accept_language: str) -> str:
