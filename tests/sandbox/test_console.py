@@ -41,7 +41,6 @@ from wxlogistics.sandbox.console import pages, site, texts
 from wxlogistics.sandbox.server import Server
 from wxlogistics.sandbox.wire import Answer, HttpRequest
 from wxlogistics.sandbox.world.errcodes import TEXTS
-from wxlogistics.sandbox.world.world import Registration
 
 pytestmark = pytest.mark.once
 
@@ -571,20 +570,6 @@ class TestWaybills:
 
         browser.sandbox.move(WAYBILL_ID, 4)
         assert 'data-wait=""' in browser.read("/")
-
-    def test_large(self, browser: Browser) -> None:
-        """With 20,000 waybills it is paged, searched and filtered."""
-        world = browser.sandbox.world
-        for number in range(20_000):
-            waybill_id = f"SF{number:08}"
-            world.add_parcel(waybill_id)
-            goods = goods_of(f"goods {number}")["detail_list"]
-            who = browser.sandbox.appid, f"o{number:027}"
-            world.keep(Registration("query", *who, waybill_id, f"{number:064}", goods))
-        for path in ("/", "/?page=400", "/?q=goods+17777", "/?status=1"):
-            assert "20,000 waybills" in browser.read(path)
-
-        assert "SF00017777" in browser.read("/?q=goods+17777")
 
 
 class TestWaybill:

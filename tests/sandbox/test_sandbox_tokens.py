@@ -137,15 +137,13 @@ class TestStableToken:
 
     @with_settings(ip_whitelist=["203.0.113.7"])
     def test_stable_token__ip(self, door: Door) -> None:
-        """A caller whose address is not in the whitelist gets that address back."""
+        """An address outside the whitelist is returned; one inside gets a token."""
         assert (
             40164,
             "invalid ip 127.0.0.1 ipv6 ::ffff:127.0.0.1, not in whitelist rid: ",
         ) == told(door.stable_token())
-
-    @with_settings(ip_whitelist=["203.0.113.7", "127.0.0.1"])
-    def test_stable_token__ip_listed(self, door: Door) -> None:
-        """A caller in the whitelist gets a token."""
+        app = door.sandbox.world.tokens.apps[door.sandbox.appid]
+        app.ip_whitelist = ("127.0.0.1",)
         assert 7200 == door.stable_token()["expires_in"]
 
     @with_settings(token_lifetime=60)
