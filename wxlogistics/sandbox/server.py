@@ -193,7 +193,7 @@ class Server:
         retry = h11.Data(data=b"retry: 1000\n\n")
         await connection.write(_head(200, console.EVENT_HEADERS), retry)
         sent, silence = "", 0
-        while not self._stop.is_set() and not connection.is_gone:
+        while not connection.is_gone:
             version = console.version(self.sandbox)
             if version != sent:
                 await connection.write(h11.Data(data=f"data: {version}\n\n".encode()))
@@ -202,9 +202,7 @@ class Server:
                 await connection.write(h11.Data(data=b":\n\n"))
                 silence = 0
             silence += 1
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), _LOOK_EVERY)
-        await connection.write(h11.EndOfMessage())
+            await asyncio.sleep(_LOOK_EVERY)
 
 
 def _set_target(request: HttpRequest, target: str) -> None:
