@@ -35,7 +35,7 @@ TIMES = 3
 LEAST_SHARE = 0.9
 MOST_MEMORY = 20
 
-# Run in a process of its own; tells the most memory that it ever had, in KiB.
+# Run in a process of its own; prints its peak memory in KiB.
 _LIBRARY = """
 import resource, sys
 from wxlogistics import Client
@@ -75,7 +75,7 @@ def throughput_of_library(rows: int) -> float:
 
 def throughput_of_command(rows: int, name: str, folder: Path) -> float:
     """
-    Return how many rows a second `wxlogistics bulk` does, as it tells itself.
+    Return how many rows a second `wxlogistics bulk` does, by its own report.
     """
     source, out = folder / f"{name}.jsonl", folder / f"{name}.out"
     out.unlink(missing_ok=True)
@@ -88,9 +88,9 @@ def throughput_of_command(rows: int, name: str, folder: Path) -> float:
             capture_output=True,
             env=environment(url),
         )
-    told = json.loads(done.stdout)
-    assert told["outcomes"]["ok"] == rows
-    return rows / float(told["seconds"])
+    report = json.loads(done.stdout)
+    assert report["outcomes"]["ok"] == rows
+    return rows / float(report["seconds"])
 
 
 def memory(script: str, *argv: str, url: str) -> float:
@@ -161,7 +161,7 @@ def memories(few: int, many: int, folder: Path) -> Iterator[tuple[str, float, fl
 
 def main() -> int:
     """
-    Measure, tell, and return the exit code.
+    Measure, print, and return the exit code.
     """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the rows")
