@@ -14,7 +14,7 @@ PYTHON ?= $(shell for python in /usr/bin/python3 python3 python3.14 python3.13 \
 	$$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 10))' \
 	2>/dev/null && echo $$python && break; done)
 
-# What tests were skipped, and why: each run of pytest adds its lines.
+# Which tests were skipped, and why: each run of pytest adds its lines.
 export WXLOGISTICS_SKIPPED := $(CURDIR)/$(VENV)/skipped
 
 .PHONY: demo test docs soak bench mutants fresh clean

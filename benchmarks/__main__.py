@@ -1,4 +1,4 @@
-"""Measure everything, tell it, and write README.md's tables and plots.
+"""Measure everything, print it, and write README.md's tables and plots.
 
 Run as: python -m benchmarks [--quick]
 It takes about two minutes. With --quick it only shows that it runs: nothing is
@@ -73,7 +73,6 @@ def measure(size: Size) -> report.Figures:
         delay=DELAY,
         bulk=bulk,
         imports=imports.import_times(size.imports),
-        loads_rich=imports.loads_rich(),
         sandbox={
             waybills: sandbox.calls_per_second(
                 waybills, clients=8, seconds=size.seconds
@@ -106,7 +105,7 @@ def machine() -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """
-    Measure, tell and write.
+    Measure, print and write.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument(

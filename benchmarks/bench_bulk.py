@@ -31,11 +31,12 @@ AT_BEST = WORKERS * 1000 / DELAY
 #: Each rate is measured so many times.
 TIMES = 3
 
-#: Bounds.
+#: Bounds. The command keeps every row of its input, the library none.
 LEAST_SHARE = 0.9
 MOST_MEMORY = 20
+MOST_MEMORY_OF_COMMAND = 250
 
-# Run in a process of its own; tells the most memory that it ever had, in KiB.
+# Run in a process of its own; prints its peak memory in KiB.
 _LIBRARY = """
 import resource, sys
 from wxlogistics import Client
@@ -75,7 +76,7 @@ def throughput_of_library(rows: int) -> float:
 
 def throughput_of_command(rows: int, name: str, folder: Path) -> float:
     """
-    Return how many rows a second `wxlogistics bulk` does, as it tells itself.
+    Return how many rows a second `wxlogistics bulk` does, by its own report.
     """
     source, out = folder / f"{name}.jsonl", folder / f"{name}.out"
     out.unlink(missing_ok=True)
@@ -88,9 +89,9 @@ def throughput_of_command(rows: int, name: str, folder: Path) -> float:
             capture_output=True,
             env=environment(url),
         )
-    told = json.loads(done.stdout)
-    assert told["outcomes"]["ok"] == rows
-    return rows / float(told["seconds"])
+    report = json.loads(done.stdout)
+    assert report["outcomes"]["ok"] == rows
+    return rows / float(report["seconds"])
 
 
 def memory(script: str, *argv: str, url: str) -> float:
@@ -153,7 +154,7 @@ def memories(few: int, many: int, folder: Path) -> Iterator[tuple[str, float, fl
             yield f"bulk {name}", found[0], found[1]
             # Nothing left to do, but all of it to be read again.
             yield (
-                f"bulk {name}, gone on with",
+                f"bulk {name}, resumed",
                 memory(_COMMAND, name, str(folder / f"{name}-{few}.jsonl"), url=url),
                 memory(_COMMAND, name, str(folder / f"{name}-{many}.jsonl"), url=url),
             )
@@ -161,7 +162,7 @@ def memories(few: int, many: int, folder: Path) -> Iterator[tuple[str, float, fl
 
 def main() -> int:
     """
-    Measure, tell, and return the exit code.
+    Measure, print, and return the exit code.
     """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the rows")
@@ -185,7 +186,9 @@ def main() -> int:
             print(f"{sign} {label:28} {rate:6.0f}/s  {rate / AT_BEST:6.1%}", flush=True)
         print(f"\nMemory in MiB, with {few:,} and with {many:,} rows")
         for label, small, large in memories(few, many, folder):
-            is_good = large - small <= MOST_MEMORY
+            of_library = label == "query_many"
+            most = MOST_MEMORY if of_library else MOST_MEMORY_OF_COMMAND
+            is_good = large - small <= most
             bad += not is_good
             sign = "✓" if is_good else "✗"
             more = f"{small:6.1f} {large:6.1f}  {large - small:+6.1f}"

@@ -36,14 +36,3 @@ def import_times(times: int) -> tuple[float, float]:
         found.append([float(value) * 1000 for value in said.split()])
     others, own = zip(*found[1:])
     return statistics.median(others), statistics.median(own)
-
-
-def loads_rich() -> bool:
-    """
-    Return whether importing the command loads rich, before anything is printed.
-    """
-    script = "import sys, wxlogistics.cli; print('rich' in sys.modules)"
-    said = subprocess.run(
-        [sys.executable, "-c", script], check=True, capture_output=True, text=True
-    ).stdout
-    return said.strip() == "True"

@@ -36,7 +36,6 @@ class Figures(NamedTuple):
     delay: int
     bulk: dict[int, tuple[float, float]]
     imports: tuple[float, float]
-    loads_rich: bool
     sandbox: dict[int, float]
     tls_calls: int
     handshakes: int
@@ -56,19 +55,19 @@ def tables(figures: Figures, language: str) -> str:
         say(f"Measured on {figures.machine}.", f"测量环境：{figures.machine}。"),
         say("### One query", "### 一次查询"),
         _calls(figures.query, say),
-        say("### The list of 1,500 carriers", "### 1,500 家运力的列表"),
+        say("### The list of 1,500 carriers", "### 1,500 家快递公司的列表"),
         _calls(figures.carriers, say),
         say("### Threads", "### 线程"),
         say(
             "Queries over one client, from threads against a server that answers at "
             f"once, and by `query_many` against one that takes {figures.delay} ms.",
-            "多个线程共用一个客户端查询：先对立即应答的服务器，再用 `query_many` 对 "
-            f"{figures.delay} ms 后才应答的服务器。",
+            "多个线程共用一个客户端查询：先对立即返回的服务器，再用 `query_many` 对 "
+            f"{figures.delay} ms 后才返回的服务器。",
         ),
         _table(
             [
                 say("threads", "线程数"),
-                say("at once: CPU, µs", "立即应答：CPU（µs）"),
+                say("at once: CPU, µs", "立即返回：CPU（µs）"),
                 say("urllib3, the same", "urllib3 同样情况"),
                 say(f"{figures.delay} ms: CPU, µs", f"{figures.delay} ms：CPU（µs）"),
                 say("queries/s", "查询数/秒"),
@@ -100,13 +99,6 @@ def tables(figures: Figures, language: str) -> str:
                 [
                     say("requests and attrs themselves", "requests 与 attrs 本身"),
                     f"{figures.imports[0]:.1f} ms",
-                ],
-                [
-                    say(
-                        "`import wxlogistics.cli` loads rich",
-                        "`import wxlogistics.cli` 是否加载 rich",
-                    ),
-                    say(*(("yes", "是") if figures.loads_rich else ("no", "否"))),
                 ],
                 [
                     say(
@@ -167,8 +159,8 @@ def write(figures: Figures) -> None:
         text = page.read_text(encoding="utf-8")
         before, begin, rest = text.partition(BEGIN)
         _, end, after = rest.partition(END)
-        told = f"{begin}\n{tables(figures, language)}\n{end}"
-        page.write_text(before + told + after, encoding="utf-8")
+        measured = f"{begin}\n{tables(figures, language)}\n{end}"
+        page.write_text(before + measured + after, encoding="utf-8")
     try:
         import matplotlib
     except ImportError:

@@ -66,7 +66,7 @@ def calls_per_second(waybills: int, *, clients: int, seconds: float) -> float:
 @contextlib.contextmanager
 def _running(waybills: int) -> Iterator[dict[str, str]]:
     """
-    Run the server in a process of its own, and give what it says of itself.
+    Run the server in a process of its own, and yield what it prints.
     """
     command = [sys.executable, "-m", "benchmarks.sandbox", str(waybills)]
     with subprocess.Popen(

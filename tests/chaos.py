@@ -34,7 +34,7 @@ class Request(NamedTuple):
     A request as it came in, whole.
 
     Attributes:
-        connection: The how manieth connection it came by, from 1.
+        connection: 1-based connection number.
 
         method: POST.
 

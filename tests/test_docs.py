@@ -226,7 +226,13 @@ class TestSandbox:
         assert "http://127.0.0.1:8790/_sandbox/tick" == curl[3]
         with requests.Session() as session:
             session.trust_env = False
-            assert session.post(f"{url}/_sandbox/tick", curl[2], timeout=5).ok
+            printed = session.post(f"{url}/_sandbox/tick", curl[2], timeout=5).text
+        (shown,) = (
+            each.code.partition("\n")[2]
+            for each in documents.blocks(page, "console")
+            if "$ curl" in each.code
+        )
+        assert documents.is_as_shown(printed, shown)
         assert again == run()
 
 

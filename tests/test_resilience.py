@@ -1,7 +1,7 @@
 """What a call does when the network or the server misbehaves, on real sockets.
 
-`python tests/test_resilience.py` writes the table of docs/resilience.md from what
-happens in fact.
+`python tests/test_resilience.py` prints the table of outcomes; docs/errors.md gives the
+reasons for those that differ from a plain retry.
 """
 
 from __future__ import annotations
@@ -343,7 +343,7 @@ def observe(row: Row, kind: str, once: bool, own: bool = True) -> Seen:
     return Seen(cell, value, "\n".join([text, *listener.lines]))
 
 
-#: The columns of the document's table: a kind of call, and whether it happens once.
+#: The columns of the printed table: a kind of call, and whether it happens once.
 COLUMNS = [
     ("query_trace", False),
     ("query_trace", True),

@@ -10,7 +10,7 @@ __tracebackhide__ = True
 
 def wrong_type(field: str, value: object, wanted: str) -> InvalidArgumentError:
     """
-    Return the error for a *value* that is not what is *wanted*; it does not show it.
+    Return the error for a *value* of the wrong type, without showing it.
     """
     kind = type(value).__name__
     return InvalidArgumentError(field, f"is of type {kind}; give {wanted}")
@@ -18,7 +18,7 @@ def wrong_type(field: str, value: object, wanted: str) -> InvalidArgumentError:
 
 def require_text(field: str, value: object, *, optional: bool = False) -> None:
     """
-    Check that *value* is text that says something.
+    Check that *value* is a str that is not blank.
 
     Raises:
         InvalidArgumentError: It is not; the error names *field*, not the value.
@@ -28,14 +28,14 @@ def require_text(field: str, value: object, *, optional: bool = False) -> None:
     if not value.strip():
         otherwise = ", or None" if optional else ""
         raise InvalidArgumentError(field, f"is empty; give its value{otherwise}")
-    # isascii first: it is quicker by far, and true of nearly all that is sent.
+    # isascii first: it is much faster, and true for nearly all values.
     if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
         raise InvalidArgumentError(field, "holds half a character; give whole Unicode")
 
 
 def require_bare_text(field: str, value: object, *, optional: bool = False) -> None:
     """
-    Check that *value* is text that says something, with no blank around it.
+    Check that *value* is a str that is not blank, without whitespace around it.
 
     Raises:
         InvalidArgumentError: It is not; the error names *field*, not the value.

@@ -29,7 +29,7 @@ from ._arguments import require_seconds, wrong_type
 from ._version import __version__
 from .errors import TransportError, UnexpectedResponseError
 
-#: Reading stops behind this many bytes.
+#: Reading stops after this many bytes.
 MAX_REPLY = 5 * 1024 * 1024
 
 _PIECE = 64 * 1024
@@ -47,7 +47,7 @@ __tracebackhide__ = True
 
 class Unreached(TransportError):
     """
-    No connection to the host; another host may do. Callers see a TransportError.
+    No connection to the host; another host may work. Callers see a TransportError.
     """
 
 
@@ -59,9 +59,9 @@ class Deadline:
     Attributes:
         seconds: How long the call may take.
 
-        ends_at: When it is over, by *clock*.
+        ends_at: When it has passed, by *clock*.
 
-        clock: Seconds that only go forward.
+        clock: A monotonic clock.
     """
 
     seconds: float
@@ -81,7 +81,7 @@ class Deadline:
 @attrs.define(eq=False)
 class Request:
     """
-    What is sent, the same at each attempt but for the host and the token.
+    What is sent: the same at each attempt, except for the host and the token.
 
     Its repr shows neither the token nor the body.
     """
@@ -120,7 +120,7 @@ class Http:
         if not isinstance(session, requests.Session | None):
             raise wrong_type("session", session, "a requests.Session")
         self._session = session
-        # By process, since a fork may copy a lock that is held.
+        # By process, because a fork may copy a held lock.
         self._own: dict[int, _OwnSession] = {}
         self._locks: dict[int, threading.Lock] = {}
 
@@ -154,7 +154,7 @@ class Http:
             raise TransportError(request.endpoint, str(deadline), False)
         timeout = min(self._connect_timeout, left), min(self._read_timeout, left)
         own = self._own_session(deadline.clock()) if self._session is None else None
-        # Filled before a hook of the caller's session, which may fail by itself.
+        # Filled before the hooks of the caller's session run, which may raise.
         answers: list[Any] = []
         try:
             send = own.send_json if own else partial(self._send, answers)
@@ -164,8 +164,8 @@ class Http:
                 # Made by hand, for a test.
                 response.raw = io.BytesIO(response.content or b"")
             with response:
-                # Behind an interim answer comes the real one: closed unread, the
-                # connection cannot hand it to the next request.
+                # The real answer follows an interim one. Closing the connection
+                # unread keeps it from the next request.
                 status = response.status_code
                 body = b"" if status < 200 else _read(request, response, deadline)
                 return status, body
@@ -176,10 +176,10 @@ class Http:
                 # stay open: their threads hold the session.
                 self._own.pop(os.getpid(), None)
         try:
-            # Out here, where requests' errors cannot be chained to it.
+            # Outside the except clause, so that requests' errors are not chained.
             raise failure
         finally:
-            # It holds this frame, and so the connection.
+            # It references this frame, and so the connection.
             del failure
 
     def _own_session(self, now: float) -> _OwnSession:
@@ -216,7 +216,7 @@ class Http:
         self, error: Exception, request: Request, answered: bool, deadline: Deadline
     ) -> TransportError:
         """
-        Return what to raise for *error*, which came up while sending or reading.
+        Return the error to raise for *error*, raised while sending or reading.
         """
         causes = _causes(error)
 
@@ -231,11 +231,11 @@ class Http:
             urllib3.ConnectTimeoutError,
             urllib3.ClosedPoolError,
             requests.ConnectTimeout,
-            # A hang-up in the handshake; reads pass over these errors.
+            # The peer closed during the handshake; reads ignore these errors.
             ssl.SSLEOFError,
             ssl.SSLZeroReturnError,
         )
-        # These come up before a connection, or refuse it.
+        # Raised before a connection is made, or when it is refused.
         refused = isinstance(error, ValueError) and not caused_by(urllib3.InvalidHeader)
         refused |= caused_by(ssl.SSLCertVerificationError)
         refused |= said.startswith(("Could not find ", "Tunnel connection failed"))
@@ -266,7 +266,7 @@ class Http:
 
 class _OwnSession(requests.Session):
     """
-    A session of this library's own, for one process.
+    The library's own session, for one process.
     """
 
     used_at = 0.0
@@ -298,11 +298,11 @@ class _OwnSession(requests.Session):
 
 class _Adapter(HTTPAdapter):
     """
-    requests' adapter without what is the same for every call to a host.
+    An adapter that looks up once per host what requests looks up for each call.
     """
 
     def __init__(self) -> None:
-        # More than there are threads: urllib3 closes what exceeds it.
+        # More than there are threads: urllib3 closes connections beyond it.
         super().__init__(pool_maxsize=1000)
         self._pools: dict[str, Any] = {}
 
@@ -342,7 +342,7 @@ class _NoCookies(RequestsCookieJar):
 
 def _host(url: str) -> str:
     """
-    Return what stands before the path: scheme, host and port.
+    Return the part of *url* before the path: scheme, host and port.
     """
     return url[: url.index("/", len("https://"))]
 
@@ -357,15 +357,15 @@ def _read(request: Request, response: requests.Response, deadline: Deadline) -> 
     raw = response.raw
     coding = response.headers.get("Content-Encoding", "").strip().lower() or "identity"
     if hasattr(raw, "read1") and hasattr(raw, "supports_chunked_reads"):
-        # urllib3 returns what has arrived; every other way to read waits for a whole
-        # piece, however slowly it trickles in.
+        # Returns what has arrived; urllib3's other methods block until a whole piece is
+        # there.
         pieces = iter(lambda: raw.read1(_PIECE, decode_content=False), b"")
     else:
         pieces, coding = response.iter_content(_PIECE), "identity"
     body = bytearray()
     for piece in pieces:
         body += piece
-        # At the end another read would only return nothing.
+        # At the end another read would return b"".
         if len(body) > MAX_REPLY or getattr(raw, "length_remaining", None) == 0:
             break
         if deadline.left() <= 0:
@@ -376,7 +376,7 @@ def _read(request: Request, response: requests.Response, deadline: Deadline) -> 
     reason = "a Content-Encoding that was not asked for"
     if coding in ("gzip", "x-gzip", "deflate"):
         reason = "the body's compression is broken"
-        # 32: gzip and zlib alike, by what the body begins with.
+        # 32 detects gzip or zlib by the header.
         unpacker = zlib.decompressobj(32 + zlib.MAX_WBITS)
         with contextlib.suppress(zlib.error):
             unpacked = unpacker.decompress(body, MAX_REPLY + 1)
@@ -391,7 +391,7 @@ def _causes(error: BaseException) -> list[BaseException]:
     """
     causes = [error]
     for cause in causes:
-        # Not __context__: that leads to what the caller was handling.
+        # Not __context__, which is what the caller was handling.
         for each in (getattr(cause, "reason", None), *cause.args, cause.__cause__):
             if isinstance(each, BaseException) and each not in causes:
                 causes.append(each)
@@ -400,7 +400,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 def _said(error: BaseException) -> str | None:
     """
-    Return the message of the system, of a certificate's check, or of a mock.
+    Return the message of the operating system, the certificate check or a mock.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
         message = getattr(error, "verify_message", "") or str(error)
@@ -417,7 +417,7 @@ _BASE_URL = re.compile(
 
 def is_base_url(value: Any) -> bool:
     """
-    Whether *value* is a scheme, a host and perhaps a port and a path, and no more.
+    Whether *value* is a scheme and a host, perhaps a port and a path, and no more.
     """
     try:
         requests.Request("POST", value).prepare()

@@ -1,4 +1,4 @@
-"""What must not be shown: the secrets of the environment."""
+"""Masks the secrets of the environment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 
 def private_values() -> list[str]:
     """
-    Return what the variables hold, but for an appid, plain addresses and short values.
+    Return the variables' values, except for appids, plain addresses and short values.
     """
     shown = r"wx[0-9a-f]{16}|(https?://[\w.:-]+/?,?)+|.{,7}"
     return [
@@ -20,7 +20,7 @@ def private_values() -> list[str]:
 
 def masked(text: str) -> str:
     """
-    Return *text* without anything that may be a secret, wherever it was put.
+    Return *text* with *** for everything that may be a secret.
     """
     for value in sorted(private_values(), key=len, reverse=True):
         text = text.replace(value, "***")

@@ -1,4 +1,4 @@
-"""One call to WeChat: token, JSON, repetition, failover, redaction, one log line."""
+"""One call to WeChat: token, JSON, retries, failover, redaction, one log line."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Wire:
 
         deadline: Seconds for one call, all its attempts and its token together.
 
-        retries: How many times at most one call is repeated.
+        retries: Retries of one call at most.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Wire:
 
     def post(self) -> Post:
         """
-        Return the means to ask WeChat, with a deadline that begins now.
+        Return a `Post` whose deadline begins now.
         """
         seconds = self._deadline
         return Post(self, Deadline(seconds, self._clock() + seconds, self._clock))
@@ -76,17 +76,16 @@ class Wire:
         self, request: Request, tokens: _Tokens, post: Post, repeatable: bool
     ) -> Json:
         """
-        Send *request*, repeat it where that can do no harm, and return the reply.
+        Send *request*, retry it if that is harmless, and return the reply.
 
         Args:
             request: What to send; its token is filled in.
 
-            tokens: Whose token goes into the query; None for none.
+            tokens: Provides the query's token; None for none.
 
-            post: What *tokens* may ask WeChat with; its deadline holds here as well.
+            post: Passed to *tokens*; its deadline bounds this call as well.
 
-            repeatable: Whether it may be sent again though WeChat may already have had
-                it.
+            repeatable: Whether to retry even if it may have reached WeChat.
 
         Raises:
             WxLogisticsError: The last attempt's failure.
@@ -111,7 +110,7 @@ class Wire:
                 except Unreached:
                     unreached.add(host)
                     self._host = (host + 1) % len(self.hosts)
-                    # Another host need not be waited for.
+                    # The next host is tried at once.
                     pause *= len(unreached) == len(self.hosts)
                     if is_over(pause):
                         raise
@@ -140,12 +139,12 @@ class Wire:
                 if pause:
                     self._sleep(pause)
         except TransportError as error:
-            # Of all the attempts; what became of a token's POST does not count.
+            # True if any attempt was; a token's POST does not count.
             raise TransportError(error.endpoint, error.reason, maybe_applied) from None
 
     def _attempt(self, request: Request, deadline: Deadline) -> Json:
         """
-        Send *request* once, and leave one line in the log.
+        Send *request* once, and log one line.
         """
         started = self._clock()
         outcome, rid = "interrupted", None
@@ -202,16 +201,15 @@ class Post:
         Post *payload* as JSON to *path* and return the reply.
 
         Args:
-            path: From the slash behind the host on, without a query.
+            path: The URL's path, without host and query.
 
             payload: The JSON body.
 
-            tokens: Whose token goes into the query; None for none.
+            tokens: Provides the query's token; None for none.
 
             token_name: The query parameter's name.
 
-            repeatable: Whether it may be sent again though WeChat may already have had
-                it.
+            repeatable: Whether to retry even if it may have reached WeChat.
 
         Raises:
             InvalidArgumentError: *payload* cannot be written as JSON.
@@ -226,7 +224,7 @@ class Post:
 
 def _fill_in(request: Request, token: str) -> bool:
     """
-    Give *request* the *token*; return whether it is another than before.
+    Set the *token* of *request*; return whether it has changed.
     """
     require_bare_text("token", token)
     is_new = token != request.token
@@ -252,7 +250,7 @@ def encode(payload: Mapping[str, Any]) -> bytes:
 
 
 def _dump(value: object) -> bytes | None:
-    # None, not the encoder's own error: that holds the whole text.
+    # None instead of the encoder's error, which holds the whole text.
     try:
         return _ENCODER.encode(value).encode()
     except (TypeError, ValueError, RecursionError):
@@ -261,7 +259,7 @@ def _dump(value: object) -> bytes | None:
 
 def _decode(request: Request, status: int, body: bytes) -> Json:
     """
-    Return the reply, or raise what it says.
+    Return the reply, or raise its error.
     """
     if status in (502, 503, 504):
         raise TransportError(request.endpoint, f"HTTP {status} from a gateway", True)
@@ -286,8 +284,8 @@ def _decode(request: Request, status: int, body: bytes) -> Json:
 
 def _json(body: bytes) -> Any:
     try:
-        # Whatever the headers are: WeChat names no charset and sends UTF-8. strict
-        # would refuse control characters, which couriers' texts hold.
+        # Regardless of the headers: WeChat names no charset and sends UTF-8. strict
+        # would refuse control characters, which couriers' texts contain.
         return _DECODER.decode(body.decode().removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         return None
@@ -300,10 +298,9 @@ _DECODER = json.JSONDecoder(strict=False)
 
 def lacking(endpoint: str, reply: Json, field: str) -> UnexpectedResponseError:
     """
-    Return the error for a *reply* without the *field* that it is all about.
+    Return the error for a *reply* that lacks the required *field*.
     """
-    # Only keys that look like WeChat's: any other could be an openid sent back, or a
-    # token.
+    # Only keys that look like WeChat's: any other could be an openid or a token.
     keys = ", ".join(filter(_KEY.fullmatch, reply))[:200]
     return UnexpectedResponseError(endpoint, 200, keys, f"no {field}")
 
@@ -320,7 +317,7 @@ def _mask(request: Request, said: str, longest: int) -> str:
     """
     private = {request.token, quote(request.token, safe="")}
 
-    # Not recursive: json may write what is nested deeper than Python can call.
+    # Not recursive: JSON may be nested deeper than Python's recursion limit.
     left = [(_json(request.body), False)]
     while left:
         value, is_private = left.pop()

@@ -20,15 +20,15 @@ Result = TypeVar("Result")
 @attrs.frozen
 class QueryResult:
     """
-    What came of one query: either a trace or an error.
+    The result of one query: either a trace or an error.
 
     Attributes:
-        token: The waybill_token that was asked about.
+        token: The queried waybill_token.
 
-        trace: The answer; reading it raises the *error* where there is one.
+        trace: The trace; raises the *error* if there is one.
 
-        error: Why there is no trace: a `WxLogisticsError`, or whatever else the
-            client's token provider or session raised; None where there is one.
+        error: Why there is no trace: a `WxLogisticsError`, or another exception of the
+            client's token provider or session; None if there is a trace.
     """
 
     token: str
@@ -38,7 +38,7 @@ class QueryResult:
     @property
     def trace(self) -> Trace:
         """
-        The answer; raises the *error* where there is one.
+        The trace; raises the *error* if there is one.
         """
         if self._trace is None:
             raise self.error or LookupError("this result holds no trace")
@@ -49,7 +49,7 @@ def query_many(
     client: Client, tokens: Iterable[str], *, workers: int = 16
 ) -> Generator[QueryResult, None, None]:
     """
-    Query many waybills at the same time, and yield each result when it is there.
+    Query many waybills concurrently, and yield each result as it arrives.
 
     The results come in the order in which WeChat answers. A single failure raises
     nothing; it is a result. When the caller stops early, by ``close()``, by an
@@ -106,7 +106,7 @@ def _run(
         try:
             yield from items
         except Exception as error:
-            # Raised in the end: what is under way is still the caller's.
+            # Raised at the end, after the results of the calls under way.
             failure = error
 
     def next_result() -> Result:
@@ -124,7 +124,7 @@ def _run(
         while under_way:
             yield next_result()
     finally:
-        # The garbage collector may run this in any thread, one of the pool's as well.
+        # The garbage collector may run this in any thread, even in one of the pool.
         inside = threading.current_thread().name.startswith("wxlogistics-bulk")
         pool.shutdown(wait=not inside, cancel_futures=True)
     if failure is not None:

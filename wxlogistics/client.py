@@ -29,8 +29,8 @@ __tracebackhide__ = True
 _ENV = "WXLOGISTICS_"
 _OPEN_MSG = "/cgi-bin/express/delivery/open_msg/"
 
-# What a path may hold; a query would carry a second access_token, and a host in it
-# would lead the first one away.
+# No query, which could carry a second access_token, and no host, which could send the
+# token elsewhere.
 _PATH = re.compile(r"(/[\w.~%-]*)+", re.ASCII)
 
 
@@ -42,12 +42,11 @@ class Client:
     """
     Calls WeChat's logistics plugin API (物流查询插件) for one mini-program.
 
-    It may be shared by threads. After a fork, each process opens its own connections.
+    Threads may share it. After a fork, each process opens its own connections.
 
     Args:
         token: The access_token as a str; a callable that returns the one to use now;
-            or a `TokenProvider`. (For service providers: the
-            authorizer_access_token.)
+            or a `TokenProvider`. (Service providers: the authorizer_access_token.)
 
         base_url: WeChat's address: one host, or several that are tried in this order
             if one cannot be reached. `WECHAT_URLS` has them all.
@@ -56,14 +55,14 @@ class Client:
             takes it. trace_waybill may be slow: WeChat fetches the goods' images
             meanwhile.
 
-        deadline: Seconds for one call, all its attempts and its token together. One
-            read may take its timeout beyond it.
+        deadline: Seconds for one call, all its attempts and its token together. The
+            last read may exceed it by its timeout.
 
-        retries: How many times at most a failed call is repeated. Only what is
-            harmless to repeat is: see "Errors and retries" in the documentation.
+        retries: Retries of one call at most. Only what is harmless is retried: see
+            "Errors and retries" in the documentation.
 
-        session: A `requests.Session` of yours, for proxies, TLS and headers. It is
-            driven by its own ``post()``, and yours to close.
+        session: A `requests.Session` of yours, for proxies, TLS and headers, called by
+            its own ``post()``. It is not closed with the client.
 
     Raises:
         InvalidArgumentError: An argument is invalid.
@@ -160,7 +159,7 @@ class Client:
 
             waybill_id: The carrier's number of the parcel (运单号).
 
-            receiver_phone: The receiver's phone number, which some carriers ask for.
+            receiver_phone: The receiver's phone number, which some carriers require.
 
             goods_info: 1 to 10 articles.
 
@@ -169,8 +168,7 @@ class Client:
             trans_id: The WeChat Pay transaction's number (交易单号); send it if you
                 have it.
 
-            delivery_id: The carrier, as get_delivery_list names it; helps with small
-                ones.
+            delivery_id: The carrier's id in get_delivery_list; helps with small ones.
 
             order_detail_path: The mini-program's page that shows the order.
 
@@ -201,12 +199,12 @@ class Client:
         extra: Mapping[str, Any] | None = None,
     ) -> Trace:
         """
-        Ask where a parcel is (查询运单接口).
+        Query a waybill (查询运单接口).
 
         Args:
             waybill_token: As trace_waybill returned it.
 
-            openid: The customer's openid; WeChat does not ask for it.
+            openid: The customer's openid; WeChat does not need it.
 
             extra: More parameters, merged into the JSON body.
 
@@ -233,15 +231,15 @@ class Client:
         """
         Replace the goods of a waybill (更新物流信息接口).
 
-        WeChat allows a few changes for each waybill, so this is never sent twice if
-        the first may have arrived.
+        WeChat allows few changes of a waybill, so this is not retried if it may have
+        reached WeChat.
 
         Args:
             waybill_token: As trace_waybill returned it.
 
             goods_info: 1 to 10 articles; all of them, not only the changed ones.
 
-            openid: The customer's openid; WeChat does not ask for it.
+            openid: The customer's openid; WeChat does not need it.
 
             extra: More parameters, merged into the JSON body.
 
@@ -304,7 +302,7 @@ class Client:
         extra: Mapping[str, Any] | None = None,
     ) -> Trace:
         """
-        Ask where a followed parcel is (查运单接口).
+        Query a waybill of the message component (查运单接口).
 
         As query_trace, with a waybill_token of follow_waybill.
         """
@@ -320,7 +318,7 @@ class Client:
         extra: Mapping[str, Any] | None = None,
     ) -> None:
         """
-        Replace the goods of a followed waybill (更新物品信息接口).
+        Replace the goods of a waybill of the message component (更新物品信息接口).
 
         As update_waybill_goods, with a waybill_token of follow_waybill.
         """
@@ -331,12 +329,12 @@ class Client:
 
     def request(self, path: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """
-        Make any other POST of the WeChat API, with the same errors and token care.
+        Make any other POST of the WeChat API, with the same errors and token handling.
 
-        It is never sent twice if the first may have arrived.
+        It is not retried if it may have reached WeChat.
 
         Args:
-            path: From the slash behind the host on, without a query:
+            path: The URL's path, without host and query:
                 ``/cgi-bin/express/delivery/open_msg/open_query_plugin``.
 
             payload: The JSON body.
@@ -347,7 +345,7 @@ class Client:
         Raises:
             InvalidArgumentError: An argument is invalid; nothing was sent.
 
-            ApiError: WeChat refused; the endpoint that it names is the path.
+            ApiError: WeChat refused; its endpoint is the path.
 
             TransportError: No answer; see its maybe_applied.
 
@@ -378,7 +376,7 @@ class Client:
         self, endpoint: str, fields: Json, extra: Any, required: Collection[str]
     ) -> Json:
         """
-        Send what is *required* of the *fields*, and of the rest what is given.
+        Send the *required* fields, and the others that are not None.
         """
         payload: Json = {}
         for field, value in fields.items():
@@ -390,7 +388,7 @@ class Client:
         if extra is not None and not isinstance(extra, Mapping):
             raise wrong_type("extra", extra, "a dict")
         payload |= extra or {}
-        # WeChat allows few changes of the goods; registering again does no harm.
+        # WeChat allows few changes of the goods; registering again is harmless.
         repeatable = not endpoint.startswith("update_")
         return self._post(endpoint, _OPEN_MSG + endpoint, payload, repeatable)
 

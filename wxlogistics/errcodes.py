@@ -1,8 +1,7 @@
 """The words for WeChat's errcodes, in Chinese and in English.
 
-What raises what is decided in `wxlogistics.errors`; what the sandbox answers, in the
-sandbox. Where the WeChat document has words for an errcode, the Chinese meaning
-is quoted from it.
+`wxlogistics.errors` decides which exception an errcode raises, the sandbox when it
+answers it. If WeChat's document explains an errcode, the Chinese meaning quotes it.
 """
 
 from __future__ import annotations

@@ -16,15 +16,15 @@ class WxLogisticsError(Exception):
     Base of every error of this library; never raised itself.
     """
 
-    # Every leaf hands its fields to Exception in order, so that ``args`` alone
-    # rebuilds it: that is what pickle and copy rely on.
+    # Every leaf passes its fields to Exception in order: pickle and copy rebuild it
+    # from ``args``.
 
     @property
     def retryable(self) -> bool:
         """
         Whether the same call may succeed a moment (at most a minute) later.
 
-        If a TransportError has maybe_applied, look before you repeat.
+        If a TransportError has maybe_applied, query before you retry.
         """
         return isinstance(self, (TransportError, SystemBusyError, RateLimitError))
 
@@ -53,12 +53,12 @@ class TransportError(WxLogisticsError):
     No answer came back from WeChat.
 
     Attributes:
-        endpoint: The endpoint's name, or its path where it was called by path.
+        endpoint: The endpoint's name; the path in the case of `Client.request`.
 
-        reason: What happened, for a person.
+        reason: What happened, as text.
 
-        maybe_applied: True if the request may have reached WeChat all the same: a
-            registration or an update may have taken effect.
+        maybe_applied: True if the request may have reached WeChat: a registration or
+            an update may have taken effect.
     """
 
     def __init__(self, endpoint: str, reason: str, maybe_applied: bool) -> None:
@@ -77,13 +77,13 @@ class UnexpectedResponseError(WxLogisticsError):
     The answer is not from the WeChat API: a proxy's page, for example.
 
     Attributes:
-        endpoint: The endpoint's name, or its path where it was called by path.
+        endpoint: The endpoint's name; the path in the case of `Client.request`.
 
         status: The HTTP status.
 
         excerpt: The beginning of the body as text, without secrets.
 
-        reason: What was wrong with the answer, for a person.
+        reason: What is wrong with the answer, as text.
     """
 
     def __init__(self, endpoint: str, status: int, excerpt: str, reason: str) -> None:
@@ -105,7 +105,7 @@ class ApiError(WxLogisticsError):
     Raised itself for an errcode that the table does not know.
 
     Attributes:
-        endpoint: The endpoint's name, or its path where it was called by path.
+        endpoint: The endpoint's name; the path in the case of `Client.request`.
 
         errcode: WeChat's number for the refusal.
 
@@ -126,7 +126,7 @@ class ApiError(WxLogisticsError):
     @property
     def rid(self) -> str | None:
         """
-        WeChat's number of this one call, to be quoted when asking its staff.
+        WeChat's id of this call, to quote to its staff.
         """
         found = _RID.search(self.errmsg)
         return found.group(1) or found.group(2) if found else None
@@ -134,7 +134,7 @@ class ApiError(WxLogisticsError):
     @property
     def detail(self) -> str | None:
         """
-        The Chinese explanation that some refusals carry: ``运单不存在``.
+        The Chinese explanation in some errmsgs: ``运单不存在``.
         """
         found = _DETAIL.search(self.errmsg)
         return found.group(1) if found else None
@@ -178,7 +178,7 @@ class OpenidMismatchError(ApiError):
 
 class WaybillTokenError(ApiError):
     """
-    The waybill_token is not one that this endpoint gave out.
+    The waybill_token is not one that this endpoint's component returned.
     """
 
 
@@ -196,7 +196,7 @@ class GoodsImageError(ApiError):
 
 class QuotaError(ApiError):
     """
-    Something is used up: calls, edits, or the pace.
+    A limit is reached: of calls, of changes, or of the rate.
     """
 
 
@@ -339,7 +339,7 @@ def api_error(endpoint: str, errcode: int, errmsg: str) -> ApiError:
     Return the exception for *errcode* as *endpoint* answered it.
     """
     error = _ERRORS.get(errcode, ApiError)
-    # One errcode, two meanings: the day's quota, or the pace.
+    # One errcode, two meanings: the daily quota, or the rate limit.
     if errcode == 45009 and ("second" in errmsg or "minute" in errmsg):
         error = RateLimitError
     return error(endpoint, errcode, errmsg)

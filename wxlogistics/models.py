@@ -1,8 +1,7 @@
 """The shapes WeChat sends and takes: field names are WeChat's JSON keys.
 
-From the wire everything is read leniently: a text that WeChat left out, or sent in a
-shape that makes no sense, is "", a number 0, a list (). To the wire everything is
-checked.
+Replies are read leniently: a text that WeChat left out, or sent as another type, is "",
+a number 0, a list (). Requests are checked.
 
 Source: https://developers.weixin.qq.com/miniprogram/dev/platform-capabilities/industry/express/business/express_search.html
 """  # noqa: E501
@@ -30,7 +29,7 @@ MAX_GOODS = 10
 
 class WaybillStatus(enum.IntEnum):
     """
-    Where a parcel is (运单状态).
+    The status of a waybill (运单状态).
 
     A number that WeChat has not documented becomes a member too, named
     ``UNKNOWN_<number>``, which keeps its value.
@@ -48,7 +47,7 @@ class WaybillStatus(enum.IntEnum):
     def _missing_(cls, value: object) -> WaybillStatus | None:
         if type(value) is not int:
             return None
-        # Not remembered in the class: a server could otherwise fill the memory.
+        # Not stored in the class: a server could otherwise fill the memory.
         member = int.__new__(cls, value)
         member._name_ = f"UNKNOWN_{value}"
         member._value_ = value
@@ -69,14 +68,14 @@ class WaybillStatus(enum.IntEnum):
     @property
     def label(self) -> str:
         """
-        The status as WeChat's document words it.
+        The text of WeChat's document.
         """
         return _LABELS[self] if 0 <= self < len(_LABELS) else f"未知状态 {self:d}"
 
     @property
     def is_final(self) -> bool:
         """
-        Whether the parcel has arrived: another query brings nothing new.
+        Whether the parcel has arrived: another query returns nothing new.
         """
         return self in (WaybillStatus.SIGNED, WaybillStatus.SIGNED_BY_PROXY)
 
@@ -93,7 +92,7 @@ _LABELS = (
 
 
 def _goods_tuple(value: Iterable[GoodsDetail]) -> tuple[GoodsDetail, ...]:
-    # A str or a dict is iterable too, and would be taken apart in silence.
+    # A str or a dict is iterable as well, and would be split silently.
     if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
         raise wrong_type("goods_info.detail_list", value, "a list of GoodsDetail")
     return tuple(value)
@@ -105,13 +104,13 @@ class GoodsDetail:
     One article in the parcel.
 
     Attributes:
-        goods_name: What the customer reads; WeChat's document allows 60 characters.
+        goods_name: The name shown to the customer; WeChat allows 60 characters.
 
-        goods_img_url: An image WeChat can load; percent-encoded where not ASCII. The
-            empty string passes.
+        goods_img_url: An image that WeChat can load, non-ASCII characters
+            percent-encoded; "" for no image.
 
-        goods_desc: A description; WeChat's document allows 40 characters. It is not
-            sent when it is empty.
+        goods_desc: A description; WeChat allows 40 characters. It is not sent if it is
+            empty.
     """
 
     goods_name: str
@@ -139,8 +138,8 @@ class PathAction:
     Attributes:
         action_time: Unix time in seconds; may be 0.
 
-        action_type: WeChat's number for the kind of step, 500001 for example; in no
-            document.
+        action_type: WeChat's number for the kind of step, 500001 for example;
+            undocumented.
 
         action_msg: The carrier's text; may hold a courier's phone number.
     """
@@ -156,11 +155,11 @@ class WaybillInfo:
     The parcel (运单信息).
 
     Attributes:
-        status: Where it is.
+        status: The status.
 
         waybill_id: The carrier's number.
 
-        path: The steps so far, newest first; empty where WeChat sends none.
+        path: The steps so far, newest first; empty if WeChat sends none.
     """
 
     status: WaybillStatus = attrs.field(
@@ -185,7 +184,7 @@ class ShopInfo:
 @attrs.frozen
 class DeliveryInfo:
     """
-    A carrier (运力公司).
+    A carrier (快递公司).
 
     Attributes:
         delivery_id: WeChat's id of it: ``SF``, ``YTO``, also ``(AU)``.
@@ -207,7 +206,7 @@ class Trace:
 
         shop_info: What the shop registered.
 
-        delivery_info: The carrier; None where WeChat does not name it.
+        delivery_info: The carrier; None if WeChat leaves it out.
 
         raw: WeChat's whole reply; treat it as read-only.
     """
@@ -215,13 +214,13 @@ class Trace:
     waybill_info: WaybillInfo = WaybillInfo()
     shop_info: ShopInfo = ShopInfo()
     delivery_info: DeliveryInfo | None = None
-    # Equal replies are equal Traces; a dict has no hash, and repeats every value.
+    # Compared, since equal replies are equal Traces; not hashed, since a dict has none.
     raw: Json = attrs.field(factory=dict, repr=False, hash=False)
 
     @classmethod
     def from_reply(cls, reply: Json) -> Trace:
         """
-        Return the Trace that *reply*, a decoded JSON object, stands for.
+        Return the Trace of *reply*, a decoded JSON object.
         """
         waybill_info = _waybill_info(_dict(reply.get("waybill_info")))
         shop_info = _shop_info(_dict(reply.get("shop_info")))
@@ -232,21 +231,21 @@ class Trace:
     @property
     def status(self) -> WaybillStatus:
         """
-        Where the parcel is.
+        The status.
         """
         return self.waybill_info.status
 
     @property
     def waybill_id(self) -> str:
         """
-        The carrier's number; empty where WeChat does not name it.
+        The carrier's number; empty if WeChat leaves it out.
         """
         return self.waybill_info.waybill_id
 
     @property
     def goods(self) -> tuple[GoodsDetail, ...]:
         """
-        The goods; empty where WeChat names none.
+        The goods; empty if WeChat leaves them out.
         """
         return self.shop_info.goods_info.detail_list
 

@@ -1,7 +1,7 @@
-"""Where access tokens come from: given, called for, or fetched and kept.
+"""Access tokens: given, returned by a function, or fetched and kept.
 
-WeChat hands the same stable token to every process, so processes need no turns: a
-cache only saves calls. Its entries are checked; a wrong one breaks no call.
+WeChat returns the same stable token to every process, so processes need no locks: a
+cache only saves calls. Its entries are checked; an invalid one is ignored.
 
 Source: https://developers.weixin.qq.com/miniprogram/dev/OpenApiDoc/mp-access-token/getStableAccessToken.html
 and https://developers.weixin.qq.com/doc/oplatform/openApi/OpenApiDoc/ticket-token/getAuthorizerAccessToken.html
@@ -30,15 +30,15 @@ from ._wire import Post, lacking
 from .errors import InvalidArgumentError, TransportError, WxLogisticsError
 from .models import Json, integer
 
-#: A token is replaced so many seconds before its end. WeChat hands out tokens with as
+#: A token is replaced so many seconds before it expires. WeChat returns tokens with as
 #: little as 300 s left, so this must be well below.
 MARGIN = 60
 
-#: WeChat's longest life of a token, and what is assumed where a reply names none.
+#: WeChat's longest life of a token, and the one assumed if a reply names none.
 LONGEST_LIFE = 7200
 ASSUMED_LIFE = 300
 
-#: A renewal whose token is refused as well is not tried again for so many seconds.
+#: Seconds without another renewal after one whose token was refused as well.
 RENEWAL_PAUSE = 10
 
 _PATH = "/cgi-bin/component/api_authorizer_token"
@@ -54,7 +54,7 @@ __tracebackhide__ = True
 
 class TokenProvider(Protocol):
     """
-    Hands out access tokens: the shape that `Client` asks for.
+    Provides a `Client` with access tokens.
 
     *post* makes one POST to WeChat, within the call that needs the token:
     ``reply = post("/cgi-bin/stable_token", payload)``. It goes to the client's hosts,
@@ -71,14 +71,14 @@ class TokenProvider(Protocol):
         """
         Return a token other than *rejected*, which WeChat refused, or raise.
 
-        A provider that has no other may return *rejected* again: the caller then sees
-        WeChat's refusal, and nothing is sent a second time.
+        A provider that has no other may return *rejected* again: WeChat's refusal is
+        then raised, and nothing is sent a second time.
         """
 
 
 class Cache(Protocol):
     """
-    What a cache must have: Django's caches and all of cachelib's do.
+    The methods of a cache: Django's and all of cachelib's have them.
     """
 
     def get(self, key: str) -> Any:
@@ -88,14 +88,14 @@ class Cache(Protocol):
 
     def set(self, key: str, value: Any, timeout: int) -> Any:
         """
-        Keep *value* under *key* for *timeout* seconds.
+        Store *value* under *key* for *timeout* seconds.
         """
 
 
 @attrs.frozen
 class _GivenToken:
     """
-    A token that is kept elsewhere: the same each time, or what a function returns.
+    A token that is managed elsewhere: a str, or what a function returns.
     """
 
     _source: str | Callable[[], str] = attrs.field(repr=False)
@@ -146,7 +146,7 @@ class _Kept:
 
         renewed_at: When it was last renewed, or tried to be; 0 for never.
 
-        renewal: The call for which a renewal brought it; None for any other.
+        renewal: The call whose renewal returned it; None for a first fetch.
 
         is_useless: Whether the renewal failed, or WeChat had no other.
     """
@@ -158,7 +158,7 @@ class _Kept:
     is_useless: bool = False
 
     def is_good(self) -> bool:
-        # A longer life than WeChat gives means that the clock was put back.
+        # A longer life than WeChat's longest means that the clock was set back.
         return 0 < self.good_until - time.time() <= LONGEST_LIFE
 
     def is_same(self, other: _Kept | None) -> bool:
@@ -166,9 +166,9 @@ class _Kept:
 
     def serves(self, refused: _Kept | None) -> bool:
         """
-        Whether it is of use to a call whose token was *refused*.
+        Whether a call whose token was *refused* may use it.
         """
-        # If a renewal just now did not help, another would help no more.
+        # If a renewal did not help just now, another would not either.
         in_vain = self.is_useless or (self.renewal and self.renewal.refusals > 1)
         if in_vain and abs(time.time() - self.renewed_at) < RENEWAL_PAUSE:
             refused = None
@@ -215,8 +215,8 @@ class _FetchedToken(abc.ABC):
         # The account that fetches, and the one that the token is for, if another.
         self._appids = appids
         self._kept: _Kept | None = None
-        # The fetch that is under way, by process: a fork in the midst of one must not
-        # leave the child waiting for a thread that it does not have.
+        # The fetch under way, by process: a child forked during one must not wait for a
+        # thread that it does not have.
         self._under_way: dict[int, _Future] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -229,7 +229,7 @@ class _FetchedToken(abc.ABC):
     @abc.abstractmethod
     def _fetch(self, unwanted: _Kept | None, post: Post) -> _Kept:
         """
-        Ask WeChat for a token, by force if it hands out the *unwanted* one.
+        Fetch a token, with force_refresh if WeChat returns the *unwanted* one.
         """
 
     def get(self, post: Post) -> str:
@@ -246,7 +246,7 @@ class _FetchedToken(abc.ABC):
         """
         Return a token other than *rejected*, which WeChat refused.
 
-        Where WeChat has no other, *rejected* is returned.
+        If WeChat has no other, *rejected* is returned.
 
         Raises:
             WxLogisticsError: It could not be fetched.
@@ -272,8 +272,8 @@ class _FetchedToken(abc.ABC):
                 if running is mine and self._kept is kept:
                     return self._fetch_and_keep(refused, post).token
             except WxLogisticsError as error:
-                # Those who wait may have longer deadlines than this call: then they
-                # try again.
+                # Waiting threads may have longer deadlines than this call: they then
+                # fetch again.
                 failure = copy.copy(error) if post.left() > 0 else None
                 raise
             finally:
@@ -286,23 +286,23 @@ class _FetchedToken(abc.ABC):
                 reason = "another thread's fetch of the token takes too long"
                 raise TransportError(self._endpoint, reason, False) from None
             if failure:
-                # A copy, since each thread adds its own traceback.
+                # A copy, because each thread adds its own traceback.
                 raise copy.copy(failure)
 
     def _fetch_and_keep(self, refused: _Kept | None, post: Post) -> _Kept:
         kept = self._kept if self._kept and self._kept.is_same(refused) else None
-        # Until there is another, no thread should use it.
+        # No thread may use it until there is another.
         self._kept, now = None, time.time()
         try:
             if refused is None:
                 found = self._look_up() or self._fetch(None, post)
             else:
-                # Where a renewal brought it, another by force would help no more.
+                # If a renewal returned it, a forced one would not help.
                 found = self._fetch(None if kept and kept.renewal else refused, post)
                 is_same = found.is_same(refused)
                 found = _Kept(found.token, found.good_until, now, post, is_same)
         except WxLogisticsError:
-            # Neither is a failed renewal tried again at once.
+            # A failed renewal is not tried again at once either.
             self._kept = kept and attrs.evolve(kept, renewed_at=now, is_useless=True)
             raise
         self._kept = found
@@ -319,13 +319,12 @@ class _FetchedToken(abc.ABC):
         if not (isinstance(token, str) and re.fullmatch("[!-~]+", token)):
             raise lacking(self._endpoint, reply, field)
         life = integer(reply.get("expires_in"))
-        # A token without life left would be refused, and renewed for that; to believe
-        # it would be a fetch for every call.
+        # Not a life of 0, which would cause a fetch for every call.
         life = min(life, LONGEST_LIFE) if life and life > 0 else ASSUMED_LIFE
         return _Kept(token, asked_at + life - min(MARGIN, life / 2))
 
     def _key(self) -> str:
-        # Quoted, since memcached takes no blanks.
+        # Quoted, because memcached refuses blanks.
         return ":".join(
             ["wxlogistics", self._endpoint, *map(quote, self._appids), "token"]
         )
@@ -345,13 +344,13 @@ class _FetchedToken(abc.ABC):
                     return kept if kept.is_good() else None
         except (ValueError, TypeError, RecursionError, OverflowError):
             pass
-        # Not what it holds instead: that could show a token.
+        # Without the entry, which could contain a token.
         logger.warning("the cache holds no token under %s: ignored", self._key())
         return None
 
     def _ask_cache(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """
-        Call *method* of the cache; None where there is none, or where it fails.
+        Call *method* of the cache; return None if there is no cache, or if it fails.
         """
         if self._cache is None:
             return None
@@ -361,7 +360,7 @@ class _FetchedToken(abc.ABC):
             origins = {kind.__module__.partition(".")[0] for kind in type(error).mro()}
             if origins & _TASK_QUEUES:
                 raise
-            # The kind of error only: its text may hold the cache's own password.
+            # Only the error's class: its text may contain the cache's password.
             name = type(error).__name__
             logger.warning("the cache's %s failed (%s): not used", method, name)
             return None
@@ -371,10 +370,10 @@ class StableToken(_FetchedToken):
     """
     The access_token of a shop's own mini-program, from /cgi-bin/stable_token.
 
-    Fetched once however many threads ask, kept until shortly before its end, and
-    renewed when WeChat refuses it. A forced renewal, which ends the old token at once
-    for all that use it, is made only when WeChat hands out the refused token again, and
-    not for a token that a renewal has brought.
+    Fetched once for all threads, kept until shortly before it expires, and renewed when
+    WeChat refuses it. A forced renewal, which ends the old token at once for all that
+    use it, is made only if WeChat returns the refused token again, and not for a token
+    that a renewal returned.
 
     Args:
         appid: The mini-program's appid.
@@ -405,7 +404,7 @@ class StableToken(_FetchedToken):
         payload = {"grant_type": "client_credential", "appid": self._appids[0]}
         reply = post(
             "/cgi-bin/stable_token",
-            # Not in a variable: tracebacks show those.
+            # Keep it out of the variables of a traceback.
             payload | {"secret": self._secret, **force_refresh},
             # WeChat allows few forced renewals a day.
             repeatable=not force_refresh,
@@ -426,14 +425,14 @@ class AuthorizerToken(_FetchedToken):
         authorizer_appid: The shop's appid.
 
         refresh_token: The authorizer_refresh_token of the shop's authorization, or a
-            callable that returns it and is asked at each fetch: with one that reads the
-            shop's database, every process uses what the database holds.
+            callable that returns it and is called at each fetch: if it reads the shop's
+            database, every process uses the one in the database.
 
         cache: As for `StableToken`.
 
         on_refresh_token: Called with a changed authorizer_refresh_token before the new
-            access token is used: store it, for the old one lives 5 minutes more. What
-            it raises surfaces; it is called again at the next attempt.
+            access token is used: store it; the old one is valid for 5 more minutes. An
+            exception of it fails the call; the next one calls it again.
 
     Attributes:
         refresh_token: As given; a str is replaced when WeChat changes it.
@@ -464,7 +463,7 @@ class AuthorizerToken(_FetchedToken):
         self._component = token_provider(component_token, "component_token")
         self._on_refresh_token = on_refresh_token
         self.refresh_token = refresh_token
-        # A changed one that the callback has not taken yet.
+        # A changed one that on_refresh_token has not accepted yet.
         self._changed: str | None = None
 
     def _fetch(self, unwanted: _Kept | None, post: Post) -> _Kept:

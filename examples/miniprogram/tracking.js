@@ -1,4 +1,4 @@
-// Opens the logistics plugin's page, where there is one.
+// Opens the logistics plugin's page, if there is one.
 
 // requirePlugin throws if app.json does not declare the plugin under "plugins", and an
 // old version of it (2.1.5, say) has no openWaybillTracking on a device.

@@ -1,10 +1,10 @@
-"""What PyInstaller asks for, so that it packs the sandbox's data files."""
+"""Hooks for PyInstaller, which bundle the package's data files."""
 
 from __future__ import annotations
 
 
 def get_hook_dirs() -> list[str]:
     """
-    Return where the hooks are.
+    Return the folders of the hooks.
     """
     return list(__path__)
