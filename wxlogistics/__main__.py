@@ -24,10 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             missing = (error.name or "").partition(".")[0]
             if missing != "click":
                 raise
-            text = say("the command line needs {name}", name=missing)
-            print(
-                f"wxlogistics: {text}: pip install 'wxlogistics[cli]'", file=sys.stderr
-            )
+            text = say("{name} is missing", name=missing)
+            hint = "pip install 'wxlogistics[cli]'"
+            print(f"wxlogistics: {text}\n  {hint}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
             # While the modules are imported.

@@ -63,12 +63,11 @@ def command(terminal: output.Terminal) -> click.Command:
 
 def _show(carriers: Sequence[DeliveryInfo]) -> None:
     rows = [("delivery_id", say("name"))]
-    for each in carriers:
-        rows.append((output.clean(each.delivery_id), output.clean(each.delivery_name)))
-    left = max(output.cells(id_) for id_, _ in rows)
-    for index, (id_, name) in enumerate(rows):
-        head = click.style(output.pad(id_, left), fg="cyan" if index else None)
-        output.echo(click.style(f"{head}  {name}".rstrip(), bold=not index))
+    rows += [(each.delivery_id, each.delivery_name) for each in carriers]
+    left = max(output.cells(output.clean(id_)) for id_, _ in rows) + 2
+    for id_, name in rows:
+        head = click.style(output.pad(output.clean(id_), left), fg="cyan")
+        output.echo(output.clean(name), head=head)
 
 
 def search(carriers: Sequence[DeliveryInfo], text: str) -> list[DeliveryInfo]:

@@ -20,12 +20,6 @@ _TOKEN = re.compile(r"-[\w-]{19,}")
 _HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
 
-class Enough(Exception):
-    """
-    The reader of stdout has closed it: ``wxlogistics carriers | head``.
-    """
-
-
 class Formatter(click.HelpFormatter):
     """
     Writes help in columns of a terminal, where a Chinese character takes two.
@@ -118,22 +112,15 @@ class Command(click.Command):
         if any(map(_TOKEN.fullmatch, args)) and "--" not in args:
             # The only switch among the options is --json: the others take a value.
             pairs = zip(["--json", *args], args)
-            found = [word for before, word in pairs if _is_free(before, word)]
+            free = [word for last, word in pairs if not re.match("--(?!json$)", last)]
+            found = [*filter(_TOKEN.fullmatch, free)]
             args = [*(word for word in args if word not in found), "--", *found]
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
-            code = super().invoke(ctx)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            # click would end the process.
-            raise Enough from None
+        code = super().invoke(ctx)
+        sys.stdout.flush()
         return code
-
-
-def _is_free(before: str, word: str) -> bool:
-    return bool(_TOKEN.fullmatch(word)) and (before == "--json" or before[:2] != "--")
 
 
 class Group(click.Group):
@@ -153,13 +140,15 @@ class Group(click.Group):
         examples: Sequence[str] = (),
     ) -> None:
         self._sections = sections
+        help_ = say(f"[help {name}]")
         super().__init__(
             name,
             # In the order in which they are given, not by the alphabet.
             commands={str(command.name): command for command in commands},
             callback=self._help,
             params=[*params, lang_option()],
-            help=say(f"[help {name}]"),
+            help=help_,
+            short_help=help_,
             epilog=_examples(examples),
             context_settings=_HELP_NAMES,
             invoke_without_command=True,

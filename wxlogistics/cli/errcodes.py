@@ -45,9 +45,6 @@ def command(terminal: output.Terminal) -> click.Command:
 
 
 def _show(errcode: int, error: str, text: str, advice: str) -> None:
-    columns = max(output.width(data=True) - 9, 20)
     head = click.style(f"{errcode:<9}", fg="cyan", bold=True)
-    first, *others = output.fold(f"{error}  {text}", columns)
-    output.echo(head + click.style(first, bold=True))
-    for line in [*others, *output.fold(advice, columns)]:
-        output.echo(" " * 9 + line)
+    title = click.style(f"{error}  {text}", bold=True)
+    output.echo(f"{title}\n{advice}", head=head)

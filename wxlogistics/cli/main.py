@@ -14,7 +14,7 @@ import click
 from .._version import __version__
 from ..errors import WxLogisticsError
 from . import bulk, carriers, doctor, errcodes, output, probe, server, waybills
-from .command import Command, Enough, Group, option
+from .command import Command, Group, option
 from .language import say
 
 _VARIABLES = ("ACCESS_TOKEN", "APPID", "SECRET", "BASE_URL")
@@ -49,9 +49,8 @@ def run(argv: Sequence[str]) -> int:
         if "wxlogistics[" not in str(error):
             raise
         return terminal.fail(output.Problem("[extra sandbox]"))
-    except Enough:
-        # Python must not complain when it exits.
-        output.silence(sys.stdout)
+    except SystemExit:
+        # click's end when the reader has closed stdout: wxlogistics carriers | head.
         return output.GOOD
     except OSError as error:
         # A full disk behind stdout, for example.
@@ -76,14 +75,10 @@ def commands(terminal: output.Terminal) -> Group:
     parts = [
         part.command(terminal) for part in (carriers, bulk, doctor, probe, errcodes)
     ]
+    parts += [_demo(terminal), server.command(terminal)]
     return Group(
         "wxlogistics",
-        [
-            *waybills.commands(terminal),
-            *parts,
-            _demo(terminal),
-            server.command(terminal),
-        ],
+        [*waybills.commands(terminal), *parts],
         params=[_version()],
         sections=[(say("Environment"), variables), (say("Exit codes"), codes)],
         examples=["wxlogistics doctor", "wxlogistics bulk trace orders.xlsx"],

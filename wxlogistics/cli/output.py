@@ -15,6 +15,7 @@ import sys
 import unicodedata
 from typing import IO, Any, Iterable
 
+import attrs
 import click
 
 from .. import errors
@@ -99,12 +100,19 @@ class Terminal:
 # Printing
 
 
-def echo(text: str = "", *, err: bool = False) -> None:
+def echo(text: str = "", *, head: str = "", err: bool = False) -> None:
     """
-    Print a line; NO_COLOR and FORCE_COLOR override what the stream is.
+    Print *text*, folded behind *head*, or else behind its indent and its sign;
+    NO_COLOR and FORCE_COLOR override what the stream is.
     """
     color = bool(os.environ.get("FORCE_COLOR")) or None
-    click.echo(text, err=err, color=False if os.environ.get("NO_COLOR") else color)
+    if not head:
+        head = _HEAD.findall(text)[0]
+        text = text[len(head) :]
+    columns = width(sys.stderr if err else sys.stdout) - cells(head)
+    text = f"\n{' ' * cells(head)}".join(fold(text, max(columns, 12)))
+    color = False if os.environ.get("NO_COLOR") else color
+    click.echo((head + text).rstrip(" "), err=err, color=color)
 
 
 def note(text: str) -> None:
@@ -169,10 +177,8 @@ def complain(title: str, rows: Iterable[tuple[str, str]]) -> None:
     """
     Print an error to stderr: a title, and labelled rows below it.
     """
-    sign = click.style("✗ ", fg="red", bold=True)
-    for line in fold(title, width() - 2):
-        note(sign + click.style(clean(line), bold=True))
-        sign = "  "
+    title = "\n".join(map(clean, title.split("\n")))
+    note(click.style("✗ ", fg="red", bold=True) + click.style(title, bold=True))
     for line in table([(label, value) for label, value in rows if value]):
         note(clean(line))
 
@@ -277,9 +283,8 @@ def _next_step(error: errors.TransportError) -> str:
         return say("[not sent]")
     if error.endpoint.startswith("update_"):
         return say("[perhaps updated]")
-    if error.endpoint in ("trace_waybill", "follow_waybill"):
-        return say("[perhaps registered]")
-    return say("Try again.")
+    registers = error.endpoint in ("trace_waybill", "follow_waybill")
+    return say("[perhaps registered]") if registers else say("Try again.")
 
 
 def meaning(errcode: int) -> str:
@@ -352,7 +357,6 @@ def trace_fields(trace: Trace) -> dict[str, Any]:
     """
     carrier = {"delivery_id": "delivery_id", "delivery_name": "delivery_name"}
     action = {"time": "action_time", "type": "action_type", "message": "action_msg"}
-    article = {name: name for name in ("goods_name", "goods_img_url", "goods_desc")}
     return {
         "status": int(trace.status),
         "status_name": trace.status.name,
@@ -361,7 +365,7 @@ def trace_fields(trace: Trace) -> dict[str, Any]:
         "waybill_id": trace.waybill_id,
         **_plain(trace.delivery_info, **carrier),
         "path": [_plain(each, **action) for each in trace.waybill_info.path],
-        "goods": [_plain(each, **article) for each in trace.goods],
+        "goods": [*map(attrs.asdict, trace.goods)],
     }
 
 
@@ -395,19 +399,22 @@ def when(seconds: int | None) -> str:
 # What may not begin a line, and what may not end one.
 _CLOSING = "，。、：；？！）」】》”’…,.;:!?)"
 _OPENING = "（「【《“‘"
-_PIECES = re.compile(
-    rf"\n| +|[{_OPENING}]*(?:[!-\u2012\u2014-\u2017\u2027-\u2e7f]+|.)[{_CLOSING}]*"
-)
+_STYLE = r"\x1b\[[\d;]*m"
+_WORD = rf"(?:{_STYLE}|[!-\u2012\u2014-\u2017\u2027-\u2e7f])+"
+_PIECES = re.compile(rf"\n| +|[{_OPENING}]*(?:{_WORD}|.)[{_CLOSING}]*")
+
+# The indent of a line, and its sign.
+_HEAD = re.compile(rf"(?:{_STYLE}| )*(?:[✓✗●│!] +(?:{_STYLE})*)?")
 
 
-def width(*, data: bool = False) -> int:
+def width(stream: IO[str] | None = None) -> int:
     """
     Return the columns that a line may take.
 
     Args:
-        data: Whole lines, as grep wants them, unless a terminal shows them.
+        stream: Where lines stay whole, as grep wants them, unless it is a terminal.
     """
-    if data and not (sys.stdout.isatty() or os.environ.get("COLUMNS")):
+    if stream and not (stream.isatty() or os.environ.get("COLUMNS")):
         return 10_000
     return min(shutil.get_terminal_size().columns, 100)
 
@@ -416,6 +423,7 @@ def cells(text: str) -> int:
     """
     Return how many columns *text* takes.
     """
+    text = click.unstyle(text)
     if text.isascii():
         return len(text)
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
@@ -434,7 +442,7 @@ def fold(text: str, columns: int) -> list[str]:
     """
     lines = [""]
     # A mark stays with what it opens or closes.
-    for piece in _PIECES.findall(text):
+    for piece in _PIECES.findall(text.rstrip(" ")):
         if piece == "\n":
             lines.append("")
         elif not lines[-1] or cells(lines[-1]) + cells(piece) <= columns:

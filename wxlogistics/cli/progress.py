@@ -123,21 +123,15 @@ def show_summary(
         rate = now / max(seconds, 0.001)
         text = say("[in this run]", now=now, time=duration(seconds), rate=rate)
         output.echo(click.style(text, dim=True))
-    kinds = [*_SIGNS]
     found = [(tally.outcome, _label(tally), count) for tally, count in counts.items()]
     if unanswered:
         found.append(("failed", say("no answer"), unanswered))
-    left = max((output.cells(label) for _, label, _ in found), default=0)
-    left = min(left, max(output.width() - 18, 20))
-    found.sort(key=lambda each: (kinds.index(each[0]), -each[2], each[1]))
+    found.sort(key=lambda each: ([*_SIGNS].index(each[0]), -each[2], each[1]))
     for outcome, label, count in found:
         sign, colour = _SIGNS[outcome]
-        head, *rest = output.fold(label, left)
-        share = f"{count / (done + unanswered):>6.1%}"
-        text = f"{output.pad(head, left)}  {count:>7,} {share}"
-        output.echo(f"{click.style(sign, fg=colour)} {text}")
-        for line in rest:
-            output.echo(f"  {line}")
+        share = count / (done + unanswered)
+        numbers = f" {count:>7,} {share:>6.1%}  "
+        output.echo(label, head=click.style(sign, fg=colour) + numbers)
 
 
 def _label(tally: Tally) -> str:

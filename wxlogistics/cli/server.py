@@ -63,8 +63,6 @@ def _option(described: Option) -> click.Option:
 
     kind: Any = click.Path() if described.metavar == "FILE" else str
     settings = {"metavar": described.metavar, "callback": parse, "type": kind}
-    if not described.metavar:
-        settings = {"is_flag": True}
-    one, many = {"default": described.default}, {"multiple": True}
-    more: dict[str, Any] = many if described.many else one
-    return option(described.flag, described.help, **settings, **more)
+    settings = settings if described.metavar else {"is_flag": True}
+    default = {"multiple": True} if described.many else {"default": described.default}
+    return option(described.flag, described.help, **settings, **default)

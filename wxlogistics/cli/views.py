@@ -6,7 +6,7 @@ import click
 
 from ..models import Trace, WaybillStatus
 from .language import labelled, say
-from .output import clean, echo, fold, goods_names, status_words, when, width
+from .output import clean, echo, goods_names, status_words, when
 
 
 def show_trace(trace: Trace) -> None:
@@ -24,15 +24,12 @@ def show_trace(trace: Trace) -> None:
     if not path:
         echo(click.style(say("WeChat returned no steps of the route."), dim=True))
     for index, action in enumerate(path):
-        head, dot = f"{when(action.action_time):16}", "│" if index else "●"
-        for line in fold(clean(action.action_msg), max(width(data=True) - 19, 16)):
-            text = click.style(line, bold=not index, dim=bool(index))
-            echo(f"{head} {click.style(dot, fg=colour)} {text}".rstrip())
-            head, dot = " " * 16, "│"
+        dot = click.style("│" if index else "●", fg=colour)
+        text = click.style(clean(action.action_msg), bold=not index, dim=bool(index))
+        echo(text, head=f"{when(action.action_time):16} {dot} ")
     if trace.goods:
         echo()
-        text = labelled(say("Goods"), goods_names(trace.goods))
-        echo("\n".join(fold(text, width(data=True))))
+        echo(labelled(say("Goods"), goods_names(trace.goods)))
 
 
 def _colour(status: WaybillStatus) -> str:
