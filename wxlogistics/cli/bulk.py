@@ -191,18 +191,20 @@ class _Run:
             for task, row in bad
         ]
         code = output.WRONG_USE if problems else output.GOOD
+        skipped = self._reader.skipped
         if self._terminal.as_json:
             found = {"rows": rows, "calls": len(good), "invalid": len(problems)}
-            more = {"first": first, "problems": problems}
+            more = {"first": first, "problems": problems, "skipped": skipped}
             output.answer({"ok": not problems, **found, **more})
             return code
         self._note_ignored()
         for payload in first:
             text = json.dumps(payload, ensure_ascii=False, indent=2)
-            output.echo(f"{self._endpoint} {text}")
+            click.echo(f"{self._endpoint} {text}")
         numbers = {"rows": rows, "calls": len(good), "endpoint": self._endpoint}
         output.echo(say("[nothing was sent]", **numbers))
-        name_invalid([(row["line"], row["message"]) for row in problems])
+        pairs = [(row["line"], row["message"]) for row in problems]
+        name_rows(pairs, skipped)
         return code
 
     def _tell(self, job: Job, ledger: Ledger, total: int | None) -> int:
@@ -229,37 +231,32 @@ class _Run:
             start = {"ok": code == output.GOOD, "out": str(ledger.path)}
             keys = {"statuses": _by_key(counts, OK), "errors": _by_key(counts, REFUSED)}
             at = resume_at.isoformat() if resume_at else None
+            summary["skipped"] = self._reader.skipped
             more = {"complete": done == total, **summary, "outcomes": outcomes, **keys}
             end = {"stopped": stop and stop.reason, "continue_at": at, "error": fields}
             output.answer({**start, **more, **end})
         else:
             show_summary(ledger.path, summary, counts, job.unanswered)
-        name_invalid(job.invalid)
-        if stop and resume_at:
-            left = resume_at - datetime.datetime.now(output.CHINA_TIME)
-            hours, minutes = divmod(int(left.total_seconds()) // 60, 60)
-            day = f"{resume_at:%Y-%m-%d %H:%M}"
-            note(say("[stopped: quota]", time=day, hours=hours, minutes=minutes))
-        elif stop:
-            note(say(f"[stopped: {stop.reason}]"))
+        name_rows(sorted(job.invalid), self._reader.skipped)
+        if stop:
+            day = f"{resume_at:%Y-%m-%d %H:%M}" if resume_at else ""
+            note(say(f"[stopped: {stop.reason}]", time=day))
         if job.unanswered:
             note(plural("[row unanswered]", "[rows unanswered]", job.unanswered))
         return code
 
 
 #: The exit code that an outcome asks for; the first one counts.
-_CODES = {
-    REFUSED: output.REFUSED,
-    "failed": output.NO_ANSWER,
-    INVALID: output.WRONG_USE,
-}
+_CODES = {REFUSED: output.REFUSED, "failed": output.NO_ANSWER}
+_CODES[INVALID] = output.WRONG_USE
 
 
-def name_invalid(problems: Sequence[tuple[int, str]]) -> None:
+def name_rows(problems: Sequence[tuple[int, str]], skipped: Sequence[int]) -> None:
     """
-    Name the first rows that cannot be used.
+    Name the first rows that cannot be used, and the lines that are not rows.
     """
-    for line, message in problems[:_NAMED]:
+    sums = [(line, say("skipped: a sum below the table")) for line in skipped]
+    for line, message in [*problems[:_NAMED], *sums]:
         note(output.clean(say("line {line}: {message}", line=line, message=message)))
     more = len(problems) - _NAMED
     if more > 0:
@@ -270,10 +267,8 @@ def _payload(task: Task) -> dict[str, Any]:
     """
     Return the body that the task sends.
     """
-    payload: dict[str, Any] = {**task.fields}
-    if task.goods:
-        payload["goods_info"] = goods_payload(task.goods)
-    return payload
+    goods = {"goods_info": goods_payload(task.goods)} if task.goods else {}
+    return {**task.fields, **goods}
 
 
 def _caller(client: Client, endpoint: str) -> Callable[[Task], Mapping[str, Any]]:

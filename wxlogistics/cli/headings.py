@@ -61,23 +61,34 @@ HEADINGS: Mapping[str, tuple[str, str]] = {
     for field, (names, pattern) in _DATA["headings"].items()
 }
 
+#: Headings that give way to an exact one of the same field: 单号 to 快递单号.
+_VAGUE = re.compile(_written_out(_DATA["vague"]))
+
 #: More than one column may be one of these: the first that is filled counts.
 _ALTERNATIVES = ("receiver_phone", "sender_phone", "id")
 
 # "(必填)", "【选填, 11位】": remarks, not parts of a name.
 _REMARK = re.compile(
-    r"[(\[【][^)\]】]*(填|选|必|格式|文本|required|optional).*?[)\]】]"
+    r"[(\[【][^)\]】]*(填|选|必|请|例|如|多个|格式|文本|位|required|optional).*?[)\]】]"
 )
 
 
 # The same few, for each line of JSON.
 @functools.lru_cache(maxsize=1024)
+def _plain(heading: str) -> str:
+    """
+    Return *heading* without remarks, case, blanks and marks.
+    """
+    text = _REMARK.sub("", unicodedata.normalize("NFKC", heading).casefold())
+    return "".join(char for char in text if char.isalnum())
+
+
+@functools.lru_cache(maxsize=1024)
 def field_of(heading: str, columns: Columns) -> str:
     """
     Return the field that *heading* is; empty if it is none.
     """
-    text = _REMARK.sub("", unicodedata.normalize("NFKC", heading).casefold())
-    plain = "".join(char for char in text if char.isalnum())
+    plain = _plain(heading)
     base = plain.rstrip("0123456789")
     number = plain[len(base) :].lstrip("0")
     for field, (_, pattern) in HEADINGS.items():
@@ -106,6 +117,10 @@ def known(
         field = given.get(heading.strip()) or field_of(heading, columns)
         is_free = heading.strip() in given or field not in given.values()
         fields.append(field if is_free else "")
+    vague = [_VAGUE.fullmatch(_plain(each)) for each in headings]
+    exact = {field for field, is_vague in zip(fields, vague) if not is_vague}
+    pairs = zip(fields, vague)
+    fields = ["" if is_vague and field in exact else field for field, is_vague in pairs]
     for field in {*fields} - {""}:
         found = [head for head, each in zip(headings, fields) if each == field]
         if len(found) > (len({*found}) if field in _ALTERNATIVES else 1):

@@ -162,8 +162,8 @@ class Job:
             # Rows have joined a parcel that was done without them.
             if all(known[row.number][0].outcome == REFUSED for row in done):
                 return task
-            fields = {"line": done[0].line, "row": done[0].number}
-            problem = Problem("[parcel is registered]", **fields)
+            names = {**task.fields, "line": done[0].line, "row": done[0].number}
+            problem = Problem("[parcel is registered]", **names)
             rest = [row for row in task.rows if row not in done]
             task = attrs.evolve(task, rows=tuple(rest), problem=problem)
         for row in task.rows:
@@ -175,6 +175,7 @@ class Job:
                 due = True
             else:
                 fields = {"row": row.number, "line": row.line}
+                fields |= {"id": row.fields.get("waybill_id") or row.id}
                 raise Problem("[row changed]", path=self._ledger.path, **fields)
         return task if due else None
 

@@ -37,12 +37,17 @@ _ROUNDED = re.compile(r"\d([.,]\d+)?E\+\d+", re.IGNORECASE)
 # What protects a number from a spreadsheet: ="771", '771.
 _PROTECTED = re.compile('="(.*)"|[\'\u2018\u2019](.*)', re.DOTALL)
 
+# How the row of a sum begins.
+_SUM = re.compile(r"(?i)\s*(合\s*计|总\s*计|小\s*计|共计|汇总|(grand )?total\b)")
+
 # JD's have a hyphen, behind it a piece's number.
-_WAYBILL = re.compile(r"(?=.*\d)[0-9A-Za-z]{2,40}(-[0-9A-Za-z]{0,6}){0,3}")
+_WAYBILL = re.compile(
+    r"(?=.*[1-9])(?!\d{4}-\d\d?-\d\d?$)[0-9A-Za-z]{2,40}(-[0-9A-Za-z]{0,6}){0,3}"
+)
 
 # A customer's number may be hidden behind another one and an extension.
 _PHONE = re.compile(
-    r"(?=(\D*\d){3,17}\D*$)\+?[0-9(][0-9() -]*((转|分机|ext\.?|#)[0-9 -]+)?"
+    r"(?=.*[1-9])(?=(\D*\d){3,17}\D*$)\+?[0-9(][0-9() -]*((转|分机|ext\.?|#)[0-9 -]+)?"
 )
 
 # Without blanks, and nothing but ASCII.
@@ -72,31 +77,23 @@ class Row:
     problem: Problem | None = None
     filled: int = 0
 
-    @property
-    def parcel(self) -> tuple[str | None, str | None]:
+    def of(self, name: str) -> tuple[str | None, str | None]:
         """
-        What tells its parcel from others, as far as it can be used.
+        Its customer with its parcel or its order, as far as they can be used.
         """
-        return self.fields.get("openid"), self.fields.get("waybill_id")
-
-    @property
-    def order(self) -> tuple[str | None, str | None]:
-        """
-        Its customer and its order, as far as they can be used.
-        """
-        return self.fields.get("openid"), self.fields.get("id")
+        return self.fields.get("openid"), self.fields.get(name)
 
     def continues(self, above: Row) -> bool:
         """
         Return whether it may be a further article of the parcel *above*, for its cells
         of a parcel are empty; the sum below a table is not one.
         """
-        openid, id_ = self.order
-        is_other = id_ not in (None, above.order[1])
+        openid, id_ = self.of("id")
+        is_other = id_ not in (None, above.of("id")[1])
         if not openid:
             return self.filled > is_other
         is_empty = self.problem and self.problem.message == "{name} is empty"
-        return bool(openid == above.order[0] and is_empty and not is_other)
+        return bool(openid == above.of("id")[0] and is_empty and not is_other)
 
     @property
     def id(self) -> str | None:
@@ -330,12 +327,15 @@ class Reader:
         ignored: Headings that are none of our fields.
 
         rows_read: The rows so far.
+
+        skipped: The lines of the sums below the table.
     """
 
     def __init__(self, columns: Columns, given: Mapping[str, str] = {}) -> None:
         self._columns = columns
         self._given = given
         self.ignored: list[str] = []
+        self.skipped: list[int] = []
         self.rows_read = 0
 
     def tasks(self, found: Iterable[Record]) -> Iterator[Task]:
@@ -353,17 +353,17 @@ class Reader:
         parcels: dict[Any, list[Row]] = {}
         rows = [*self._rows(found)]
         # Without an openid a row may be of each parcel with its waybill_id.
-        unclear = {row.parcel[1] for row in rows if not row.parcel[0]}
-        named = [(row.number, row.parcel) for row in rows if row.parcel[1]]
-        keys = {number: parcel[parcel[1] in unclear :] for number, parcel in named}
+        parcels_ = {row.number: row.of("waybill_id") for row in rows}
+        unclear = {id_ for openid, id_ in parcels_.values() if not openid}
+        keys = {n: key[key[1] in unclear :] for n, key in parcels_.items() if key[1]}
         # A row whose waybill_id cannot be used goes with the others of its order.
-        orders = {row.order: keys[row.number] for row in rows if row.number in keys}
+        orders = {row.of("id"): keys[row.number] for row in rows if row.number in keys}
         key: Any = None
         for above, row in zip([None, *rows], rows):
             if row.number in keys:
                 key = keys[row.number]
-            elif all(row.order) and row.order in orders:
-                key = orders[row.order]
+            elif all(row.of("id")) and row.of("id") in orders:
+                key = orders[row.of("id")]
             elif above is None or not row.continues(above):
                 key = row.number
             # Else it goes on with the parcel above, as merged cells do.
@@ -373,6 +373,8 @@ class Reader:
     def _rows(self, found: Iterable[Record]) -> Iterator[Row]:
         table: Sequence[str] | None = None
         fields: list[str] = []
+        # Sums, as far as no row follows.
+        waiting: list[Any] = []
         is_ours = False
         for line, headings, values in found:
             problem: Problem | None = None
@@ -398,8 +400,16 @@ class Reader:
             # An earlier result without a waybill_token has nothing to query.
             if is_ours and self._columns is QUERY and not cells.get("waybill_token"):
                 continue
-            self.rows_read += 1
-            yield self._row(self.rows_read, line, cells, problem)
+            waiting.append((line, cells, problem))
+            first = next((str(value) for value in values if value), "")
+            number = cells.get("waybill_id") or cells.get("waybill_token") or first
+            if _SUM.match(first) and _SUM.match(str(number)):
+                continue
+            for each in waiting:
+                self.rows_read += 1
+                yield self._row(self.rows_read, *each)
+            waiting = []
+        self.skipped = [line for line, *_ in waiting]
 
     def _row(
         self, number: int, line: int, cells: Mapping[str, Any], problem: Problem | None
