@@ -8,6 +8,7 @@ sent again, which is harmless: WeChat answers a second registration with the sam
 from __future__ import annotations
 
 import csv
+import importlib
 import io
 import json
 import os
@@ -23,6 +24,8 @@ from .output import Problem, clean, unusable, when
 
 #: What can come of a row that is written.
 OK, REFUSED, INVALID = "ok", "refused", "invalid"
+
+_IS_WINDOWS = sys.platform == "win32"
 
 #: Seconds between two fsyncs.
 _SYNC_EVERY = 1.0
@@ -131,15 +134,18 @@ class Ledger:
         """
         Release the file; one that this run created and wrote no row to is removed.
         """
+        is_unused = self._created and not self.rows and not self._is_broken
         try:
             if not self._is_broken:
                 self.check()
-                if self._created and not self.rows:
-                    self.path.unlink()
-                else:
-                    os.fsync(self._file)
+                os.fsync(self._file)
+            if is_unused and not _IS_WINDOWS:
+                self.path.unlink()
         finally:
             os.close(self._file)
+        # Nothing that is open can be removed there.
+        if is_unused and _IS_WINDOWS:
+            self.path.unlink()
 
     def _append(self, data: bytes) -> None:
         """
@@ -250,15 +256,14 @@ def _lock(file: int, path: Path) -> None:
     Keep other processes off *file* until this one ends, however it ends.
     """
     try:
-        if sys.platform == "win32":  # pragma: no cover
-            import msvcrt
-
-            # Beyond all that is ever written, since Windows locks reading too.
-            os.lseek(file, 1 << 40, os.SEEK_SET)
+        if _IS_WINDOWS:
+            msvcrt: Any = importlib.import_module("msvcrt")
+            # Beyond what is written, since Windows locks reading too, but no further
+            # than its 32-bit offsets reach.
+            os.lseek(file, (1 << 31) - 2, os.SEEK_SET)
             msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
         else:
-            import fcntl
-
+            fcntl: Any = importlib.import_module("fcntl")
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         raise Problem("another run is writing {path}", path=path) from None

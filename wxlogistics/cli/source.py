@@ -48,28 +48,37 @@ def read(
     Raises:
         Problem: It cannot be read.
     """
+    is_stdin = name == "-"
     form = form or _FORMS.get(Path(name).suffix.lower())
     try:
-        opened = contextlib.nullcontext(stdin()) if name == "-" else open(name, "rb")
+        with contextlib.nullcontext(stdin()) if is_stdin else _opened(name) as file:
+            lines = _lines(file, ended)
+            if not is_stream(name):
+                data = file.read()
+                if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+                    data, encoding = data.decode("utf-16", "replace").encode(), "utf-8"
+                whole = data.splitlines(keepends=True)
+                encoding = encoding or likely_encoding(whole)
+                lines = iter(whole)
+            first = next(lines, b"")
+            lines = itertools.chain([first], lines)
+            # Shops also call a table of text NAME.xls.
+            is_book = not form and name.lower().endswith((".xlsx", ".xlsm"))
+            if first.startswith(WORKBOOKS) or is_book:
+                yield from with_headings(workbook(b"".join(lines)), columns)
+            else:
+                yield from records(lines, form, encoding, columns)
     except OSError as error:
-        raise unusable(name, error.errno) from None
-    with opened as file:
-        lines = _lines(file, ended)
-        if not is_stream(name):
-            data = file.read()
-            if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-                data, encoding = data.decode("utf-16", "replace").encode(), "utf-8"
-            whole = data.splitlines(keepends=True)
-            encoding = encoding or likely_encoding(whole)
-            lines = iter(whole)
-        first = next(lines, b"")
-        lines = itertools.chain([first], lines)
-        # Shops also call a table of text NAME.xls.
-        is_book = not form and name.lower().endswith((".xlsx", ".xlsm"))
-        if first.startswith(WORKBOOKS) or is_book:
-            yield from with_headings(workbook(b"".join(lines)), columns)
-        else:
-            yield from records(lines, form, encoding, columns)
+        raise unusable("stdin" if is_stdin else name, error.errno) from None
+
+
+def _opened(name: str) -> IO[bytes]:
+    """
+    Open a file, or a pipe that has no writer yet.
+    """
+    # Or Linux waits for one, whatever signal comes.
+    flag = os.O_NONBLOCK if sys.platform == "linux" else 0
+    return open(name, "rb", opener=lambda path, flags: os.open(path, flags | flag))
 
 
 def _lines(stream: IO[bytes], ended: threading.Event) -> Iterator[bytes]:
