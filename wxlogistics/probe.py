@@ -35,7 +35,7 @@ class Call(NamedTuple):
 
         slash: What stands before the path.
 
-        chunked: Whether it is sent without a Content-Length.
+        token: An access_token in place of the caller's.
     """
 
     what: str
@@ -43,18 +43,18 @@ class Call(NamedTuple):
     body: dict[str, Any] | None = {}
     content_type: str | None = _JSON
     slash: str = ""
-    chunked: bool = False
+    token: str | None = None
 
 
 #: With the call for a token these are ten.
 CALLS = (
     Call("the carriers", "get_delivery_list"),
     Call("an empty body", "get_delivery_list", None),
-    Call("neither body nor Content-Type", "get_delivery_list", None, None),
     Call("two slashes before the path", "get_delivery_list", slash="/"),
-    Call("no Content-Length", "get_delivery_list", chunked=True),
+    Call("an access_token that cannot be", "get_delivery_list", token="(none)"),
     Call("no Content-Type", "query_trace", _QUERY, None),
     Call("a waybill_token that cannot be", "query_trace", _QUERY),
+    Call("Chinese as \\uXXXX", "query_trace", {"waybill_token": "没有"}),
     Call("a waybill_token that cannot be", "update_waybill_goods", _UPDATE),
     Call("an openid that cannot be", "trace_waybill", _TRACE),
 )
@@ -75,8 +75,8 @@ def make(
     try:
         response = session.post(
             f"{url}{call.slash}{_FOLDER}{call.endpoint}",
-            params={"access_token": token},
-            data=iter([body]) if call.chunked else body,
+            params={"access_token": call.token or token},
+            data=body,
             headers={"Content-Type": call.content_type} if call.content_type else {},
             timeout=_TIMEOUT,
             allow_redirects=False,

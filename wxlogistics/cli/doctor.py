@@ -107,11 +107,8 @@ def _show(step: Step) -> None:
     left = max(output.cells(say(f"[{name}]")) for name in STEPS)
     head = click.style(sign, fg=colour, bold=True)
     head += " " + output.pad(say(f"[{step.name}]"), left) + "  "
-    columns = max(output.width() - left - 4, 20)
-    for text, mark in ((step.found, ""), (step.advice, "→ ")):
-        for line in output.fold(mark + text, columns) if text else []:
-            output.echo(head + (click.style(line, fg="yellow") if mark else line))
-            head = " " * (left + 4)
+    advice = click.style(f"→ {step.advice}", fg="yellow") if step.advice else ""
+    output.echo(f"{step.found}\n{advice}".rstrip(), head=head)
 
 
 def examine(terminal: output.Terminal) -> Iterator[Step]:
@@ -143,7 +140,7 @@ def examine(terminal: output.Terminal) -> Iterator[Step]:
     off = round(abs(clock_off))
     if off > _CLOCK_MAY_BE_OFF:
         text = say("{seconds} s off the server's", seconds=off)
-        yield Step("clock", False, text, say("Set this machine's clock, best by NTP."))
+        yield Step("clock", False, text, say("[clocks differ]"))
     else:
         # The server's time has whole seconds.
         text = say("within {seconds} s of the server's", seconds=off + 1)
@@ -185,8 +182,7 @@ def _proxy(url: str) -> str:
     Return by which proxy *url* is reached and which variable says so, as a part of a
     sentence.
     """
-    names = [name for base in _PROXIES for name in (base, base.upper())]
-    values = {name: os.environ[name] for name in names if os.environ.get(name)}
+    values = {k: v for k, v in os.environ.items() if v and k.lower() in _PROXIES}
     proxies = requests.utils.get_environ_proxies(url)
     proxy = requests.utils.select_proxy(url, proxies)
     if proxy:
