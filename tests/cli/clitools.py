@@ -10,10 +10,6 @@ import sys
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
-OPENID = "ovtZW4yB7DIj3CxOb6ii-nk4HhFo"
-APPID = "wx0123456789abcdef"
-SECRET = "0123456789abcdef0123456789abcdef"
-
 SNAPSHOTS = Path(__file__).parent.with_name("snapshots")
 
 
@@ -23,6 +19,11 @@ class Ran(NamedTuple):
     code: int
     out: str
     err: str
+
+    @property
+    def told(self) -> str:
+        """What is on stderr, unfolded."""
+        return " ".join(self.err.split())
 
     @property
     def json(self) -> Any:

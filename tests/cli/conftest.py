@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Iterator
 
 import pytest
-from clitools import APPID, SECRET, Ran, Run
+from clitools import Ran, Run
+from private import APPID, SECRET
 
 from wxlogistics.__main__ import main
 from wxlogistics.sandbox import Clock, Sandbox

@@ -45,28 +45,13 @@ class TestDemo:
         code, out, err = run("demo")
         lines = out.splitlines()
 
+        assert {"ok": True, "failures": []} == run("demo", "--json").json
         assert (0, "") == (code, err)
         assert TIMELINE == [line for line in lines if "●" in line]
         assert "  goods         测试名字, 测试名字2" in lines
         assert "  goods         测试更新商品" in lines
         assert "✓ Every step gave what it should." == lines[-1]
-        assert any("(errcode 9300507, rid " in line for line in lines)
-
-    def test_main__demo_in_chinese(self, run: Run) -> None:
-        """Its own words are Chinese too."""
-        code, out, _ = run("demo", "--lang", "zh")
-        lines = out.splitlines()
-
-        assert 0 == code
-        assert "1  传运单\uff1aclient.trace_waybill(…)" in lines
-        assert "  商品          测试更新商品" in lines
-        assert "✓ 每一步的结果都正确。" == lines[-1]
-
-    def test_main__demo_as_json(self, run: Run) -> None:
-        """To a program it tells what failed: nothing."""
-        ran = run("demo", "--json")
-
-        assert (0, {"ok": True, "failures": []}) == (ran.code, ran.json)
+        assert "(errcode 9300507, rid " in " ".join(out.split())
 
     def test_main__demo_fails(self, run: Run, monkeypatch: Any) -> None:
         """A demo that fails exits with 1."""
@@ -129,13 +114,6 @@ class TestDemo:
         monkeypatch.setenv(name, "http://127.0.0.1:9")
 
         assert 0 == run("demo").code
-
-    def test_module__as_process(self) -> None:
-        """It runs as `python -m wxlogistics demo`, too."""
-        code, out, err = ran("demo")
-
-        assert 0 == code, err
-        assert TIMELINE == [line for line in out.splitlines() if "●" in line]
 
 
 def failing() -> Sandbox:
@@ -300,39 +278,15 @@ class TestMain:
         "argv, problem, see",
         [
             (["frobnicate"], "No such command 'frobnicate'", "wxlogistics"),
-            (["querry"], "No such command 'querry'. Did you mean", "wxlogistics"),
             (["bulk", "trase"], "No such command 'trase'", "wxlogistics bulk"),
-            (["query", "t", "--opnid", "o"], "No such option '--opnid'", "query"),
             (["query"], "Missing argument 'WAYBILL_TOKEN'", "wxlogistics query"),
             (["trace", "SF1"], "Missing option '--openid'", "wxlogistics trace"),
-            (
-                ["query", "t", "--openid"],
-                "Option '--openid' requires",
-                "wxlogistics query",
-            ),
-            (["query", "t", "u", "v"], "Got unexpected extra arguments (u v)", "query"),
-            (
-                ["bulk", "query", "f", "--workers", "0"],
-                "Invalid value for '--workers': 0 is not in the range 1<=x<=100",
-                "wxlogistics bulk query",
-            ),
             (
                 ["bulk", "query", "f", "--workers", "20000"],
                 "Invalid value for '--workers': 20000 is not in the range",
                 "wxlogistics bulk query",
             ),
-            (
-                ["bulk", "query", "f", "--again", "all"],
-                "Invalid value for '--again': 'all' is not",
-                "wxlogistics bulk query",
-            ),
             (["query", "t", "--lang", "fr"], "Invalid value for '--lang'", "query"),
-            (["errors", "x"], "Invalid value for '[CODE]': 'x' is not a val", "errors"),
-            (
-                ["query", "t", "--json=1"],
-                "Option '--json' does not",
-                "wxlogistics query",
-            ),
         ],
     )
     def test_main__wrong_use(
@@ -400,7 +354,7 @@ class TestMain:
         } == ran.json
 
     @pytest.mark.parametrize(
-        "lang, words", [("en", "the command line needs"), ("zh", "命令行工具需要")]
+        "lang, words", [("en", "click is missing"), ("zh", "缺少 click")]
     )
     def test_main__without_extra(
         self, lang: str, words: str, capsys: Any, monkeypatch: Any
@@ -419,7 +373,7 @@ class TestMain:
 
         assert 2 == code
         assert (
-            f"wxlogistics: {words} {name}: pip install 'wxlogistics[cli]'\n"
+            f"wxlogistics: {words}\n  pip install 'wxlogistics[cli]'\n"
             == capsys.readouterr().err
         )
 
@@ -690,26 +644,9 @@ class TestHelp:
         assert (0, "") == (code, err)
         check_snapshot("-".join(["help", *argv, lang]), out)
 
-    @pytest.mark.parametrize("lang", ["en", "zh"])
-    def test_help__narrow(self, lang: str, run: Run, monkeypatch: Any) -> None:
-        """In a narrow terminal a long option stands above its text."""
-        monkeypatch.setenv("COLUMNS", "45")
-
-        _, out, _ = run("trace", "--help", "--lang", lang)
-
-        check_snapshot(f"help-trace-narrow-{lang}", out)
-
     def test_help__without_arguments(self, run: Run) -> None:
         """Alone the command shows its help."""
         assert run("--help") == run()
-
-    @pytest.mark.parametrize("argv", COMMANDS[1:], ids="-".join)
-    def test_help__json_everywhere(self, argv: list[str], run: Run) -> None:
-        """Every command that does something takes --json and --lang."""
-        _, out, _ = run(*argv, "--help")
-
-        assert "--lang [zh|en]" in out
-        assert ("--json" in out) == (argv != ["bulk"])
 
     def test_completion__bash(self, surroundings: Path) -> None:
         """The shell can complete commands and options."""
@@ -742,15 +679,3 @@ class TestHelp:
         )
 
         assert ["file"] == [item.type for item in found]
-
-    def test_completion__sandbox(self) -> None:
-        """The sandbox's options are completed, too."""
-        with speak("en"):
-            command = commands(Terminal(False))
-        found = ShellComplete(command, {}, "wxlogistics", "_X").get_completions(
-            ["sandbox"], "--"
-        )
-
-        assert {"--host", "--port", "--seed", "--state", "--set", "--lang"} <= {
-            item.value for item in found
-        }

@@ -16,14 +16,11 @@ from typing import Any, Iterator
 
 import pytest
 import trustme
-from clitools import APPID, SECRET, Ran, Run, check_snapshot, ran
+from clitools import Ran, Run, check_snapshot
+from private import APPID, SECRET
 
 from wxlogistics.cli import doctor
 from wxlogistics.sandbox import Sandbox
-
-
-def steps(ran: Ran) -> dict[str, bool | None]:
-    return {step["step"]: step["ok"] for step in ran.json["steps"]}
 
 
 def step(ran: Ran, name: str) -> dict[str, Any]:
@@ -107,14 +104,9 @@ class TestDoctor:
         ran = run("doctor", "--json")
 
         assert (0, True, "") == (ran.code, ran.json["ok"], ran.err)
-        assert {
-            "variables": True,
-            "host": True,
-            "tls": None,
-            "token": True,
-            "permission": True,
-            "clock": True,
-        } == steps(ran)
+        assert [True, True, None, True, True, True] == [
+            each["ok"] for each in ran.json["steps"]
+        ]
         assert {
             "step": "variables",
             "ok": True,
@@ -125,52 +117,19 @@ class TestDoctor:
             "ip": None,
         } == ran.json["steps"][0]
 
-    def test_doctor__as_process(self, wechat: Sandbox) -> None:
-        """It works as a process, and shows no secret."""
-        wechat.clock.set(time.time(), 1)
-        done = ran("doctor", "--json")
-
-        assert 0 == done.code, done
-        assert SECRET not in done.out + done.err
-
     @pytest.mark.parametrize(
-        "variables, is_good, found",
+        "variables, code, found",
         [
-            ({}, False, "not set: WXLOGISTICS_APPID, WXLOGISTICS_SECRET"),
-            ({"APPID": APPID}, False, "not set: WXLOGISTICS_SECRET"),
-            ({"SECRET": SECRET}, False, "not set: WXLOGISTICS_APPID"),
-            (
-                {"APPID": "gh_1", "SECRET": SECRET},
-                False,
-                "WXLOGISTICS_APPID is not wx and 16 hex digits; it has 4 characters "
-                "(not shown)",
-            ),
-            (
-                {"APPID": APPID, "SECRET": f"'{SECRET}'"},
-                False,
-                "WXLOGISTICS_SECRET is not 32 hex digits; it has 34 characters "
-                "(not shown)",
-            ),
-            (
-                {"ACCESS_TOKEN": "T"},
-                True,
-                "WXLOGISTICS_ACCESS_TOKEN (not shown)",
-            ),
-            (
-                {"ACCESS_TOKEN": "T", "APPID": APPID},
-                True,
-                "WXLOGISTICS_ACCESS_TOKEN (not shown), WXLOGISTICS_APPID is not used "
-                "then",
-            ),
+            ({}, 2, "not set: *APPID, *SECRET"),
+            ({"SECRET": SECRET}, 2, "not set: *APPID"),
+            ({"APPID": "gh_1", "SECRET": SECRET}, 2, "*APPID is not wx and 16 hex"),
+            ({"APPID": APPID, "SECRET": f"'{SECRET}'"}, 2, "*SECRET is not 32 hex"),
+            ({"ACCESS_TOKEN": "T"}, 3, "*ACCESS_TOKEN (not shown)"),
+            ({"ACCESS_TOKEN": "T", "APPID": APPID}, 3, "*ACCESS_TOKEN (not shown), *A"),
         ],
     )
     def test_variables__each(
-        self,
-        variables: dict[str, str],
-        is_good: bool,
-        found: str,
-        run: Run,
-        monkeypatch: Any,
+        self, variables: Any, code: int, found: str, run: Run, monkeypatch: Any
     ) -> None:
         """What is set, what is missing and what looks wrong."""
         for name, value in variables.items():
@@ -178,9 +137,10 @@ class TestDoctor:
 
         ran = run("doctor", "--json", "--base-url", "http://127.0.0.1:9")
 
-        assert is_good == step(ran, "variables")["ok"]
-        assert found == step(ran, "variables")["found"]
-        assert ran.code == (3 if is_good else 2)
+        assert (code, code == 3) == (ran.code, step(ran, "variables")["ok"])
+        text = step(ran, "variables")["found"].replace("WXLOGISTICS_", "*")
+        assert text.startswith(found)
+        assert not re.search(r"gh_1|'", text)
 
     def test_token__without_variables(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
@@ -201,10 +161,7 @@ class TestDoctor:
         "endpoint, errcode, token, permission",
         [
             ("stable_token", 40164, False, None),
-            ("stable_token", 40125, False, None),
             ("get_delivery_list", 48001, True, False),
-            ("get_delivery_list", 61007, True, False),
-            ("get_delivery_list", 45009, True, False),
             ("get_delivery_list", 40001, False, None),
         ],
     )
@@ -232,17 +189,6 @@ class TestDoctor:
         assert errcode == failed["errcode"]
         assert failed["advice"]
         assert failed["rid"]
-
-    def test_calls__whitelist(self, run: Run, wechat: Sandbox) -> None:
-        """40164 names the address to put on the whitelist."""
-        wechat.fail("stable_token", errcode=40164)
-
-        token = step(run("doctor", "--json"), "token")
-
-        assert "127.0.0.1" == token["ip"]
-        assert (
-            "Put 127.0.0.1 on the IP whitelist in WeChat's console." == token["advice"]
-        )
 
     def test_calls__given_token(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
@@ -358,24 +304,6 @@ def wechat_port() -> str:
 
 
 class TestNetwork:
-    def test_host__refused(self, run: Run, wechat: Sandbox) -> None:
-        """A port without a listener."""
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            port = taken.getsockname()[1]
-
-        ran = run("doctor", "--json", "--base-url", f"http://127.0.0.1:{port}")
-
-        assert 3 == ran.code
-        assert f"127.0.0.1:{port}: connection refused" == step(ran, "host")["found"]
-        assert step(ran, "host")["advice"].startswith("Check the network")
-        assert {
-            "variables": True,
-            "host": False,
-            "tls": None,
-            "token": None,
-            "permission": None,
-            "clock": None,
-        } == steps(ran)
 
     def test_host__second_of_two(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
@@ -419,24 +347,6 @@ class TestNetwork:
 
         assert step(ran, "host")["found"].endswith(": no answer in time")
 
-    def test_host__hangs_up(self, run: Run, wechat: Sandbox) -> None:
-        """A host that hangs up."""
-        with socket.create_server(("127.0.0.1", 0)) as server:
-
-            def hang_up() -> None:
-                connection, _ = server.accept()
-                connection.recv(10)
-                connection.close()
-
-            thread = threading.Thread(target=hang_up)
-            thread.start()
-            url = f"http://127.0.0.1:{server.getsockname()[1]}"
-
-            ran = run("doctor", "--json", "--base-url", url)
-            thread.join()
-
-        assert step(ran, "host")["found"].endswith(": the connection broke")
-
     @pytest.mark.parametrize(
         "url",
         ["", "ftp://127.0.0.1", "nonsense", "http://[::", "http://a b"],
@@ -473,18 +383,6 @@ class TestNetwork:
         assert found.endswith(f" answers, but not as WeChat does (HTTP {status})")
         assert step(ran, "host")["advice"].startswith("Another program answers")
 
-    def test_host__dead_proxy(
-        self, run: Run, wechat: Sandbox, monkeypatch: Any
-    ) -> None:
-        """A proxy that is not there; its password is not shown."""
-        monkeypatch.setenv("HTTP_PROXY", "http://user:hunter2@127.0.0.1:9")
-
-        ran = run("doctor", "--json")
-
-        found = ": connection refused, through the proxy 127.0.0.1:9 (HTTP_PROXY)"
-        assert step(ran, "host")["found"].endswith(found)
-        assert "hunter2" not in ran.out + ran.err
-
     def test_host__no_password(
         self, run: Run, wechat: Sandbox, monkeypatch: Any, tmp_path: Path
     ) -> None:
@@ -505,18 +403,6 @@ class TestNetwork:
         assert step(answered, "host")["found"] == "not a base URL (not shown)"
         assert "hunter2" not in answered.out + answered.err
         assert {None} == set(Answers.seen)
-
-    def test_host__through_a_proxy(
-        self, run: Run, wechat: Sandbox, monkeypatch: Any
-    ) -> None:
-        """A proxy that works is named."""
-        with serving() as proxy:
-            monkeypatch.setenv("HTTP_PROXY", proxy)
-            ran = run("doctor", "--json", "--base-url", "http://api.weixin.example")
-
-        assert step(ran, "host")["found"].endswith(
-            f" ms, through the proxy {proxy[7:]} (HTTP_PROXY)"
-        )
 
     def test_tls__good(
         self, run: Run, wechat: Sandbox, monkeypatch: Any, tmp_path: Path
@@ -619,7 +505,9 @@ class TestClock:
         ran = run("doctor", "--json")
 
         assert 2 == ran.code
-        assert "Set this machine's clock, best by NTP." == step(ran, "clock")["advice"]
+        assert step(ran, "clock")["advice"].startswith(
+            "Set this machine's clock by NTP;"
+        )
 
 
 def certificate(monkeypatch: Any, folder: Path, name: str) -> ssl.SSLContext:

@@ -193,10 +193,6 @@ class TestErrcodes:
         with speak(language):
             assert advice(api_error("query_trace", errcode, errmsg)).startswith(text)
 
-    def test_meaning__unknown(self) -> None:
-        """An errcode in no row means nothing."""
-        assert "" == meaning(12345)
-
     def test_status__words(self) -> None:
         """A status has the document's words, or their English name."""
         with speak("en"):
@@ -306,30 +302,6 @@ class TestFold:
         """A Chinese character takes two columns."""
         assert [3, 4, 2] == [cells("abc"), cells("运单"), cells("，")]
         assert "运单  |" == pad("运单", 6) + "|"
-
-    @pytest.mark.parametrize("columns", [40, 60, 100])
-    @pytest.mark.parametrize("language", LANGUAGES)
-    def test_lines__fit(
-        self, columns: int, language: str, run: Run, monkeypatch: Any
-    ) -> None:
-        """
-        No line is wider than the terminal, but for what is to be copied, and none
-        begins with a closing mark.
-        """
-        monkeypatch.setenv("COLUMNS", str(columns))
-        for argv in (
-            ["--help"],
-            ["bulk", "trace", "--help"],
-            ["errors"],
-            ["query"],
-            ["query", "t"],
-            ["doctor", "--base-url", "http://127.0.0.1:9"],
-        ):
-            _, out, err = run(*argv, "--lang", language)
-            for line in (out + err).splitlines():
-                is_whole = " " not in line.strip() or "--" in line or "$" in line
-                assert is_whole or cells(line) <= columns, line
-                assert line.strip()[:1] not in {*"，。、：；？！）」"}
 
     @pytest.mark.parametrize(
         "encoding, signs",

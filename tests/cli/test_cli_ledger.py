@@ -6,7 +6,9 @@ import csv
 import errno
 import json
 import os
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -251,6 +253,38 @@ class TestLedger:
         out.close()
 
         assert before == path.read_bytes()
+
+    def test_lock__on_windows(self, path: Path, monkeypatch: Any) -> None:
+        """
+        One byte is locked that 32 bits can name and no row reaches; an unused output is
+        removed once it is closed.
+        """
+        held: list[int] = []
+
+        def locking(file: int, mode: str, count: int) -> None:
+            at = os.lseek(file, 0, os.SEEK_CUR)
+            assert ("nonblocking", 1) == (mode, count) and 10**9 < at < 2**31 - count
+            if at in held:
+                raise PermissionError(errno.EACCES, "Permission denied")
+            held.append(at)
+
+        def close(file: int) -> None:
+            assert path.exists()
+            held.clear()
+            real(file)
+
+        real = os.close
+        windows = SimpleNamespace(LK_NBLCK="nonblocking", locking=locking)
+        monkeypatch.setitem(sys.modules, "msvcrt", windows)
+        monkeypatch.setattr(ledger, "_IS_WINDOWS", True)
+        out = Ledger(path)
+        with pytest.raises(Problem, match="another run is writing"):
+            Ledger(path)
+        monkeypatch.setattr(os, "close", close)
+        out.close()
+
+        assert not path.exists()
+        assert 1 == write(path, LINES[0]).count(b"\n") - (path.suffix == ".csv")
 
     def test_open__full_disk(self, tmp_path: Path, monkeypatch: Any) -> None:
         """A disk without room for the headings is reported as any other."""

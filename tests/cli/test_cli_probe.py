@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 import requests
-from clitools import APPID, OPENID, SECRET, Run, check_snapshot
+from clitools import Run, check_snapshot
+from private import APPID, OPENID, SECRET
 
 from wxlogistics import probe
 from wxlogistics.sandbox import Sandbox
@@ -77,17 +78,31 @@ class TestProbe:
 
         assert rows == different(run)
 
-    def test_probe__other_settings(self, run: Run, monkeypatch: Any) -> None:
-        """So it is against a sandbox with other settings."""
-        sandbox = Sandbox(appid=APPID, secret=SECRET, opened=False)
+    @pytest.mark.parametrize(
+        "settings, rows",
+        [
+            ({"leading_slashes": False}, [2]),
+            ({"misshapen_token": 40001}, [3]),
+            ({"unicode_escapes": 47001}, [6]),
+            ({"opened": False}, [0, 2, 5, 6, 7, 8]),
+        ],
+    )
+    def test_probe__other_settings(
+        self, settings: Any, rows: list[int], run: Run, monkeypatch: Any
+    ) -> None:
+        """So they do against a sandbox with other settings."""
+        sandbox = Sandbox(appid=APPID, secret=SECRET, **settings)
         with sandbox.serve() as server:
             monkeypatch.setenv("WXLOGISTICS_BASE_URL", server.url)
             monkeypatch.setenv("WXLOGISTICS_ACCESS_TOKEN", sandbox.access_token())
-            code, out, _ = run("probe", "--yes")
+            found = run("probe", "--yes", "--json")
 
-        assert 1 == code
-        assert "✗ different  get_delivery_list: the carriers" in out
-        assert "  errcode: 48001\n  errcode, sandbox: 0\n" in out
+        assert 1 == found.code
+        assert rows == [
+            number
+            for number, each in enumerate(found.json["calls"])
+            if not each["same"]
+        ]
 
     @pytest.mark.parametrize("lang", ["en", "zh"])
     def test_probe__look(self, lang: str, run: Run, wechat: Sandbox) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clitools import APPID, OPENID, SECRET, Run, check_snapshot, ran
+from clitools import Run, check_snapshot, ran
+from private import APPID, OPENID, SECRET
 
 from wxlogistics import Trace
 from wxlogistics.cli.views import show_trace
@@ -81,15 +82,6 @@ class TestRegister:
             "waybill_token": wechat.calls[-1].reply["waybill_token"],
         } == ran.json
         assert "" == ran.err
-
-    def test_trace__chinese(self, run: Run, wechat: Sandbox) -> None:
-        """In Chinese, too."""
-        _, out, _ = run("trace", "SF1", *REGISTER, "--goods", TEA, "--lang", "zh")
-
-        assert (
-            "✓ SF1 传运单成功。请把 waybill_token 和订单存在一起\uff1a"
-            == out.splitlines()[0]
-        )
 
     @pytest.mark.parametrize(
         "text",
@@ -241,11 +233,8 @@ class TestUpdate:
 
 class TestQuery:
     @pytest.mark.parametrize("lang", ["en", "zh"])
-    @pytest.mark.parametrize("columns", [80, 45])
-    def test_query__look(
-        self, lang: str, columns: int, run: Run, wechat: Sandbox, monkeypatch: Any
-    ) -> None:
-        """The timeline, in both languages, wide and narrow."""
+    def test_query__look(self, lang: str, run: Run, wechat: Sandbox) -> None:
+        """The timeline, in both languages."""
         token = register(run, waybill_id="SF1234567890123")
         for status, message in (
             (1, "【深圳市】顺丰速运已揽件，揽件员：王师傅"),
@@ -254,12 +243,11 @@ class TestQuery:
         ):
             wechat.clock.tick(hours=7)
             wechat.move("SF1234567890123", status, message=message)
-        monkeypatch.setenv("COLUMNS", str(columns))
 
         code, out, err = run("query", token, "--lang", lang)
 
         assert (0, "") == (code, err)
-        check_snapshot(f"query-{columns}-{lang}", out)
+        check_snapshot(f"query-{lang}", out)
 
     @pytest.mark.parametrize("lang", ["en", "zh"])
     def test_query__look_of_each_status(
@@ -337,10 +325,11 @@ class TestQuery:
     def test_query__json_of_next_to_nothing(self, run: Run, wechat: Sandbox) -> None:
         """What WeChat leaves out has the same keys."""
         reply = {"errcode": 0, "waybill_info": {"status": 0}}
-        wechat.fail("query_trace", status=200, body=json.dumps(reply))
+        wechat.fail("query_trace", status=200, body=json.dumps(reply), times=2)
 
         ran = run("query", "t", "--json")
 
+        assert "WeChat returned no steps of the route." in run("query", "t").out
         assert {
             "ok": True,
             "waybill_token": "t",
@@ -355,18 +344,6 @@ class TestQuery:
             "goods": [],
             "raw": reply,
         } == ran.json
-
-    def test_query__without_goods(self, run: Run, wechat: Sandbox) -> None:
-        """What WeChat leaves out is not shown."""
-        reply = {"errcode": 0, "waybill_info": {"status": 5, "waybill_id": "SF1"}}
-        wechat.fail("query_trace", status=200, body=json.dumps(reply))
-
-        assert [
-            "SF1",
-            "● exception",
-            "",
-            "WeChat returned no steps of the route.",
-        ] == run("query", "t").out.splitlines()
 
     @pytest.mark.parametrize(
         "argv", [["{}", "--json"], ["--json", "{}"], ["--openid", "-o" * 14, "{}"]]
@@ -453,24 +430,6 @@ class TestErrors:
             looks.append(f"exit code {ran.code}\n{ran.err}")
 
         check_snapshot(f"errors-shown-{lang}", "----\n".join(looks))
-
-    def test_fail__refused(self, run: Run, wechat: Sandbox) -> None:
-        """A refusal exits with 1 and shows errcode, rid and advice."""
-        code, out, err = run("query", "t")
-        rid = wechat.calls[-1].reply["errmsg"].rpartition("rid: ")[2]
-
-        assert (1, "") == (code, out)
-        assert [
-            "✗ WeChat refused query_trace: invalid token, can't decryption or "
-            "decryption",
-            "  result is different from the plaintext",
-            "  errcode  9300507 WaybillTokenError waybill_token wrong",
-            "  detail   waybill_token参数错误",
-            f"  rid      {rid}",
-            "  advice   Use the whole waybill_token of this mini-program; those of",
-            "           trace_waybill and follow_waybill belong to their own "
-            "endpoints.",
-        ] == err.splitlines()
 
     def test_fail__refused_as_json(self, run: Run, wechat: Sandbox) -> None:
         """A program gets all of it on stdout; the person still reads stderr."""
