@@ -95,9 +95,7 @@ class TestDemo:
         ],
     )
     def test_refuse__another_answer(self, fault: Any, failure: str) -> None:
-        """
-        Another refusal than the announced one counts as a failure, or none at all.
-        """
+        """Another refusal than the announced one is a failure, or none at all."""
         with Sandbox().mock() as wechat:
             wechat.fail("query_trace", **fault)
             shown = demo.Demo(say, echo, wechat)
@@ -119,9 +117,7 @@ class TestDemo:
 def failing() -> Sandbox:
     sandbox = Sandbox(token_lifetime=10**7)
     sandbox.fail(
-        "query_trace",
-        status=200,
-        body='{"errcode": 0, "waybill_info": {"status": 5}}',
+        "query_trace", status=200, body='{"errcode": 0, "waybill_info": {"status": 5}}'
     )
     return sandbox
 
@@ -254,9 +250,7 @@ class TestSandboxCommand:
         wechat: Sandbox,
         monkeypatch: Any,
     ) -> None:
-        """
-        Without its extra the command says what to install, in the chosen language.
-        """
+        """Without its extra the command names it, in the chosen language."""
         # What the server needs.
         for name in ("aiohttp", "h11"):
             monkeypatch.setitem(sys.modules, name, None)
@@ -359,9 +353,7 @@ class TestMain:
     def test_main__without_extra(
         self, lang: str, words: str, capsys: Any, monkeypatch: Any
     ) -> None:
-        """
-        Without the extra the command says what to install, in the chosen language.
-        """
+        """Without the extra the command names it, in the chosen language."""
         name = "click"
         for module in [*sys.modules]:
             if module.partition(".")[0] == name or module.startswith("wxlogistics.cli"):
@@ -388,9 +380,7 @@ class TestMain:
             main(["demo"])
 
     def test_main__another_import_error(self, run: Run, monkeypatch: Any) -> None:
-        """
-        An import that fails within a command is not mistaken for the extra either.
-        """
+        """Nor is an import that fails within a command."""
 
         def play(*_: Any) -> None:
             raise ImportError("something else")
@@ -618,21 +608,11 @@ class TestMain:
 
 
 class TestHelp:
-    COMMANDS = [
-        [],
-        ["trace"],
-        ["query"],
-        ["update-goods"],
-        ["follow"],
-        ["query-follow"],
-        ["update-follow-goods"],
-        ["carriers"],
-        ["bulk"],
-        ["bulk", "query"],
-        ["bulk", "trace"],
-        ["doctor"],
-        ["errors"],
-        ["demo"],
+    COMMANDS: list[list[str]] = [
+        line.split()
+        for line in ("", "trace", "query", "update-goods", "follow", "query-follow")
+        + ("update-follow-goods", "carriers", "bulk", "bulk query", "bulk trace")
+        + ("doctor", "errors", "demo")
     ]
 
     @pytest.mark.parametrize("lang", ["en", "zh"])

@@ -79,9 +79,7 @@ class TestCache:
     def test_cache__kept_for_a_day(
         self, run: Run, wechat: Sandbox, monkeypatch: Any
     ) -> None:
-        """
-        The second time nothing is sent, not even for a token; after a day it is.
-        """
+        """For a day nothing is sent again, not even for a token."""
         run("carriers", "顺丰")
         monkeypatch.delenv("WXLOGISTICS_SECRET")
 

@@ -348,8 +348,7 @@ class TestNetwork:
         assert step(ran, "host")["found"].endswith(": no answer in time")
 
     @pytest.mark.parametrize(
-        "url",
-        ["", "ftp://127.0.0.1", "nonsense", "http://[::", "http://a b"],
+        "url", ["", "ftp://127.0.0.1", "nonsense", "http://[::", "http://a b"]
     )
     def test_host__no_url(self, url: str, run: Run, wechat: Sandbox) -> None:
         """What is no URL of a host."""
@@ -386,9 +385,7 @@ class TestNetwork:
     def test_host__no_password(
         self, run: Run, wechat: Sandbox, monkeypatch: Any, tmp_path: Path
     ) -> None:
-        """
-        A password in the URL is not shown; one in ~/.netrc for this host is not sent.
-        """
+        """A URL's password is not shown, and that of ~/.netrc is not sent."""
         netrc = tmp_path / "netrc"
         netrc.write_text("machine 127.0.0.1 login user password hunter2\n")
         monkeypatch.setenv("NETRC", str(netrc))
@@ -407,10 +404,7 @@ class TestNetwork:
     def test_tls__good(
         self, run: Run, wechat: Sandbox, monkeypatch: Any, tmp_path: Path
     ) -> None:
-        """
-        A certificate that is trusted; and as the client, it believes
-        REQUESTS_CA_BUNDLE.
-        """
+        """A certificate is trusted that REQUESTS_CA_BUNDLE names."""
         with serving(certificate(monkeypatch, tmp_path, "127.0.0.1")) as url:
             ran = run("doctor", "--json", "--base-url", url)
 

@@ -75,9 +75,7 @@ def folder(surroundings: Path) -> None:
 class TestJob:
     @pytest.mark.parametrize("workers", [1, 4, 100])
     def test_run__all_rows(self, workers: int) -> None:
-        """
-        Each row is done once, with as many calls at the same time as there are workers.
-        """
+        """Each row is done once; workers limit the calls at the same time."""
         now, most = 0, 0
         lock = threading.Lock()
 
@@ -113,9 +111,7 @@ class TestJob:
         ],
     )
     def test_run__stops_at_the_first(self, error: Exception, reason: str) -> None:
-        """
-        The first spent quota or refused credential ends the run: its row is not done.
-        """
+        """The first spent quota or refused credential ends the run."""
         calls = Calls("SIGNED", error)
         made, rows = run(calls)
 
@@ -163,9 +159,7 @@ class TestJob:
         [("minute-quota", (1.0, 61.0)), ("reach max api second frequence", (2.0, 3.0))],
     )
     def test_run__slower_pace(self, errmsg: str, pause: tuple[float, float]) -> None:
-        """
-        A pace that is too fast waits for the next minute or second, and loses no row.
-        """
+        """A pace that is too fast waits, and loses no row."""
         waited: list[float] = []
         errcode = 45011 if "minute" in errmsg else 45009
         out = Ledger(Path("out.jsonl"))
@@ -186,10 +180,7 @@ class TestJob:
         assert ({}, "quota", job.WAITS) == (rows, made.stop.reason, len(calls.made))
 
     def test_run__invalid(self) -> None:
-        """
-        A row that cannot be used is not sent, and named; one that the client refuses
-        as well.
-        """
+        """A row that cannot be used, or that the client refuses, is named."""
         bad = task(2, problem=Problem("{name} is empty", name="openid"))
         refused = InvalidArgumentError("waybill_token", "is empty; give its value")
         made, rows = run(Calls("SIGNED", refused), [TASKS[0], bad, TASKS[2]])
@@ -201,9 +192,7 @@ class TestJob:
         ] == made.invalid
 
     def test_due__fixed_and_changed(self) -> None:
-        """
-        An invalid row that was fixed is done; another row that changed is an error.
-        """
+        """An invalid row that was fixed is done; another changed row is an error."""
         bad = task(2, problem=Problem("{name} is empty", name="openid"))
         run(Calls("SIGNED"), [TASKS[0], bad])
         same = Calls("SIGNED")

@@ -96,10 +96,7 @@ def kill_and_go_on(out: Path, *argv: str) -> tuple[list[dict[str, Any]], int]:
 class TestKill:
     @pytest.mark.parametrize("name", ["out.jsonl", "out.csv"])
     def test_trace__every_row_once(self, name: str, wechat: Sandbox) -> None:
-        """
-        The union of all runs' results is the input, exactly: a registration under way
-        at a kill is made again, for the same token.
-        """
+        """The results of all runs are the input: each row has one line."""
         wechat.fail("trace_waybill", delay=DELAY, times=None)
         rows = "".join(
             f"{openid(n)},SF{n},13800138000,tea,www.qq.com\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import errno
-import json
 import os
 import sys
 from pathlib import Path
@@ -255,10 +254,7 @@ class TestLedger:
         assert before == path.read_bytes()
 
     def test_lock__on_windows(self, path: Path, monkeypatch: Any) -> None:
-        """
-        One byte is locked that 32 bits can name and no row reaches; an unused output is
-        removed once it is closed.
-        """
+        """The lock fits 32 bits; an unused output is removed once it is closed."""
         held: list[int] = []
 
         def locking(file: int, mode: str, count: int) -> None:
@@ -316,9 +312,3 @@ class TestLedger:
         write(path, line(1, waybill_id="a\ud800"))
 
         assert {1: (Tally("ok"), "d1")} == rows_of(path)
-
-    def test_write__json(self, tmp_path: Path) -> None:
-        """JSON Lines hold what they were given."""
-        path = tmp_path / "out.jsonl"
-
-        assert LINES == [json.loads(each) for each in write(path, *LINES).splitlines()]

@@ -44,13 +44,13 @@ def tasks(
     encoding: str | None = None,
     given: Sequence[str] = (),
     is_file: bool = True,
+    reader: Reader | None = None,
 ) -> list[Task]:
     """Return what is read of a file, or of a pipe."""
-    if isinstance(data, str):
-        data = data.encode()
+    data = data.encode() if isinstance(data, str) else data
     lines = data.splitlines(keepends=True)
     encoding = encoding or (likely_encoding(lines) if is_file else None)
-    reader = Reader(columns, check_given(given, columns))
+    reader = reader or Reader(columns, check_given(given, columns))
     return [*reader.tasks(records(iter(lines), form, encoding, columns))]
 
 
@@ -142,10 +142,7 @@ class TestForms:
         assert 1 == len(tasks(data, form=form))
 
     def test_ignored__names(self) -> None:
-        """
-        Headings without a field are kept, each once and not too many; those of an
-        earlier result are not.
-        """
+        """Unknown headings are kept, each once and not too many."""
         found = []
         for data in (
             "备注,waybill_token,goods_name\n1,A,b\n",
@@ -153,8 +150,7 @@ class TestForms:
             "row,outcome,digest,waybill_token\n1,ok,d1,A\n",
         ):
             reader = Reader(QUERY)
-            lines = data.encode().splitlines(keepends=True)
-            list(reader.tasks(records(iter(lines), None, None, QUERY)))
+            tasks(data, reader=reader)
             found.append(reader.ignored)
 
         assert [["备注", "goods_name"], [f"x{n}" for n in range(20)], []] == found
@@ -358,8 +354,7 @@ class TestHeadings:
     def test_known__other_columns(self, heading: str) -> None:
         """What stands beside them is not taken for one of them."""
         reader = Reader(TRACE)
-        lines = f"{HEAD},{heading}\no,SF1,138,茶,a,x\n".encode().splitlines(True)
-        (task,) = reader.tasks(records(iter(lines), None, None, TRACE))
+        (task,) = tasks(f"{HEAD},{heading}\no,SF1,138,茶,a,x\n", TRACE, reader=reader)
 
         assert ([heading], None) == (reader.ignored, task.problem)
         assert "x" not in task.fields.values()
@@ -379,8 +374,7 @@ class TestHeadings:
         """A vague heading counts if no exact one of its field is there."""
         data = f"openid,{head},手机,商品简称,商品名称,图片\no,SF1,SF2,138,茶,龙井茶,a\n"
         reader = Reader(TRACE, check_given(given, TRACE))
-        lines = data.encode().splitlines(True)
-        (task,) = reader.tasks(records(iter(lines), None, None, TRACE))
+        (task,) = tasks(data, TRACE, reader=reader)
 
         assert (sent, "龙井茶") == (
             task.fields["waybill_id"],
@@ -389,10 +383,7 @@ class TestHeadings:
         assert [*ignored, "商品简称"] == reader.ignored
 
     def test_known__two_phones(self) -> None:
-        """
-        Taobao's export has a fixed and a mobile phone: the first that is filled counts,
-        the mobile one before the other.
-        """
+        """Of several phones the first that is filled counts, mobile ones first."""
         data = (
             "openid,运单号,联系电话,联系手机,商品名称,图片\n"
             "o,SF1,0755-26001234,13800138000,茶,a\no,SF2,0755-26001234,,茶,a\n"
@@ -431,11 +422,7 @@ class TestHeadings:
 
     @pytest.mark.parametrize(
         "head",
-        [
-            "goods_name",
-            "goods_name,商品大图",
-            "goods_name,goods_img_url,goods_name_2",
-        ],
+        ["goods_name", "goods_name,商品大图", "goods_name,goods_img_url,goods_name_2"],
     )
     def test_complete__unknown_picture(self, head: str) -> None:
         """A picture's column that is not known is an error, never an empty picture."""
@@ -475,10 +462,7 @@ class TestHeadings:
     @pytest.mark.parametrize(
         "given, problem",
         [
-            (
-                "联系手机",
-                "[not a map]",
-            ),
+            ("联系手机", "[not a map]"),
             ("=openid", "[not a map]"),
             ("a=phone", "[not a map]"),
             ("a=openid_2", "[not a map]"),
@@ -627,9 +611,7 @@ class TestTrace:
         ],
     )
     def test_rows__good_waybill_numbers(self, number: str, sent: str) -> None:
-        """
-        What protects a number from a spreadsheet is dropped: nothing is lost by it.
-        """
+        """What protects a number from a spreadsheet is dropped."""
         number = number.replace('"', '""')
         ((_, _, fields),) = read(f'{HEAD}\no,"{number}",138,茶,a\n', TRACE)
 
@@ -704,10 +686,7 @@ class TestTrace:
 class TestParcels:
     @pytest.mark.parametrize("between", [0, 5_000])
     def test_tasks__rows_of_one_parcel(self, between: int) -> None:
-        """
-        Several rows of one parcel are one registration, however far apart; the same
-        article is one.
-        """
+        """Rows of one parcel are one registration, its same articles one."""
         others = "".join(f"o,YT{n},138,茶,a\n" for n in range(between))
         data = f"{HEAD}\no,SF1,138,茶,a\n{others}o,SF1,138,杯,b\no,SF1,138,茶,a\n"
         first, *rest = tasks(data, TRACE)
@@ -785,8 +764,7 @@ class TestParcels:
         """The sum below a table is skipped, and is not a row."""
         data = "\n".join([f"id,{HEAD}", "A1,o,SF1,138,茶,a", *rows, ""])
         reader = Reader(TRACE)
-        lines = data.encode().splitlines(keepends=True)
-        found = [*reader.tasks(records(iter(lines), None, None, TRACE))]
+        found = tasks(data, TRACE, reader=reader)
 
         assert (skipped, count) == (reader.skipped, reader.rows_read)
         assert count == sum(len(task.rows) for task in found)
@@ -819,10 +797,7 @@ class TestParcels:
         ]
 
     def test_digest__content(self) -> None:
-        """
-        The digest changes with what is sent and with nothing else, and no spreadsheet
-        takes it for a number.
-        """
+        """The digest changes with what is sent, and is no number."""
         (one,) = tasks(f"{HEAD}\no,SF1,138,茶,a\n", TRACE)
         (same,) = tasks(f"备注,{HEAD}\nx,o,SF1,138,茶,a\n", TRACE)
         (more,) = tasks(f"{HEAD}\no,SF1,138,茶,a\no,SF1,138,杯,b\n", TRACE)
@@ -844,10 +819,7 @@ class TestWorkbook:
         return file.getvalue()
 
     def test_workbook__read(self) -> None:
-        """
-        The first sheet that is not empty; numbers as they are shown, and one that
-        Excel has rounded is refused.
-        """
+        """Numbers are read as they are shown; a rounded one is refused."""
         data = self.sheet(
             [
                 HEAD.split(","),

@@ -105,10 +105,7 @@ def too_wide(line: str, columns: int) -> bool:
 def test_lines__fit(
     columns: int, language: str, run: Run, wechat: Sandbox, monkeypatch: Any
 ) -> None:
-    """
-    No line is wider than the terminal, but for what cannot be broken or is to be
-    copied, and none begins with a closing mark.
-    """
+    """No line is too wide but for what cannot be broken or is to be copied."""
     token = prepare(wechat, run)
     shutil.rmtree(Path("../cache"), ignore_errors=True)
     monkeypatch.setenv("COLUMNS", str(columns))
