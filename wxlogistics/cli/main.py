@@ -51,6 +51,7 @@ def run(argv: Sequence[str]) -> int:
         return terminal.fail(output.Problem("[extra sandbox]"))
     except SystemExit:
         # click's end when the reader has closed stdout: wxlogistics carriers | head.
+        output.silence(sys.stdout)
         return output.GOOD
     except OSError as error:
         # A full disk behind stdout, for example.
