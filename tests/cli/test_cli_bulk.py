@@ -607,8 +607,7 @@ class TestStopping:
         ] == first.err.splitlines()[:2]
         assert first.told.endswith(
             "Stopped: the quota is used up. Run the same command again after "
-            "2026-11-25 00:00 China time (in 11 h 30 min), when WeChat's next day "
-            "begins."
+            "2026-11-25 00:00 China time, when WeChat's next day begins."
         )
         assert ("quota", "2026-11-25T00:00:00+08:00", False) == tuple(
             again.json[key] for key in ("stopped", "continue_at", "complete")

@@ -172,6 +172,17 @@ class TestJob:
         assert ["T1", "T1", "T1", "T2"] == calls.made
         assert 2 == len(waited) and all(pause[0] <= each <= pause[1] for each in waited)
 
+    def test_run__interrupted_pause(self) -> None:
+        """A run that is ended while it waits sends nothing more."""
+        ended, calls = threading.Event(), Calls(refusal(45011))
+        out = Ledger(Path("out.jsonl"))
+        made = Job(calls, out, ended)
+        made.wait = lambda seconds: ended.set()
+        made.run(TASKS, 1)
+        out.close()
+
+        assert (("interrupted", None), ["T1"]) == (made.stop, calls.made)
+
     def test_run__pace_for_ever(self) -> None:
         """A pace that is never slow enough ends the run."""
         calls = Calls(refusal(45011))
