@@ -231,8 +231,8 @@ class _Run:
             start = {"ok": code == output.GOOD, "out": str(ledger.path)}
             keys = {"statuses": _by_key(counts, OK), "errors": _by_key(counts, REFUSED)}
             at = resume_at.isoformat() if resume_at else None
-            summary["skipped"] = self._reader.skipped
-            more = {"complete": done == total, **summary, "outcomes": outcomes, **keys}
+            found = {**summary, "skipped": self._reader.skipped, "outcomes": outcomes}
+            more = {"complete": done == total, **found, **keys}
             end = {"stopped": stop and stop.reason, "continue_at": at, "error": fields}
             output.answer({**start, **more, **end})
         else:

@@ -174,8 +174,8 @@ class Job:
                 # It is new, or was fixed.
                 due = True
             else:
-                fields = {"row": row.number, "line": row.line}
-                fields |= {"id": row.fields.get("waybill_id") or row.id}
+                id_ = row.fields.get("waybill_id") or row.id
+                fields = {"row": row.number, "line": row.line, "id": id_}
                 raise Problem("[row changed]", path=self._ledger.path, **fields)
         return task if due else None
 

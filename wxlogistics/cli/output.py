@@ -105,12 +105,12 @@ def echo(text: str = "", *, head: str = "", err: bool = False) -> None:
     Print *text*, folded behind *head*, or else behind its indent and its sign;
     NO_COLOR and FORCE_COLOR override what the stream is.
     """
-    color = bool(os.environ.get("FORCE_COLOR")) or None
     if not head:
         head = _HEAD.findall(text)[0]
         text = text[len(head) :]
     columns = width(sys.stderr if err else sys.stdout) - cells(head)
     text = f"\n{' ' * cells(head)}".join(fold(text, max(columns, 12)))
+    color: bool | None = bool(os.environ.get("FORCE_COLOR")) or None
     color = False if os.environ.get("NO_COLOR") else color
     click.echo((head + text).rstrip(" "), err=err, color=color)
 
