@@ -79,10 +79,9 @@ def refused(rsps: RequestsMock, client: Client) -> Callable[..., tuple[str, str]
 
 class TestTexts:
     @pytest.mark.parametrize("value, problem, of_an_option", NO_TEXTS, ids=ascii)
-    def test_text__of_any_wrong_kind(
+    def test_text__wrong(
         self, refused: Any, value: object, problem: str, of_an_option: str | None
     ) -> None:
-        """A value is text that says something, without a blank around it."""
         required = refused("query_trace", waybill_token=value)
         optional = refused("query_trace", waybill_token="x", openid=value)
 
@@ -94,7 +93,6 @@ class TestTexts:
     def test_required__of_each_method(
         self, refused: Any, method: str, field: str, value: str, problem: str
     ) -> None:
-        """So it is with every method and field."""
         assert (field, problem) == refused(method, **REQUIRED[method] | {field: value})
 
     @pytest.mark.parametrize("value, problem", [("", EMPTY_OPTION), (" x", BLANK)])
@@ -102,14 +100,12 @@ class TestTexts:
     def test_optional__of_each_method(
         self, refused: Any, method: str, field: str, value: str, problem: str
     ) -> None:
-        """A value that may be left out is text too, when it is given."""
         assert (field, problem) == refused(method, **REQUIRED[method] | {field: value})
 
     @pytest.mark.parametrize("method, field", REQUIRED_TEXTS)
     def test_required__none_or_left_out(
         self, refused: Any, client: Client, method: str, field: str
     ) -> None:
-        """Python itself asks for what is required; None is no value."""
         arguments = {**REQUIRED[method], field: None}
         problem = "is of type NoneType; give a str"
 
@@ -124,7 +120,7 @@ class TestTexts:
     def test_required__any_text(
         self, client: Client, rsps: RequestsMock, value: str
     ) -> None:
-        """What WeChat makes of a text is WeChat's affair."""
+        """WeChat judges what a text says, not the client."""
         rsps.post(
             "https://api.weixin.qq.com/cgi-bin/express/delivery/open_msg/query_trace",
             json={"waybill_info": {"status": 4}},
@@ -195,14 +191,12 @@ class TestGoods:
     def test_goods_info__wrong(
         self, refused: Any, value: object, field: str, problem: str
     ) -> None:
-        """Goods are a GoodsInfo of one to ten, each with a name and an image URL."""
         error = refused("update_waybill_goods", "x", value)
 
         assert (field, problem) == error
 
     @pytest.mark.parametrize("method", WITH_GOODS)
     def test_goods_info__of_each_method(self, refused: Any, method: str) -> None:
-        """So it is with every method that takes goods."""
         error = refused(method, **REQUIRED[method] | {"goods_info": None})
 
         assert ("goods_info", "is of type NoneType; give a GoodsInfo") == error
@@ -218,8 +212,8 @@ class TestGoods:
             (ONE, "GoodsDetail"),
         ],
     )
-    def test_detail_list__no_list(self, value: Any, kind: str) -> None:
-        """A str or a dict is iterable too, and would be taken apart in silence."""
+    def test_detail_list__not_a_list(self, value: Any, kind: str) -> None:
+        """A str or a dict is iterable as well."""
         with pytest.raises(InvalidArgumentError) as caught:
             GoodsInfo(value)
 
@@ -240,8 +234,7 @@ class TestExtra:
         "extra, kind",
         [([], "list"), ("x", "str"), (5, "int"), (False, "bool"), ([("a", 1)], "list")],
     )
-    def test_extra__no_mapping(self, refused: Any, extra: object, kind: str) -> None:
-        """More parameters come as a dict."""
+    def test_extra__not_a_dict(self, refused: Any, extra: object, kind: str) -> None:
         problem = f"is of type {kind}; give a dict"
 
         assert ("extra", problem) == refused("query_trace", "x", extra=extra)
@@ -268,12 +261,10 @@ class TestExtra:
     def test_extra__not_json(
         self, refused: Any, extra: dict[Any, Any], field: str
     ) -> None:
-        """What is no JSON is named by its key."""
         assert (field, NOT_JSON) == refused("query_trace", "x", extra=extra)
 
     @pytest.mark.parametrize("method", REQUIRED)
     def test_extra__of_each_method(self, refused: Any, method: str) -> None:
-        """So it is with every method that takes more parameters."""
         arguments = REQUIRED[method]
 
         assert "extra" == refused(method, **arguments, extra=[])[0]
@@ -307,7 +298,6 @@ class TestRequest:
         ],
     )
     def test_path__not_a_path(self, refused: Any, path: object) -> None:
-        """A path leads nowhere but to WeChat, and carries no second token."""
         problem = "is not like /cgi-bin/…: a path alone, without host or query"
 
         assert ("path", problem) == refused("request", path, {})
@@ -323,10 +313,9 @@ class TestRequest:
             ({"a": 1, "b": {"c": b"x"}}, "b", NOT_JSON),
         ],
     )
-    def test_payload__no_object(
+    def test_payload__not_an_object(
         self, refused: Any, payload: object, field: str, problem: str
     ) -> None:
-        """WeChat takes JSON objects; what is no JSON is named by its key."""
         assert (field, problem) == refused("request", "/cgi-bin/test", payload)
 
 
@@ -393,8 +382,7 @@ class TestClient:
             for value in values
         ],
     )
-    def test_init__no_such_value(self, option: str, value: Any, problem: str) -> None:
-        """What is no host, session, time or number is refused when it is given."""
+    def test_init__wrong_option(self, option: str, value: Any, problem: str) -> None:
         options: Any = {option: value}
         with pytest.raises(InvalidArgumentError) as caught:
             Client("ACCESS_TOKEN", **options)
@@ -416,12 +404,10 @@ class TestClient:
             ["https://api.weixin.qq.com"],
         ],
     )
-    def test_base_url__a_host(self, base_url: Any) -> None:
-        """One host, or several: a scheme and a name, perhaps a port and a path."""
+    def test_base_url__accepted(self, base_url: Any) -> None:
         assert Client("ACCESS_TOKEN", base_url=base_url) is not None
 
     @pytest.mark.parametrize("option", ["time_out", "proxies", "appid"])
-    def test_init__misspelt(self, option: str) -> None:
-        """An option that does not exist is not taken in silence."""
+    def test_init__unknown_option(self, option: str) -> None:
         with pytest.raises(TypeError, match=option):
             Client("ACCESS_TOKEN", **{option: 1})  # type: ignore[arg-type]

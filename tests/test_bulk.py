@@ -65,8 +65,7 @@ def no_thread_left() -> Iterator[None]:
 
 
 class TestQueryMany:
-    def test_query_many__each_once(self) -> None:
-        """Every token comes back once with its own trace."""
+    def test_query_many__each_token_once(self) -> None:
         results = list(many(Calls(), (f"t{index}" for index in range(300))))
 
         assert [f"t{index}" for index in range(300)] == sorted(
@@ -76,7 +75,6 @@ class TestQueryMany:
         assert {None} == {result.error for result in results}
 
     def test_query_many__failures_are_results(self) -> None:
-        """A refusal, and whatever else a call raises, is that token's result."""
         found = {
             result.token: type(result.error).__name__
             for result in many(Calls(), ["t1", "bad1", "odd1", "t2"])
@@ -89,15 +87,13 @@ class TestQueryMany:
             "t2": "NoneType",
         } == found
 
-    def test_query_many__no_text(self) -> None:
-        """A token that is no text is refused by the client, as that token's result."""
+    def test_query_many__token_of_wrong_type(self) -> None:
         with Client("ACCESS_TOKEN", base_url="http://127.0.0.1:9") as client:
             (result,) = query_many(client, [None])  # type: ignore[list-item]
 
         assert "waybill_token: is of type NoneType; give a str" == str(result.error)
 
     def test_query_many__real_client(self) -> None:
-        """It works over one client and a server."""
         sandbox = Sandbox(user_daily_limit=1000)
         with sandbox.serve() as server:
             token = sandbox.access_token()
@@ -106,8 +102,7 @@ class TestQueryMany:
 
         assert [9300507] * 3 == [result.error.errcode for result in results]
 
-    def test_query_many__reads_ahead_little(self) -> None:
-        """Of an endless input no more is read than twice the workers."""
+    def test_query_many__reads_ahead_twice_the_workers(self) -> None:
         counter = itertools.count()
         results = many(Calls(), (f"t{number}" for number in counter), workers=4)
 
@@ -118,8 +113,7 @@ class TestQueryMany:
 
         assert read <= 10 + 2 * 4
 
-    def test_query_many__at_once(self) -> None:
-        """As many calls are under way as there are workers, and not one more."""
+    def test_query_many__as_many_calls_as_workers(self) -> None:
         calls = Calls()
         calls.go_on.clear()
         threading.Timer(0.2, calls.go_on.set).start()
@@ -129,7 +123,6 @@ class TestQueryMany:
         assert 7 == calls.most_at_once
 
     def test_query_many__few_tokens_few_threads(self) -> None:
-        """Three tokens do not start sixteen threads."""
         calls = Calls()
         calls.go_on.clear()
         results = many(calls, ["t1", "t2", "t3"])
@@ -140,8 +133,7 @@ class TestQueryMany:
         assert 3 == len(bulk_threads())
         assert 2 == len(list(results))
 
-    def test_query_many__as_they_finish(self) -> None:
-        """A slow call does not hold up the others."""
+    def test_query_many__slow_call_blocks_no_other(self) -> None:
         slow = threading.Event()
 
         class Client(Calls):
@@ -159,8 +151,7 @@ class TestQueryMany:
         assert {"t1", "t2", "t3"} == set(tokens[:3])
         assert "slow" == tokens[3]
 
-    def test_query_many__slow_input(self) -> None:
-        """What is there comes out before the next token has come in."""
+    def test_query_many__slow_input_blocks_no_result(self) -> None:
         events: list[str] = []
 
         def tokens() -> Iterator[str]:
@@ -175,8 +166,8 @@ class TestQueryMany:
         assert events.index("out t1") < events.index("in t3")
         assert 6 == len(events)
 
-    def test_query_many__input_fails(self) -> None:
-        """When the input breaks, what is under way still comes out; then the error."""
+    def test_query_many__input_raises(self) -> None:
+        """Calls under way still yield their results first."""
 
         def tokens() -> Iterator[str]:
             yield "t1"
@@ -194,16 +185,15 @@ class TestQueryMany:
             next(results)
 
     @pytest.mark.parametrize("tokens", ["a-token", 5, None])
-    def test_query_many__no_tokens(self, tokens: Any) -> None:
-        """One token alone would be taken for many of one letter each."""
+    def test_query_many__tokens_not_an_iterable(self, tokens: Any) -> None:
+        """A str would be taken for tokens of one letter."""
         with pytest.raises(InvalidArgumentError) as caught:
             many(Calls(), tokens)
 
         assert "tokens" == caught.value.field
 
     @pytest.mark.parametrize("workers", [0, -1, 1.5, "2", True, None])
-    def test_query_many__workers(self, workers: Any) -> None:
-        """A number of workers that cannot be right is refused at once."""
+    def test_query_many__wrong_workers(self, workers: Any) -> None:
         with pytest.raises(
             InvalidArgumentError, match="workers: is not a whole number"
         ):
@@ -211,8 +201,7 @@ class TestQueryMany:
 
 
 class TestStopping:
-    def test_close__while_calls_are_under_way(self) -> None:
-        """close() waits for the calls under way and lets no other begin."""
+    def test_close__waits_for_calls_under_way(self) -> None:
         calls = Calls()
         results: Any = many(calls, map(str, itertools.count()), workers=4)
         next(results)
@@ -226,8 +215,7 @@ class TestStopping:
         assert [] == bulk_threads()
         assert len(calls.begun) == begun
 
-    def test_close__before_it_began(self) -> None:
-        """One that never began has nothing to stop."""
+    def test_close__before_the_first_result(self) -> None:
         calls = Calls()
         results: Any = many(calls, ["t1"])
 
@@ -235,8 +223,7 @@ class TestStopping:
 
         assert [] == calls.begun
 
-    def test_consumer__raises(self) -> None:
-        """An exception in the loop stops the threads."""
+    def test_consumer__raises_in_the_loop(self) -> None:
         with pytest.raises(ZeroDivisionError):
             for _ in many(Calls(), map(str, itertools.count()), workers=4):
                 raise ZeroDivisionError
@@ -245,7 +232,6 @@ class TestStopping:
         assert [] == bulk_threads()
 
     def test_consumer__interrupted(self) -> None:
-        """So does Ctrl-C, in the midst of waiting for a result."""
         calls = Calls()
 
         def tokens() -> Iterator[str]:
@@ -258,8 +244,7 @@ class TestStopping:
 
         assert [] == bulk_threads()
 
-    def test_consumer__lets_go_in_a_worker(self) -> None:
-        """Even where it is one of its own threads that lets it go."""
+    def test_consumer__closed_by_a_worker(self) -> None:
         held: list[Any] = []
         is_held = threading.Event()
         other_began = threading.Event()
@@ -289,8 +274,7 @@ class TestStopping:
         assert [] == held
         assert [] == bulk_threads()
 
-    def test_exit__does_not_wait(self) -> None:
-        """A generator left half-way does not hold up the end of the program."""
+    def test_exit__does_not_wait_for_calls(self) -> None:
         code = (
             "import itertools, threading, time\n"
             "from wxlogistics.bulk import run_many\n"
@@ -313,8 +297,6 @@ class TestStopping:
 
 class TestRunMany:
     def test_run_many__function_raises(self) -> None:
-        """An exception of the function ends all."""
-
         def function(number: int) -> int:
             if number == 3:
                 raise OSError("disk full")
@@ -324,27 +306,23 @@ class TestRunMany:
             list(run_many(function, itertools.count(), workers=2))
 
     def test_run_many__none_is_an_item(self) -> None:
-        """None is an item and a result as any other."""
         assert [None] == list(run_many(lambda item: item, [None], workers=1))
 
 
 class TestQueryResult:
     def test_pickle__error(self) -> None:
-        """A result survives a pickle, error included."""
         error = WaybillTokenError("query_trace", 9300507, "invalid token")
         result = pickle.loads(pickle.dumps(QueryResult("t", error=error)))
 
         assert ("t", 9300507) == (result.token, result.error.errcode)
 
-    def test_trace__raises_the_error(self) -> None:
-        """A result without a trace raises what kept it from having one."""
+    def test_trace__of_a_failed_query(self) -> None:
         error = WaybillTokenError("query_trace", 9300507, "invalid token")
         with pytest.raises(WaybillTokenError) as caught:
             QueryResult("t", error=error).trace
 
         assert caught.value is error
 
-    def test_trace__neither(self) -> None:
-        """A result made by hand with neither says so."""
+    def test_trace__neither_trace_nor_error(self) -> None:
         with pytest.raises(LookupError, match="this result holds no trace"):
             QueryResult("t").trace

@@ -207,7 +207,6 @@ class TestEndpoints:
     def test_request__exactly_the_sample(
         self, rsps: RequestsMock, client: Client, sample: Sample, exchange: Exchange
     ) -> None:
-        """The sample's bytes go out as JSON, to the endpoint, with the token alone."""
         rsps.post(HOST + exchange.path, json=OK)
         exchange.call(client)
         request = rsps.calls[0].request
@@ -226,7 +225,6 @@ class TestEndpoints:
     def test_result__of_the_sample(
         self, rsps: RequestsMock, client: Client, sample: Sample, exchange: Exchange
     ) -> None:
-        """What WeChat answers comes back as the method promises."""
         reply = sample(f"{exchange.reply}.json")
         rsps.post(HOST + exchange.path, body=reply)
 
@@ -238,7 +236,6 @@ class TestEndpoints:
 
 
 def test_methods__each_has_an_exchange_and_a_call() -> None:
-    """An endpoint added to Client needs its samples, and a row in every test below."""
     methods = {
         name
         for name, _ in inspect.getmembers(Client, inspect.isfunction)
@@ -265,7 +262,6 @@ class TestParameters:
         return made
 
     def test_optional__left_out(self, body: Any) -> None:
-        """A parameter left as None is not sent, not even as null."""
         sent = body(lambda client: client.trace_waybill(**LEAST, sender_phone=None))
 
         assert {*LEAST} == set(sent)
@@ -274,14 +270,13 @@ class TestParameters:
         "field", ["sender_phone", "trans_id", "delivery_id", "order_detail_path"]
     )
     def test_optional__each_alone(self, body: Any, field: str) -> None:
-        """A parameter that is given is sent under its own name."""
         sent = body(lambda client: client.trace_waybill(**LEAST, **{field: "given"}))
 
         assert "given" == sent[field]
         assert {*LEAST, field} == set(sent)
 
     def test_goods_info__ten_without_image(self, body: Any) -> None:
-        """Ten are as many as WeChat takes, and the empty string stands for no image."""
+        """WeChat takes ten, and an empty URL for no image."""
         goods_info = GoodsInfo([GoodsDetail("围巾", "")] * 10)
         sent = body(
             lambda client: client.trace_waybill(**LEAST | {"goods_info": goods_info})
@@ -290,8 +285,7 @@ class TestParameters:
         expected = [{"goods_name": "围巾", "goods_img_url": ""}] * 10
         assert {"detail_list": expected} == sent["goods_info"]
 
-    def test_extra__merged(self, body: Any) -> None:
-        """What WeChat adds tomorrow can be sent today, beside or for the rest."""
+    def test_extra__overrides_and_adds(self, body: Any) -> None:
         sent = body(
             lambda client: client.trace_waybill(
                 **LEAST, extra={"new": [1, None], "waybill_id": "other"}
@@ -303,7 +297,6 @@ class TestParameters:
         assert OPENID == sent["openid"]
 
     def test_extra__not_changed(self, body: Any) -> None:
-        """The caller's dict stays as it was."""
         extra: dict[str, Any] = {}
         body(lambda client: client.trace_waybill(**LEAST, extra=extra))
 
@@ -313,7 +306,6 @@ class TestParameters:
     def test_extra__of_each_method(
         self, rsps: RequestsMock, client: Client, name: str
     ) -> None:
-        """Every method that takes parameters takes more of them."""
         rsps.post(HOST + OPEN_MSG + name, json=OK)
         getattr(client, name)(**REQUIRED[name], extra={"new": "新"})
 
@@ -325,7 +317,6 @@ class TestFailures:
     def test_refusal__names_the_endpoint(
         self, rsps: RequestsMock, client: Client, sample: Sample, name: str
     ) -> None:
-        """A refusal names the endpoint, or the path where it was called by path."""
         rsps.post(HOST + OPEN_MSG + name, body=sample("error.931023.reply.json"))
         with pytest.raises(WaybillNotFoundError) as caught:
             CALLS[name](client)
@@ -338,7 +329,7 @@ class TestFailures:
     def test_no_answer__repeated_only_where_harmless(
         self, rsps: RequestsMock, client: Client, pauses: list[float], name: str
     ) -> None:
-        """An edit costs one of few: it is not sent again when it may have arrived."""
+        """An update counts against a limit, so it must not be sent twice."""
         attempts = 1 if name in EDITS else 3
         rsps.post(HOST + OPEN_MSG + name, body=requests.ReadTimeout())
         with pytest.raises(TransportError) as caught:
@@ -356,7 +347,7 @@ class TestFailures:
         pauses: list[float],
         name: str,
     ) -> None:
-        """When WeChat is busy nothing took effect, so everything is sent again."""
+        """-1 means that WeChat did nothing, so updates are repeated as well."""
         rsps.post(HOST + OPEN_MSG + name, body=sample("error.-1.reply.json"))
         with pytest.raises(SystemBusyError):
             CALLS[name](client)
@@ -376,10 +367,9 @@ class TestRegister:
         ],
     )
     @pytest.mark.parametrize("name", ["trace_waybill", "follow_waybill"])
-    def test_trace_waybill__success_without_token(
+    def test_register__success_without_token(
         self, rsps: RequestsMock, client: Client, name: str, reply: dict[str, Any]
     ) -> None:
-        """A success without its waybill_token is no success."""
         rsps.post(HOST + OPEN_MSG + name, json=reply)
         with pytest.raises(UnexpectedResponseError) as caught:
             CALLS[name](client)
@@ -393,7 +383,6 @@ class TestRegister:
     def test_trace_waybill__token_as_a_number(
         self, rsps: RequestsMock, client: Client
     ) -> None:
-        """A number where text is due is taken as text."""
         rsps.post(HOST + OPEN_MSG + "trace_waybill", json={"waybill_token": 12})
 
         assert "12" == client.trace_waybill(**LEAST)
@@ -403,7 +392,6 @@ class TestRequest:
     def test_request__payload_as_given(
         self, rsps: RequestsMock, client: Client
     ) -> None:
-        """Any JSON goes out in the caller's order, Chinese as it is, null as null."""
         rsps.post(HOST + "/cgi-bin/message/custom/send", json={"errcode": 0})
         client.request(
             "/cgi-bin/message/custom/send",
@@ -422,8 +410,7 @@ class TestRequest:
 
 
 class TestClient:
-    def test_repr__no_token(self) -> None:
-        """The repr says where calls go, and not with what."""
+    def test_repr__hosts_without_token(self) -> None:
         client = Client("a-secret-token", base_url=["https://a.example", HOST])
 
         assert "<Client of https://a.example, https://api.weixin.qq.com>" == repr(
@@ -431,12 +418,10 @@ class TestClient:
         )
 
     def test_init__options_by_keyword_only(self) -> None:
-        """The token is the subject; everything else has its name."""
         with pytest.raises(TypeError):
             Client("ACCESS_TOKEN", HOST)  # type: ignore[misc]
 
-    def test_base_url__elsewhere(self, rsps: RequestsMock) -> None:
-        """A host of one's own, with a path before WeChat's, and a slash too many."""
+    def test_base_url__with_a_path(self, rsps: RequestsMock) -> None:
         url = "http://127.0.0.1:8000/wechat" + OPEN_MSG + "get_delivery_list"
         rsps.post(url, json={"errcode": 0})
         client = Client("ACCESS_TOKEN", base_url="http://127.0.0.1:8000/wechat/")
@@ -447,7 +432,6 @@ class TestClient:
     def test_close__closes_its_own_session(
         self, rsps: RequestsMock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A client closes its own session, at the end of its block as well."""
         closed: list[requests.Session] = []
         monkeypatch.setattr(requests.Session, "close", lambda own: closed.append(own))
         rsps.post(HOST + OPEN_MSG + "get_delivery_list", json=OK)
@@ -464,13 +448,11 @@ class TestClient:
             client.get_delivery_list()
         assert 2 == len(closed)
 
-    def test_exit__lets_an_error_through(self) -> None:
-        """The block hides no error."""
+    def test_exit__error_in_the_block(self) -> None:
         with pytest.raises(ZeroDivisionError), Client("ACCESS_TOKEN"):
             raise ZeroDivisionError
 
     def test_close__can_be_used_again(self, rsps: RequestsMock, client: Client) -> None:
-        """Closing closes idle connections only; the next call opens others."""
         rsps.post(HOST + OPEN_MSG + "get_delivery_list", json={"errcode": 0})
         client.close()
 
@@ -483,14 +465,12 @@ class TestClient:
     def test_timeout__as_requests_takes_it(
         self, rsps: RequestsMock, timeout: Any, expected: tuple[float, float]
     ) -> None:
-        """Seconds for both, or seconds to connect and seconds to wait."""
         rsps.post(HOST + OPEN_MSG + "get_delivery_list", json={"errcode": 0})
         Client("ACCESS_TOKEN", timeout=timeout).get_delivery_list()
 
         assert expected == rsps.calls[0].request.req_kwargs["timeout"]
 
     def test_deadline__cuts_the_timeout(self, rsps: RequestsMock) -> None:
-        """No attempt may wait longer than the whole call."""
         rsps.post(HOST + OPEN_MSG + "get_delivery_list", json={"errcode": 0})
         make_client("ACCESS_TOKEN", deadline=2, clock=lambda: 0.0).get_delivery_list()
 

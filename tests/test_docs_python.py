@@ -132,8 +132,7 @@ class TestBlocks:
     @pytest.mark.parametrize(
         "page", [page for page in WITH_PYTHON if "page.py" in documents.modules(page)]
     )
-    def test_blocks__run(self, page: str, sandbox: Sandbox) -> None:
-        """Each prints what the page shows, and its tests pass."""
+    def test_blocks__output_as_shown(self, page: str, sandbox: Sandbox) -> None:
         names: dict[str, Any] = {"__name__": "shown"}
         for block in documents.blocks(page, "python"):
             if block.title or topic(page) in ELSEWHERE:
@@ -147,8 +146,7 @@ class TestBlocks:
                 assert documents.is_as_shown(printed, block.printed), where
 
     @pytest.mark.parametrize("page", ["docs/tokens.md", "docs/tokens.zh-CN.md"])
-    def test_tokens(self, page: str, sandbox: Sandbox) -> None:
-        """Each client of the page makes a call; a changed refresh token is saved."""
+    def test_tokens__every_client_calls(self, page: str, sandbox: Sandbox) -> None:
         sandbox.add_component(COMPONENT)
         names: dict[str, Any] = {}
         with sandbox.mock():
@@ -175,10 +173,9 @@ class TestBlocks:
             ({"status": 404, "body": "x"}, "query_trace: not WeChat's"),
         ],
     )
-    def test_readme__errors(
+    def test_readme__errors_caught(
         self, page: str, sandbox: Sandbox, fault: Any, printed: str
     ) -> None:
-        """Each error is caught where the README catches it."""
         (block,) = (
             one for one in documents.blocks(page, "python") if "error:" in one[2]
         )
@@ -196,7 +193,6 @@ class TestFiles:
         [page for page in WITH_PYTHON if {*documents.modules(page)} - {"page.py"}],
     )
     def test_files__pass(self, page: str, tmp_path: pathlib.Path) -> None:
-        """The tests among them pass."""
         write(page, tmp_path)
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
@@ -239,8 +235,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 class TestTyped:
     """The blocks as a reader's own code."""
 
-    def test_mypy(self, folder: pathlib.Path) -> None:
-        """mypy --strict finds nothing, apart from libraries without types."""
+    def test_mypy__strict(self, folder: pathlib.Path) -> None:
+        """Libraries without types are allowed."""
         pytest.importorskip("mypy")
         options = [
             "--strict",
@@ -252,8 +248,7 @@ class TestTyped:
             found = check(page, "mypy", *options)
             assert "no issues found" in found, f"{page.name}\n{found}"
 
-    def test_pyright(self, folder: pathlib.Path) -> None:
-        """pyright finds nothing."""
+    def test_pyright__no_errors(self, folder: pathlib.Path) -> None:
         pytest.importorskip("pyright")
         roots = [{"root": page.name} for page in folder.iterdir()]
         config = {"extraPaths": [str(documents.ROOT)], "executionEnvironments": roots}
@@ -267,8 +262,7 @@ class TestTyped:
 
 class TestLanguages:
     @pytest.mark.parametrize("page", ENGLISH)
-    def test_blocks__the_same(self, page: str) -> None:
-        """The translation shows the same code, but for comments and texts."""
+    def test_blocks__same_code_in_both_languages(self, page: str) -> None:
         english, chinese = (
             [outline(block.code) for block in documents.blocks(each, "python")]
             for each in (page, documents.translation(page))

@@ -107,12 +107,9 @@ def pages(site: pathlib.Path) -> dict[pathlib.Path, Page]:
 class TestSite:
     """The built site."""
 
-    def test_pages__all_there(
+    def test_pages__linked_from_the_index(
         self, site: pathlib.Path, pages: dict[pathlib.Path, Page]
     ) -> None:
-        """
-        Each page is there in both languages, and linked from the first of its language.
-        """
         names = {
             page.removeprefix("docs/").replace(".md", ".html")
             for page in documents.pages()
@@ -126,13 +123,9 @@ class TestSite:
             linked = {target for target, _ in pages[folder / "index.html"].targets()}
             assert {folder / name for name in names - {"index.html"}} <= linked
 
-    def test_links__lead_somewhere(
+    def test_links__page_and_anchor_exist(
         self, site: pathlib.Path, pages: dict[pathlib.Path, Page]
     ) -> None:
-        """
-        Each link leads to a page and an anchor that are there, one of them to the page
-        in the other language.
-        """
         for path, page in pages.items():
             for target, anchor in page.targets():
                 assert target in pages, (path, target)
@@ -145,7 +138,6 @@ class TestSite:
     def test_loaded__from_the_site_alone(
         self, site: pathlib.Path, pages: dict[pathlib.Path, Page]
     ) -> None:
-        """Scripts, styles, fonts and pictures are part of the site."""
         for page in [*pages.values(), Page(site / "404.html")]:
             for address in page.loaded:
                 assert not re.match("[a-z]+:|//", address), (page.path, address)
@@ -162,7 +154,6 @@ class TestSite:
     def test_reference__complete(
         self, site: pathlib.Path, pages: dict[pathlib.Path, Page]
     ) -> None:
-        """Each public name is in the API reference."""
         public = {
             "wxlogistics": wxlogistics.__all__,
             "wxlogistics.bulk": ["QueryResult", "query_many", "run_many"],
@@ -178,9 +169,7 @@ class TestSite:
 
     @pytest.mark.parametrize("language", ["", "zh-CN"])
     def test_index__of_its_language(self, site: pathlib.Path, language: str) -> None:
-        """
-        Each language has an index of its own pages, twice: for http: and for file:.
-        """
+        """The index is there twice, for http: and for file:."""
         folder = site / language / "search"
         text = (folder / "search_index.json").read_text(encoding="utf-8")
         entries = json.loads(text)["docs"]
@@ -194,9 +183,7 @@ class TestSite:
             assert not file.startswith("zh-CN")
 
     def test_index__chinese_words(self, site: pathlib.Path) -> None:
-        """
-        The words that docs/search_words.txt adds to jieba's are found, each of them.
-        """
+        """Every word of docs/search_words.txt is found."""
         path = site / "zh-CN/search/search_index.json"
         entries = json.loads(path.read_text(encoding="utf-8"))["docs"]
         texts = " ".join(entry["title"] + entry["text"] for entry in entries)
@@ -235,10 +222,9 @@ class TestBrowser:
         ["errcode", "maybe_applied", "retries", "deadline", "carriers", "message"]
         + ["console", "重试", "快递公司", "沙箱", "签收"],
     )
-    def test_search(
+    def test_search__pages_of_the_language(
         self, site: pathlib.Path, tab: Any, language: str, word: str
     ) -> None:
-        """What a reader looks for is found, on pages of the reader's language."""
         home = (site / language / "index.html").as_uri()
         tab.goto(f"{home}?q={urllib.parse.quote(word)}")
         tab.wait_for_selector("a.md-search-result__link")
@@ -256,7 +242,6 @@ class TestBrowser:
     def test_reference__fits(
         self, site: pathlib.Path, tab: Any, language: str, width: int
     ) -> None:
-        """No signature and no page is wider than the window."""
         tab.set_viewport_size({"width": width, "height": 900})
         tab.goto((site / language / "reference.html").as_uri())
         wide = tab.eval_on_selector_all(
@@ -269,7 +254,6 @@ class TestBrowser:
         assert tab.locator(".doc-signature").count() > 40
 
     def test_copy__command_alone(self, site: pathlib.Path, tab: Any) -> None:
-        """The copy button takes the command without its prompt and output."""
         tab.goto((site / "index.html").as_uri())
         block = tab.locator(".language-console", has_text="access_token: …")
         block.hover()

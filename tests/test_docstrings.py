@@ -47,8 +47,7 @@ def says(thing: Any) -> bool:
     return first.endswith((".", ":", "?"))
 
 
-def test_docstrings__everywhere() -> None:
-    """Everything public begins with a sentence; an override may inherit it."""
+def test_docstrings__begin_with_a_sentence() -> None:
     lacking = []
     for module in modules():
         if not says(module):
@@ -75,8 +74,7 @@ CALLABLES = {
 
 
 @pytest.mark.parametrize("name", CALLABLES)
-def test_docstrings__arguments(name: str) -> None:
-    """Each argument of each public name is explained there, or where it says."""
+def test_docstrings__explain_each_argument(name: str) -> None:
     value = CALLABLES[name]
     if name.endswith("Error") or name in (
         "TokenProvider",

@@ -171,18 +171,15 @@ def postgres() -> Iterator[str]:
 
 
 class TestDjangoShop:
-    def test_tests__sqlite(self):
-        """Its tests pass with pytest and the fixture `wechat`."""
+    def test_tests__pass_with_sqlite(self):
         run_pytest("django_shop")
 
-    def test_tests__manage_py(self):
-        """Its TestCases pass with Django's own runner."""
+    def test_tests__pass_with_manage_py(self):
         said = run("django_shop", "-W", "error", "manage.py", "test")
 
         assert "\nOK" in said
 
-    def test_tests__postgresql(self, postgres):
-        """They pass with PostgreSQL, including the one of concurrent clicks."""
+    def test_tests__pass_with_postgresql(self, postgres):
         said = run(
             *("django_shop", "-W", "error", "manage.py", "test"), DATABASE_URL=postgres
         )
@@ -191,7 +188,6 @@ class TestDjangoShop:
         assert "skipped" not in said
 
     def test_translations__complete(self):
-        """Each text has a translation, and the .mo file has those of the .po file."""
         with open(TRANSLATIONS.with_suffix(".po"), "rb") as po:
             texts = {text.id: text.string for text in read_po(po)}
         with open(TRANSLATIONS.with_suffix(".mo"), "rb") as mo:
@@ -201,7 +197,6 @@ class TestDjangoShop:
         assert compiled == texts
 
     def test_check__deploy(self):
-        """Django's system checks pass."""
         run(
             *("django_shop", "manage.py", "check", "--fail-level=WARNING"),
             WXLOGISTICS_APPID="wx0123456789abcdef",
@@ -209,7 +204,6 @@ class TestDjangoShop:
         )
 
     def test_demo(self):
-        """The staff ships an order, and its customer gets the waybill_token."""
         port = free_port()
         command = [sys.executable, "demo.py", f"--port={port}"]
         ready = r"密码: (\S+)\n.*Quit the server"
@@ -249,16 +243,13 @@ def log_in(url: str, username: str, password: str) -> requests.Session:
 
 
 class TestFlaskShop:
-    def test_tests__sqlite(self):
-        """Its tests pass."""
+    def test_tests__pass_with_sqlite(self):
         run_pytest("flask_shop")
 
-    def test_tests__postgresql(self, postgres):
-        """They pass with PostgreSQL."""
+    def test_tests__pass_with_postgresql(self, postgres):
         run_pytest("flask_shop", DATABASE_URL=postgres)
 
-    def test_commands(self, tmp_path):
-        """`flask --app shop` finds the commands, and a second run changes nothing."""
+    def test_commands__run_twice(self, tmp_path):
         surroundings = {
             "DATABASE_URL": f"sqlite:///{tmp_path}/shop.sqlite3",
             "LC_ALL": "C.UTF-8",
@@ -271,8 +262,7 @@ class TestFlaskShop:
 
 
 class TestMiniprogram:
-    def test_pages(self):
-        """Its pages, loaded by Node, work with a running flask_shop."""
+    def test_pages__work_with_flask_shop(self):
         node = program("node", "nodejs")
         command = [sys.executable, "demo.py", "--port=0"]
         options = {"cwd": EXAMPLES / "flask_shop", "env": environment()}
@@ -292,14 +282,12 @@ class TestMiniprogram:
 
 
 class TestCeleryWorker:
-    def test_tests(self):
-        """They pass with a real Redis and a real worker with four processes."""
+    def test_tests__pass_with_redis(self):
         program("redis-server", "redis-server")
 
         run_pytest("celery_worker")
 
     def test_demo(self):
-        """The demo shows three parcels from the shop to the door."""
         program("redis-server", "redis-server")
 
         said = run("celery_worker", "demo.py")
@@ -331,8 +319,7 @@ class TestScript:
             timeout=60,
         )
 
-    def test_status(self, sandbox):
-        """It prints the parcel's status."""
+    def test_script__status(self, sandbox):
         world = sandbox[0]
         with Client(world.access_token, base_url=sandbox[1][_URL]) as client:
             waybill_token = client.trace_waybill(
@@ -347,8 +334,7 @@ class TestScript:
 
         assert (done.returncode, done.stdout) == (0, "SF1 已签收\n")
 
-    def test_no_status(self, sandbox):
-        """It reports a reply without a status, and fails."""
+    def test_script__no_status(self, sandbox):
         sandbox[0].fail("query_trace", status=200, body='{"waybill_info": {}}')
 
         done = self.script(sandbox, "T")
@@ -356,8 +342,7 @@ class TestScript:
         assert done.returncode == 1
         assert "waybill_info.status" in done.stderr
 
-    def test_no_chinese(self, sandbox):
-        """It prints question marks where the output cannot be Chinese."""
+    def test_script__output_cannot_encode(self, sandbox):
         body = '{"waybill_info": {"waybill_id": "SF1", "status": 4}}'
         sandbox[0].fail("query_trace", status=200, body=body)
 
@@ -365,8 +350,7 @@ class TestScript:
 
         assert (done.returncode, done.stdout) == (0, "SF1 ???\n")
 
-    def test_no_token(self, sandbox):
-        """Without a token it prints its usage."""
+    def test_script__no_token(self, sandbox):
         done = subprocess.run(
             [sys.executable, "script.py"],
             cwd=EXAMPLES,
@@ -377,16 +361,14 @@ class TestScript:
         assert done.returncode == 1
         assert "python script.py WAYBILL_TOKEN" in done.stderr
 
-    def test_refusal(self, sandbox):
-        """It prints WeChat's refusal, and fails."""
+    def test_script__refusal(self, sandbox):
         done = self.script(sandbox, "not a token")
 
         assert done.returncode == 1
         assert "9300507" in done.stderr
         assert "Traceback" not in done.stderr
 
-    def test_lines(self):
-        """It is short."""
+    def test_script__at_most_ten_lines(self):
         code = (EXAMPLES / "script.py").read_text(encoding="utf-8").split('"""')[2]
 
         lines = [line.strip() for line in code.splitlines()]
@@ -428,8 +410,7 @@ READMES = [
 
 @pytest.mark.parametrize("readme", READMES)
 class TestReadmes:
-    def test_links__lead_somewhere(self, readme):
-        """The links of both languages lead to files that exist."""
+    def test_links__exist(self, readme):
         for name in (readme, readme.replace(".md", ".zh-CN.md")):
             path = EXAMPLES / name
             links = re.findall(r"\]\(([^)]+)\)", path.read_text(encoding="utf-8"))
@@ -438,7 +419,6 @@ class TestReadmes:
             assert [link for link in links if not (path.parent / link).exists()] == []
 
     def test_commands__run_as_written(self, readme, tmp_path):
-        """The commands run in order in a copy of the examples, with this Python."""
         commands = re.findall(r"^\$ (.*)", (EXAMPLES / readme).read_text("utf-8"), re.M)
         for name, package in NEEDS.get(readme, {}).items():
             program(name, package)
@@ -472,7 +452,6 @@ class TestReadmes:
                     subprocess.run(command, check=True, timeout=PATIENCE, **options)
 
     def test_commands__are_the_same(self, readme):
-        """Both languages have the same commands and variables."""
         english, chinese = (
             re.findall(r"^\$ .*|`[A-Z_]+`", path.read_text(encoding="utf-8"), re.M)
             for path in (

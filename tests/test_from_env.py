@@ -37,7 +37,6 @@ class TestFromEnv:
     def test_from_env__token(
         self, monkeypatch: MonkeyPatch, sandbox: Sandbox, names: list[str], fetches: int
     ) -> None:
-        """A token is used, or fetched; a line's end in a file is no part of it."""
         values = {
             ACCESS_TOKEN: sandbox.access_token(),
             APPID: f" {sandbox.appid}\n",
@@ -65,7 +64,6 @@ class TestFromEnv:
     def test_from_env__missing(
         self, monkeypatch: MonkeyPatch, variables: dict[str, str], missing: str
     ) -> None:
-        """What is missing is named, and no value shown."""
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         with pytest.raises(InvalidArgumentError) as caught:
@@ -92,15 +90,12 @@ class TestFromEnv:
     def test_from_env__base_url(
         self, monkeypatch: MonkeyPatch, base_url: str, hosts: str
     ) -> None:
-        """One host or several, separated by commas; WeChat's main one by default."""
         monkeypatch.setenv(ACCESS_TOKEN, "x")
         monkeypatch.setenv(BASE_URL, base_url)
 
         assert f"<Client of {hosts}>" == repr(Client.from_env())
 
-    def test_from_env__base_url_of_the_token(self, monkeypatch: MonkeyPatch) -> None:
-        """Calls and token fetches go to the same place; a subclass makes its own."""
-
+    def test_from_env__token_from_the_same_host(self, monkeypatch: MonkeyPatch) -> None:
         class Shop(Client):
             pass
 
@@ -120,10 +115,9 @@ class TestFromEnv:
     @pytest.mark.parametrize(
         "variables", [{ACCESS_TOKEN: "x"}, {APPID: "wx1", SECRET: "x"}]
     )
-    def test_from_env__options(
+    def test_from_env__options_override(
         self, monkeypatch: MonkeyPatch, variables: dict[str, str]
     ) -> None:
-        """It takes the client's options, which override the environment."""
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv(BASE_URL, "https://api.example")
@@ -145,14 +139,13 @@ class TestFromEnv:
             ({"colour": 1}, "", TypeError),
         ],
     )
-    def test_from_env__wrong(
+    def test_from_env__wrong_value(
         self,
         monkeypatch: MonkeyPatch,
         options: Any,
         base_url: str,
         error: type[Exception],
     ) -> None:
-        """What the client does not take is not taken here either."""
         monkeypatch.setenv(ACCESS_TOKEN, "x")
         monkeypatch.setenv(BASE_URL, base_url)
         with pytest.raises(error):

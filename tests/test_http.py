@@ -44,9 +44,7 @@ class TestHooks:
         ids=lambda error: type(error).__name__,
     )
     @responses.activate
-    def test_update__sent_once(self, error: Exception, as_list: bool) -> None:
-        """The update may have been applied, and is not sent again."""
-
+    def test_update__hook_raises(self, error: Exception, as_list: bool) -> None:
         def hook(response: requests.Response, **kwargs: object) -> None:
             raise error
 
@@ -61,8 +59,7 @@ class TestHooks:
         assert caught.value.maybe_applied is True
 
     @responses.activate
-    def test_update__no_hooks_at_all(self) -> None:
-        """requests takes None for no hooks."""
+    def test_update__hooks_none(self) -> None:
         responses.post(UPDATE, json={"errcode": 0})
         session: Any = requests.Session()
         session.hooks = None
@@ -82,7 +79,7 @@ def served(*pieces: bytes) -> chaos.Fault:
 
 class TestAnswer:
     @pytest.mark.parametrize("own", [True, False])
-    def test_update__lengths_that_differ(self, own: bool) -> None:
+    def test_update__two_content_lengths(self, own: bool) -> None:
         """An answer came, so the update may have been applied."""
         head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 13\r\n\r\n{}"
         session = None if own else requests.Session()
@@ -95,8 +92,7 @@ class TestAnswer:
 
     @pytest.mark.parametrize("coding", ["gzip", "x-gzip", "GZIP ", "deflate"])
     @responses.activate
-    def test_update__packed(self, coding: str) -> None:
-        """What comes compressed all the same is unpacked."""
+    def test_update__compressed(self, coding: str) -> None:
         body = zlib.compress(OK) if coding == "deflate" else gzip.compress(OK)
         responses.post(UPDATE, body=body, headers={"Content-Encoding": coding})
 
@@ -114,16 +110,17 @@ class TestAnswer:
         ids=["cut", "rubbish", "br", "twice", "bomb"],
     )
     @responses.activate
-    def test_update__not_unpacked(self, body: bytes, coding: str, reason: str) -> None:
-        """Compression that is broken, unknown or too good is an error."""
+    def test_update__broken_or_unknown_compression(
+        self, body: bytes, coding: str, reason: str
+    ) -> None:
         responses.post(UPDATE, body=body, headers={"Content-Encoding": coding})
         with pytest.raises(UnexpectedResponseError) as caught:
             Client("TOKEN").update_waybill_goods("W", GOODS)
 
         assert reason == caught.value.reason
 
-    def test_query__gzip_that_unpacks_to_nothing(self) -> None:
-        """Endless compressed pieces without content end by the deadline or the size."""
+    def test_query__endless_gzip_name(self) -> None:
+        """The header of such a gzip never ends, so nothing is unpacked."""
         head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n"
         name = b"\x1f\x8b\x08\x08\0\0\0\0\0\0"
         endless = itertools.chain([head, name], itertools.repeat(b"x" * 65536, 200))

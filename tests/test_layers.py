@@ -114,7 +114,6 @@ def existing(names: list[str]) -> list[str]:
 
 class TestCore:
     def test_modules__each_has_a_layer(self) -> None:
-        """A module added to the package needs a place in the order."""
         found = {path.stem for path in PACKAGE.glob("*.py")}
         found |= {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
 
@@ -123,7 +122,6 @@ class TestCore:
 
     @pytest.mark.parametrize("name", existing([*CORE, "__init__", *COMMAND]))
     def test_imports__downwards_only(self, name: str) -> None:
-        """errors <- models <- _http <- _wire <- tokens <- client <- bulk <- cli."""
         found = siblings(name)
         if name in COMMAND:
             found -= {"sandbox"}
@@ -132,7 +130,6 @@ class TestCore:
 
     @pytest.mark.parametrize("name", existing(CORE))
     def test_imports__third_parties(self, name: str) -> None:
-        """Only _http knows requests; the others know attrs or nothing."""
         found = third_parties(PACKAGE / f"{name}.py", "wxlogistics")
 
         assert found <= THIRD_PARTIES.get(name, set())
@@ -142,8 +139,8 @@ class TestSandbox:
     @pytest.mark.parametrize(
         "path", sorted((PACKAGE / "sandbox").rglob("*.py")), ids=lambda path: path.stem
     )
-    def test_imports__of_the_client(self, path: Path) -> None:
-        """An imitation that reuses the code it is to test would repeat its mistakes."""
+    def test_imports__sandbox_does_not_use_the_client(self, path: Path) -> None:
+        """An imitation that reuses the code under test would repeat its bugs."""
         package = ".".join(path.relative_to(PACKAGE.parent).parent.parts)
         # The words of errcodes are shared by all that explain them.
         allowed = {
@@ -162,7 +159,6 @@ class TestSandbox:
         assert found - allowed == set()
 
     def test_imports__world_knows_no_http(self) -> None:
-        """The rules know none of the doors."""
         package = "wxlogistics.sandbox.world"
         for path in (PACKAGE / "sandbox" / "world").glob("*.py"):
             modules = {module for module, _ in imports(path, package)}
@@ -174,8 +170,7 @@ class TestSandbox:
 
 
 class TestLoading:
-    def test_import__no_extra(self) -> None:
-        """`import wxlogistics` loads nothing of an extra's, and is silent."""
+    def test_import__loads_no_extra(self) -> None:
         script = (
             "import sys, wxlogistics; "
             "extras = 'click rich h11 jinja2 flask responses pytest'.split(); "

@@ -88,7 +88,7 @@ class TestAnswers:
             [*((name, "errmsg") for name in CALLS), *(("request", e) for e in ECHOES)]
         ),
     )
-    def test_error__server_that_echoes(
+    def test_error__answer_repeats_the_request(
         self,
         rsps: RequestsMock,
         client: Client,
@@ -96,8 +96,6 @@ class TestAnswers:
         name: str,
         echo: str,
     ) -> None:
-        """An answer that repeats the request is shown without its private values."""
-
         def answer(request: Any) -> tuple[int, dict[str, str], str]:
             said = ECHOES[echo](request, SENT[name])
             status = 404 if isinstance(said, str) else 200
@@ -113,7 +111,6 @@ class TestAnswers:
     def test_excerpt__cut_within_a_value(
         self, rsps: RequestsMock, client: Client
     ) -> None:
-        """An excerpt that ends in the middle of a token shows no half of it."""
         for before in range(100, 200, 7):
             page = "-" * before + TOKEN + OPENID + WAYBILL_TOKEN
             rsps.post(QUERY_URL, body=page, status=404)
@@ -126,7 +123,6 @@ class TestAnswers:
 
     @pytest.mark.parametrize("token", ["a/b+c=d e&f", "令牌令牌令牌", "x%41y?z"])
     def test_token__that_needs_encoding(self, rsps: RequestsMock, token: str) -> None:
-        """A token is replaced as it is and as in the URL; what is around it stays."""
         rsps.add_callback(
             responses.POST,
             QUERY_URL,
@@ -151,10 +147,9 @@ class TestAnswers:
             "courier 139 0013 9000, another's openid ovtZW4yB7DIj3CxOb6ii-nk4HhFO",
         ],
     )
-    def test_errmsg__of_wechat(
+    def test_errmsg__other_values_stay(
         self, rsps: RequestsMock, client: Client, errmsg: str
     ) -> None:
-        """Nothing but the call's own values is replaced."""
         rsps.post(QUERY_URL, json={"errcode": 933001, "errmsg": errmsg})
         with pytest.raises(ApiError) as caught:
             CALLS["query_trace"](client)
@@ -204,7 +199,7 @@ class TestNoAnswer:
         log: LogCaptureFixture,
         failure: Exception,
     ) -> None:
-        """The errors of requests and urllib3 hold the URL, so they are not chained."""
+        """The errors of requests and urllib3 hold the URL."""
         rsps.post(f"{HOST}{OPEN_MSG}request", body=failure)
         with pytest.raises((TransportError, UnexpectedResponseError)) as caught:
             CALLS["request"](client)
@@ -213,8 +208,9 @@ class TestNoAnswer:
         assert all(isinstance(each, WxLogisticsError) for each in chain(caught.value))
 
     @pytest.mark.parametrize("name", CALLS)
-    def test_log__lines_of_urllib3(self, log: LogCaptureFixture, name: str) -> None:
-        """urllib3 logs each request line at DEBUG, but without the token."""
+    def test_log__urllib3_without_token(
+        self, log: LogCaptureFixture, name: str
+    ) -> None:
         with ChaosServer(then=repeat_the_request) as server:
             with pytest.raises(UnexpectedResponseError) as caught:
                 CALLS[name](make_client(TOKEN, base_url=server.url))
@@ -268,7 +264,7 @@ class TestArguments:
     def test_error__names_the_field_only(
         self, client: Client, call: Callable[[Client], Any]
     ) -> None:
-        """An argument that cannot be right may still be an openid."""
+        """A wrong argument may still be an openid."""
         with pytest.raises(InvalidArgumentError) as caught:
             call(client)
 
@@ -279,8 +275,11 @@ class TestArguments:
 
 class TestShown:
 
-    def test_failure__of_a_test(self, pytester: pytest.Pytester) -> None:
-        """pytest shows the arguments of the last function: the test's own line."""
+    def test_failure__shown_by_pytest(self, pytester: pytest.Pytester) -> None:
+        """
+        pytest prints the arguments of the last function: it must be the test's
+        own line.
+        """
         pytester.makepyfile(f"""
             from wxlogistics import Client, StableToken
             from wxlogistics.sandbox import Sandbox
@@ -324,10 +323,9 @@ class TestLog:
         [(logging.INFO, "x"), (logging.DEBUG, "")],
         ids=["INFO", "nothing sent"],
     )
-    def test_log__silent(
+    def test_log__nothing_above_debug_or_unsent(
         self, client: Client, caplog: LogCaptureFixture, level: int, waybill_token: str
     ) -> None:
-        """Nothing is logged above DEBUG, and nothing for a call that was not sent."""
         caplog.set_level(level)
         with responses.RequestsMock(assert_all_requests_are_fired=False) as rsps:
             rsps.post(QUERY_URL, status=502)

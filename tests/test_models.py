@@ -28,8 +28,7 @@ Sample = Callable[[str], bytes]
 
 
 class TestSamples:
-    def test_models__fields_are_wechats_keys(self) -> None:
-        """The fields carry the names of the document."""
+    def test_models__fields_as_documented(self) -> None:
         fields = {
             name: [field.name for field in attrs.fields(model)]
             for name, model in vars(models).items()
@@ -47,7 +46,6 @@ class TestSamples:
         } == fields
 
     def test_from_reply__path_action(self, sample: Sample) -> None:
-        """The undocumented steps are read in WeChat's order, newest first."""
         trace = Trace.from_reply(
             json.loads(sample("query_follow_trace.reply.path_action.json"))
         )
@@ -68,8 +66,7 @@ class TestLeniency:
     """What is left out or makes no sense is 0 or empty."""
 
     @pytest.mark.parametrize("value", [None, "x", [], 7, {}])
-    def test_reply__no_objects(self, value: object) -> None:
-        """Each part of a reply may be left out, or be something else."""
+    def test_reply__parts_missing_or_wrong(self, value: object) -> None:
         bare = Trace.from_reply({})
         reply = {"waybill_info": value, "shop_info": value}
         trace = Trace.from_reply(reply)
@@ -107,7 +104,6 @@ class TestLeniency:
     def test_waybill_info__any_shape(
         self, waybill_info: dict[str, Any], expected: WaybillInfo
     ) -> None:
-        """A number may come as a string, and a string as a number."""
         reply = {"waybill_info": waybill_info}
 
         assert expected == Trace.from_reply(reply).waybill_info
@@ -133,14 +129,12 @@ class TestLeniency:
     def test_path__any_shape(
         self, actions: object, expected: tuple[PathAction, ...]
     ) -> None:
-        """The undocumented steps may change their shape; then there are none."""
         reply = {"waybill_info": {"path": {"path_action": actions}}}
 
         assert expected == Trace.from_reply(reply).waybill_info.path
 
     @pytest.mark.parametrize("path", [None, [], "x", {}])
-    def test_path__no_object(self, path: object) -> None:
-        """So it is where they are no object at all."""
+    def test_path__not_an_object(self, path: object) -> None:
         reply = {"waybill_info": {"path": path}}
 
         assert () == Trace.from_reply(reply).waybill_info.path
@@ -165,7 +159,6 @@ class TestLeniency:
     def test_goods_info__any_shape(
         self, goods_info: object, expected: ShopInfo
     ) -> None:
-        """What is no article is passed over."""
         reply = {"shop_info": {"goods_info": goods_info, "new": 1}}
         trace = Trace.from_reply(reply)
 
@@ -190,7 +183,6 @@ class TestLeniency:
     def test_delivery_info__any_shape(
         self, reply: dict[str, Any], expected: DeliveryInfo | None
     ) -> None:
-        """The document's table has it, its example has not."""
         assert expected == Trace.from_reply(reply).delivery_info
 
     @pytest.mark.parametrize(
@@ -212,19 +204,16 @@ class TestLeniency:
     def test_delivery_list__any_shape(
         self, reply: dict[str, Any], expected: tuple[DeliveryInfo, ...]
     ) -> None:
-        """What is no carrier is passed over."""
         assert expected == delivery_list(reply)
 
 
 class TestTrace:
     def test_raw__is_the_reply(self) -> None:
-        """Nothing that WeChat sends is lost: raw is the very reply."""
         reply = {"errcode": 0, "waybill_info": {"status": 4}, "new": {"deep": [1]}}
 
         assert reply is Trace.from_reply(reply).raw
 
     def test_eq__same_reply(self) -> None:
-        """Equal replies are equal Traces, with equal hashes."""
         one = Trace.from_reply({"waybill_info": {"status": 4}})
         other = Trace.from_reply({"waybill_info": {"status": 4}})
 
@@ -233,14 +222,12 @@ class TestTrace:
         assert {one} == {one, other}
 
     def test_eq__differs_in_raw_alone(self) -> None:
-        """A field that this library does not know makes a difference."""
         one = Trace.from_reply({"waybill_info": {"status": 4}})
         other = Trace.from_reply({"waybill_info": {"status": 4}, "new": 1})
 
         assert one != other
 
     def test_shortcuts__nothing_there(self) -> None:
-        """A Trace made by hand has texts and numbers that need no None check."""
         trace = Trace()
 
         assert WaybillStatus.NOT_COLLECTED is trace.status
@@ -262,11 +249,9 @@ class TestTrace:
         ],
     )
     def test_has_status__any_shape(self, reply: dict[str, Any], expected: bool) -> None:
-        """Only a number, or one as a string, says where the parcel is."""
         assert expected is has_status(reply)
 
-    def test_repr__no_raw(self, sample: Sample) -> None:
-        """A logged Trace shows its steps once."""
+    def test_repr__without_raw(self, sample: Sample) -> None:
         reply = json.loads(sample("query_follow_trace.reply.path_action.json"))
         shown = repr(Trace.from_reply(reply))
 
@@ -276,7 +261,6 @@ class TestTrace:
 
 class TestGoodsInfo:
     def test_detail_list__any_iterable(self) -> None:
-        """A list, a tuple or a generator: a tuple is kept."""
         details = [GoodsDetail("a", ""), GoodsDetail("b", "")]
 
         assert tuple(details) == GoodsInfo(details).detail_list
@@ -284,7 +268,6 @@ class TestGoodsInfo:
         assert tuple(details) == GoodsInfo(each for each in details).detail_list
 
     def test_detail_list__a_copy(self) -> None:
-        """What happens to the list later changes nothing."""
         details = [GoodsDetail("a", "")]
         goods_info = GoodsInfo(details)
         details.clear()
@@ -306,23 +289,19 @@ MODELS = [
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
 class TestValues:
     def test_frozen__nothing_can_be_set(self, model: Any) -> None:
-        """A model cannot be changed, and takes no further attributes."""
         for name in [*(field.name for field in attrs.fields(type(model))), "new"]:
             with pytest.raises(AttributeError):
                 setattr(model, name, None)
 
-    def test_hash__can_stand_in_a_set(self, model: Any) -> None:
-        """Equal models have equal hashes."""
+    def test_hash__equal(self, model: Any) -> None:
         assert hash(copy.copy(model)) == hash(model)
         assert {model} == {copy.copy(model), model}
 
     @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
     def test_pickle__equal(self, model: Any, protocol: int) -> None:
-        """A model arrives as what it was."""
         assert model == pickle.loads(pickle.dumps(model, protocol))
 
     def test_deepcopy__equal(self, model: Any) -> None:
-        """A deep copy is equal."""
         assert model == copy.deepcopy(model)
 
 
@@ -345,7 +324,6 @@ class TestWaybillStatus:
     def test_members__as_the_document(
         self, value: int, name: str, label: str, is_final: bool
     ) -> None:
-        """The document's seven, and any other number with its value kept."""
         status = WaybillStatus(value)
 
         assert isinstance(status, WaybillStatus)
@@ -355,22 +333,20 @@ class TestWaybillStatus:
         assert label == status.label
         assert is_final is status.is_final
 
-    def test_members__seven(self) -> None:
-        """An unknown number does not stay in the class."""
+    def test_members__unknown_is_not_added(self) -> None:
         WaybillStatus(7)
 
         assert [0, 1, 2, 3, 4, 5, 6] == list(WaybillStatus)
         assert 7 == len(WaybillStatus)
 
     @pytest.mark.parametrize("value", ["4", None, 4.5, b"4", [], 99.5])
-    def test_call__no_number(self, value: object) -> None:
-        """What is no whole number is no status."""
+    def test_call__not_a_number(self, value: object) -> None:
         with pytest.raises(ValueError):
             WaybillStatus(value)
 
     @pytest.mark.parametrize("value", [4, 7, -1])
-    def test_format__a_number(self, value: int) -> None:
-        """It prints as its number, the same on every Python."""
+    def test_format__as_its_number(self, value: int) -> None:
+        """Python versions format int enums differently."""
         status = WaybillStatus(value)
 
         assert str(value) == str(status)
@@ -380,13 +356,11 @@ class TestWaybillStatus:
         assert f"[{value}]" == json.dumps([status])
 
     def test_repr__names_the_member(self) -> None:
-        """The repr tells it from a bare number."""
         assert "<WaybillStatus.SIGNED: 4>" == repr(WaybillStatus.SIGNED)
         assert "<WaybillStatus.UNKNOWN_7: 7>" == repr(WaybillStatus(7))
 
     @pytest.mark.parametrize("value", [4, 7, -1])
     def test_pickle__keeps_its_value(self, value: int) -> None:
-        """An unknown status can be cached too."""
         status = WaybillStatus(value)
 
         for twin in (
@@ -398,6 +372,5 @@ class TestWaybillStatus:
             assert (value, status.name) == (twin.value, twin.name)
 
     def test_hash__as_its_number(self) -> None:
-        """It finds what is kept under its number."""
         assert "x" == {7: "x"}[WaybillStatus(7)]
         assert "y" == {4: "y"}[WaybillStatus.SIGNED]

@@ -34,24 +34,18 @@ def requirements() -> dict[str, set[str]]:
 
 
 class TestMetadata:
-    def test_name_and_version(self) -> None:
-        """The version stands in one place."""
+    def test_version__in_one_place(self) -> None:
         assert "wxlogistics" == DISTRIBUTION.metadata["Name"]
         assert wxlogistics.__version__ == DISTRIBUTION.version
         assert re.fullmatch(r"\d+\.\d+\.\d+", wxlogistics.__version__)
 
     def test_requires__floors_alone(self) -> None:
-        """
-        The core stands on attrs and requests. urllib3, which requests brings, has a
-        floor: 2.2 is the first with `read1`, which bounds a body that trickles.
-        None has a ceiling, which would clash with other packages' bounds.
-        """
+        """urllib3 2.2 is the first with `read1`, which bounds a body that trickles."""
         core = {line for line in DISTRIBUTION.requires or [] if ";" not in line}
 
         assert {"attrs>=22.2", "requests>=2.32.2", "urllib3>=2.2"} == core
 
-    def test_extras(self) -> None:
-        """Each is for one way to use it, "all" for all; the others for work on it."""
+    def test_extras__named(self) -> None:
         extras = requirements()
 
         named = DISTRIBUTION.metadata.get_all("Provides-Extra") or []
@@ -74,8 +68,7 @@ class TestMetadata:
         parts = ("cli", "excel", "sandbox", "testing")
         assert extras["all"] == {each for name in parts for each in extras[name]}
 
-    def test_entry_points(self) -> None:
-        """A command, plugins for pytest and PyInstaller; all can be loaded."""
+    def test_entry_points__load(self) -> None:
         assert {
             ("console_scripts", "wxlogistics", "wxlogistics.__main__:main"),
             ("pyinstaller40", "hook-dirs", "wxlogistics._pyinstaller:get_hook_dirs"),
@@ -83,8 +76,7 @@ class TestMetadata:
         } == {(each.group, each.name, each.value) for each in DISTRIBUTION.entry_points}
         assert all(each.load() for each in DISTRIBUTION.entry_points)
 
-    def test_pythons(self) -> None:
-        """Python 3.10 and newer; the classifiers name those that are tested."""
+    def test_pythons__classifiers(self) -> None:
         classifiers = DISTRIBUTION.metadata.get_all("Classifier") or []
 
         assert ">=3.10" == DISTRIBUTION.metadata["Requires-Python"]
@@ -97,8 +89,8 @@ class TestMetadata:
 
     def test_licence__an_expression(self) -> None:
         """
-        MIT: no classifier beside it, which PyPI refuses; setuptools before 77 write
-        the older field.
+        PyPI refuses a classifier beside it; setuptools before 77 write the
+        older field.
         """
         metadata = DISTRIBUTION.metadata
         classifiers = metadata.get_all("Classifier") or []
@@ -107,8 +99,7 @@ class TestMetadata:
         assert not [each for each in classifiers if each.startswith("License ::")]
         assert "MIT License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
 
-    def test_addresses(self) -> None:
-        """PyPI shows a home page, an address to write to, and the changes."""
+    def test_urls__present(self) -> None:
         metadata = DISTRIBUTION.metadata
         urls = [each.partition(", ")[0] for each in metadata.get_all("Project-URL")]
 
@@ -117,7 +108,7 @@ class TestMetadata:
         assert ["Changelog", "WeChat API"] == urls
 
     def test_description__both_languages(self) -> None:
-        """PyPI's page holds both READMEs, because it cannot link to a file."""
+        """PyPI cannot link to a file, so its page holds both READMEs."""
         description = DISTRIBUTION.metadata["Description"] or ""
         description = description or str(DISTRIBUTION.metadata.get_payload())
 
@@ -128,7 +119,6 @@ class TestMetadata:
 
 class TestPyInstaller:
     def test_hook__collects_package_data(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """PyInstaller runs the hook in the folder named, and bundles its `datas`."""
         hooks = types.ModuleType("PyInstaller.utils.hooks")
         hooks.collect_data_files = lambda package: [f"files of {package}"]
         for name in ("PyInstaller", "PyInstaller.utils"):
@@ -163,7 +153,6 @@ class TestSetupCfg:
         return config
 
     def test_packages__all_named(self, config: configparser.ConfigParser) -> None:
-        """Every package is named, and the tests are not installed."""
         source = ROOT / "wxlogistics"
         found = {
             ".".join(path.parent.relative_to(ROOT).parts)
@@ -173,7 +162,7 @@ class TestSetupCfg:
         assert found == set(config["options"]["packages"].split())
 
     def test_package_data__all_named(self, config: configparser.ConfigParser) -> None:
-        """Every file that is no module is named, or it would not be installed."""
+        """setuptools does not install a file that is not named."""
         named = {
             path.relative_to(ROOT)
             for package, patterns in config["options.package_data"].items()
@@ -191,26 +180,22 @@ class TestSetupCfg:
     def test_version__of_a_module_without_imports(
         self, config: configparser.ConfigParser
     ) -> None:
-        """setuptools reads the version without importing requests."""
         source = (ROOT / "wxlogistics" / "_version.py").read_text(encoding="utf-8")
 
         assert "attr: wxlogistics._version.__version__" == config["metadata"]["version"]
         assert [ast.Expr, ast.Assign] == [type(each) for each in ast.parse(source).body]
 
     def test_oldest__every_bound(self, config: configparser.ConfigParser) -> None:
-        """tox's "oldest" pins each bound that users get at its lowest."""
         pins = config["testenv:oldest"]["deps"].split()
         lowest = {each.replace(">=", "==") for each in bounds("", "all")}
 
         assert lowest == {pin for pin in pins if "==" in pin}
 
     def test_pyproject__none(self) -> None:
-        """All configuration that can live in setup.cfg lives there."""
         assert not (ROOT / "pyproject.toml").exists()
         assert (ROOT / "setup.py").exists()
 
 
 class TestModules:
-    def test_main__runs_as_a_module(self) -> None:
-        """`python -m wxlogistics` is the command too."""
+    def test_main__importable(self) -> None:
         assert callable(importlib.import_module("wxlogistics.__main__").main)

@@ -146,7 +146,7 @@ class TestAnyBytes:
     @thorough
     @given(st.binary(), st.integers(100, 599))
     def test_body__any_bytes(self, body: bytes, status: int) -> None:
-        """Whatever the body and the status, there is a value or an error of ours."""
+        """Each test asserts a value or an error of this library."""
         for result in asked(body, status):
             if not 200 <= status < 300:
                 assert isinstance(result, WxLogisticsError)
@@ -154,20 +154,17 @@ class TestAnyBytes:
     @thorough
     @given(values, st.sampled_from(["utf-8", "utf-16", "gbk", "latin-1"]))
     def test_body__any_json_in_any_encoding(self, value: Any, encoding: str) -> None:
-        """So it is with JSON, in whatever encoding."""
         asked(json.dumps(value, ensure_ascii=False).encode(encoding, "replace"))
 
     @pytest.mark.parametrize("brackets", ["[", '{"a":'])
     @pytest.mark.parametrize("depth", [900, 100_000])
     def test_body__nested_deep(self, brackets: str, depth: int) -> None:
-        """JSON that is nested too deep is strange, not fatal."""
         for result in asked(brackets.encode() * depth):
             assert isinstance(result, UnexpectedResponseError)
 
     @brief
     @given(st.binary(max_size=200), st.booleans())
     def test_answer__any_bytes(self, data: bytes, status_line: bool) -> None:
-        """Whatever comes by the connection, there is a value or an error."""
         if status_line:
             data = b"HTTP/1.1 200 OK\r\n" + data
         query(data)
@@ -209,7 +206,6 @@ class TestAnyBytes:
         ).map(b"".join)
     )
     def test_answer__any_frame(self, data: bytes) -> None:
-        """So it is with what looks like HTTP."""
         query(data)
 
 
@@ -217,7 +213,6 @@ class TestAnyObject:
     @thorough
     @given(replies | st.dictionaries(st.text(), values, max_size=5))
     def test_query__trace_or_error(self, reply: dict[str, Any]) -> None:
-        """Any JSON object is an error, or a Trace with a status and the whole of it."""
         body = json.dumps(reply).encode()
         try:
             decoded = json.loads(body)
@@ -244,7 +239,6 @@ class TestAnyObject:
     @thorough
     @given(st.integers(), st.text())
     def test_errcode__any(self, errcode: int, errmsg: str) -> None:
-        """Any errcode but 0 is an ApiError that keeps it."""
         body = json.dumps({"errcode": errcode, "errmsg": errmsg}).encode()
         for result in asked(body):
             if errcode:
@@ -258,8 +252,9 @@ class TestAnyObject:
 class TestAnyText:
     @thorough
     @given(whole_text, st.dictionaries(st.text(), values, max_size=4))
-    def test_text__survives(self, text: str, extra: dict[str, Any]) -> None:
-        """Any text comes out of the JSON as it went in."""
+    def test_text__unchanged_in_the_request(
+        self, text: str, extra: dict[str, Any]
+    ) -> None:
         extra.pop("waybill_token", None)
         adapter.answer_with(b'{"waybill_info": {"status": 2}}')
         try:
@@ -273,8 +268,7 @@ class TestAnyText:
 
     @thorough
     @given(whole_text)
-    def test_text__survives_the_way_back(self, text: str) -> None:
-        """Any text of a reply comes out as it was sent."""
+    def test_text__unchanged_in_the_reply(self, text: str) -> None:
         reply = {"waybill_info": {"status": 2, "waybill_id": text}}
         adapter.answer_with(json.dumps(reply, ensure_ascii=False).encode())
 
@@ -282,15 +276,13 @@ class TestAnyText:
 
     @brief
     @given(whole_text)
-    def test_text__survives_the_trip(self, text: str) -> None:
-        """So it does over a real connection, there and back."""
+    def test_text__unchanged_over_a_connection(self, text: str) -> None:
         with ChaosServer() as server, Client("TOKEN", base_url=server.url) as client:
             assert text == client.query_trace(text).waybill_id
 
     @thorough
     @given(broken_text, st.sampled_from(["waybill_token", "openid", "goods", "extra"]))
     def test_text__half_a_character(self, text: str, place: str) -> None:
-        """Half a character is refused before anything is sent, wherever it stands."""
         adapter.body = b"nothing was sent"
         with pytest.raises(InvalidArgumentError):
             if place == "goods":
@@ -306,7 +298,6 @@ class TestAnyText:
     @thorough
     @given(whole_text)
     def test_token__any(self, token: str) -> None:
-        """Any token is one parameter of the query, and the only one."""
         adapter.answer_with(b"{}")
         Client(token, session=session).request("/x", {})
         query = requests.utils.urlparse(adapter.url).query

@@ -23,8 +23,7 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("page", documents.READMES)
-def test_install_and_run(page: str, tmp_path: pathlib.Path) -> None:
-    """Its first installation is enough for its first program and for its tests."""
+def test_readme__installation_is_enough(page: str, tmp_path: pathlib.Path) -> None:
     checkout = tmp_path / "checkout"
     leave = shutil.ignore_patterns(".*", "build", "*.egg-info", "node_modules", "site")
     shutil.copytree(documents.ROOT, checkout, ignore=leave)

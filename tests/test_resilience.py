@@ -368,7 +368,6 @@ class TestFaults:
     @pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])
     @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.what)
     def test_fault__outcome(self, row: Row, own: bool) -> None:
-        """Each fault ends calls as the table says; nothing private is shown."""
         for expected, (kind, once) in zip(row.ends, COLUMNS):
             if expected is None:
                 continue
@@ -450,7 +449,6 @@ def query(client: Client, waybill_token: str = WAYBILL_TOKEN) -> str | None:
 class TestRequest:
 
     def test_post__any_mapping(self, server: ChaosServer, make: Make) -> None:
-        """A payload need not be a dict."""
         reply = make(server.url).request("/x", MappingProxyType({"a": 1}))
 
         assert {"a": 1} == reply["echo"]
@@ -487,7 +485,6 @@ class TestRepetition:
         make: Make,
         pauses: list[float],
     ) -> None:
-        """The call is repeated so many times, and ends with the last error."""
         server.script(*script)
         with pytest.raises(error):
             query(make(server.url, retries=len(script) - 1))
@@ -495,10 +492,9 @@ class TestRepetition:
         assert len(script) == len(server.requests)
         assert pauses_made == pauses
 
-    def test_pauses__full_jitter(
+    def test_pauses__full_jitter_or_none(
         self, server: ChaosServer, make: Make, pauses: list[float]
     ) -> None:
-        """Each is a random part of the longest; none is no pause."""
         parts = iter([0.0, 0.25, 0.5, 0.0])
         server.script(then=reply(SAID_BUSY))
         with pytest.raises(SystemBusyError):
@@ -506,8 +502,7 @@ class TestRepetition:
 
         assert [0.25, 1.0] == pauses
 
-    def test_last_error__is_the_last(self, server: ChaosServer, make: Make) -> None:
-        """After the last attempt comes its error, with its errmsg and rid."""
+    def test_error__of_the_last_attempt(self, server: ChaosServer, make: Make) -> None:
         server.script(
             gateway(502),
             reply({"errcode": -1, "errmsg": "busy rid: 00000001-00000001-00000001"}),
@@ -524,8 +519,9 @@ class TestRepetition:
 
 
 class TestMaybeApplied:
-    def test_earlier_attempt__counts(self, make: Make, pauses: list[float]) -> None:
-        """A first attempt that may have been applied counts, whatever the last did."""
+    def test_earlier_attempt__may_have_arrived(
+        self, make: Make, pauses: list[float]
+    ) -> None:
         with ChaosServer(close_after_request) as server:
             client = make(server.url, sleep=lambda seconds: server.__exit__())
             with pytest.raises(TransportError) as caught:
@@ -535,10 +531,9 @@ class TestMaybeApplied:
         assert caught.value.maybe_applied
         assert str(caught.value).endswith("(the request may have reached WeChat)")
 
-    def test_earlier_attempt__and_then_not_sent(
+    def test_earlier_attempt__last_not_sent(
         self, make: Make, session: requests.Session
     ) -> None:
-        """So it is when the last attempt cannot be sent for another reason."""
         errors = iter([requests.ReadTimeout(), requests.exceptions.InvalidSchema("x")])
 
         class Failing(HTTPAdapter):
@@ -551,10 +546,9 @@ class TestMaybeApplied:
 
         assert caught.value.maybe_applied
 
-    def test_earlier_attempt__and_then_no_token(
+    def test_earlier_attempt__then_no_token(
         self, server: ChaosServer, make: Make
     ) -> None:
-        """So it is when the token for the second attempt cannot be had."""
         server.script(close_after_request, reply(REFUSED))
         tokens = iter([TOKEN])
 
@@ -569,8 +563,7 @@ class TestMaybeApplied:
         assert "my_tokens" == caught.value.endpoint
         assert caught.value.maybe_applied
 
-    def test_busy__was_not_applied(self, make: Make, pauses: list[float]) -> None:
-        """An attempt that WeChat refused leaves no doubt."""
+    def test_earlier_attempt__refused(self, make: Make, pauses: list[float]) -> None:
         with ChaosServer(reply(SAID_BUSY)) as server:
             client = make(server.url, sleep=lambda seconds: server.__exit__())
             with pytest.raises(TransportError) as caught:
@@ -582,10 +575,9 @@ class TestMaybeApplied:
     @pytest.mark.parametrize(
         "fault", [close_after_request, gateway(502)], ids=["dropped", "502"]
     )
-    def test_token_call__is_not_the_call(
+    def test_token_fetch__says_nothing_of_the_call(
         self, fault: Fault, server: ChaosServer, make: Make
     ) -> None:
-        """A token that could not be fetched leaves no doubt about the update."""
         server.script(then=fault)
         with pytest.raises(TransportError) as caught:
             call("update_waybill_goods", make(server.url, token=stable_token()))
@@ -596,10 +588,9 @@ class TestMaybeApplied:
 
 
 class TestFailover:
-    def test_host__passed_over_at_once(
+    def test_host__next_without_pause(
         self, server: ChaosServer, make: Make, pauses: list[float]
     ) -> None:
-        """The next host is tried without a pause, whatever the call."""
         for kind in CALLS:
             with closed_port() as first, closed_port() as second:
                 client = make([first, second, server.url])
@@ -609,7 +600,6 @@ class TestFailover:
         assert [] == pauses
 
     def test_hosts__all_down(self, make: Make, pauses: list[float]) -> None:
-        """Once all have been tried, there is a pause before each further attempt."""
         with closed_port() as first, closed_port() as second, listening() as listener:
             with pytest.raises(TransportError) as caught:
                 query(make([first, second], retries=3))
@@ -622,10 +612,9 @@ class TestFailover:
     @pytest.mark.parametrize(
         "fault", [gateway(502), close_after_request], ids=["502", "dropped"]
     )
-    def test_host__reached_is_kept(
+    def test_host__kept_after_an_answer(
         self, fault: Fault, server: ChaosServer, make: Make
     ) -> None:
-        """A host that was reached is not left."""
         with ChaosServer(fault) as first:
             query(make([first.url, server.url]))
 
@@ -634,7 +623,7 @@ class TestFailover:
     def test_host__threads_move_on_together(
         self, server: ChaosServer, make: Make, session: requests.Session
     ) -> None:
-        """Threads that find the same host down do not push each other past the next."""
+        """Threads that find a host down must not push each other past the next."""
 
         class Down(HTTPAdapter):
             def send(self, *args: Any, **kwargs: Any) -> requests.Response:
@@ -656,16 +645,15 @@ class TestFailover:
 
             assert (8, 0) == (len(server.requests), len(third.requests))
 
-    def test_host__wrong_certificate(self, server: ChaosServer, make: Make) -> None:
-        """A host with a wrong certificate is not passed over."""
+    def test_host__wrong_certificate_is_final(
+        self, server: ChaosServer, make: Make
+    ) -> None:
         with untrusted_server() as untrusted, pytest.raises(TransportError):
             query(make([untrusted.url, server.url]))
 
         assert [] == server.requests
 
     def test_name__not_found(self, make: Make, monkeypatch: MonkeyPatch) -> None:
-        """A name that does not resolve is a host out of reach."""
-
         def getaddrinfo(*args: Any, **kwargs: Any) -> Any:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -679,8 +667,7 @@ class TestFailover:
         assert not caught.value.maybe_applied
         assert 3 == len(listener.own)
 
-    def test_host__stays(self, server: ChaosServer, make: Make) -> None:
-        """The client stays with the host that answered last, until it is down."""
+    def test_host__last_that_answered(self, server: ChaosServer, make: Make) -> None:
         clock = Clock()
         with closed_port() as url:
             client = make([url, server.url], clock=clock, retries=0)
@@ -703,7 +690,6 @@ class TestFailover:
 class TestIdleConnections:
 
     def test_kept__used_again(self, server: ChaosServer, make: Make) -> None:
-        """A connection that is left open serves one call after another."""
         server.script(answer, status(500), chaos.gzipped, chaos.chunked_whole)
         client = make(server.url)
         for _ in range(6):
@@ -712,8 +698,7 @@ class TestIdleConnections:
 
         assert 1 == server.connections
 
-    def test_refused_answer__closes(self, server: ChaosServer, make: Make) -> None:
-        """A connection whose answer was not read to its end is closed."""
+    def test_unread_answer__closes(self, server: ChaosServer, make: Make) -> None:
         server.script(chaos.endless_body)
         client = make(server.url)
         with pytest.raises(UnexpectedResponseError):
@@ -723,7 +708,6 @@ class TestIdleConnections:
         assert WAYBILL_TOKEN == query(client)
 
     def test_close__closes(self, server: ChaosServer, make: Make) -> None:
-        """close() closes the idle connections; the next call opens others."""
         client = make(server.url)
         query(client)
         client.close()
@@ -732,7 +716,6 @@ class TestIdleConnections:
         assert WAYBILL_TOKEN == query(client)
 
     def test_dropped_client__leaves_no_socket(self, server: ChaosServer) -> None:
-        """A client that is not closed closes its connections when it is forgotten."""
         query(Client(TOKEN, base_url=server.url))
         gc.collect()
 
@@ -743,10 +726,9 @@ class TestIdleConnections:
         [chaos.answer_and_close, chaos.answer_and_reset, chaos.answer_and_complain],
         ids=["closed", "reset", "closed with a 408"],
     )
-    def test_closed__costs_nothing(
+    def test_closed__noticed_before_writing(
         self, fault: Fault, server: ChaosServer, make: Make
     ) -> None:
-        """A connection that the server has closed is noticed before writing."""
         server.script(fault)
         client = make(server.url, retries=0)
         query(client)
@@ -757,8 +739,9 @@ class TestIdleConnections:
 
 
 class TestDeadline:
-    def test_deadline__over_all_attempts(self, server: ChaosServer, make: Make) -> None:
-        """There is no pause that would end behind it; the last real error is raised."""
+    def test_deadline__no_pause_beyond_it(
+        self, server: ChaosServer, make: Make
+    ) -> None:
         clock = Clock()
         server.script(then=reply(SAID_BUSY))
         client = make(
@@ -771,16 +754,18 @@ class TestDeadline:
         assert 5 == len(server.requests)
         assert "64254aac-5d5bb128-5d8aa557" == caught.value.rid
 
-    def test_writing__is_bounded(self, server: ChaosServer, make: Make) -> None:
-        """A server that does not take the request cannot hold it."""
+    def test_deadline__server_does_not_read(
+        self, server: ChaosServer, make: Make
+    ) -> None:
         server.script(chaos.accept_and_wait)
         with pytest.raises(TransportError) as caught:
             make(server.url, timeout=0.3).request("/x", {"text": "x" * 30_000_000})
 
         assert caught.value.maybe_applied
 
-    def test_token_provider__slow(self, server: ChaosServer, make: Make) -> None:
-        """The time that a token takes is the call's."""
+    def test_deadline__slow_token_provider(
+        self, server: ChaosServer, make: Make
+    ) -> None:
         clock = Clock()
 
         def token() -> str:
@@ -795,10 +780,9 @@ class TestDeadline:
         assert [] == server.requests
 
     @pytest.mark.parametrize("seconds", [1e12, float("inf"), 10**400])
-    def test_forever__is_not_too_long(
+    def test_deadline__years(
         self, seconds: float, server: ChaosServer, make: Make
     ) -> None:
-        """A timeout of years is as good as one."""
         client = make(server.url, timeout=seconds, deadline=seconds)
 
         assert WAYBILL_TOKEN == query(client)
@@ -812,7 +796,7 @@ class TestDeadline:
         ids=["deadline", "timeout"],
     )
     @pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])
-    def test_no_answer__bound_is_named(
+    def test_no_answer__names_the_bound(
         self,
         fault: Fault,
         options: dict[str, Any],
@@ -822,7 +806,6 @@ class TestDeadline:
         make: Make,
         session: requests.Session,
     ) -> None:
-        """Silence cannot hold the call; the error names what ended it."""
         server.script(then=fault)
         with pytest.raises(TransportError) as caught:
             query(make(server.url, session=None if own else session, **options))
@@ -840,10 +823,9 @@ class TestDeadline:
         ],
         ids=["timeout", "deadline"],
     )
-    def test_no_connection__bound_is_named(
+    def test_no_connection__names_the_bound(
         self, options: dict[str, Any], reason: str, make: Make
     ) -> None:
-        """An attempt to connect ends with its timeout or the deadline."""
         with silent_port() as url, pytest.raises(TransportError) as caught:
             query(make(url, **options))
 
@@ -853,7 +835,6 @@ class TestDeadline:
     def test_timeout__always_set(
         self, server: ChaosServer, make: Make, session: requests.Session
     ) -> None:
-        """Calls have a timeout by default, token calls too."""
         timeouts: list[Any] = []
 
         class Noting(HTTPAdapter):
@@ -916,7 +897,6 @@ class TestMemory:
     def test_peak__below_50_mib(
         self, fault: Fault, reason: str, server: ChaosServer
     ) -> None:
-        """However large the answer is, or would be unpacked, it costs little memory."""
         server.script(answer, fault)
         done = subprocess.run(
             [sys.executable, "-c", MEMORY, server.url],
@@ -937,7 +917,6 @@ class TestRedirects:
     def test_redirect__not_followed(
         self, code: int, own: bool, server: ChaosServer, make: Make
     ) -> None:
-        """The token does not travel to another host."""
         with ChaosServer() as other, requests.Session() as session:
             server.script(redirect(f"{other.url}/?access_token={TOKEN}", code))
             client = make(server.url, session=None if own else session)
@@ -956,10 +935,9 @@ class TestTls:
         with ChaosServer(tls=tls(authority.issue_cert("127.0.0.1"))) as server:
             yield server
 
-    def test_environment__says_whom_to_trust(
+    def test_bundle__from_the_environment(
         self, trusted: Path, server: ChaosServer, make: Make
     ) -> None:
-        """REQUESTS_CA_BUNDLE is honoured, and the connection kept."""
         client = make(server.url)
 
         assert WAYBILL_TOKEN == query(client)
@@ -973,7 +951,6 @@ class TestTls:
         monkeypatch: MonkeyPatch,
         pauses: list[float],
     ) -> None:
-        """A bundle that is not there is said so, once."""
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/authority.pem")
         with pytest.raises(TransportError, match="/nowhere/authority.pem") as caught:
             query(make(server.url))
@@ -1006,7 +983,6 @@ class TestTls:
         make: Make,
         request: pytest.FixtureRequest,
     ) -> None:
-        """Nothing is sent where the certificate does not fit."""
         if is_trusted:
             request.getfixturevalue("trusted")
         certificate = authority.issue_cert(identity, **dates)
@@ -1020,8 +996,7 @@ class TestTls:
         assert not caught.value.maybe_applied
         assert (1, []) == (server.connections, server.requests)
 
-    def test_https__never_falls_to_http(self, make: Make) -> None:
-        """To a server without TLS goes nothing but attempts at TLS."""
+    def test_https__no_plain_http(self, make: Make) -> None:
         received = []
 
         def refuse(peer: chaos.Peer, request: chaos.Request) -> None:
@@ -1041,7 +1016,6 @@ class TestProxies:
     def test_environment__http(
         self, server: ChaosServer, make: Make, monkeypatch: MonkeyPatch
     ) -> None:
-        """HTTP_PROXY is honoured."""
         monkeypatch.setenv("HTTP_PROXY", server.url)
 
         assert WAYBILL_TOKEN == query(make("http://wechat.invalid"))
@@ -1052,7 +1026,6 @@ class TestProxies:
     def test_environment__https(
         self, trusted: Path, authority: trustme.CA, make: Make, monkeypatch: MonkeyPatch
     ) -> None:
-        """HTTPS_PROXY is honoured: a tunnel, kept, that shows no token."""
         wechat = ChaosServer(tls=tls(authority.issue_cert("wechat.invalid")))
         with wechat, ChaosServer(then=chaos.tunnel(wechat.port)) as proxy:
             monkeypatch.setenv("HTTPS_PROXY", proxy.url)
@@ -1069,7 +1042,6 @@ class TestProxies:
     def test_environment__no_proxy(
         self, server: ChaosServer, make: Make, monkeypatch: MonkeyPatch
     ) -> None:
-        """NO_PROXY is honoured."""
         with closed_port() as proxy:
             monkeypatch.setenv("HTTP_PROXY", proxy)
             monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -1080,7 +1052,6 @@ class TestProxies:
     def test_proxy__refuses_the_connection(
         self, scheme: str, make: Make, monkeypatch: MonkeyPatch, pauses: list[float]
     ) -> None:
-        """Without the proxy WeChat is out of reach."""
         with closed_port() as proxy, pytest.raises(TransportError) as caught:
             monkeypatch.setenv(f"{scheme}_proxy", proxy)
             query(make(f"{scheme}://wechat.invalid"))
@@ -1092,10 +1063,9 @@ class TestProxies:
         assert not caught.value.maybe_applied
         assert [0.5, 1.0] == pauses
 
-    def test_proxy__wants_a_password(
+    def test_proxy__password_refused(
         self, server: ChaosServer, make: Make, monkeypatch: MonkeyPatch
     ) -> None:
-        """The password goes to the proxy; if it refuses, that is said without it."""
         server.script(then=status(407))
         monkeypatch.setenv("HTTPS_PROXY", server.url.replace("//", "//me:pa55word@"))
         with listening() as listener, pytest.raises(TransportError) as caught:
@@ -1112,20 +1082,18 @@ class TestProxies:
 
 class TestCallersSession:
 
-    def test_close__is_the_callers(
+    def test_close__leaves_it_open(
         self, server: ChaosServer, make: Make, session: requests.Session
     ) -> None:
-        """The client does not close it."""
         with make(server.url, session=session) as client:
             query(client)
         query(make(server.url, session=session))
 
         assert 1 == server.connections
 
-    def test_headers__cannot_be(
+    def test_headers__invalid(
         self, server: ChaosServer, make: Make, session: requests.Session
     ) -> None:
-        """A header that cannot be sent is a TransportError: nothing was applied."""
         session.headers["X-Who"] = "me\nand you"
         with pytest.raises(TransportError) as caught:
             query(make(server.url, session=session))
@@ -1135,7 +1103,6 @@ class TestCallersSession:
     def test_own_retries__masked_in_the_log(
         self, make: Make, session: requests.Session
     ) -> None:
-        """An adapter that repeats by itself does not log the token."""
         session.mount("http://", HTTPAdapter(max_retries=2))
         with closed_port() as url, listening() as listener:
             with pytest.raises(TransportError):
@@ -1145,11 +1112,9 @@ class TestCallersSession:
         assert any("Retrying" in line for line in listener.lines)
         assert [] == [line for line in listener.lines if TOKEN in line]
 
-    def test_adapter__ignores_a_short_body(
+    def test_adapter__does_not_check_the_length(
         self, make: Make, session: requests.Session
     ) -> None:
-        """A body that breaks off is noticed though the adapter does not."""
-
         class Careless(HTTPAdapter):
             def send(self, request: Any, **kwargs: Any) -> requests.Response:
                 broken = urllib3.HTTPResponse(
@@ -1177,7 +1142,6 @@ class TestSurroundings:
         monkeypatch: MonkeyPatch,
         tmp_path: Path,
     ) -> None:
-        """What ~/.netrc holds for the host goes out by a caller's session alone."""
         netrc = tmp_path / "netrc"
         netrc.write_text("default login me password pa55word\n")
         monkeypatch.setenv("NETRC", str(netrc))
@@ -1189,7 +1153,6 @@ class TestSurroundings:
     def test_cookies__of_the_callers_session_only(
         self, own: bool, server: ChaosServer, make: Make, session: requests.Session
     ) -> None:
-        """A cookie that the server sets is sent back only by a caller's session."""
         server.script(chaos.set_cookie)
         client = make(server.url, session=None if own else session)
         query(client)
@@ -1200,7 +1163,6 @@ class TestSurroundings:
 
 class TestLog:
     def test_line__per_attempt(self, server: ChaosServer, make: Make) -> None:
-        """Each attempt leaves one line: endpoint, outcome, rid and milliseconds."""
         server.script(reply(SAID_BUSY), gateway(502))
         with listening() as listener:
             query(make(server.url, clock=Clock()))
@@ -1214,8 +1176,6 @@ class TestLog:
     def test_line__of_an_interrupted_call(
         self, make: Make, session: requests.Session
     ) -> None:
-        """A call that the user breaks off is logged as interrupted."""
-
         class Interrupted(HTTPAdapter):
             def send(self, *args: Any, **kwargs: Any) -> requests.Response:
                 raise KeyboardInterrupt
@@ -1227,8 +1187,7 @@ class TestLog:
 
         assert ["query_trace: interrupted, rid None, 0 ms"] == listener.own
 
-    def test_urllib3__lines_of_another_kind(self) -> None:
-        """A line without a token is left as it is."""
+    def test_urllib3__lines_without_token(self) -> None:
         logger = logging.getLogger("urllib3.connectionpool")
         with listening() as listener:
             logger.debug("%(what)s", {"what": "x"})
@@ -1240,7 +1199,6 @@ class TestLog:
 class TestHosts:
 
     def test_base_url__ipv6(self, make: Make) -> None:
-        """An IPv6 address is taken."""
         with pytest.raises(TransportError) as caught:
             query(make("http://[::1]:1", retries=0))
 

@@ -12,7 +12,6 @@ import pytest
 @pytest.mark.once
 class TestSoak:
     def test_soak__a_short_one(self) -> None:
-        """`make soak` runs and finds nothing."""
         done = subprocess.run(
             [sys.executable, "-W", "error", "-m", "tests.soak"]
             + ["--seconds", "2", "--threads", "16"],

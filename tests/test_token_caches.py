@@ -178,15 +178,13 @@ class TestEveryCache:
     """The contract of `Cache`, for each kind that a provider takes."""
 
     def test_get__shared(self, store: Store, clock: Time) -> None:
-        """A second process uses the token that the first one fetched."""
         wechat = ScriptedWeChat(issued("first"))
 
         assert "first" == stable(wechat, store.one).get()
         assert "first" == stable(wechat, store.other).get()
         assert [NORMAL] == wechat.payloads
 
-    def test_get__as_long_as_it_is_good(self, store: Store, clock: Time) -> None:
-        """A second process keeps it no longer than the first."""
+    def test_get__shared_until_its_end(self, store: Store, clock: Time) -> None:
         wechat = ScriptedWeChat(issued("first"), issued("second"))
         stable(wechat, store.one).get()
         asker = stable(wechat, store.other)
@@ -197,7 +195,7 @@ class TestEveryCache:
         assert "second" == asker.get()
 
     def test_get__entry(self, store: Store, clock: Time) -> None:
-        """What is stored is JSON in a str, up to the longest token of 512."""
+        """The longest token of WeChat has 512 characters."""
         token = "84_" + "-_Az09" * 84 + "AAAHQ"
         assert 512 == len(token)
         stable(ScriptedWeChat(issued(token, 300)), store.one).get()
@@ -208,7 +206,6 @@ class TestEveryCache:
         assert token == stable(ScriptedWeChat(), store.other).get()
 
     def test_renew__refused_token_in_the_cache(self, store: Store, clock: Time) -> None:
-        """A refused token is fetched anew, and replaced in the cache."""
         wechat = ScriptedWeChat(issued("first"), issued("second"), issued("second"))
         one, other = stable(wechat, store.one), stable(wechat, store.other)
         one.get()
@@ -221,7 +218,6 @@ class TestEveryCache:
         assert [NORMAL, NORMAL, NORMAL] == wechat.payloads
 
     def test_authorizer_token__shared(self, store: Store, clock: Time) -> None:
-        """A service provider's token is shared as well; no refresh token is."""
         wechat = ScriptedWeChat(authorized("first", CHANGED), authorized("second"))
 
         assert "first" == authorizer(wechat, store.one).get()
@@ -235,8 +231,7 @@ class TestEveryCache:
 class TestEntries:
     """What stands in the cache, and under which name."""
 
-    def test_entries(self, clock: Time) -> None:
-        """One entry for each token; keys name the appids, nothing holds a secret."""
+    def test_entries__no_secret(self, clock: Time) -> None:
         cache = MemoryCache(clock)
         stable(ScriptedWeChat(issued("a"), issued("b")), cache).renew("a")
         authorizer(ScriptedWeChat(authorized("c", CHANGED)), cache).get()
@@ -249,14 +244,13 @@ class TestEntries:
 
     @pytest.mark.parametrize("life", [1, 2])
     def test_timeout__never_zero(self, clock: Time, life: int) -> None:
-        """0 seconds mean "for ever" to some caches."""
+        """0 means "for ever" to some caches."""
         cache = MemoryCache(clock)
         stable(ScriptedWeChat(issued("first", life)), cache).get()
 
         assert [clock.now + 1] == [end for _, end in cache.entries.values()]
 
-    def test_calls(self, clock: Time) -> None:
-        """A cache is asked get(key) and set(key, value, timeout=seconds) alone."""
+    def test_calls__get_and_set_alone(self, clock: Time) -> None:
         cache = mock.Mock(spec_set=["get", "set"])
         cache.get.return_value = None
         stable(ScriptedWeChat(issued("first")), cache).get()
@@ -271,7 +265,7 @@ class TestEntries:
         "appid", ["微信", "a b", "a\nb", "a\x00b", "x" * 65, "ü", "a:b"]
     )
     def test_key__odd_appid(self, clock: Time, appid: str) -> None:
-        """Whatever the appid, memcached takes the key: visible ASCII characters."""
+        """memcached takes visible ASCII characters only."""
         cache = MemoryCache(clock)
         authorizer(ScriptedWeChat(authorized("first")), cache, appid, appid).get()
 
@@ -279,7 +273,6 @@ class TestEntries:
         assert re.fullmatch("[!-~]+", key)
 
     def test_key__unique(self, clock: Time) -> None:
-        """Two appids never have one key, nor do two pairs of them."""
         cache = MemoryCache(clock)
         for appid in ["微信", "微 信", "a:b", "a;b", "a%3Ab", "a%b"]:
             stable(ScriptedWeChat(issued("x")), cache, appid).get()
@@ -316,7 +309,6 @@ class TestWhatServes:
     def test_init__refused(
         self, make: Callable[..., Any], cache: Any, kind: str
     ) -> None:
-        """The error names what to give."""
         with pytest.raises(InvalidArgumentError) as caught:
             make(ScriptedWeChat(), cache)
 
@@ -342,7 +334,6 @@ class TestWhatServes:
         "make", [Forwards, lambda cache: mock.Mock(wraps=cache)], ids=["args", "Mock"]
     )
     def test_init__hidden_parameters(self, clock: Time, make: Any) -> None:
-        """What hides its parameters is taken, and works."""
         cache = make(MemoryCache(clock))
         stable(ScriptedWeChat(issued("first")), cache).get()
 
@@ -358,12 +349,10 @@ class TestWhatServes:
         ],
         ids=["Mock", "MagicMock", "C"],
     )
-    def test_init__keeps_nothing_after_all(self, cache: Any) -> None:
-        """What may be a cache and is not costs a warning."""
+    def test_init__not_a_cache_after_all(self, cache: Any) -> None:
         assert "first" == stable(ScriptedWeChat(issued("first")), cache).get()
 
-    def test_init__nothing_asked(self) -> None:
-        """A cache that is down when the provider is made is taken."""
+    def test_init__does_not_call_the_cache(self) -> None:
         cache = mock.Mock(**{"get.side_effect": OSError, "set.side_effect": OSError})
         stable(ScriptedWeChat(), cache)
 
@@ -409,10 +398,9 @@ class TestFailures:
         ],
         ids=repr,
     )
-    def test_get__raises(
+    def test_get__cache_raises(
         self, clock: Time, methods: list[str], error: Exception, log: LogCaptureFixture
     ) -> None:
-        """A cache that is down is not used; a warning names the kind of error."""
         wechat = ScriptedWeChat(issued("first"), issued("second"))
         cache = Broken(clock, error, *methods)
         asker = stable(wechat, cache)
@@ -444,7 +432,10 @@ class TestFailures:
     def test_get__time_limit_of_a_task_queue(
         self, clock: Time, method: str, error: Exception, log: LogCaptureFixture
     ) -> None:
-        """A task queue's time limit, which may fall into a cache's call, surfaces."""
+        """
+        The queue raises its time limit inside whatever runs, such as a cache's
+        call.
+        """
         wechat = ScriptedWeChat(issued("first"), issued("second"))
         cache = Broken(clock, error, method)
         asker = stable(wechat, cache)
@@ -504,10 +495,9 @@ class TestFailures:
         + [(f'["84_secret", {end}]', 0) for end in ENDS],
         ids=lambda value: repr(value)[:30],
     )
-    def test_get__rubbish(
+    def test_get__not_a_good_entry(
         self, clock: Time, entry: Any, warnings: int, log: LogCaptureFixture
     ) -> None:
-        """What is no good token is replaced; a warning shows none of it."""
         clock.now = NOON
         cache = MemoryCache(clock)
         cache.set(STABLE_KEY, entry, timeout=10**6)
@@ -527,7 +517,6 @@ class TestFailures:
     def test_get__good_entry(
         self, clock: Time, entry: Any, log: LogCaptureFixture
     ) -> None:
-        """A good entry is used, as bytes as well, up to WeChat's longest life."""
         clock.now = NOON
         cache = MemoryCache(clock)
         cache.set(STABLE_KEY, entry, timeout=10**6)
@@ -535,8 +524,7 @@ class TestFailures:
         assert "first" == stable(ScriptedWeChat(), cache).get()
         assert [] == log.messages
 
-    def test_renew__takes_nothing_new(self, clock: Time) -> None:
-        """A cache that goes on showing an old token does not bring it back into use."""
+    def test_renew__cache_keeps_the_old_token(self, clock: Time) -> None:
         cache = MemoryCache(clock)
         stable(ScriptedWeChat(issued("first")), cache).get()
         cache.set = lambda *args, **kwargs: False  # type: ignore[method-assign]
@@ -549,7 +537,6 @@ class TestFailures:
         assert "third" == asker.renew("second")
 
     def test_get__redis_is_down(self, tmp_path: pathlib.Path) -> None:
-        """A Redis that ends while it is used is not needed."""
         sandbox = Sandbox()
         with redis_server(tmp_path) as port:
             server = redis.Redis("127.0.0.1", port, retry=Retry(NoBackoff(), 0))

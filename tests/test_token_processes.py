@@ -61,10 +61,10 @@ def refuse(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("kill, forced", [(revoke, 0), (refuse, 1)])
-def test_processes_and_threads_share_one_token(
+def test_get__many_processes(
     kill: Callable[[Sandbox], None], forced: int, tmp_path: pathlib.Path
 ) -> None:
-    """The token dies in use: every call succeeds, each process asks once for each."""
+    """Every call succeeds, and each process fetches once for each token that ends."""
     sandbox = Sandbox()
     with sandbox.serve() as server, contextlib.ExitStack() as stack:
         arguments = [sandbox.appid, sandbox.secret, server.url, str(tmp_path)]

@@ -62,7 +62,6 @@ class Provider:
 
 class TestStr:
     def test_get__same_each_time(self, rsps: RequestsMock) -> None:
-        """A str goes out with every call; once refused, it is not sent again."""
         answers(rsps, OK, INVALID)
         client = make_client("mine")
         client.query_trace("x")
@@ -77,7 +76,6 @@ class TestStr:
         ["", " ", None, 5, b"mine", ["mine"], {}, "mine\n", " mine", StableToken, str],
     )
     def test_init__not_a_token(self, token: Any) -> None:
-        """What cannot be a token is refused when the client is made."""
         with pytest.raises(InvalidArgumentError) as caught:
             Client(token)
 
@@ -86,7 +84,6 @@ class TestStr:
 
 class TestCallable:
     def test_get__called_each_time(self, rsps: RequestsMock) -> None:
-        """A callable may return another token for each call."""
         answers(rsps, OK, OK)
         client = make_client(handed_out("first", "second"))
         client.query_trace("x")
@@ -95,8 +92,6 @@ class TestCallable:
         assert ["first", "second"] == tokens_sent(rsps)
 
     def test_get__not_called_without_need(self) -> None:
-        """Neither a new client nor a call that is never sent needs a token."""
-
         def never() -> str:
             raise AssertionError("called")
 
@@ -120,14 +115,13 @@ class TestCallable:
             ),
         ],
     )
-    def test_renew(
+    def test_renew__once(
         self,
         rsps: RequestsMock,
         replies: list[dict[str, Any]],
         tokens: list[str],
         error: type[Exception] | None,
     ) -> None:
-        """A refused token is replaced once, and the call made once more."""
         for reply in replies:
             body = matchers.json_params_matcher({"waybill_token": "x"})
             rsps.post(QUERY_URL, json=reply, match=[body])
@@ -140,8 +134,7 @@ class TestCallable:
 
         assert tokens == tokens_sent(rsps)
 
-    def test_get__its_own_error(self) -> None:
-        """An error of the caller's function comes out as it is."""
+    def test_get__raises(self) -> None:
         client = make_client({}.popitem)
         with pytest.raises(KeyError):
             client.query_trace("x")
@@ -153,7 +146,6 @@ class TestCallable:
     def test_provider__not_a_token(
         self, rsps: RequestsMock, token: Any, renewed: bool
     ) -> None:
-        """What cannot be a token is not sent, whether get() or renew() returned it."""
         provider = Provider()
         setattr(provider, "renew" if renewed else "get", lambda *args: token)
         if renewed:
@@ -179,10 +171,9 @@ class TestRenewal:
             (48001, NotAuthorizedError),
         ],
     )
-    def test_call__refused(
+    def test_call__errcodes_renewed(
         self, rsps: RequestsMock, errcode: int, error: type[Exception] | None
     ) -> None:
-        """Three errcodes mean that another token may help."""
         answers(rsps, {"errcode": errcode, "errmsg": ""})
         client = make_client(handed_out("first", "second"))
         if error is None:
@@ -195,16 +186,16 @@ class TestRenewal:
         assert ["first", "second"][: 1 + (error is None)] == tokens_sent(rsps)
 
     @pytest.mark.parametrize("name", ["update_waybill_goods", "request"])
-    def test_call__edit(self, rsps: RequestsMock, name: str) -> None:
-        """A call refused for its token did nothing: an edit is made once more too."""
+    def test_call__update_repeated(self, rsps: RequestsMock, name: str) -> None:
+        """A call refused for its token did nothing."""
         answers(rsps, INVALID, OK, name=name)
         CALLS[name](make_client(handed_out("first", "second")))
 
         assert ["first", "second"] == tokens_sent(rsps)
         assert rsps.calls[0].request.body == rsps.calls[1].request.body
 
-    def test_call__without_retries(self, rsps: RequestsMock) -> None:
-        """A renewal is no repetition: it happens with retries=0, at once."""
+    def test_call__retries_0(self, rsps: RequestsMock) -> None:
+        """A renewal does not count as a repeat."""
         pauses: list[float] = []
         answers(rsps, INVALID, OK)
         tokens = handed_out("first", "second")
@@ -213,8 +204,7 @@ class TestRenewal:
         assert ["first", "second"] == tokens_sent(rsps)
         assert [] == pauses
 
-    def test_call__once_in_all_the_repeats(self, rsps: RequestsMock) -> None:
-        """A repeat does not earn a second renewal; the next call may renew."""
+    def test_call__renewed_once_in_all_repeats(self, rsps: RequestsMock) -> None:
         client = make_client(handed_out("a", "b", "c", "d"))
         answers(rsps, INVALID, {"errcode": -1, "errmsg": ""}, INVALID)
         with pytest.raises(AccessTokenError):
@@ -227,7 +217,6 @@ class TestRenewal:
 
 class TestProvider:
     def test_renew__gets_the_rejected_token(self, rsps: RequestsMock) -> None:
-        """A provider learns which token WeChat refused. The shape is enough."""
         provider: TokenProvider = Provider("second")
         answers(rsps, INVALID, OK)
         make_client(provider).query_trace("x")
@@ -235,8 +224,7 @@ class TestProvider:
         assert ["first"] == provider.rejected  # type: ignore[attr-defined]
         assert ["first", "second"] == tokens_sent(rsps)
 
-    def test_renew__cannot(self, rsps: RequestsMock) -> None:
-        """A provider's own error comes out."""
+    def test_renew__raises(self, rsps: RequestsMock) -> None:
         answers(rsps, INVALID)
         with pytest.raises(LookupError, match="the vault is shut"):
             make_client(Provider(LookupError("the vault is shut"))).query_trace("x")
@@ -244,7 +232,6 @@ class TestProvider:
         assert ["first"] == tokens_sent(rsps)
 
     def test_renew__not_for_other_failures(self, rsps: RequestsMock) -> None:
-        """A provider is not asked for another token when WeChat is busy."""
         provider = Provider()
         answers(rsps, {"errcode": -1, "errmsg": ""})
         with pytest.raises(SystemBusyError):
@@ -253,8 +240,6 @@ class TestProvider:
         assert [] == provider.rejected
 
     def test_init__callable_with_get_and_renew(self, rsps: RequestsMock) -> None:
-        """What has get and renew is a provider, whatever else it is."""
-
         class Both(Provider):
             def __call__(self) -> str:
                 raise AssertionError("called")

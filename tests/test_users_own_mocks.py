@@ -29,7 +29,6 @@ class TestResponses:
     @pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])
     @responses.activate
     def test_query_trace__matched(self, own: bool) -> None:
-        """The matchers that people use see the token, the JSON and the headers."""
         rule = responses.post(
             QUERY_URL,
             json=TRACE,
@@ -48,9 +47,7 @@ class TestResponses:
         assert 1 == rule.call_count
 
     @responses.activate
-    def test_query_trace__a_callback(self) -> None:
-        """A mock may compute its answer, and stand at a URL with the token."""
-
+    def test_query_trace__callback(self) -> None:
         def answer(request: Any) -> tuple[int, dict[str, str], str]:
             token = json.loads(request.body)["waybill_token"]
             info = {"status": 4, "waybill_id": token}
@@ -76,7 +73,6 @@ class TestResponses:
     )
     @responses.activate
     def test_update_waybill_goods__no_answer(self, error: Exception) -> None:
-        """A bare error as body stands for a call that may have arrived."""
         responses.post(f"{HOST}{OPEN_MSG}update_waybill_goods", body=error)
         with pytest.raises(TransportError) as caught:
             Client("ACCESS_TOKEN").update_waybill_goods("the-token", GOODS)
@@ -85,7 +81,6 @@ class TestResponses:
         assert 1 == len(responses.calls)
 
     def test_send__patched(self, monkeypatch: MonkeyPatch) -> None:
-        """A response made by hand has no raw part."""
         made = requests.Response()
         made.status_code = 200
         made._content = b'{"waybill_info": {"status": 4}}'
@@ -130,7 +125,6 @@ class TestSession:
     def test_headers__of_the_session(
         self, session: requests.Session, adapter: Answering
     ) -> None:
-        """The session's headers go out; that the body is JSON stays true."""
         session.headers.update({"User-Agent": "shop/1.0", "Content-Type": "text/plain"})
         Client("ACCESS_TOKEN", session=session).query_trace("the-token")
 
@@ -140,10 +134,10 @@ class TestSession:
             "Content-Length": "29",
         }.items() <= dict(adapter.requests[0].headers).items()
 
-    def test_auth__that_hooks_itself_in(
+    def test_auth__registers_a_hook(
         self, session: requests.Session, adapter: Answering
     ) -> None:
-        """An auth sees each body; the hook that it gives to one stays with it."""
+        """The hook must stay with its request."""
         seen: list[str] = []
 
         def watch(request: Any) -> Any:
@@ -159,7 +153,6 @@ class TestSession:
         assert ["0 29", "1 33"] == seen
 
     def test_auth__digest(self) -> None:
-        """Digest, which answers a 401 by sending the request again, does."""
         asked: list[str] = []
 
         class Server(http.server.BaseHTTPRequestHandler):
@@ -203,7 +196,6 @@ class TestSession:
     def test_hooks__in_any_form(
         self, session: requests.Session, hooks: Any, calls: int
     ) -> None:
-        """A session's hooks see each answer; one without may say so as it likes."""
         seen: list[int] = []
         session.hooks = hooks(lambda response, **_: seen.append(response.status_code))
         client = Client("ACCESS_TOKEN", session=session)
@@ -215,7 +207,6 @@ class TestSession:
     def test_settings__of_the_session(
         self, session: requests.Session, adapter: Answering
     ) -> None:
-        """Certificates and proxies are the session's."""
         session.verify = "/etc/ssl/shop.pem"
         session.cert = ("/etc/ssl/client.pem", "/etc/ssl/client.key")
         session.proxies["https"] = "http://proxy.example:3128"
@@ -230,14 +221,13 @@ class TestSession:
         } == {**adapter.options[0], "proxies": dict(adapter.options[0]["proxies"])}
 
     @pytest.mark.parametrize("trust_env", [True, False])
-    def test_settings__of_the_surroundings(
+    def test_settings__trust_env(
         self,
         session: requests.Session,
         adapter: Answering,
         monkeypatch: MonkeyPatch,
         trust_env: bool,
     ) -> None:
-        """The session decides whether the environment has a say."""
         monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/company.pem")
         session.trust_env = trust_env

@@ -50,7 +50,7 @@ class TestRequest:
     def test_body__utf8_without_escapes(
         self, rsps: RequestsMock, client: Client
     ) -> None:
-        """Chinese and emoji go out as they are: WeChat shows or refuses escapes."""
+        """WeChat shows or refuses escapes."""
         rsps.post(f"{HOST}{OPEN_MSG}update_waybill_goods", json={})
         client.update_waybill_goods("x", GoodsInfo([GoodsDetail('围巾🧣\n"', "")]))
         body = rsps.calls[0].request.body
@@ -73,7 +73,6 @@ class TestRequest:
     def test_url__token_encoded(
         self, rsps: RequestsMock, token: str, query: str
     ) -> None:
-        """A token is one query parameter, whatever it holds; a path goes as it is."""
         rsps.post(f"{HOST}/a%2Fb/~c", json={})
         Client(token).request("/a%2Fb/~c", {})
 
@@ -106,10 +105,9 @@ class TestReplies:
             *((REPLY, {"status": status}) for status in [200, 201, 202, 299]),
         ],
     )
-    def test_reply__utf8_however_it_comes(
+    def test_reply__utf8_whatever_the_headers(
         self, answered: Answered, body: bytes, options: dict[str, Any]
     ) -> None:
-        """顺丰 stays 顺丰: labelled otherwise, packed, in chunks, any 200 to 299."""
         expected = {"errcode": 0, "delivery_info": {"delivery_name": "顺丰"}}
 
         assert expected == answered(body, **options)
@@ -132,18 +130,15 @@ class TestReplies:
             ),
         ],
     )
-    def test_reply__success(
+    def test_reply__lenient(
         self, answered: Answered, body: bytes, expected: dict[str, Any]
     ) -> None:
-        """What WeChat sends comes back whole."""
         assert expected == answered(body)
 
-    def test_reply__large(self, answered: Answered) -> None:
-        """1,500 carriers, and anything else up to 5 MiB, is read whole."""
+    def test_reply__five_mib(self, answered: Answered) -> None:
         assert {} == answered(b"{}".ljust(5 * MEBIBYTE))
 
     def test_reply__huge_number(self, rsps: RequestsMock, client: Client) -> None:
-        """A status as long as a line is an unknown status."""
         rsps.post(QUERY_URL, body=b'{"waybill_info":{"status":' + b"9" * 300 + b"}}")
 
         assert WaybillStatus(10**300 - 1) == client.query_trace("x").status
@@ -173,7 +168,6 @@ class TestErrcode:
         errcode: int,
         errmsg: str,
     ) -> None:
-        """A refusal is raised, in whatever shape it comes."""
         with pytest.raises(ApiError) as caught:
             answered(f'{{"errcode":{fields}}}')
 
@@ -196,7 +190,6 @@ class TestErrcode:
         errmsg: str,
         pause: float,
     ) -> None:
-        """What passes in a moment is asked again; a limit by the second takes one."""
         rsps.post(PLAIN, json={"errcode": errcode, "errmsg": errmsg})
         rsps.post(PLAIN, json={"errcode": 0})
 
@@ -242,10 +235,9 @@ class TestStrangeAnswers:
     @pytest.mark.parametrize(
         "body, reason, excerpt", STRANGE, ids=lambda value: repr(value)[:30]
     )
-    def test_reply__no_reply(
+    def test_reply__strange(
         self, answered: Answered, body: bytes, reason: str, excerpt: str | None
     ) -> None:
-        """A page with status 200 is no result, and neither is half a reply."""
         with pytest.raises(UnexpectedResponseError) as caught:
             answered(body)
 
@@ -260,7 +252,6 @@ class TestStrangeAnswers:
 
     @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
     def test_reply__too_large(self, answered: Answered, packed: bool) -> None:
-        """More than 5 MiB is refused, unpacked as well."""
         body = b'{"a":"'.ljust(5 * MEBIBYTE + 1, b"x")
         headers = {"Content-Encoding": "gzip"} if packed else {}
         with pytest.raises(UnexpectedResponseError) as caught:
@@ -291,7 +282,6 @@ class TestStrangeAnswers:
         body: bytes,
         reason: str,
     ) -> None:
-        """The status is judged before the body."""
         with pytest.raises(UnexpectedResponseError) as caught:
             answered(body, status=status)
 
@@ -300,7 +290,6 @@ class TestStrangeAnswers:
         assert [] == pauses
 
     def test_reply__broken_compression(self, answered: Answered) -> None:
-        """What is called gzip and is not cannot be read."""
         with pytest.raises(UnexpectedResponseError) as caught:
             answered(REPLY, headers={"Content-Encoding": "gzip"})
 
@@ -341,7 +330,7 @@ class TestNoAnswer:
             ),
         ],
     )
-    def test_post__reason(
+    def test_post__no_answer(
         self,
         answered: Answered,
         body: Any,
@@ -349,7 +338,6 @@ class TestNoAnswer:
         reason: str,
         maybe_applied: bool,
     ) -> None:
-        """The reason is for a person; maybe_applied is for the program."""
         with pytest.raises(TransportError) as caught:
             answered(body, **options)
 
@@ -357,8 +345,7 @@ class TestNoAnswer:
         assert reason == caught.value.reason
         assert maybe_applied is caught.value.maybe_applied
 
-    def test_post__bug_of_a_mock(self, answered: Answered) -> None:
-        """An error that is none of the network's comes out as it is."""
+    def test_post__other_error(self, answered: Answered) -> None:
         with pytest.raises(ZeroDivisionError, match="a bug"):
             answered(ZeroDivisionError("a bug"))
 
@@ -374,7 +361,6 @@ class TestFastPath:
     def test_proxies__looked_up_once(
         self, client: Client, monkeypatch: MonkeyPatch
     ) -> None:
-        """The environment is read at the first call to a host only."""
         asked: list[str] = []
 
         def look_up(url: str, **options: Any) -> dict[str, str]:
@@ -390,7 +376,6 @@ class TestFastPath:
     def test_response__as_tracers_see_it(
         self, client: Client, server: ChaosServer, monkeypatch: MonkeyPatch
     ) -> None:
-        """A tracer around `Session.send` finds all it looks for."""
         seen: list[requests.Response] = []
         send = requests.Session.send
 
@@ -418,7 +403,6 @@ class TestFastPath:
     def test_response__read_by_a_tracer(
         self, client: Client, monkeypatch: MonkeyPatch
     ) -> None:
-        """One that reads the body first leaves it to the call."""
         seen: list[bytes] = []
         send = requests.Session.send
 
@@ -437,7 +421,6 @@ class TestFastPath:
     def test_body__of_any_size(
         self, client: Client, server: ChaosServer, size: int, packed: bool
     ) -> None:
-        """However long it is, and however little of it goes over the wire."""
         body = json.dumps({"errcode": 0, "text": "x" * size}).encode()
         server.script(
             then=chaos.encoded(gzip.compress(body)) if packed else chaos.reply(body)

@@ -67,10 +67,8 @@ class TestRedaction:
     @pytest.mark.parametrize("piece, body", dict.fromkeys(ROWS))
     def test_time__linear(self, piece: str, body: str) -> None:
         """
-        Twenty times the text costs less than forty times the time.
-
-        A twentieth of what 5 MiB of harmless text cost is the least unit: to read and
-        decode that much is slower, for memory comes in large pieces.
+        A twentieth of the time of 5 MiB of harmless text is the least unit,
+        because reading that much is slower per byte.
         """
         # What is quadratic would take hours for the whole of it.
         plain = self.seconds(body, "x", 5120, times=1)
@@ -122,7 +120,6 @@ class Cache:
 class TestCaches:
     @pytest.mark.once
     def test_cache__celerys_time_limit(self) -> None:
-        """Celery's SoftTimeLimitExceeded, raised while a cache works, ends the task."""
         needed("celery")
         from celery.exceptions import SoftTimeLimitExceeded
 
@@ -132,7 +129,6 @@ class TestCaches:
                 query(client)
 
     def test_cache__slow(self) -> None:
-        """A call waits for few operations of a slow cache, whatever others do."""
         cache = Cache()
         token = StableToken(APPID, SECRET, cache=cache)
         with TokenWeChat() as server:
@@ -150,10 +146,7 @@ class TestCaches:
 class TestTokenCalls:
     @pytest.mark.parametrize("fresh", [True, False], ids=["new tokens", "the same"])
     def test_refused__every_token(self, fresh: bool) -> None:
-        """
-        32 threads that meet an API which refuses every token for five seconds ask for
-        fewer than ten.
-        """
+        """32 threads that meet 40001 for all tokens fetch fewer than ten."""
         with TokenWeChat(refused=lambda token: True, fresh=fresh) as server:
             client = Client(StableToken(APPID, SECRET), base_url=server.url)
             ends = time.monotonic() + 5
@@ -182,10 +175,9 @@ class TestSecrets:
         ],
         ids=["StableToken", "AuthorizerToken"],
     )
-    def test_secret__goes_to_the_clients_host_only(
+    def test_secret__only_to_the_clients_host(
         self, token: Any, secret: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Nothing goes to another host; not even a name is resolved."""
         hosts = []
         real = socket.getaddrinfo
 
@@ -209,7 +201,6 @@ class TestSecrets:
         assert TOKEN == server.requests[1].token
 
     def test_secret__by_the_clients_session(self) -> None:
-        """The call for a token goes through the client's session."""
         with TokenWeChat() as server, requests.Session() as session:
             session.headers["X-Shop"] = "two"
             token = StableToken(APPID, SECRET)

@@ -56,7 +56,6 @@ class TestNAT:
     def test_query__second_attempt_by_a_new_connection(
         self, fault: chaos.Fault, own: bool
     ) -> None:
-        """Idle connections that were forgotten cost one attempt, not one each."""
         with ChaosServer(then=together(THREADS)) as server:
             client = made(server, own, timeout=(5, 1))
             in_threads(THREADS, lambda number: query(client))
@@ -75,7 +74,6 @@ class TestNAT:
             assert 1 == len(set(new))
 
     def test_update__may_have_been_applied(self) -> None:
-        """An update by a forgotten connection is not repeated; the next one works."""
         with ChaosServer(then=together(THREADS)) as server:
             client = made(server)
             in_threads(THREADS, lambda number: query(client))
@@ -88,8 +86,7 @@ class TestNAT:
         assert caught.value.maybe_applied
         assert THREADS + 2 == len(server.requests)
 
-    def test_idle__all_dropped(self) -> None:
-        """After one broke, none of the idle ones is used, by other threads either."""
+    def test_idle__all_dropped_after_one_broke(self) -> None:
         with ChaosServer(then=together(THREADS)) as server:
             client = made(server, retries=0)
             in_threads(THREADS, lambda number: query(client))
@@ -103,8 +100,7 @@ class TestNAT:
 
         assert 2 * THREADS == server.connections
 
-    def test_threads__none_fails(self) -> None:
-        """Threads that find their connections dead at the same time all succeed."""
+    def test_threads__all_connections_dead(self) -> None:
         with ChaosServer(then=together(THREADS)) as server:
             client = made(server)
             in_threads(THREADS, lambda number: query(client))
@@ -117,7 +113,6 @@ class TestNAT:
     def test_idle__for_a_minute(
         self, seconds: float, connections: list[int], monkeypatch: MonkeyPatch
     ) -> None:
-        """A connection that was idle for a minute is not used again."""
         real = time.monotonic
         with ChaosServer() as server, made(server) as client:
             query(client)
@@ -128,8 +123,9 @@ class TestNAT:
 
 
 class TestHandshakes:
-    def test_threads__one_connection_each(self, monkeypatch: MonkeyPatch) -> None:
-        """A client's first calls, made together, make as many handshakes as threads."""
+    def test_first_calls__one_handshake_per_thread(
+        self, monkeypatch: MonkeyPatch
+    ) -> None:
         authority = trustme.CA()
         with authority.cert_pem.tempfile() as pem:
             monkeypatch.setenv("REQUESTS_CA_BUNDLE", pem)
@@ -142,8 +138,8 @@ class TestHandshakes:
         assert THREADS == server.connections
         assert 5 * THREADS == len(server.requests)
 
-    def test_first_calls__one_session(self) -> None:
-        """However the first calls interleave, no connection is lost with a session."""
+    def test_first_calls__race(self) -> None:
+        """No connection is lost with a second session."""
         interval = sys.getswitchinterval()
         sys.setswitchinterval(1e-6)
         try:
@@ -173,7 +169,6 @@ class TestHandshakes:
     def test_hang_up__next_host(
         self, call: Callable[[Client], Any], monkeypatch: MonkeyPatch
     ) -> None:
-        """A server that hangs up in the TLS handshake is passed over."""
         authority = trustme.CA()
         with authority.cert_pem.tempfile() as pem:
             monkeypatch.setenv("REQUESTS_CA_BUNDLE", pem)
@@ -187,7 +182,6 @@ class TestHandshakes:
         assert 2 == len(good.requests)
 
     def test_hang_up__nothing_was_applied(self) -> None:
-        """If all hosts do so, nothing was applied."""
         with ChaosServer(then=hang_up) as bad:
             url = bad.url.replace("http", "https")
             with Client("TOKEN", base_url=url, retries=1) as client:
@@ -209,9 +203,7 @@ def hang_up(peer: chaos.Peer, request: chaos.Request) -> None:
 class TestInterim:
     @both
     @pytest.mark.parametrize("code", [100, 101, 102, 103, 199])
-    def test_next_call__own_answer(self, code: int, own: bool) -> None:
-        """A call answered with a 1xx leaves nothing for the next calls."""
-
+    def test_next_call__after_an_interim_answer(self, code: int, own: bool) -> None:
         def interim(peer: chaos.Peer, request: chaos.Request) -> None:
             peer.send(head(code, "Link: </style.css>"))
             peer.wait(0.05)
@@ -233,8 +225,7 @@ class TestInterim:
         assert list("FGH") == last
 
     @both
-    def test_next_call__after_one_answer_too_many(self, own: bool) -> None:
-        """So it is after two answers to one request."""
+    def test_next_call__after_two_answers(self, own: bool) -> None:
         with ChaosServer(chaos.two_answers) as server:
             client = made(server, own)
             got = [query(client, name) for name in "ABC"]
@@ -251,8 +242,7 @@ REDIRECT = head(302, "Location: /elsewhere", length=1_000_000)
 class TestBodies:
     @both
     @pytest.mark.parametrize("status", [302, 307, 308])
-    def test_redirect__endless(self, status: int, own: bool) -> None:
-        """The body of a redirect is not read to its end, nor is it followed."""
+    def test_redirect__body_not_read(self, status: int, own: bool) -> None:
         sent = []
 
         def redirect(peer: chaos.Peer, request: chaos.Request) -> None:
@@ -281,7 +271,6 @@ class TestBodies:
     def test_trickling__ends_with_the_deadline(
         self, start: bytes, piece: bytes, own: bool
     ) -> None:
-        """A call returns while the server is still sending byte by byte."""
         over = threading.Event()
         with ChaosServer(trickled(start, piece, over)) as server:
             client = made(server, own, deadline=1)
@@ -322,7 +311,6 @@ class TestChangedSession:
 
     @pytest.mark.parametrize("name", CHANGES)
     def test_request__as_the_session_is_now(self, name: str) -> None:
-        """What a session adds to a request is what it adds now."""
         change, header, expected = CHANGES[name]
         with ChaosServer() as server, requests.Session() as session:
             session.headers.update({"X-Shop": "1", "User-Agent": "shop/1"})
@@ -336,8 +324,7 @@ class TestChangedSession:
             for request in server.requests
         ]
 
-    def test_proxies__used(self) -> None:
-        """The second call goes to the proxy, the third again to the server."""
+    def test_proxies__changed(self) -> None:
         with ChaosServer() as server, ChaosServer() as proxy:
             with requests.Session() as session:
                 client = Client("TOKEN", base_url=server.url, session=session)
@@ -351,8 +338,7 @@ class TestChangedSession:
         assert ["B"] == [each.payload["waybill_token"] for each in proxy.requests]
         assert proxy.requests[0].target.startswith(f"{server.url}/cgi-bin/")
 
-    def test_verify__obeyed(self) -> None:
-        """A certificate is looked at from now on, and the reverse."""
+    def test_verify__changed(self) -> None:
         authority = trustme.CA()
         with authority.cert_pem.tempfile() as pem, requests.Session() as session:
             with tls_server(authority) as server, warnings.catch_warnings():
@@ -368,8 +354,6 @@ class TestChangedSession:
             assert isinstance(error, TransportError) and not error.maybe_applied
 
     def test_mount__another_adapter(self) -> None:
-        """An adapter that is mounted later carries the calls from then on."""
-
         class Counting(HTTPAdapter):
             sent = 0
 
@@ -387,8 +371,7 @@ class TestChangedSession:
         assert 1 == adapter.sent
         assert 2 == len(server.requests)
 
-    def test_session__is_as_it_was(self) -> None:
-        """The client changes nothing of the session, whatever the answers were."""
+    def test_session__unchanged_by_the_client(self) -> None:
         with ChaosServer(
             chaos.redirect("/elsewhere"), chaos.gateway(502), chaos.set_cookie
         ) as server:

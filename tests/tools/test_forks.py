@@ -180,7 +180,6 @@ class TestForks:
     def test_fork__children_open_their_own_connections(
         self, kind: str, way: str
     ) -> None:
-        """No connection is used by two processes; the parent goes on with its own."""
         with ChaosServer() as server:
             subprocess.run(
                 # Python 3.12 and newer warn of a fork where there are threads.
@@ -206,7 +205,7 @@ class TestForks:
 
     @pytest.mark.parametrize("way", ["os.fork", "os.fork, sys.exit"])
     def test_fork__under_tls(self, way: str, tmp_path: Path) -> None:
-        """No child sends TLS's close_notify over its parent's connection."""
+        """No child may send TLS's close_notify over its parent's connection."""
         authority = trustme.CA()
         authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
         with tls_server(authority) as server:
@@ -226,7 +225,6 @@ class TestForks:
         assert [1] * 4 == [len(each) for each in pids.values()]
 
     def test_copy__deep_of_a_client_in_use(self) -> None:
-        """A copy is made while threads use the client; both then work."""
         with ChaosServer() as server, Client("TOKEN", base_url=server.url) as client:
 
             def work(number: int) -> list[str]:
@@ -271,7 +269,6 @@ class TestUWSGI:
     def test_workers__open_their_own_connections(
         self, kind: str, tmp_path: Path
     ) -> None:
-        """Three processes of four threads each get their own answers."""
         needed("pyuwsgi")
         (tmp_path / "app.py").write_text(APPLICATION)
         with ChaosServer() as server, open(tmp_path / "log", "wb") as log:

@@ -109,21 +109,18 @@ def run_green(kind: str, when: str, script: str, url: str, **environ: str) -> An
 @pytest.mark.parametrize("kind, when", KINDS)
 class TestGreenThreads:
     def test_call__past_a_deadline(self, kind: str, when: str) -> None:
-        """Calls do not wait for each other, and work when a deadline's time is over."""
         with ChaosServer(then=together(8)) as server:
             got = run_green(kind, when, PAST_A_DEADLINE, server.url)
 
         assert [NAMES, "alone", NAMES] == got
 
     def test_call__after_a_timeout(self, kind: str, when: str) -> None:
-        """Calls that ran into their deadline leave a client that works."""
         with ChaosServer(*[silence] * 8) as server:
             got = run_green(kind, when, AFTER_A_TIMEOUT, server.url)
 
         assert [[True] * 8, NAMES] == got
 
     def test_token__fetched_once(self, kind: str, when: str) -> None:
-        """Greenlets wait for the one that fetches the token."""
         with TokenWeChat() as server:
             got = run_green(kind, when, ONE_TOKEN, server.url)
 
@@ -134,11 +131,6 @@ class TestGreenThreads:
 class TestTLS:
     @pytest.mark.parametrize("kind, when", [("gevent", "before")])
     def test_call__past_a_deadline(self, kind: str, when: str, tmp_path: Path) -> None:
-        """
-        The same over HTTPS.
-
-        With gevent patched after the import, no HTTPS request of requests works.
-        """
         authority = trustme.CA()
         authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
         with tls_server(authority, then=together(8)) as server:
@@ -170,7 +162,7 @@ def application(environ, start_response):
 
 class TestGunicorn:
     def test_preload__past_a_deadline(self, tmp_path: Path) -> None:
-        """`gunicorn -k gevent --preload` patches after the client has made a call."""
+        """`--preload` patches after the client has made a call."""
         needed("gunicorn")
         needed("gevent")
         (tmp_path / "app.py").write_text(APPLICATION)
