@@ -79,9 +79,7 @@ def refused(rsps: RequestsMock, client: Client) -> Callable[..., tuple[str, str]
 
 class TestTexts:
     @pytest.mark.parametrize("value, problem, of_an_option", NO_TEXTS, ids=ascii)
-    def test_text__wrong(
-        self, refused: Any, value: object, problem: str, of_an_option: str | None
-    ) -> None:
+    def test_text__wrong(self, refused, value, problem, of_an_option):
         required = refused("query_trace", waybill_token=value)
         optional = refused("query_trace", waybill_token="x", openid=value)
 
@@ -90,22 +88,16 @@ class TestTexts:
 
     @pytest.mark.parametrize("value, problem", [("", EMPTY), (" x", BLANK)])
     @pytest.mark.parametrize("method, field", REQUIRED_TEXTS)
-    def test_required__of_each_method(
-        self, refused: Any, method: str, field: str, value: str, problem: str
-    ) -> None:
+    def test_required__of_each_method(self, refused, method, field, value, problem):
         assert (field, problem) == refused(method, **REQUIRED[method] | {field: value})
 
     @pytest.mark.parametrize("value, problem", [("", EMPTY_OPTION), (" x", BLANK)])
     @pytest.mark.parametrize("method, field", OPTIONAL_TEXTS)
-    def test_optional__of_each_method(
-        self, refused: Any, method: str, field: str, value: str, problem: str
-    ) -> None:
+    def test_optional__of_each_method(self, refused, method, field, value, problem):
         assert (field, problem) == refused(method, **REQUIRED[method] | {field: value})
 
     @pytest.mark.parametrize("method, field", REQUIRED_TEXTS)
-    def test_required__none_or_left_out(
-        self, refused: Any, client: Client, method: str, field: str
-    ) -> None:
+    def test_required__none_or_left_out(self, refused, client, method, field):
         arguments = {**REQUIRED[method], field: None}
         problem = "is of type NoneType; give a str"
 
@@ -117,9 +109,7 @@ class TestTexts:
     @pytest.mark.parametrize(
         "value", ["a", "a b", TEXT("a"), "📦", "a\x00b", "x" * 9999]
     )
-    def test_required__any_text(
-        self, client: Client, rsps: RequestsMock, value: str
-    ) -> None:
+    def test_required__any_text(self, client, rsps, value):
         """WeChat judges what a text says, not the client."""
         rsps.post(
             "https://api.weixin.qq.com/cgi-bin/express/delivery/open_msg/query_trace",
@@ -188,15 +178,13 @@ NO_GOODS: list[tuple[Any, str, str]] = [
 
 class TestGoods:
     @pytest.mark.parametrize("value, field, problem", NO_GOODS, ids=ascii)
-    def test_goods_info__wrong(
-        self, refused: Any, value: object, field: str, problem: str
-    ) -> None:
+    def test_goods_info__wrong(self, refused, value, field, problem):
         error = refused("update_waybill_goods", "x", value)
 
         assert (field, problem) == error
 
     @pytest.mark.parametrize("method", WITH_GOODS)
-    def test_goods_info__of_each_method(self, refused: Any, method: str) -> None:
+    def test_goods_info__of_each_method(self, refused, method):
         error = refused(method, **REQUIRED[method] | {"goods_info": None})
 
         assert ("goods_info", "is of type NoneType; give a GoodsInfo") == error
@@ -212,7 +200,7 @@ class TestGoods:
             (ONE, "GoodsDetail"),
         ],
     )
-    def test_detail_list__not_a_list(self, value: Any, kind: str) -> None:
+    def test_detail_list__not_a_list(self, value, kind):
         """A str or a dict is iterable as well."""
         with pytest.raises(InvalidArgumentError) as caught:
             GoodsInfo(value)
@@ -234,7 +222,7 @@ class TestExtra:
         "extra, kind",
         [([], "list"), ("x", "str"), (5, "int"), (False, "bool"), ([("a", 1)], "list")],
     )
-    def test_extra__not_a_dict(self, refused: Any, extra: object, kind: str) -> None:
+    def test_extra__not_a_dict(self, refused, extra, kind):
         problem = f"is of type {kind}; give a dict"
 
         assert ("extra", problem) == refused("query_trace", "x", extra=extra)
@@ -258,13 +246,11 @@ class TestExtra:
         ],
         ids=lambda value: "",
     )
-    def test_extra__not_json(
-        self, refused: Any, extra: dict[Any, Any], field: str
-    ) -> None:
+    def test_extra__not_json(self, refused, extra, field):
         assert (field, NOT_JSON) == refused("query_trace", "x", extra=extra)
 
     @pytest.mark.parametrize("method", REQUIRED)
-    def test_extra__of_each_method(self, refused: Any, method: str) -> None:
+    def test_extra__of_each_method(self, refused, method):
         arguments = REQUIRED[method]
 
         assert "extra" == refused(method, **arguments, extra=[])[0]
@@ -297,7 +283,7 @@ class TestRequest:
             b"/cgi-bin/test",
         ],
     )
-    def test_path__not_a_path(self, refused: Any, path: object) -> None:
+    def test_path__not_a_path(self, refused, path):
         problem = "is not like /cgi-bin/…: a path alone, without host or query"
 
         assert ("path", problem) == refused("request", path, {})
@@ -313,9 +299,7 @@ class TestRequest:
             ({"a": 1, "b": {"c": b"x"}}, "b", NOT_JSON),
         ],
     )
-    def test_payload__not_an_object(
-        self, refused: Any, payload: object, field: str, problem: str
-    ) -> None:
+    def test_payload__not_an_object(self, refused, payload, field, problem):
         assert (field, problem) == refused("request", "/cgi-bin/test", payload)
 
 
@@ -382,7 +366,7 @@ class TestClient:
             for value in values
         ],
     )
-    def test_init__wrong_option(self, option: str, value: Any, problem: str) -> None:
+    def test_init__wrong_option(self, option, value, problem):
         options: Any = {option: value}
         with pytest.raises(InvalidArgumentError) as caught:
             Client("ACCESS_TOKEN", **options)
@@ -404,10 +388,10 @@ class TestClient:
             ["https://api.weixin.qq.com"],
         ],
     )
-    def test_base_url__accepted(self, base_url: Any) -> None:
+    def test_base_url__accepted(self, base_url):
         assert Client("ACCESS_TOKEN", base_url=base_url) is not None
 
     @pytest.mark.parametrize("option", ["time_out", "proxies", "appid"])
-    def test_init__unknown_option(self, option: str) -> None:
+    def test_init__unknown_option(self, option):
         with pytest.raises(TypeError, match=option):
-            Client("ACCESS_TOKEN", **{option: 1})  # type: ignore[arg-type]
+            Client("ACCESS_TOKEN", **{option: 1})

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.mark.once
 class TestBenchmarks:
-    def test_quick__prints_every_table_and_writes_nothing(self) -> None:
+    def test_quick__prints_every_table_and_writes_nothing(self):
         pages = [*ROOT.glob("benchmarks/*.md"), *ROOT.glob("benchmarks/*.svg")]
         assert 5 == len(pages)
         before = [page.read_bytes() for page in pages]

@@ -65,7 +65,7 @@ def no_thread_left() -> Iterator[None]:
 
 
 class TestQueryMany:
-    def test_query_many__each_token_once(self) -> None:
+    def test_query_many__each_token_once(self):
         results = list(many(Calls(), (f"t{index}" for index in range(300))))
 
         assert [f"t{index}" for index in range(300)] == sorted(
@@ -74,7 +74,7 @@ class TestQueryMany:
         assert all(result.trace.waybill_id == result.token for result in results)
         assert {None} == {result.error for result in results}
 
-    def test_query_many__failures_are_results(self) -> None:
+    def test_query_many__failures_are_results(self):
         found = {
             result.token: type(result.error).__name__
             for result in many(Calls(), ["t1", "bad1", "odd1", "t2"])
@@ -87,13 +87,13 @@ class TestQueryMany:
             "t2": "NoneType",
         } == found
 
-    def test_query_many__token_of_wrong_type(self) -> None:
+    def test_query_many__token_of_wrong_type(self):
         with Client("ACCESS_TOKEN", base_url="http://127.0.0.1:9") as client:
-            (result,) = query_many(client, [None])  # type: ignore[list-item]
+            (result,) = query_many(client, [None])
 
         assert "waybill_token: is of type NoneType; give a str" == str(result.error)
 
-    def test_query_many__real_client(self) -> None:
+    def test_query_many__real_client(self):
         sandbox = Sandbox(user_daily_limit=1000)
         with sandbox.serve() as server:
             token = sandbox.access_token()
@@ -102,18 +102,18 @@ class TestQueryMany:
 
         assert [9300507] * 3 == [result.error.errcode for result in results]
 
-    def test_query_many__reads_ahead_twice_the_workers(self) -> None:
+    def test_query_many__reads_ahead_twice_the_workers(self):
         counter = itertools.count()
         results = many(Calls(), (f"t{number}" for number in counter), workers=4)
 
         for _ in range(10):
             next(results)
         read = next(counter)
-        results.close()  # type: ignore[attr-defined]
+        results.close()
 
         assert read <= 10 + 2 * 4
 
-    def test_query_many__as_many_calls_as_workers(self) -> None:
+    def test_query_many__as_many_calls_as_workers(self):
         calls = Calls()
         calls.go_on.clear()
         threading.Timer(0.2, calls.go_on.set).start()
@@ -122,7 +122,7 @@ class TestQueryMany:
 
         assert 7 == calls.most_at_once
 
-    def test_query_many__few_tokens_few_threads(self) -> None:
+    def test_query_many__few_tokens_few_threads(self):
         calls = Calls()
         calls.go_on.clear()
         results = many(calls, ["t1", "t2", "t3"])
@@ -133,7 +133,7 @@ class TestQueryMany:
         assert 3 == len(bulk_threads())
         assert 2 == len(list(results))
 
-    def test_query_many__slow_call_blocks_no_other(self) -> None:
+    def test_query_many__slow_call_blocks_no_other(self):
         slow = threading.Event()
 
         class Client(Calls):
@@ -151,7 +151,7 @@ class TestQueryMany:
         assert {"t1", "t2", "t3"} == set(tokens[:3])
         assert "slow" == tokens[3]
 
-    def test_query_many__slow_input_blocks_no_result(self) -> None:
+    def test_query_many__slow_input_blocks_no_result(self):
         events: list[str] = []
 
         def tokens() -> Iterator[str]:
@@ -166,7 +166,7 @@ class TestQueryMany:
         assert events.index("out t1") < events.index("in t3")
         assert 6 == len(events)
 
-    def test_query_many__input_raises(self) -> None:
+    def test_query_many__input_raises(self):
         """Calls under way still yield their results first."""
 
         def tokens() -> Iterator[str]:
@@ -185,7 +185,7 @@ class TestQueryMany:
             next(results)
 
     @pytest.mark.parametrize("tokens", ["a-token", 5, None])
-    def test_query_many__tokens_not_an_iterable(self, tokens: Any) -> None:
+    def test_query_many__tokens_not_an_iterable(self, tokens):
         """A str would be taken for tokens of one letter."""
         with pytest.raises(InvalidArgumentError) as caught:
             many(Calls(), tokens)
@@ -193,7 +193,7 @@ class TestQueryMany:
         assert "tokens" == caught.value.field
 
     @pytest.mark.parametrize("workers", [0, -1, 1.5, "2", True, None])
-    def test_query_many__wrong_workers(self, workers: Any) -> None:
+    def test_query_many__wrong_workers(self, workers):
         with pytest.raises(
             InvalidArgumentError, match="workers: is not a whole number"
         ):
@@ -201,7 +201,7 @@ class TestQueryMany:
 
 
 class TestStopping:
-    def test_close__waits_for_calls_under_way(self) -> None:
+    def test_close__waits_for_calls_under_way(self):
         calls = Calls()
         results: Any = many(calls, map(str, itertools.count()), workers=4)
         next(results)
@@ -215,7 +215,7 @@ class TestStopping:
         assert [] == bulk_threads()
         assert len(calls.begun) == begun
 
-    def test_close__before_the_first_result(self) -> None:
+    def test_close__before_the_first_result(self):
         calls = Calls()
         results: Any = many(calls, ["t1"])
 
@@ -223,7 +223,7 @@ class TestStopping:
 
         assert [] == calls.begun
 
-    def test_consumer__raises_in_the_loop(self) -> None:
+    def test_consumer__raises_in_the_loop(self):
         with pytest.raises(ZeroDivisionError):
             for _ in many(Calls(), map(str, itertools.count()), workers=4):
                 raise ZeroDivisionError
@@ -231,7 +231,7 @@ class TestStopping:
 
         assert [] == bulk_threads()
 
-    def test_consumer__interrupted(self) -> None:
+    def test_consumer__interrupted(self):
         calls = Calls()
 
         def tokens() -> Iterator[str]:
@@ -244,7 +244,7 @@ class TestStopping:
 
         assert [] == bulk_threads()
 
-    def test_consumer__closed_by_a_worker(self) -> None:
+    def test_consumer__closed_by_a_worker(self):
         held: list[Any] = []
         is_held = threading.Event()
         other_began = threading.Event()
@@ -274,7 +274,7 @@ class TestStopping:
         assert [] == held
         assert [] == bulk_threads()
 
-    def test_exit__does_not_wait_for_calls(self) -> None:
+    def test_exit__does_not_wait_for_calls(self):
         code = (
             "import itertools, threading, time\n"
             "from wxlogistics.bulk import run_many\n"
@@ -296,7 +296,7 @@ class TestStopping:
 
 
 class TestRunMany:
-    def test_run_many__function_raises(self) -> None:
+    def test_run_many__function_raises(self):
         def function(number: int) -> int:
             if number == 3:
                 raise OSError("disk full")
@@ -305,24 +305,24 @@ class TestRunMany:
         with pytest.raises(OSError, match="disk full"):
             list(run_many(function, itertools.count(), workers=2))
 
-    def test_run_many__none_is_an_item(self) -> None:
+    def test_run_many__none_is_an_item(self):
         assert [None] == list(run_many(lambda item: item, [None], workers=1))
 
 
 class TestQueryResult:
-    def test_pickle__error(self) -> None:
+    def test_pickle__error(self):
         error = WaybillTokenError("query_trace", 9300507, "invalid token")
         result = pickle.loads(pickle.dumps(QueryResult("t", error=error)))
 
         assert ("t", 9300507) == (result.token, result.error.errcode)
 
-    def test_trace__of_a_failed_query(self) -> None:
+    def test_trace__of_a_failed_query(self):
         error = WaybillTokenError("query_trace", 9300507, "invalid token")
         with pytest.raises(WaybillTokenError) as caught:
             QueryResult("t", error=error).trace
 
         assert caught.value is error
 
-    def test_trace__neither_trace_nor_error(self) -> None:
+    def test_trace__neither_trace_nor_error(self):
         with pytest.raises(LookupError, match="this result holds no trace"):
             QueryResult("t").trace

@@ -204,9 +204,7 @@ Sample = Callable[[str], bytes]
 
 @pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda exchange: exchange.request)
 class TestEndpoints:
-    def test_request__exactly_the_sample(
-        self, rsps: RequestsMock, client: Client, sample: Sample, exchange: Exchange
-    ) -> None:
+    def test_request__exactly_the_sample(self, rsps, client, sample, exchange):
         rsps.post(HOST + exchange.path, json=OK)
         exchange.call(client)
         request = rsps.calls[0].request
@@ -222,9 +220,7 @@ class TestEndpoints:
             "User-Agent": f"wxlogistics/{__version__}",
         } == dict(request.headers)
 
-    def test_result__of_the_sample(
-        self, rsps: RequestsMock, client: Client, sample: Sample, exchange: Exchange
-    ) -> None:
+    def test_result__of_the_sample(self, rsps, client, sample, exchange):
         reply = sample(f"{exchange.reply}.json")
         rsps.post(HOST + exchange.path, body=reply)
 
@@ -235,7 +231,7 @@ class TestEndpoints:
         assert expected == exchange.call(client)
 
 
-def test_methods__each_has_an_exchange_and_a_call() -> None:
+def test_methods__each_has_an_exchange_and_a_call():
     methods = {
         name
         for name, _ in inspect.getmembers(Client, inspect.isfunction)
@@ -261,7 +257,7 @@ class TestParameters:
 
         return made
 
-    def test_optional__left_out(self, body: Any) -> None:
+    def test_optional__left_out(self, body):
         sent = body(lambda client: client.trace_waybill(**LEAST, sender_phone=None))
 
         assert {*LEAST} == set(sent)
@@ -269,13 +265,13 @@ class TestParameters:
     @pytest.mark.parametrize(
         "field", ["sender_phone", "trans_id", "delivery_id", "order_detail_path"]
     )
-    def test_optional__each_alone(self, body: Any, field: str) -> None:
+    def test_optional__each_alone(self, body, field):
         sent = body(lambda client: client.trace_waybill(**LEAST, **{field: "given"}))
 
         assert "given" == sent[field]
         assert {*LEAST, field} == set(sent)
 
-    def test_goods_info__ten_without_image(self, body: Any) -> None:
+    def test_goods_info__ten_without_image(self, body):
         """WeChat takes ten, and an empty URL for no image."""
         goods_info = GoodsInfo([GoodsDetail("围巾", "")] * 10)
         sent = body(
@@ -285,7 +281,7 @@ class TestParameters:
         expected = [{"goods_name": "围巾", "goods_img_url": ""}] * 10
         assert {"detail_list": expected} == sent["goods_info"]
 
-    def test_extra__overrides_and_adds(self, body: Any) -> None:
+    def test_extra__overrides_and_adds(self, body):
         sent = body(
             lambda client: client.trace_waybill(
                 **LEAST, extra={"new": [1, None], "waybill_id": "other"}
@@ -296,16 +292,14 @@ class TestParameters:
         assert "other" == sent["waybill_id"]
         assert OPENID == sent["openid"]
 
-    def test_extra__not_changed(self, body: Any) -> None:
+    def test_extra__not_changed(self, body):
         extra: dict[str, Any] = {}
         body(lambda client: client.trace_waybill(**LEAST, extra=extra))
 
         assert {} == extra
 
     @pytest.mark.parametrize("name", REQUIRED)
-    def test_extra__of_each_method(
-        self, rsps: RequestsMock, client: Client, name: str
-    ) -> None:
+    def test_extra__of_each_method(self, rsps, client, name):
         rsps.post(HOST + OPEN_MSG + name, json=OK)
         getattr(client, name)(**REQUIRED[name], extra={"new": "新"})
 
@@ -314,9 +308,7 @@ class TestParameters:
 
 @pytest.mark.parametrize("name", CALLS)
 class TestFailures:
-    def test_refusal__names_the_endpoint(
-        self, rsps: RequestsMock, client: Client, sample: Sample, name: str
-    ) -> None:
+    def test_refusal__names_the_endpoint(self, rsps, client, sample, name):
         rsps.post(HOST + OPEN_MSG + name, body=sample("error.931023.reply.json"))
         with pytest.raises(WaybillNotFoundError) as caught:
             CALLS[name](client)
@@ -326,9 +318,7 @@ class TestFailures:
         assert 931023 == caught.value.errcode
         assert "66557522-735e87a4-648726cc" == caught.value.rid
 
-    def test_no_answer__repeated_only_where_harmless(
-        self, rsps: RequestsMock, client: Client, pauses: list[float], name: str
-    ) -> None:
+    def test_no_answer__repeated_only_where_harmless(self, rsps, client, pauses, name):
         """An update counts against a limit, so it must not be sent twice."""
         attempts = 1 if name in EDITS else 3
         rsps.post(HOST + OPEN_MSG + name, body=requests.ReadTimeout())
@@ -339,14 +329,7 @@ class TestFailures:
         assert attempts - 1 == len(pauses)
         assert caught.value.maybe_applied is True
 
-    def test_busy__repeated(
-        self,
-        rsps: RequestsMock,
-        client: Client,
-        sample: Sample,
-        pauses: list[float],
-        name: str,
-    ) -> None:
+    def test_busy__repeated(self, rsps, client, sample, pauses, name):
         """-1 means that WeChat did nothing, so updates are repeated as well."""
         rsps.post(HOST + OPEN_MSG + name, body=sample("error.-1.reply.json"))
         with pytest.raises(SystemBusyError):
@@ -367,9 +350,7 @@ class TestRegister:
         ],
     )
     @pytest.mark.parametrize("name", ["trace_waybill", "follow_waybill"])
-    def test_register__success_without_token(
-        self, rsps: RequestsMock, client: Client, name: str, reply: dict[str, Any]
-    ) -> None:
+    def test_register__success_without_token(self, rsps, client, name, reply):
         rsps.post(HOST + OPEN_MSG + name, json=reply)
         with pytest.raises(UnexpectedResponseError) as caught:
             CALLS[name](client)
@@ -380,18 +361,14 @@ class TestRegister:
         assert caught.value.excerpt.startswith("errcode, errmsg")
         assert 1 == len(rsps.calls)
 
-    def test_trace_waybill__token_as_a_number(
-        self, rsps: RequestsMock, client: Client
-    ) -> None:
+    def test_trace_waybill__token_as_a_number(self, rsps, client):
         rsps.post(HOST + OPEN_MSG + "trace_waybill", json={"waybill_token": 12})
 
         assert "12" == client.trace_waybill(**LEAST)
 
 
 class TestRequest:
-    def test_request__payload_as_given(
-        self, rsps: RequestsMock, client: Client
-    ) -> None:
+    def test_request__payload_as_given(self, rsps, client):
         rsps.post(HOST + "/cgi-bin/message/custom/send", json={"errcode": 0})
         client.request(
             "/cgi-bin/message/custom/send",
@@ -410,18 +387,18 @@ class TestRequest:
 
 
 class TestClient:
-    def test_repr__hosts_without_token(self) -> None:
+    def test_repr__hosts_without_token(self):
         client = Client("a-secret-token", base_url=["https://a.example", HOST])
 
         assert "<Client of https://a.example, https://api.weixin.qq.com>" == repr(
             client
         )
 
-    def test_init__options_by_keyword_only(self) -> None:
+    def test_init__options_by_keyword_only(self):
         with pytest.raises(TypeError):
-            Client("ACCESS_TOKEN", HOST)  # type: ignore[misc]
+            Client("ACCESS_TOKEN", HOST)
 
-    def test_base_url__with_a_path(self, rsps: RequestsMock) -> None:
+    def test_base_url__with_a_path(self, rsps):
         url = "http://127.0.0.1:8000/wechat" + OPEN_MSG + "get_delivery_list"
         rsps.post(url, json={"errcode": 0})
         client = Client("ACCESS_TOKEN", base_url="http://127.0.0.1:8000/wechat/")
@@ -429,9 +406,7 @@ class TestClient:
         assert () == client.get_delivery_list()
         assert f"{url}?access_token=ACCESS_TOKEN" == rsps.calls[0].request.url
 
-    def test_close__closes_its_own_session(
-        self, rsps: RequestsMock, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_close__closes_its_own_session(self, rsps, monkeypatch):
         closed: list[requests.Session] = []
         monkeypatch.setattr(requests.Session, "close", lambda own: closed.append(own))
         rsps.post(HOST + OPEN_MSG + "get_delivery_list", json=OK)
@@ -448,11 +423,11 @@ class TestClient:
             client.get_delivery_list()
         assert 2 == len(closed)
 
-    def test_exit__error_in_the_block(self) -> None:
+    def test_exit__error_in_the_block(self):
         with pytest.raises(ZeroDivisionError), Client("ACCESS_TOKEN"):
             raise ZeroDivisionError
 
-    def test_close__can_be_used_again(self, rsps: RequestsMock, client: Client) -> None:
+    def test_close__can_be_used_again(self, rsps, client):
         rsps.post(HOST + OPEN_MSG + "get_delivery_list", json={"errcode": 0})
         client.close()
 
@@ -462,15 +437,13 @@ class TestClient:
         "timeout, expected",
         [((3.05, 20), (3.05, 20.0)), (5, (5.0, 5.0)), ((1, 2.5), (1.0, 2.5))],
     )
-    def test_timeout__as_requests_takes_it(
-        self, rsps: RequestsMock, timeout: Any, expected: tuple[float, float]
-    ) -> None:
+    def test_timeout__as_requests_takes_it(self, rsps, timeout, expected):
         rsps.post(HOST + OPEN_MSG + "get_delivery_list", json={"errcode": 0})
         Client("ACCESS_TOKEN", timeout=timeout).get_delivery_list()
 
         assert expected == rsps.calls[0].request.req_kwargs["timeout"]
 
-    def test_deadline__cuts_the_timeout(self, rsps: RequestsMock) -> None:
+    def test_deadline__cuts_the_timeout(self, rsps):
         rsps.post(HOST + OPEN_MSG + "get_delivery_list", json={"errcode": 0})
         make_client("ACCESS_TOKEN", deadline=2, clock=lambda: 0.0).get_delivery_list()
 

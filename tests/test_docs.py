@@ -39,14 +39,14 @@ CLEAN = {
 class TestPages:
     """All pages."""
 
-    def test_pages__at_most_fourteen_each_translated(self) -> None:
+    def test_pages__at_most_fourteen_each_translated(self):
         chinese = [documents.translation(page) for page in ENGLISH]
 
         assert sorted([*ENGLISH, *chinese]) == documents.pages()
         assert len(ENGLISH) <= 14
 
     @pytest.mark.parametrize("page", documents.pages())
-    def test_switch__below_the_title(self, page: str) -> None:
+    def test_switch__below_the_title(self, page):
         name = pathlib.PurePath(page).name
         if page.endswith(documents.CHINESE):
             link = f"[English]({name.replace(documents.CHINESE, '.md')})"
@@ -58,7 +58,7 @@ class TestPages:
         assert ["", link, ""] == rest[:3]
 
     @pytest.mark.parametrize("page", ["README.md", *ENGLISH])
-    def test_headings__the_same_in_both_languages(self, page: str) -> None:
+    def test_headings__the_same_in_both_languages(self, page):
         english, chinese = (
             [re.sub("(?<=#) .*|(?<=!).*", "", line) for line in outline(each)]
             for each in (page, documents.translation(page))
@@ -67,7 +67,7 @@ class TestPages:
         assert english == chinese
 
     @pytest.mark.parametrize("page", documents.pages())
-    def test_links__file_heading_and_language_exist(self, page: str) -> None:
+    def test_links__file_heading_and_language_exist(self, page):
         folder = (documents.ROOT / page).parent
         text = "\n".join(documents.read(page).splitlines()[4:])
         for link in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
@@ -82,7 +82,7 @@ class TestPages:
                 assert anchor in anchors(name), link
 
     @pytest.mark.parametrize("page", documents.READMES)
-    def test_readme__no_relative_links(self, page: str) -> None:
+    def test_readme__no_relative_links(self, page):
         text = documents.read(page)
         named = re.findall(r"`((?:docs|examples)/[^`]*)`", text)
 
@@ -91,7 +91,7 @@ class TestPages:
         assert [name for name in named if not (documents.ROOT / name).exists()] == []
 
     @pytest.mark.parametrize("page", EVERY_PAGE)
-    def test_chinese__no_line_begins_with_a_closing_mark(self, page: str) -> None:
+    def test_chinese__no_line_begins_with_a_closing_mark(self, page):
         assert [] == re.findall(
             r"^\s*[，。、；：？！）」》].*", documents.read(page), re.M
         )
@@ -100,7 +100,7 @@ class TestPages:
         ("page", "language"),
         [("docs/errors.md", "en"), ("docs/errors.zh-CN.md", "zh")],
     )
-    def test_errcodes__table(self, page: str, language: str) -> None:
+    def test_errcodes__table(self, page, language):
         """The table is the output of docs/generate.py."""
         command = [sys.executable, "docs/generate.py", "--check"]
         done = subprocess.run(command, cwd=documents.ROOT, capture_output=True)
@@ -110,7 +110,7 @@ class TestPages:
         assert {*map(int, rows)} == {*WORDS}
 
     @pytest.mark.parametrize("name", ["app.json", "tracking.js"])
-    def test_miniprogram__as_in_the_example(self, name: str) -> None:
+    def test_miniprogram__as_in_the_example(self, name):
         code = documents.read(f"examples/miniprogram/{name}")
 
         for page in ("docs/miniprogram.md", "docs/miniprogram.zh-CN.md"):
@@ -160,9 +160,7 @@ class TestSandbox:
         [(page, page) for page in documents.READMES],
         indirect=["sandbox"],
     )
-    def test_readme__output_and_client(
-        self, page: str, sandbox: tuple[str, list[str]]
-    ) -> None:
+    def test_readme__output_and_client(self, page, sandbox):
         url, lines = sandbox
         shown = documents.blocks(page, "console")[-1].code.splitlines()[2:]
         (call,) = re.findall(
@@ -182,9 +180,7 @@ class TestSandbox:
         [(page, page) for page in ("docs/index.md", "docs/index.zh-CN.md")],
         indirect=["sandbox"],
     )
-    def test_first_page__output(
-        self, page: str, sandbox: tuple[str, list[str]], tmp_path: pathlib.Path
-    ) -> None:
+    def test_first_page__output(self, page, sandbox, tmp_path):
         url, _ = sandbox
         commands = [shlex.split(command) for command in documents.commands(page)]
         (block,) = documents.blocks(page, "python")
@@ -225,11 +221,11 @@ class TestCommands:
     """What stands behind a ``$``."""
 
     @pytest.mark.parametrize("page", documents.READMES)
-    def test_readme__first_two_commands(self, page: str) -> None:
+    def test_readme__first_two_commands(self, page):
         assert "$ make demo\n$ make test\n" == documents.blocks(page, "console")[0].code
 
     @pytest.mark.parametrize("page", EVERY_PAGE)
-    def test_commands__exist_with_their_options(self, page: str) -> None:
+    def test_commands__exist_with_their_options(self, page):
         folder = documents.ROOT
         in_text = re.findall(r"`(pip install .+?)`", documents.read(page))
         for command in dict.fromkeys([*documents.commands(page), *in_text]):

@@ -141,7 +141,7 @@ class TestBlocks:
     @pytest.mark.parametrize(
         "page", [page for page in WITH_PYTHON if "page.py" in documents.modules(page)]
     )
-    def test_blocks__output_as_shown(self, page: str, sandbox: Sandbox) -> None:
+    def test_blocks__output_as_shown(self, page, sandbox):
         names: dict[str, Any] = {"__name__": "shown"}
         for block in documents.blocks(page, "python"):
             if block.title or topic(page) in ELSEWHERE:
@@ -155,7 +155,7 @@ class TestBlocks:
                 assert documents.is_as_shown(printed, block.printed), where
 
     @pytest.mark.parametrize("page", ["docs/tokens.md", "docs/tokens.zh-CN.md"])
-    def test_tokens__every_client_calls(self, page: str, sandbox: Sandbox) -> None:
+    def test_tokens__every_client_calls(self, page, sandbox):
         sandbox.add_component(COMPONENT)
         names: dict[str, Any] = {}
         with sandbox.mock():
@@ -182,9 +182,7 @@ class TestBlocks:
             ({"status": 404, "body": "x"}, "query_trace: not WeChat's"),
         ],
     )
-    def test_readme__errors_caught(
-        self, page: str, sandbox: Sandbox, fault: Any, printed: str
-    ) -> None:
+    def test_readme__errors_caught(self, page, sandbox, fault, printed):
         (block,) = (
             one for one in documents.blocks(page, "python") if "error:" in one[2]
         )
@@ -201,7 +199,7 @@ class TestFiles:
         "page",
         [page for page in ENGLISH if {*documents.modules(page)} - {"page.py"}],
     )
-    def test_files__pass(self, page: str, tmp_path: pathlib.Path) -> None:
+    def test_files__pass(self, page, tmp_path):
         write(page, tmp_path)
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
@@ -244,7 +242,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 class TestTyped:
     """The blocks as a reader's own code."""
 
-    def test_mypy__strict(self, folder: pathlib.Path) -> None:
+    def test_mypy__strict(self, folder):
         """Libraries without types are allowed."""
         pytest.importorskip("mypy")
         options = [
@@ -257,7 +255,7 @@ class TestTyped:
             found = check(page, "mypy", *options)
             assert "no issues found" in found, f"{page.name}\n{found}"
 
-    def test_pyright__no_errors(self, folder: pathlib.Path) -> None:
+    def test_pyright__no_errors(self, folder):
         pytest.importorskip("pyright")
         roots = [{"root": page.name} for page in folder.iterdir()]
         config = {"extraPaths": [str(documents.ROOT)], "executionEnvironments": roots}
@@ -271,7 +269,7 @@ class TestTyped:
 
 class TestLanguages:
     @pytest.mark.parametrize("page", ENGLISH)
-    def test_blocks__same_code_in_both_languages(self, page: str) -> None:
+    def test_blocks__same_code_in_both_languages(self, page):
         english, chinese = (
             [outline(block.code) for block in documents.blocks(each, "python")]
             for each in (page, documents.translation(page))

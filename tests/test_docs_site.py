@@ -107,9 +107,7 @@ def pages(site: pathlib.Path) -> dict[pathlib.Path, Page]:
 class TestSite:
     """The built site."""
 
-    def test_pages__linked_from_the_index(
-        self, site: pathlib.Path, pages: dict[pathlib.Path, Page]
-    ) -> None:
+    def test_pages__linked_from_the_index(self, site, pages):
         names = {
             page.removeprefix("docs/").replace(".md", ".html")
             for page in documents.pages()
@@ -123,9 +121,7 @@ class TestSite:
             linked = {target for target, _ in pages[folder / "index.html"].targets()}
             assert {folder / name for name in names - {"index.html"}} <= linked
 
-    def test_links__page_and_anchor_exist(
-        self, site: pathlib.Path, pages: dict[pathlib.Path, Page]
-    ) -> None:
+    def test_links__page_and_anchor_exist(self, site, pages):
         for path, page in pages.items():
             for target, anchor in page.targets():
                 assert target in pages, (path, target)
@@ -135,9 +131,7 @@ class TestSite:
             other = other if other != name else f"zh-CN/{name}"
             assert site / other in {target for target, _ in page.targets()}
 
-    def test_loaded__from_the_site_alone(
-        self, site: pathlib.Path, pages: dict[pathlib.Path, Page]
-    ) -> None:
+    def test_loaded__from_the_site_alone(self, site, pages):
         for page in [*pages.values(), Page(site / "404.html")]:
             for address in page.loaded:
                 assert not re.match("[a-z]+:|//", address), (page.path, address)
@@ -151,9 +145,7 @@ class TestSite:
             loads = re.findall(r"(?:url\(|@import)\s*['\"]?([^'\")]{,40})", style)
             assert [load for load in loads if not load.startswith("data:")] == []
 
-    def test_reference__complete(
-        self, site: pathlib.Path, pages: dict[pathlib.Path, Page]
-    ) -> None:
+    def test_reference__complete(self, site, pages):
         public = {
             "wxlogistics": wxlogistics.__all__,
             "wxlogistics.bulk": ["QueryResult", "query_many", "run_many"],
@@ -168,7 +160,7 @@ class TestSite:
                     )
 
     @pytest.mark.parametrize("language", ["", "zh-CN"])
-    def test_index__of_its_language(self, site: pathlib.Path, language: str) -> None:
+    def test_index__of_its_language(self, site, language):
         """The index is there twice, for http: and for file:."""
         folder = site / language / "search"
         text = (folder / "search_index.json").read_text(encoding="utf-8")
@@ -182,7 +174,7 @@ class TestSite:
             assert (site / language / file).exists()
             assert not file.startswith("zh-CN")
 
-    def test_index__chinese_words(self, site: pathlib.Path) -> None:
+    def test_index__chinese_words(self, site):
         """Every word of docs/search_words.txt is found."""
         path = site / "zh-CN/search/search_index.json"
         entries = json.loads(path.read_text(encoding="utf-8"))["docs"]
@@ -222,9 +214,7 @@ class TestBrowser:
         ["errcode", "maybe_applied", "retries", "deadline", "carriers", "message"]
         + ["console", "重试", "快递公司", "沙箱", "签收"],
     )
-    def test_search__pages_of_the_language(
-        self, site: pathlib.Path, tab: Any, language: str, word: str
-    ) -> None:
+    def test_search__pages_of_the_language(self, site, tab, language, word):
         home = (site / language / "index.html").as_uri()
         tab.goto(f"{home}?q={urllib.parse.quote(word)}")
         tab.wait_for_selector("a.md-search-result__link")
@@ -239,9 +229,7 @@ class TestBrowser:
 
     @pytest.mark.parametrize("width", [1280, 390])
     @pytest.mark.parametrize("language", ["", "zh-CN"])
-    def test_reference__fits(
-        self, site: pathlib.Path, tab: Any, language: str, width: int
-    ) -> None:
+    def test_reference__fits(self, site, tab, language, width):
         tab.set_viewport_size({"width": width, "height": 900})
         tab.goto((site / language / "reference.html").as_uri())
         wide = tab.eval_on_selector_all(
@@ -253,7 +241,7 @@ class TestBrowser:
         assert [] == wide
         assert tab.locator(".doc-signature").count() > 40
 
-    def test_copy__command_alone(self, site: pathlib.Path, tab: Any) -> None:
+    def test_copy__command_alone(self, site, tab):
         tab.goto((site / "index.html").as_uri())
         block = tab.locator(".language-console", has_text="access_token: …")
         block.hover()

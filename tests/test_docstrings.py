@@ -47,7 +47,7 @@ def says(thing: Any) -> bool:
     return first.endswith((".", ":", "?"))
 
 
-def test_docstrings__begin_with_a_sentence() -> None:
+def test_docstrings__begin_with_a_sentence():
     lacking = []
     for module in modules():
         if not says(module):
@@ -74,7 +74,7 @@ CALLABLES = {
 
 
 @pytest.mark.parametrize("name", CALLABLES)
-def test_docstrings__explain_each_argument(name: str) -> None:
+def test_docstrings__explain_each_argument(name):
     value = CALLABLES[name]
     if name.endswith("Error") or name in (
         "TokenProvider",

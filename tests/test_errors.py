@@ -145,7 +145,7 @@ def sampled(name: str) -> tuple[int, str]:
 
 class TestErrcodes:
     @pytest.mark.parametrize("name", SAMPLED)
-    def test_api_error__of_a_sample(self, name: str) -> None:
+    def test_api_error__of_a_sample(self, name):
         expected, rid, detail = SAMPLED[name]
         errcode, errmsg = sampled(name)
         error = api_error("query_trace", errcode, errmsg)
@@ -160,21 +160,19 @@ class TestErrcodes:
         assert (rid, detail) == (error.rid, error.detail)
 
     @pytest.mark.parametrize("errcode, errmsg, expected", OTHERS)
-    def test_api_error__without_a_sample(
-        self, errcode: int, errmsg: str, expected: type[ApiError]
-    ) -> None:
+    def test_api_error__without_a_sample(self, errcode, errmsg, expected):
         error = api_error("query_trace", errcode, errmsg)
 
         assert expected is type(error)
         assert (errcode, errmsg, None) == (error.errcode, error.errmsg, error.rid)
 
-    def test_errcodes__each_has_a_row(self) -> None:
+    def test_errcodes__each_has_a_row(self):
         codes = {int(name.split()[0]) for name in SAMPLED}
 
         assert codes | {row[0] for row in OTHERS} == {*ERRCODES, -80}
         assert len(SAMPLED) == len(list(SAMPLES.glob("error.*")))
 
-    def test_errcodes__meaning_and_advice(self) -> None:
+    def test_errcodes__meaning_and_advice(self):
         for errcode, row in ERRCODES.items():
             advice = api_error("query_trace", errcode, "").advice
 
@@ -191,9 +189,9 @@ class TestErrcodes:
             9300559: "运单不存在",
         }.items() <= {code: row.meaning for code, row in ERRCODES.items()}.items()
 
-    def test_errcodes__read_only(self) -> None:
+    def test_errcodes__read_only(self):
         with pytest.raises(TypeError):
-            ERRCODES[1] = ERRCODES[-1]  # type: ignore[index]
+            ERRCODES[1] = ERRCODES[-1]
 
     @pytest.mark.parametrize(
         "errcode, errmsg, advice",
@@ -216,9 +214,7 @@ class TestErrcodes:
             ),
         ],
     )
-    def test_advice__unknown_and_45009(
-        self, errcode: int, errmsg: str, advice: str
-    ) -> None:
+    def test_advice__unknown_and_45009(self, errcode, errmsg, advice):
         assert advice == api_error("query_trace", errcode, errmsg).advice
 
 
@@ -273,7 +269,7 @@ class TestTexts:
             ),
         ],
     )
-    def test_str__without_gaps(self, error: WxLogisticsError, text: str) -> None:
+    def test_str__without_gaps(self, error, text):
         assert text == str(error)
 
     @pytest.mark.parametrize(
@@ -294,7 +290,7 @@ class TestTexts:
             ("hint: [] rid: ", None),
         ],
     )
-    def test_rid__shapes(self, errmsg: str, rid: str | None) -> None:
+    def test_rid__shapes(self, errmsg, rid):
         assert rid == ApiError("query_trace", 1, errmsg).rid
 
     @pytest.mark.parametrize(
@@ -308,7 +304,7 @@ class TestTexts:
             ("", None),
         ],
     )
-    def test_detail__shapes(self, errmsg: str, detail: str | None) -> None:
+    def test_detail__shapes(self, errmsg, detail):
         assert detail == ApiError("query_trace", 1, errmsg).detail
 
     @pytest.mark.parametrize(
@@ -323,7 +319,7 @@ class TestTexts:
             (40164, "", None),
         ],
     )
-    def test_ip__shapes(self, errcode: int, errmsg: str, ip: str | None) -> None:
+    def test_ip__shapes(self, errcode, errmsg, ip):
         error = api_error("query_trace", errcode, errmsg)
 
         assert isinstance(error, IpNotAllowedError)
@@ -331,7 +327,7 @@ class TestTexts:
 
 
 class TestTree:
-    def test_classes__each_public_and_in_the_table(self) -> None:
+    def test_classes__each_public_and_in_the_table(self):
         classes = {
             value
             for value in vars(errors).values()
@@ -343,23 +339,17 @@ class TestTree:
         assert (Exception,) == WxLogisticsError.__bases__
 
     @pytest.mark.parametrize("error, bases, retryable", CLASSES, ids=repr)
-    def test_classes__bases_and_retryable(
-        self, error: WxLogisticsError, bases: tuple[type, ...], retryable: bool
-    ) -> None:
+    def test_classes__bases_and_retryable(self, error, bases, retryable):
         assert bases == type(error).__bases__
         assert retryable is error.retryable
 
     @pytest.mark.parametrize("error, bases, retryable", CLASSES, ids=repr)
-    def test_fields__plain_values_only(
-        self, error: WxLogisticsError, bases: Any, retryable: bool
-    ) -> None:
+    def test_fields__plain_values_only(self, error, bases, retryable):
         assert {str, int, bool} >= set(map(type, vars(error).values()))
         assert {str, int, bool} >= set(map(type, error.args))
 
     @pytest.mark.parametrize("error, bases, retryable", CLASSES, ids=repr)
-    def test_copies__keep_everything(
-        self, error: WxLogisticsError, bases: Any, retryable: bool
-    ) -> None:
+    def test_copies__keep_everything(self, error, bases, retryable):
         """Celery and multiprocessing pickle errors."""
         ways: list[Callable[[Any], Any]] = [copy.copy, copy.deepcopy]
         for protocol in range(pickle.HIGHEST_PROTOCOL + 1):

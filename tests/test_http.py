@@ -44,7 +44,7 @@ class TestHooks:
         ids=lambda error: type(error).__name__,
     )
     @responses.activate
-    def test_update__hook_raises(self, error: Exception, as_list: bool) -> None:
+    def test_update__hook_raises(self, error, as_list):
         def hook(response: requests.Response, **kwargs: object) -> None:
             raise error
 
@@ -59,7 +59,7 @@ class TestHooks:
         assert caught.value.maybe_applied is True
 
     @responses.activate
-    def test_update__hooks_none(self) -> None:
+    def test_update__hooks_none(self):
         responses.post(UPDATE, json={"errcode": 0})
         session: Any = requests.Session()
         session.hooks = None
@@ -79,7 +79,7 @@ def served(*pieces: bytes) -> chaos.Fault:
 
 class TestAnswer:
     @pytest.mark.parametrize("own", [True, False])
-    def test_update__two_content_lengths(self, own: bool) -> None:
+    def test_update__two_content_lengths(self, own):
         """An answer came, so the update may have been applied."""
         head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 13\r\n\r\n{}"
         session = None if own else requests.Session()
@@ -92,7 +92,7 @@ class TestAnswer:
 
     @pytest.mark.parametrize("coding", ["gzip", "x-gzip", "GZIP ", "deflate"])
     @responses.activate
-    def test_update__compressed(self, coding: str) -> None:
+    def test_update__compressed(self, coding):
         body = zlib.compress(OK) if coding == "deflate" else gzip.compress(OK)
         responses.post(UPDATE, body=body, headers={"Content-Encoding": coding})
 
@@ -110,16 +110,14 @@ class TestAnswer:
         ids=["cut", "rubbish", "br", "twice", "bomb"],
     )
     @responses.activate
-    def test_update__broken_or_unknown_compression(
-        self, body: bytes, coding: str, reason: str
-    ) -> None:
+    def test_update__broken_or_unknown_compression(self, body, coding, reason):
         responses.post(UPDATE, body=body, headers={"Content-Encoding": coding})
         with pytest.raises(UnexpectedResponseError) as caught:
             Client("TOKEN").update_waybill_goods("W", GOODS)
 
         assert reason == caught.value.reason
 
-    def test_query__endless_gzip_name(self) -> None:
+    def test_query__endless_gzip_name(self):
         """The header of such a gzip never ends, so nothing is unpacked."""
         head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n"
         name = b"\x1f\x8b\x08\x08\0\0\0\0\0\0"

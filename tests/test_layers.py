@@ -113,7 +113,7 @@ def existing(names: list[str]) -> list[str]:
 
 
 class TestCore:
-    def test_modules__each_has_a_layer(self) -> None:
+    def test_modules__each_has_a_layer(self):
         found = {path.stem for path in PACKAGE.glob("*.py")}
         found |= {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
 
@@ -121,7 +121,7 @@ class TestCore:
         assert found <= {*HEIGHT, "__main__", "_pyinstaller", "sandbox"}
 
     @pytest.mark.parametrize("name", existing([*CORE, "__init__", *COMMAND]))
-    def test_imports__downwards_only(self, name: str) -> None:
+    def test_imports__downwards_only(self, name):
         found = siblings(name)
         if name in COMMAND:
             found -= {"sandbox"}
@@ -129,7 +129,7 @@ class TestCore:
         assert {each for each in found if HEIGHT.get(each, 99) >= HEIGHT[name]} == set()
 
     @pytest.mark.parametrize("name", existing(CORE))
-    def test_imports__third_parties(self, name: str) -> None:
+    def test_imports__third_parties(self, name):
         found = third_parties(PACKAGE / f"{name}.py", "wxlogistics")
 
         assert found <= THIRD_PARTIES.get(name, set())
@@ -139,7 +139,7 @@ class TestSandbox:
     @pytest.mark.parametrize(
         "path", sorted((PACKAGE / "sandbox").rglob("*.py")), ids=lambda path: path.stem
     )
-    def test_imports__sandbox_does_not_use_the_client(self, path: Path) -> None:
+    def test_imports__sandbox_does_not_use_the_client(self, path):
         """An imitation that reuses the code under test would repeat its bugs."""
         package = ".".join(path.relative_to(PACKAGE.parent).parent.parts)
         # The words of errcodes are shared by all that explain them.
@@ -158,7 +158,7 @@ class TestSandbox:
 
         assert found - allowed == set()
 
-    def test_imports__world_knows_no_http(self) -> None:
+    def test_imports__world_knows_no_http(self):
         package = "wxlogistics.sandbox.world"
         for path in (PACKAGE / "sandbox" / "world").glob("*.py"):
             modules = {module for module, _ in imports(path, package)}
@@ -170,7 +170,7 @@ class TestSandbox:
 
 
 class TestLoading:
-    def test_import__loads_no_extra(self) -> None:
+    def test_import__loads_no_extra(self):
         script = (
             "import sys, wxlogistics; "
             "extras = 'click rich h11 jinja2 flask responses pytest'.split(); "

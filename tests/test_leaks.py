@@ -31,7 +31,6 @@ from private import (
     spoken,
 )
 from pytest import LogCaptureFixture
-from responses import RequestsMock
 
 from wxlogistics import (
     ApiError,
@@ -88,14 +87,7 @@ class TestAnswers:
             [*((name, "errmsg") for name in CALLS), *(("request", e) for e in ECHOES)]
         ),
     )
-    def test_error__answer_repeats_the_request(
-        self,
-        rsps: RequestsMock,
-        client: Client,
-        log: LogCaptureFixture,
-        name: str,
-        echo: str,
-    ) -> None:
+    def test_error__answer_repeats_the_request(self, rsps, client, log, name, echo):
         def answer(request: Any) -> tuple[int, dict[str, str], str]:
             said = ECHOES[echo](request, SENT[name])
             status = 404 if isinstance(said, str) else 200
@@ -108,9 +100,7 @@ class TestAnswers:
         assert [] == private_parts(spoken(caught.value) + log.text)
         assert "wxlogistics" in {record.name for record in log.records}
 
-    def test_excerpt__cut_within_a_value(
-        self, rsps: RequestsMock, client: Client
-    ) -> None:
+    def test_excerpt__cut_within_a_value(self, rsps, client):
         for before in range(100, 200, 7):
             page = "-" * before + TOKEN + OPENID + WAYBILL_TOKEN
             rsps.post(QUERY_URL, body=page, status=404)
@@ -122,7 +112,7 @@ class TestAnswers:
             assert "" == shown.replace("***", "").strip("*")
 
     @pytest.mark.parametrize("token", ["a/b+c=d e&f", "令牌令牌令牌", "x%41y?z"])
-    def test_token__that_needs_encoding(self, rsps: RequestsMock, token: str) -> None:
+    def test_token__that_needs_encoding(self, rsps, token):
         rsps.add_callback(
             responses.POST,
             QUERY_URL,
@@ -147,9 +137,7 @@ class TestAnswers:
             "courier 139 0013 9000, another's openid ovtZW4yB7DIj3CxOb6ii-nk4HhFO",
         ],
     )
-    def test_errmsg__other_values_stay(
-        self, rsps: RequestsMock, client: Client, errmsg: str
-    ) -> None:
+    def test_errmsg__other_values_stay(self, rsps, client, errmsg):
         rsps.post(QUERY_URL, json={"errcode": 933001, "errmsg": errmsg})
         with pytest.raises(ApiError) as caught:
             CALLS["query_trace"](client)
@@ -192,13 +180,7 @@ class TestNoAnswer:
     @pytest.mark.parametrize(
         "failure", NETWORK_ERRORS, ids=lambda failure: type(failure).__name__
     )
-    def test_error__replaced_and_not_chained(
-        self,
-        rsps: RequestsMock,
-        client: Client,
-        log: LogCaptureFixture,
-        failure: Exception,
-    ) -> None:
+    def test_error__replaced_and_not_chained(self, rsps, client, log, failure):
         """The errors of requests and urllib3 hold the URL."""
         rsps.post(f"{HOST}{OPEN_MSG}request", body=failure)
         with pytest.raises((TransportError, UnexpectedResponseError)) as caught:
@@ -208,9 +190,7 @@ class TestNoAnswer:
         assert all(isinstance(each, WxLogisticsError) for each in chain(caught.value))
 
     @pytest.mark.parametrize("name", CALLS)
-    def test_log__urllib3_without_token(
-        self, log: LogCaptureFixture, name: str
-    ) -> None:
+    def test_log__urllib3_without_token(self, log, name):
         with ChaosServer(then=repeat_the_request) as server:
             with pytest.raises(UnexpectedResponseError) as caught:
                 CALLS[name](make_client(TOKEN, base_url=server.url))
@@ -261,9 +241,7 @@ class TestArguments:
             lambda client: GoodsInfo({OPENID: PHONE}),
         ],
     )
-    def test_error__names_the_field_only(
-        self, client: Client, call: Callable[[Client], Any]
-    ) -> None:
+    def test_error__names_the_field_only(self, client, call):
         """A wrong argument may still be an openid."""
         with pytest.raises(InvalidArgumentError) as caught:
             call(client)
@@ -275,7 +253,7 @@ class TestArguments:
 
 class TestShown:
 
-    def test_failure__shown_by_pytest(self, pytester: pytest.Pytester) -> None:
+    def test_failure__shown_by_pytest(self, pytester):
         """
         pytest prints the arguments of the last function: it must be the test's
         own line.
@@ -324,8 +302,8 @@ class TestLog:
         ids=["INFO", "nothing sent"],
     )
     def test_log__nothing_above_debug_or_unsent(
-        self, client: Client, caplog: LogCaptureFixture, level: int, waybill_token: str
-    ) -> None:
+        self, client, caplog, level, waybill_token
+    ):
         caplog.set_level(level)
         with responses.RequestsMock(assert_all_requests_are_fired=False) as rsps:
             rsps.post(QUERY_URL, status=502)

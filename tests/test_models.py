@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
-from typing import Any, Callable
+from typing import Callable
 
 import attrs
 import pytest
@@ -28,7 +28,7 @@ Sample = Callable[[str], bytes]
 
 
 class TestSamples:
-    def test_models__fields_as_documented(self) -> None:
+    def test_models__fields_as_documented(self):
         fields = {
             name: [field.name for field in attrs.fields(model)]
             for name, model in vars(models).items()
@@ -45,7 +45,7 @@ class TestSamples:
             "WaybillInfo": ["status", "waybill_id", "path"],
         } == fields
 
-    def test_from_reply__path_action(self, sample: Sample) -> None:
+    def test_from_reply__path_action(self, sample):
         trace = Trace.from_reply(
             json.loads(sample("query_follow_trace.reply.path_action.json"))
         )
@@ -66,7 +66,7 @@ class TestLeniency:
     """What is left out or makes no sense is 0 or empty."""
 
     @pytest.mark.parametrize("value", [None, "x", [], 7, {}])
-    def test_reply__parts_missing_or_wrong(self, value: object) -> None:
+    def test_reply__parts_missing_or_wrong(self, value):
         bare = Trace.from_reply({})
         reply = {"waybill_info": value, "shop_info": value}
         trace = Trace.from_reply(reply)
@@ -101,9 +101,7 @@ class TestLeniency:
             ({"waybill_id": "x", "new": 1}, WaybillInfo(0, "x")),
         ],
     )
-    def test_waybill_info__any_shape(
-        self, waybill_info: dict[str, Any], expected: WaybillInfo
-    ) -> None:
+    def test_waybill_info__any_shape(self, waybill_info, expected):
         reply = {"waybill_info": waybill_info}
 
         assert expected == Trace.from_reply(reply).waybill_info
@@ -126,15 +124,13 @@ class TestLeniency:
             ([1, {"action_msg": "已签收", "new": 1}], (PathAction(0, 0, "已签收"),)),
         ],
     )
-    def test_path__any_shape(
-        self, actions: object, expected: tuple[PathAction, ...]
-    ) -> None:
+    def test_path__any_shape(self, actions, expected):
         reply = {"waybill_info": {"path": {"path_action": actions}}}
 
         assert expected == Trace.from_reply(reply).waybill_info.path
 
     @pytest.mark.parametrize("path", [None, [], "x", {}])
-    def test_path__not_an_object(self, path: object) -> None:
+    def test_path__not_an_object(self, path):
         reply = {"waybill_info": {"path": path}}
 
         assert () == Trace.from_reply(reply).waybill_info.path
@@ -156,9 +152,7 @@ class TestLeniency:
             ),
         ],
     )
-    def test_goods_info__any_shape(
-        self, goods_info: object, expected: ShopInfo
-    ) -> None:
+    def test_goods_info__any_shape(self, goods_info, expected):
         reply = {"shop_info": {"goods_info": goods_info, "new": 1}}
         trace = Trace.from_reply(reply)
 
@@ -180,9 +174,7 @@ class TestLeniency:
             ),
         ],
     )
-    def test_delivery_info__any_shape(
-        self, reply: dict[str, Any], expected: DeliveryInfo | None
-    ) -> None:
+    def test_delivery_info__any_shape(self, reply, expected):
         assert expected == Trace.from_reply(reply).delivery_info
 
     @pytest.mark.parametrize(
@@ -201,19 +193,17 @@ class TestLeniency:
             ),
         ],
     )
-    def test_delivery_list__any_shape(
-        self, reply: dict[str, Any], expected: tuple[DeliveryInfo, ...]
-    ) -> None:
+    def test_delivery_list__any_shape(self, reply, expected):
         assert expected == delivery_list(reply)
 
 
 class TestTrace:
-    def test_raw__is_the_reply(self) -> None:
+    def test_raw__is_the_reply(self):
         reply = {"errcode": 0, "waybill_info": {"status": 4}, "new": {"deep": [1]}}
 
         assert reply is Trace.from_reply(reply).raw
 
-    def test_eq__same_reply(self) -> None:
+    def test_eq__same_reply(self):
         one = Trace.from_reply({"waybill_info": {"status": 4}})
         other = Trace.from_reply({"waybill_info": {"status": 4}})
 
@@ -221,13 +211,13 @@ class TestTrace:
         assert hash(one) == hash(other)
         assert {one} == {one, other}
 
-    def test_eq__differs_in_raw_alone(self) -> None:
+    def test_eq__differs_in_raw_alone(self):
         one = Trace.from_reply({"waybill_info": {"status": 4}})
         other = Trace.from_reply({"waybill_info": {"status": 4}, "new": 1})
 
         assert one != other
 
-    def test_shortcuts__nothing_there(self) -> None:
+    def test_shortcuts__nothing_there(self):
         trace = Trace()
 
         assert WaybillStatus.NOT_COLLECTED is trace.status
@@ -248,10 +238,10 @@ class TestTrace:
             ({}, False),
         ],
     )
-    def test_has_status__any_shape(self, reply: dict[str, Any], expected: bool) -> None:
+    def test_has_status__any_shape(self, reply, expected):
         assert expected is has_status(reply)
 
-    def test_repr__without_raw(self, sample: Sample) -> None:
+    def test_repr__without_raw(self, sample):
         reply = json.loads(sample("query_follow_trace.reply.path_action.json"))
         shown = repr(Trace.from_reply(reply))
 
@@ -260,14 +250,14 @@ class TestTrace:
 
 
 class TestGoodsInfo:
-    def test_detail_list__any_iterable(self) -> None:
+    def test_detail_list__any_iterable(self):
         details = [GoodsDetail("a", ""), GoodsDetail("b", "")]
 
         assert tuple(details) == GoodsInfo(details).detail_list
         assert tuple(details) == GoodsInfo(tuple(details)).detail_list
         assert tuple(details) == GoodsInfo(each for each in details).detail_list
 
-    def test_detail_list__a_copy(self) -> None:
+    def test_detail_list__a_copy(self):
         details = [GoodsDetail("a", "")]
         goods_info = GoodsInfo(details)
         details.clear()
@@ -288,20 +278,20 @@ MODELS = [
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
 class TestValues:
-    def test_frozen__nothing_can_be_set(self, model: Any) -> None:
+    def test_frozen__nothing_can_be_set(self, model):
         for name in [*(field.name for field in attrs.fields(type(model))), "new"]:
             with pytest.raises(AttributeError):
                 setattr(model, name, None)
 
-    def test_hash__equal(self, model: Any) -> None:
+    def test_hash__equal(self, model):
         assert hash(copy.copy(model)) == hash(model)
         assert {model} == {copy.copy(model), model}
 
     @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-    def test_pickle__equal(self, model: Any, protocol: int) -> None:
+    def test_pickle__equal(self, model, protocol):
         assert model == pickle.loads(pickle.dumps(model, protocol))
 
-    def test_deepcopy__equal(self, model: Any) -> None:
+    def test_deepcopy__equal(self, model):
         assert model == copy.deepcopy(model)
 
 
@@ -321,9 +311,7 @@ class TestWaybillStatus:
             (99, "UNKNOWN_99", "未知状态 99", False),
         ],
     )
-    def test_members__as_the_document(
-        self, value: int, name: str, label: str, is_final: bool
-    ) -> None:
+    def test_members__as_the_document(self, value, name, label, is_final):
         status = WaybillStatus(value)
 
         assert isinstance(status, WaybillStatus)
@@ -333,19 +321,19 @@ class TestWaybillStatus:
         assert label == status.label
         assert is_final is status.is_final
 
-    def test_members__unknown_is_not_added(self) -> None:
+    def test_members__unknown_is_not_added(self):
         WaybillStatus(7)
 
         assert [0, 1, 2, 3, 4, 5, 6] == list(WaybillStatus)
         assert 7 == len(WaybillStatus)
 
     @pytest.mark.parametrize("value", ["4", None, 4.5, b"4", [], 99.5])
-    def test_call__not_a_number(self, value: object) -> None:
+    def test_call__not_a_number(self, value):
         with pytest.raises(ValueError):
             WaybillStatus(value)
 
     @pytest.mark.parametrize("value", [4, 7, -1])
-    def test_format__as_its_number(self, value: int) -> None:
+    def test_format__as_its_number(self, value):
         """Python versions format int enums differently."""
         status = WaybillStatus(value)
 
@@ -355,12 +343,12 @@ class TestWaybillStatus:
         assert f"{value:03d}" == "%03d" % status
         assert f"[{value}]" == json.dumps([status])
 
-    def test_repr__names_the_member(self) -> None:
+    def test_repr__names_the_member(self):
         assert "<WaybillStatus.SIGNED: 4>" == repr(WaybillStatus.SIGNED)
         assert "<WaybillStatus.UNKNOWN_7: 7>" == repr(WaybillStatus(7))
 
     @pytest.mark.parametrize("value", [4, 7, -1])
-    def test_pickle__keeps_its_value(self, value: int) -> None:
+    def test_pickle__keeps_its_value(self, value):
         status = WaybillStatus(value)
 
         for twin in (
@@ -371,6 +359,6 @@ class TestWaybillStatus:
             assert isinstance(twin, WaybillStatus)
             assert (value, status.name) == (twin.value, twin.name)
 
-    def test_hash__as_its_number(self) -> None:
+    def test_hash__as_its_number(self):
         assert "x" == {7: "x"}[WaybillStatus(7)]
         assert "y" == {4: "y"}[WaybillStatus.SIGNED]

@@ -34,18 +34,18 @@ def requirements() -> dict[str, set[str]]:
 
 
 class TestMetadata:
-    def test_version__in_one_place(self) -> None:
+    def test_version__in_one_place(self):
         assert "wxlogistics" == DISTRIBUTION.metadata["Name"]
         assert wxlogistics.__version__ == DISTRIBUTION.version
         assert re.fullmatch(r"\d+\.\d+\.\d+", wxlogistics.__version__)
 
-    def test_requires__floors_alone(self) -> None:
+    def test_requires__floors_alone(self):
         """urllib3 2.2 is the first with `read1`, which bounds a body that trickles."""
         core = {line for line in DISTRIBUTION.requires or [] if ";" not in line}
 
         assert {"attrs>=22.2", "requests>=2.32.2", "urllib3>=2.2"} == core
 
-    def test_extras__named(self) -> None:
+    def test_extras__named(self):
         extras = requirements()
 
         named = DISTRIBUTION.metadata.get_all("Provides-Extra") or []
@@ -68,7 +68,7 @@ class TestMetadata:
         parts = ("cli", "excel", "sandbox", "testing")
         assert extras["all"] == {each for name in parts for each in extras[name]}
 
-    def test_entry_points__load(self) -> None:
+    def test_entry_points__load(self):
         assert {
             ("console_scripts", "wxlogistics", "wxlogistics.__main__:main"),
             ("pyinstaller40", "hook-dirs", "wxlogistics._pyinstaller:get_hook_dirs"),
@@ -76,7 +76,7 @@ class TestMetadata:
         } == {(each.group, each.name, each.value) for each in DISTRIBUTION.entry_points}
         assert all(each.load() for each in DISTRIBUTION.entry_points)
 
-    def test_pythons__classifiers(self) -> None:
+    def test_pythons__classifiers(self):
         classifiers = DISTRIBUTION.metadata.get_all("Classifier") or []
 
         assert ">=3.10" == DISTRIBUTION.metadata["Requires-Python"]
@@ -87,7 +87,7 @@ class TestMetadata:
         ]
         assert "Typing :: Typed" in classifiers
 
-    def test_licence__an_expression(self) -> None:
+    def test_licence__an_expression(self):
         """
         PyPI refuses a classifier beside it; setuptools before 77 write the
         older field.
@@ -99,7 +99,7 @@ class TestMetadata:
         assert not [each for each in classifiers if each.startswith("License ::")]
         assert "MIT License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
 
-    def test_urls__present(self) -> None:
+    def test_urls__present(self):
         metadata = DISTRIBUTION.metadata
         urls = [each.partition(", ")[0] for each in metadata.get_all("Project-URL")]
 
@@ -107,7 +107,7 @@ class TestMetadata:
         assert "@" in metadata["Author-email"]
         assert ["Changelog", "WeChat API"] == urls
 
-    def test_description__both_languages(self) -> None:
+    def test_description__both_languages(self):
         """PyPI cannot link to a file, so its page holds both READMEs."""
         description = DISTRIBUTION.metadata["Description"] or ""
         description = description or str(DISTRIBUTION.metadata.get_payload())
@@ -118,7 +118,7 @@ class TestMetadata:
 
 
 class TestPyInstaller:
-    def test_hook__collects_package_data(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_hook__collects_package_data(self, monkeypatch):
         hooks = types.ModuleType("PyInstaller.utils.hooks")
         hooks.collect_data_files = lambda package: [f"files of {package}"]
         for name in ("PyInstaller", "PyInstaller.utils"):
@@ -152,7 +152,7 @@ class TestSetupCfg:
         config.read(ROOT / "setup.cfg", encoding="utf-8")
         return config
 
-    def test_packages__all_named(self, config: configparser.ConfigParser) -> None:
+    def test_packages__all_named(self, config):
         source = ROOT / "wxlogistics"
         found = {
             ".".join(path.parent.relative_to(ROOT).parts)
@@ -161,7 +161,7 @@ class TestSetupCfg:
 
         assert found == set(config["options"]["packages"].split())
 
-    def test_package_data__all_named(self, config: configparser.ConfigParser) -> None:
+    def test_package_data__all_named(self, config):
         """setuptools does not install a file that is not named."""
         named = {
             path.relative_to(ROOT)
@@ -177,25 +177,23 @@ class TestSetupCfg:
 
         assert found == named
 
-    def test_version__of_a_module_without_imports(
-        self, config: configparser.ConfigParser
-    ) -> None:
+    def test_version__of_a_module_without_imports(self, config):
         source = (ROOT / "wxlogistics" / "_version.py").read_text(encoding="utf-8")
 
         assert "attr: wxlogistics._version.__version__" == config["metadata"]["version"]
         assert [ast.Expr, ast.Assign] == [type(each) for each in ast.parse(source).body]
 
-    def test_oldest__every_bound(self, config: configparser.ConfigParser) -> None:
+    def test_oldest__every_bound(self, config):
         pins = config["testenv:oldest"]["deps"].split()
         lowest = {each.replace(">=", "==") for each in bounds("", "all")}
 
         assert lowest == {pin for pin in pins if "==" in pin}
 
-    def test_pyproject__none(self) -> None:
+    def test_pyproject__none(self):
         assert not (ROOT / "pyproject.toml").exists()
         assert (ROOT / "setup.py").exists()
 
 
 class TestModules:
-    def test_main__importable(self) -> None:
+    def test_main__importable(self):
         assert callable(importlib.import_module("wxlogistics.__main__").main)

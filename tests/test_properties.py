@@ -145,7 +145,7 @@ def query(data: bytes) -> None:
 class TestAnyBytes:
     @thorough
     @given(st.binary(), st.integers(100, 599))
-    def test_body__any_bytes(self, body: bytes, status: int) -> None:
+    def test_body__any_bytes(self, body, status):
         """Each test asserts a value or an error of this library."""
         for result in asked(body, status):
             if not 200 <= status < 300:
@@ -153,18 +153,18 @@ class TestAnyBytes:
 
     @thorough
     @given(values, st.sampled_from(["utf-8", "utf-16", "gbk", "latin-1"]))
-    def test_body__any_json_in_any_encoding(self, value: Any, encoding: str) -> None:
+    def test_body__any_json_in_any_encoding(self, value, encoding):
         asked(json.dumps(value, ensure_ascii=False).encode(encoding, "replace"))
 
     @pytest.mark.parametrize("brackets", ["[", '{"a":'])
     @pytest.mark.parametrize("depth", [900, 100_000])
-    def test_body__nested_deep(self, brackets: str, depth: int) -> None:
+    def test_body__nested_deep(self, brackets, depth):
         for result in asked(brackets.encode() * depth):
             assert isinstance(result, UnexpectedResponseError)
 
     @brief
     @given(st.binary(max_size=200), st.booleans())
-    def test_answer__any_bytes(self, data: bytes, status_line: bool) -> None:
+    def test_answer__any_bytes(self, data, status_line):
         if status_line:
             data = b"HTTP/1.1 200 OK\r\n" + data
         query(data)
@@ -205,14 +205,14 @@ class TestAnyBytes:
             max_size=12,
         ).map(b"".join)
     )
-    def test_answer__any_frame(self, data: bytes) -> None:
+    def test_answer__any_frame(self, data):
         query(data)
 
 
 class TestAnyObject:
     @thorough
     @given(replies | st.dictionaries(st.text(), values, max_size=5))
-    def test_query__trace_or_error(self, reply: dict[str, Any]) -> None:
+    def test_query__trace_or_error(self, reply):
         body = json.dumps(reply).encode()
         try:
             decoded = json.loads(body)
@@ -238,7 +238,7 @@ class TestAnyObject:
 
     @thorough
     @given(st.integers(), st.text())
-    def test_errcode__any(self, errcode: int, errmsg: str) -> None:
+    def test_errcode__any(self, errcode, errmsg):
         body = json.dumps({"errcode": errcode, "errmsg": errmsg}).encode()
         for result in asked(body):
             if errcode:
@@ -252,9 +252,7 @@ class TestAnyObject:
 class TestAnyText:
     @thorough
     @given(whole_text, st.dictionaries(st.text(), values, max_size=4))
-    def test_text__unchanged_in_the_request(
-        self, text: str, extra: dict[str, Any]
-    ) -> None:
+    def test_text__unchanged_in_the_request(self, text, extra):
         extra.pop("waybill_token", None)
         adapter.answer_with(b'{"waybill_info": {"status": 2}}')
         try:
@@ -268,7 +266,7 @@ class TestAnyText:
 
     @thorough
     @given(whole_text)
-    def test_text__unchanged_in_the_reply(self, text: str) -> None:
+    def test_text__unchanged_in_the_reply(self, text):
         reply = {"waybill_info": {"status": 2, "waybill_id": text}}
         adapter.answer_with(json.dumps(reply, ensure_ascii=False).encode())
 
@@ -276,13 +274,13 @@ class TestAnyText:
 
     @brief
     @given(whole_text)
-    def test_text__unchanged_over_a_connection(self, text: str) -> None:
+    def test_text__unchanged_over_a_connection(self, text):
         with ChaosServer() as server, Client("TOKEN", base_url=server.url) as client:
             assert text == client.query_trace(text).waybill_id
 
     @thorough
     @given(broken_text, st.sampled_from(["waybill_token", "openid", "goods", "extra"]))
-    def test_text__half_a_character(self, text: str, place: str) -> None:
+    def test_text__half_a_character(self, text, place):
         adapter.body = b"nothing was sent"
         with pytest.raises(InvalidArgumentError):
             if place == "goods":
@@ -297,7 +295,7 @@ class TestAnyText:
 
     @thorough
     @given(whole_text)
-    def test_token__any(self, token: str) -> None:
+    def test_token__any(self, token):
         adapter.answer_with(b"{}")
         Client(token, session=session).request("/x", {})
         query = requests.utils.urlparse(adapter.url).query

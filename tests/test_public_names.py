@@ -29,20 +29,20 @@ PROMISED = set("""
 
 
 class TestNames:
-    def test_all__every_promised_name(self) -> None:
+    def test_all__every_promised_name(self):
         assert set() == PROMISED - set(wxlogistics.__all__)
 
-    def test_all__sorted(self) -> None:
+    def test_all__sorted(self):
         assert sorted(set(wxlogistics.__all__)) == wxlogistics.__all__
 
-    def test_all__no_other_public_names(self) -> None:
+    def test_all__no_other_public_names(self):
         names = filter(str.isidentifier, vars(wxlogistics))
         shown = {name for name in names if not name.startswith("_")}
         modules = {module.name for module in pkgutil.iter_modules([str(PACKAGE)])}
 
         assert shown - set(wxlogistics.__all__) <= modules | {"logging"}
 
-    def test_urls__as_documented(self) -> None:
+    def test_urls__as_documented(self):
         assert (
             "https://api.weixin.qq.com",
             "https://api2.weixin.qq.com",
@@ -90,7 +90,7 @@ class TestSignatures:
             ),
         ],
     )
-    def test_methods__signatures(self, name: str, signature: str) -> None:
+    def test_methods__signatures(self, name, signature):
         assert signature == str(inspect.signature(getattr(Client, name)))
 
     @pytest.mark.parametrize(
@@ -101,12 +101,12 @@ class TestSignatures:
             ("update_waybill_goods", "update_follow_waybill_goods"),
         ],
     )
-    def test_methods__same_in_both_components(self, query: str, message: str) -> None:
+    def test_methods__same_in_both_components(self, query, message):
         assert inspect.signature(getattr(Client, query)) == inspect.signature(
             getattr(Client, message)
         )
 
-    def test_init__defaults(self) -> None:
+    def test_init__defaults(self):
         parameters = inspect.signature(Client).parameters
 
         assert "https://api.weixin.qq.com" == parameters["base_url"].default
@@ -117,10 +117,10 @@ class TestSignatures:
 
 
 class TestPackage:
-    def test_py_typed__exists(self) -> None:
+    def test_py_typed__exists(self):
         assert (PACKAGE / "py.typed").is_file()
 
-    def test_logging__null_handler(self) -> None:
+    def test_logging__null_handler(self):
         logger = logging.getLogger("wxlogistics")
 
         assert [logging.NullHandler] == [type(each) for each in logger.handlers]

@@ -23,7 +23,7 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("page", documents.READMES)
-def test_readme__installation_is_enough(page: str, tmp_path: pathlib.Path) -> None:
+def test_readme__installation_is_enough(page, tmp_path):
     checkout = tmp_path / "checkout"
     leave = shutil.ignore_patterns(".*", "build", "*.egg-info", "node_modules", "site")
     shutil.copytree(documents.ROOT, checkout, ignore=leave)

@@ -11,7 +11,7 @@ import pytest
 
 @pytest.mark.once
 class TestSoak:
-    def test_soak__a_short_one(self) -> None:
+    def test_soak__a_short_one(self):
         done = subprocess.run(
             [sys.executable, "-W", "error", "-m", "tests.soak"]
             + ["--seconds", "2", "--threads", "16"],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import pathlib
 import re
 import time
 import types
@@ -177,14 +176,14 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
 class TestEveryCache:
     """The contract of `Cache`, for each kind that a provider takes."""
 
-    def test_get__shared(self, store: Store, clock: Time) -> None:
+    def test_get__shared(self, store, clock):
         wechat = ScriptedWeChat(issued("first"))
 
         assert "first" == stable(wechat, store.one).get()
         assert "first" == stable(wechat, store.other).get()
         assert [NORMAL] == wechat.payloads
 
-    def test_get__shared_until_its_end(self, store: Store, clock: Time) -> None:
+    def test_get__shared_until_its_end(self, store, clock):
         wechat = ScriptedWeChat(issued("first"), issued("second"))
         stable(wechat, store.one).get()
         asker = stable(wechat, store.other)
@@ -194,7 +193,7 @@ class TestEveryCache:
         clock.now += 1
         assert "second" == asker.get()
 
-    def test_get__entry(self, store: Store, clock: Time) -> None:
+    def test_get__entry(self, store, clock):
         """The longest token of WeChat has 512 characters."""
         token = "84_" + "-_Az09" * 84 + "AAAHQ"
         assert 512 == len(token)
@@ -205,7 +204,7 @@ class TestEveryCache:
         assert [token, clock.now + 240] == json.loads(entry)
         assert token == stable(ScriptedWeChat(), store.other).get()
 
-    def test_renew__refused_token_in_the_cache(self, store: Store, clock: Time) -> None:
+    def test_renew__refused_token_in_the_cache(self, store, clock):
         wechat = ScriptedWeChat(issued("first"), issued("second"), issued("second"))
         one, other = stable(wechat, store.one), stable(wechat, store.other)
         one.get()
@@ -217,7 +216,7 @@ class TestEveryCache:
         assert "second" == other.renew("first")
         assert [NORMAL, NORMAL, NORMAL] == wechat.payloads
 
-    def test_authorizer_token__shared(self, store: Store, clock: Time) -> None:
+    def test_authorizer_token__shared(self, store, clock):
         wechat = ScriptedWeChat(authorized("first", CHANGED), authorized("second"))
 
         assert "first" == authorizer(wechat, store.one).get()
@@ -231,7 +230,7 @@ class TestEveryCache:
 class TestEntries:
     """What stands in the cache, and under which name."""
 
-    def test_entries__no_secret(self, clock: Time) -> None:
+    def test_entries__no_secret(self, clock):
         cache = MemoryCache(clock)
         stable(ScriptedWeChat(issued("a"), issued("b")), cache).renew("a")
         authorizer(ScriptedWeChat(authorized("c", CHANGED)), cache).get()
@@ -243,14 +242,14 @@ class TestEntries:
         } == cache.entries
 
     @pytest.mark.parametrize("life", [1, 2])
-    def test_timeout__never_zero(self, clock: Time, life: int) -> None:
+    def test_timeout__never_zero(self, clock, life):
         """0 means "for ever" to some caches."""
         cache = MemoryCache(clock)
         stable(ScriptedWeChat(issued("first", life)), cache).get()
 
         assert [clock.now + 1] == [end for _, end in cache.entries.values()]
 
-    def test_calls__get_and_set_alone(self, clock: Time) -> None:
+    def test_calls__get_and_set_alone(self, clock):
         cache = mock.Mock(spec_set=["get", "set"])
         cache.get.return_value = None
         stable(ScriptedWeChat(issued("first")), cache).get()
@@ -264,7 +263,7 @@ class TestEntries:
     @pytest.mark.parametrize(
         "appid", ["微信", "a b", "a\nb", "a\x00b", "x" * 65, "ü", "a:b"]
     )
-    def test_key__odd_appid(self, clock: Time, appid: str) -> None:
+    def test_key__odd_appid(self, clock, appid):
         """memcached takes visible ASCII characters only."""
         cache = MemoryCache(clock)
         authorizer(ScriptedWeChat(authorized("first")), cache, appid, appid).get()
@@ -272,7 +271,7 @@ class TestEntries:
         [key] = cache.entries
         assert re.fullmatch("[!-~]+", key)
 
-    def test_key__unique(self, clock: Time) -> None:
+    def test_key__unique(self, clock):
         cache = MemoryCache(clock)
         for appid in ["微信", "微 信", "a:b", "a;b", "a%3Ab", "a%b"]:
             stable(ScriptedWeChat(issued("x")), cache, appid).get()
@@ -306,9 +305,7 @@ class TestWhatServes:
         ],
     )
     @pytest.mark.parametrize("make", [stable, authorizer])
-    def test_init__refused(
-        self, make: Callable[..., Any], cache: Any, kind: str
-    ) -> None:
+    def test_init__refused(self, make, cache, kind):
         with pytest.raises(InvalidArgumentError) as caught:
             make(ScriptedWeChat(), cache)
 
@@ -333,7 +330,7 @@ class TestWhatServes:
     @pytest.mark.parametrize(
         "make", [Forwards, lambda cache: mock.Mock(wraps=cache)], ids=["args", "Mock"]
     )
-    def test_init__hidden_parameters(self, clock: Time, make: Any) -> None:
+    def test_init__hidden_parameters(self, clock, make):
         cache = make(MemoryCache(clock))
         stable(ScriptedWeChat(issued("first")), cache).get()
 
@@ -349,10 +346,10 @@ class TestWhatServes:
         ],
         ids=["Mock", "MagicMock", "C"],
     )
-    def test_init__not_a_cache_after_all(self, cache: Any) -> None:
+    def test_init__not_a_cache_after_all(self, cache):
         assert "first" == stable(ScriptedWeChat(issued("first")), cache).get()
 
-    def test_init__does_not_call_the_cache(self) -> None:
+    def test_init__does_not_call_the_cache(self):
         cache = mock.Mock(**{"get.side_effect": OSError, "set.side_effect": OSError})
         stable(ScriptedWeChat(), cache)
 
@@ -398,9 +395,7 @@ class TestFailures:
         ],
         ids=repr,
     )
-    def test_get__cache_raises(
-        self, clock: Time, methods: list[str], error: Exception, log: LogCaptureFixture
-    ) -> None:
+    def test_get__cache_raises(self, clock, methods, error, log):
         wechat = ScriptedWeChat(issued("first"), issued("second"))
         cache = Broken(clock, error, *methods)
         asker = stable(wechat, cache)
@@ -429,9 +424,7 @@ class TestFailures:
         ],
         ids=repr,
     )
-    def test_get__time_limit_of_a_task_queue(
-        self, clock: Time, method: str, error: Exception, log: LogCaptureFixture
-    ) -> None:
+    def test_get__time_limit_of_a_task_queue(self, clock, method, error, log):
         """
         The queue raises its time limit inside whatever runs, such as a cache's
         call.
@@ -495,9 +488,7 @@ class TestFailures:
         + [(f'["84_secret", {end}]', 0) for end in ENDS],
         ids=lambda value: repr(value)[:30],
     )
-    def test_get__not_a_good_entry(
-        self, clock: Time, entry: Any, warnings: int, log: LogCaptureFixture
-    ) -> None:
+    def test_get__not_a_good_entry(self, clock, entry, warnings, log):
         clock.now = NOON
         cache = MemoryCache(clock)
         cache.set(STABLE_KEY, entry, timeout=10**6)
@@ -514,9 +505,7 @@ class TestFailures:
     @pytest.mark.parametrize(
         "entry", [f'["first", {NOON + 7200}]', b'["first", 1779249600.5]']
     )
-    def test_get__good_entry(
-        self, clock: Time, entry: Any, log: LogCaptureFixture
-    ) -> None:
+    def test_get__good_entry(self, clock, entry, log):
         clock.now = NOON
         cache = MemoryCache(clock)
         cache.set(STABLE_KEY, entry, timeout=10**6)
@@ -524,10 +513,10 @@ class TestFailures:
         assert "first" == stable(ScriptedWeChat(), cache).get()
         assert [] == log.messages
 
-    def test_renew__cache_keeps_the_old_token(self, clock: Time) -> None:
+    def test_renew__cache_keeps_the_old_token(self, clock):
         cache = MemoryCache(clock)
         stable(ScriptedWeChat(issued("first")), cache).get()
-        cache.set = lambda *args, **kwargs: False  # type: ignore[method-assign]
+        cache.set = lambda *args, **kwargs: False
         asker = stable(ScriptedWeChat(issued("second"), issued("third")), cache)
 
         assert "first" == asker.get()
@@ -536,7 +525,7 @@ class TestFailures:
         clock.now += 10
         assert "third" == asker.renew("second")
 
-    def test_get__redis_is_down(self, tmp_path: pathlib.Path) -> None:
+    def test_get__redis_is_down(self, tmp_path):
         sandbox = Sandbox()
         with redis_server(tmp_path) as port:
             server = redis.Redis("127.0.0.1", port, retry=Retry(NoBackoff(), 0))

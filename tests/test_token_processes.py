@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import pathlib
 import subprocess
 import sys
-from typing import Any, Callable
+from typing import Any
 
 import pytest
 
@@ -61,9 +60,7 @@ def refuse(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("kill, forced", [(revoke, 0), (refuse, 1)])
-def test_get__many_processes(
-    kill: Callable[[Sandbox], None], forced: int, tmp_path: pathlib.Path
-) -> None:
+def test_get__many_processes(kill, forced, tmp_path):
     """Every call succeeds, and each process fetches once for each token that ends."""
     sandbox = Sandbox()
     with sandbox.serve() as server, contextlib.ExitStack() as stack:

@@ -12,7 +12,7 @@ import sys
 import traceback
 import types
 import weakref
-from typing import Any, Callable
+from typing import Any
 
 import pytest
 import requests
@@ -41,7 +41,6 @@ from servers import (
 
 from wxlogistics import (
     AccessTokenError,
-    ApiError,
     AuthorizerToken,
     Client,
     CredentialError,
@@ -122,7 +121,7 @@ def clock(monkeypatch: MonkeyPatch) -> Time:
 
 
 @pytest.mark.parametrize("missing", ["get", "renew"])
-def test_token_provider__lacks_a_method(missing: str) -> None:
+def test_token_provider__lacks_a_method(missing):
     class Half:
         pass
 
@@ -138,7 +137,7 @@ def test_token_provider__lacks_a_method(missing: str) -> None:
 
 
 class TestAccessToken:
-    def test_access_token__fetched_once(self, clock: Time) -> None:
+    def test_access_token__fetched_once(self, clock):
         wechat, asker = stable(issued("first"), issued("second"))
         tokens = [asker.client.access_token(), asker.client.access_token()]
         clock.now += 7140
@@ -148,7 +147,7 @@ class TestAccessToken:
         assert [STABLE_URL, STABLE_URL] == wechat.urls
 
     @pytest.mark.parametrize("token", ["", " ", None, 5, b"mine", "mine\n"])
-    def test_access_token__not_a_token(self, token: Any) -> None:
+    def test_access_token__not_a_token(self, token):
         with pytest.raises(InvalidArgumentError) as caught:
             Client(lambda: token).access_token()
 
@@ -159,7 +158,7 @@ class TestAccessToken:
 
 
 class TestStableToken:
-    def test_get__sample(self, sample: Callable[[str], bytes]) -> None:
+    def test_get__sample(self, sample):
         wechat, asker = stable((200, sample("stable_token.reply.json").decode()))
         token = asker.get()
 
@@ -198,9 +197,7 @@ class TestStableToken:
             ({"expires_in": 10**400}, 7140),
         ],
     )
-    def test_get__until_shortly_before_its_end(
-        self, clock: Time, fields: dict[str, Any], kept: float
-    ) -> None:
+    def test_get__until_shortly_before_its_end(self, clock, fields, kept):
         wechat, asker = stable({"access_token": "first"} | fields, issued("second"))
         tokens = [asker.get()]
         clock.now = NOON + kept - 0.1
@@ -211,7 +208,7 @@ class TestStableToken:
         assert ["first", "first", "second"] == tokens
         assert [NORMAL, NORMAL] == wechat.payloads
 
-    def test_get__life_counts_from_the_request(self, clock: Time) -> None:
+    def test_get__life_counts_from_the_request(self, clock):
         def slow() -> dict[str, Any]:
             clock.now += 20
             return issued("first", 300)
@@ -225,7 +222,7 @@ class TestStableToken:
         assert "second" == asker.get()
 
     @pytest.mark.parametrize("put_back", [61, 3600, 10**7])
-    def test_get__clock_put_back(self, clock: Time, put_back: float) -> None:
+    def test_get__clock_put_back(self, clock, put_back):
         asker = stable(issued("first"), issued("second"))[1]
         asker.get()
         clock.now -= put_back
@@ -245,9 +242,7 @@ class TestStableToken:
             ({"84_AbCd": 1, SECRET: 2, "expires_in": 3}, "expires_in"),
         ],
     )
-    def test_get__no_token_in_the_reply(
-        self, answer: dict[str, Any], keys: str
-    ) -> None:
+    def test_get__no_token_in_the_reply(self, answer, keys):
         with pytest.raises(UnexpectedResponseError) as caught:
             stable(answer)[1].get()
 
@@ -323,9 +318,7 @@ class TestStableToken:
             ),
         ],
     )
-    def test_renew__requests_sent(
-        self, clock: Time, answers: str, steps: list[Any], results: str, sent: str
-    ) -> None:
+    def test_renew__requests_sent(self, clock, answers, steps, results, sent):
         """*sent*: N for a request in normal mode, F for a forced one."""
         wechat, asker = stable(
             *(FAILURES.get(each) or issued(each) for each in answers.split())
@@ -344,7 +337,7 @@ class TestStableToken:
         modes = {"N": NORMAL, "F": FORCED}
         assert [modes[mode] for mode in sent] == wechat.payloads
 
-    def test_client__every_token_refused(self, monkeypatch: MonkeyPatch) -> None:
+    def test_client__every_token_refused(self, monkeypatch):
         sandbox = Sandbox(clock=Clock(NOON, speed=0))
         clock = types.SimpleNamespace(time=sandbox.clock.now)
         monkeypatch.setattr("wxlogistics.tokens.time", clock)
@@ -362,7 +355,7 @@ class TestStableToken:
         # The first call is made with the forced token as well.
         assert 116 == calls.count("get_delivery_list")
 
-    def test_client__never_refused_in_two_days(self, monkeypatch: MonkeyPatch) -> None:
+    def test_client__never_refused_in_two_days(self, monkeypatch):
         sandbox = Sandbox(clock=Clock(NOON, speed=0))
         clock = types.SimpleNamespace(time=sandbox.clock.now)
         monkeypatch.setattr("wxlogistics.tokens.time", clock)
@@ -382,7 +375,7 @@ class TestStableToken:
         assert 24 <= fetches.total <= 50
         assert 0 == fetches.forced
 
-    def test_client__two_share_a_provider(self, clock: Time) -> None:
+    def test_client__two_share_a_provider(self, clock):
         provider = StableToken(APPID, SECRET)
         gate = Gate(issued("first"))
         wechat = ScriptedWeChat(gate)
@@ -392,7 +385,7 @@ class TestStableToken:
         assert ["first"] * 16 == at_once(16, lambda: next(turn).get(), gate)
         assert 1 == len(wechat.payloads)
 
-    def test_init__keyword_only(self) -> None:
+    def test_init__keyword_only(self):
         """Hosts, timeouts and sessions are the client's."""
         make: Any = StableToken
         with pytest.raises(TypeError):
@@ -401,7 +394,7 @@ class TestStableToken:
             with pytest.raises(TypeError):
                 make(APPID, SECRET, **{option: None})
 
-    def test_repr__appids(self) -> None:
+    def test_repr__appids(self):
         assert "<StableToken of wx1234567890abcdef>" == repr(StableToken(APPID, SECRET))
 
 
@@ -417,9 +410,7 @@ class TestRefusedFetches:
             (41001, AccessTokenError),
         ],
     )
-    def test_get__refusal(
-        self, make: Callable[..., Any], errcode: int, error: type[ApiError]
-    ) -> None:
+    def test_get__refusal(self, make, errcode, error):
         wechat, asker = make({"errcode": errcode, "errmsg": "no"})
         with pytest.raises(error) as caught:
             asker.client.get_delivery_list()
@@ -446,9 +437,7 @@ class TestPost:
             requests.ConnectTimeout("slow"),
         ],
     )
-    def test_get__repeated_after_a_pause(
-        self, make: Callable[..., Any], failure: Any
-    ) -> None:
+    def test_get__repeated_after_a_pause(self, make, failure):
         pauses: list[float] = []
         wechat, asker = make(failure, reply("first"), sleep=pauses.append)
 
@@ -457,7 +446,7 @@ class TestPost:
         assert wechat.payloads[0] == wechat.payloads[1]
         assert 1 == len(pauses)
 
-    def test_get__retries_of_the_client(self) -> None:
+    def test_get__retries_of_the_client(self):
         wechat, asker = stable(BUSY, BUSY, BUSY, BUSY, retries=3)
         with pytest.raises(SystemBusyError) as caught:
             asker.client.get_delivery_list()
@@ -465,7 +454,7 @@ class TestPost:
         assert "stable_token" == caught.value.endpoint
         assert 4 == len(wechat.payloads)
 
-    def test_get__to_the_clients_hosts(self) -> None:
+    def test_get__to_the_clients_hosts(self):
         hosts = ["https://one.example/wechat", "https://two.example:8443"]
         wechat, asker = stable(
             requests.ConnectTimeout("down"), issued("first"), base_url=hosts
@@ -478,7 +467,7 @@ class TestPost:
         ] == wechat.urls
 
     @pytest.mark.parametrize("options", [{"deadline": 0.2}, {"timeout": 0.2}])
-    def test_get__within_the_clients_times(self, options: Any) -> None:
+    def test_get__within_the_clients_times(self, options):
         sandbox = Sandbox()
         sandbox.fail("stable_token", delay=120, times=None)
         with sandbox.serve() as server:
@@ -498,7 +487,7 @@ class TestPost:
             "no answer within 0.2 s",
         )
 
-    def test_post__own_provider(self) -> None:
+    def test_post__own_provider(self):
         seen: list[Any] = []
 
         class Provider:
@@ -518,7 +507,7 @@ class TestPost:
         assert ["https://api.weixin.qq.com/cgi-bin/anything/at_all"] == wechat.urls
         assert [{"姓名": ["茶"]}] == wechat.payloads
 
-    def test_post__own_provider_refused(self) -> None:
+    def test_post__own_provider_refused(self):
         wechat = ScriptedWeChat({"errcode": 48001, "errmsg": "no"})
         post = Asker("mine", wechat).client._wire.post()
         with pytest.raises(NotAuthorizedError) as refused:
@@ -552,13 +541,7 @@ class TestSecrets:
             lambda echo: requests.ReadTimeout(f"https://x/?a={echo}"),
         ],
     )
-    def test_get__failure_echoes_the_request(
-        self,
-        make: Callable[..., Any],
-        secrets: list[str],
-        failure: Callable[[str], Any],
-        caplog: pytest.LogCaptureFixture,
-    ) -> None:
+    def test_get__failure_echoes_the_request(self, make, secrets, failure, caplog):
         caplog.set_level(logging.DEBUG)
         _, asker = make(failure(" and ".join(secrets)), retries=0)
         with pytest.raises(WxLogisticsError) as caught:
@@ -580,9 +563,7 @@ class TestSecrets:
 class TestCopies:
     """A provider can be copied, and handed to another process."""
 
-    def test_stable_token__token_not_copied(
-        self, duplicate: Callable[[Any], Any]
-    ) -> None:
+    def test_stable_token__token_not_copied(self, duplicate):
         wechat, asker = stable(issued("first"), issued("second"))
         asker.get()
         copied = duplicate(asker.provider)
@@ -593,18 +574,14 @@ class TestCopies:
         assert "<StableToken of wx1234567890abcdef>" == repr(copied)
         assert b"first" not in pickle.dumps(asker.provider)
 
-    def test_stable_token__during_a_fetch(
-        self, duplicate: Callable[[Any], Any]
-    ) -> None:
+    def test_stable_token__during_a_fetch(self, duplicate):
         gate = Gate(issued("first"))
         wechat, asker = stable(gate, issued("second"))
         with gate.held(asker.get) as results:
             assert "second" == Asker(duplicate(asker.provider), wechat).get()
         assert ["first"] == results
 
-    def test_authorizer_token__newest_refresh_token(
-        self, duplicate: Callable[[Any], Any]
-    ) -> None:
+    def test_authorizer_token__newest_refresh_token(self, duplicate):
         wechat, asker = authorizer(authorized("first", CHANGED), authorized("second"))
         asker.get()
         copied = duplicate(asker.provider)
@@ -618,14 +595,14 @@ class TestSingleFlight:
     """However many threads ask, one fetches."""
 
     @BOTH
-    def test_get__64_threads(self, make: Callable[..., Any]) -> None:
+    def test_get__64_threads(self, make):
         gate = Gate(reply("first"))
         wechat, asker = make(gate)
 
         assert ["first"] * 64 == at_once(64, asker.get, gate)
         assert 1 == len(wechat.payloads)
 
-    def test_get__another_fetched_meanwhile(self, clock: Time) -> None:
+    def test_get__another_fetched_meanwhile(self, clock):
         wechat, asker = stable(*map(issued, ["first", "second", "third"]))
         asker.get()
         clock.now += 7140
@@ -638,7 +615,7 @@ class TestSingleFlight:
                 assert ["second"] == at_once(1, asker.get)
             return clock.now
 
-        clock.time = time  # type: ignore[method-assign]
+        clock.time = time
 
         assert "second" == asker.get()
         assert 2 == len(wechat.payloads)
@@ -648,7 +625,7 @@ class TestSingleFlight:
         [([], [NORMAL]), ([issued("first")], [NORMAL, FORCED])],
         ids=["normal", "forced"],
     )
-    def test_renew__64_threads(self, answers: list[Any], sent: Any) -> None:
+    def test_renew__64_threads(self, answers, sent):
         gate = Gate(issued("second"))
         wechat, asker = stable(issued("first"), *answers, gate)
         asker.get()
@@ -656,7 +633,7 @@ class TestSingleFlight:
         assert ["second"] * 64 == at_once(64, lambda: asker.renew("first"), gate)
         assert [NORMAL, *sent] == wechat.payloads
 
-    def test_get__waits_for_a_renewal(self) -> None:
+    def test_get__waits_for_a_renewal(self):
         gate = Gate(issued("second"))
         wechat, asker = stable(issued("first"), gate)
         asker.get()
@@ -686,9 +663,7 @@ class TestSingleFlight:
             ),
         ],
     )
-    def test_get__failure_for_all_that_wait(
-        self, failure: Any, error: WxLogisticsError
-    ) -> None:
+    def test_get__failure_for_all_that_wait(self, failure, error):
         gate = Gate(failure)
         wechat, asker = stable(gate, retries=0)
         failures = at_once(64, asker.get, gate)
@@ -704,7 +679,7 @@ class TestSingleFlight:
         assert "first" == asker.get()
         assert 2 == len(wechat.payloads)
 
-    def test_get__failure_keeps_nothing_alive(self) -> None:
+    def test_get__failure_keeps_nothing_alive(self):
         class Basket:
             pass
 
@@ -722,7 +697,7 @@ class TestSingleFlight:
 
         assert baskets[0]() is None
 
-    def test_get__error_of_the_callers_function(self) -> None:
+    def test_get__error_of_the_callers_function(self):
         asked = []
 
         def no_token() -> str:
@@ -736,7 +711,7 @@ class TestSingleFlight:
         assert 8 == len(asked)
 
     @pytest.mark.parametrize("interrupt", [KeyboardInterrupt(), SystemExit(1)])
-    def test_get__interrupted(self, interrupt: BaseException) -> None:
+    def test_get__interrupted(self, interrupt):
         """Ctrl-C in the fetching thread must not fail the others."""
         gate = Gate(interrupt)
         wechat, asker = stable(gate, issued("first"))
@@ -746,7 +721,7 @@ class TestSingleFlight:
             assert "first" == asker.get()
         assert [interrupt] == results
 
-    def test_get__interrupted_anywhere(self) -> None:
+    def test_get__interrupted_anywhere(self):
         """An interrupt anywhere in the provider must not block the next call."""
         interrupts = 0
         while interrupts < 100:
@@ -772,7 +747,7 @@ class TestSingleFlight:
             interrupts += 1
         assert interrupts > 5
 
-    def test_renew__two_old_tokens(self) -> None:
+    def test_renew__two_old_tokens(self):
         gate = Gate(issued("third"))
         wechat, asker = stable(issued("second"), gate)
         asker.get()
@@ -785,7 +760,7 @@ class TestSingleFlight:
         assert ["third", "third"] == [asker.renew("first"), asker.renew("second")]
         assert 2 == len(wechat.payloads)
 
-    def test_renew__fetch_under_way_brings_the_refused_token(self) -> None:
+    def test_renew__fetch_under_way_brings_the_refused_token(self):
         gate = Gate(issued("first"))
         wechat, asker = stable(gate, issued("second"))
         with gate.held(asker.get) as results:
@@ -796,7 +771,7 @@ class TestSingleFlight:
         assert [NORMAL, NORMAL] == wechat.payloads
 
     @pytest.mark.parametrize("deadline", [0.1, 1e-9])
-    def test_get__waiting_ends_with_the_deadline(self, deadline: float) -> None:
+    def test_get__waiting_ends_with_the_deadline(self, deadline):
         gate = Gate(issued("first"))
         wechat, asker = stable(gate)
         in_haste = Asker(asker.provider, wechat, deadline=deadline)
@@ -811,7 +786,7 @@ class TestSingleFlight:
         assert ["first"] == results
         assert "first" == asker.get()
 
-    def test_get__deadline_of_another(self) -> None:
+    def test_get__deadline_of_another(self):
         gate = Gate((502, "no"))
         wechat, asker = stable(gate, issued("second"))
         in_haste = Asker(asker.provider, wechat, deadline=0.05)
@@ -824,7 +799,7 @@ class TestSingleFlight:
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="no os.fork()")
     @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-    def test_get__fork_during_a_fetch(self) -> None:
+    def test_get__fork_during_a_fetch(self):
         gate = Gate(issued("parent's"))
         wechat, asker = stable(gate)
         with gate.held(asker.get) as results:
@@ -851,7 +826,7 @@ class TestSingleFlight:
 
 
 class TestAuthorizerToken:
-    def test_get__sample(self, sample: Callable[[str], bytes]) -> None:
+    def test_get__sample(self, sample):
         wechat, asker = authorizer(
             (200, sample("api_authorizer_token.reply.json").decode())
         )
@@ -865,13 +840,13 @@ class TestAuthorizerToken:
             "-BBBHQI"
         )
 
-    def test_get__no_token_in_the_reply(self) -> None:
+    def test_get__no_token_in_the_reply(self):
         with pytest.raises(UnexpectedResponseError) as caught:
             authorizer({"authorizer_refresh_token": REFRESH})[1].get()
 
         assert "no authorizer_access_token" == caught.value.reason
 
-    def test_renew__same_token_again(self, clock: Time) -> None:
+    def test_renew__same_token_again(self, clock):
         """Nothing can be forced here, so nothing is sent for 10 seconds."""
         wechat, asker = authorizer(*[authorized("first")] * 3)
         asker.get()
@@ -883,7 +858,7 @@ class TestAuthorizerToken:
 
     # The component token
 
-    def test_component_token__called_for_each_fetch(self) -> None:
+    def test_component_token__called_for_each_fetch(self):
         given = iter(["one", "two"])
         wechat, asker = authorizer(
             authorized("first"),
@@ -895,7 +870,7 @@ class TestAuthorizerToken:
 
         assert [AUTHORIZER_URL + "one", AUTHORIZER_URL + "two"] == wechat.urls
 
-    def test_component_token__renewed(self) -> None:
+    def test_component_token__renewed(self):
         class ComponentToken:
             def get(self, post: Any) -> str:
                 return "old's"
@@ -922,7 +897,7 @@ class TestAuthorizerToken:
     # The refresh token
 
     @pytest.mark.parametrize("refresh_token", [REFRESH, None, "", 5, ["x"]])
-    def test_refresh_token__unchanged(self, refresh_token: Any) -> None:
+    def test_refresh_token__unchanged(self, refresh_token):
         stored: list[str] = []
         wechat, asker = authorizer(
             authorized("first", refresh_token), on_refresh_token=stored.append
@@ -930,10 +905,10 @@ class TestAuthorizerToken:
 
         assert "first" == asker.get()
         assert [] == stored
-        assert REFRESH == asker.provider.refresh_token  # type: ignore[attr-defined]
+        assert REFRESH == asker.provider.refresh_token
 
     @pytest.mark.parametrize("listens", [True, False])
-    def test_refresh_token__changed_once(self, listens: bool) -> None:
+    def test_refresh_token__changed_once(self, listens):
         stored: list[str] = []
         wechat, asker = authorizer(
             authorized("first", CHANGED),
@@ -944,12 +919,12 @@ class TestAuthorizerToken:
         asker.renew("first")
 
         assert [CHANGED] * listens == stored
-        assert CHANGED == asker.provider.refresh_token  # type: ignore[attr-defined]
+        assert CHANGED == asker.provider.refresh_token
         assert [REFRESH, CHANGED] == [
             payload["authorizer_refresh_token"] for payload in wechat.payloads
         ]
 
-    def test_refresh_token__callable(self, clock: Time) -> None:
+    def test_refresh_token__callable(self, clock):
         shop = {"refresh_token": REFRESH}
         stored: list[str] = []
         wechat, asker = authorizer(
@@ -973,7 +948,7 @@ class TestAuthorizerToken:
         assert [CHANGED, CHANGED] == stored
 
     @pytest.mark.parametrize("given", ["", " ", None, 5, b"bytes", "token\n"])
-    def test_refresh_token__callable_returns_wrong(self, given: Any) -> None:
+    def test_refresh_token__callable_returns_wrong(self, given):
         wechat, asker = authorizer(refresh_token=lambda: given)
         with pytest.raises(InvalidArgumentError) as caught:
             asker.get()
@@ -981,7 +956,7 @@ class TestAuthorizerToken:
         assert "refresh_token" == caught.value.field
         assert [] == wechat.payloads
 
-    def test_refresh_token__stored_before_the_access_token_is_used(self) -> None:
+    def test_refresh_token__stored_before_the_access_token_is_used(self):
         sandbox = Sandbox()
         component = sandbox.add_component()
         old = sandbox.authorize(component.appid)
@@ -1004,7 +979,7 @@ class TestAuthorizerToken:
         ]
 
     @pytest.mark.parametrize("source", [REFRESH, lambda: REFRESH])
-    def test_refresh_token__callback_raises(self, source: Any) -> None:
+    def test_refresh_token__callback_raises(self, source):
         """The callback is called again before the next fetch."""
         calls: list[str] = []
 
@@ -1026,7 +1001,7 @@ class TestAuthorizerToken:
         assert [CHANGED, CHANGED, CHANGED] == calls
         assert 2 == len(wechat.payloads)
 
-    def test_refresh_token__changed_in_a_reply_without_access_token(self) -> None:
+    def test_refresh_token__changed_in_a_reply_without_access_token(self):
         stored: list[str] = []
         _, asker = authorizer(
             {"authorizer_refresh_token": CHANGED}, on_refresh_token=stored.append
@@ -1035,9 +1010,9 @@ class TestAuthorizerToken:
             asker.get()
 
         assert [CHANGED] == stored
-        assert CHANGED == asker.provider.refresh_token  # type: ignore[attr-defined]
+        assert CHANGED == asker.provider.refresh_token
 
-    def test_refresh_token__callback_raises_for_64_threads(self) -> None:
+    def test_refresh_token__callback_raises_for_64_threads(self):
         def store(refresh_token: str) -> None:
             raise OSError("the database is down")
 
@@ -1048,7 +1023,7 @@ class TestAuthorizerToken:
         assert {"OSError('the database is down')"} == set(map(repr, failures))
         assert 1 == len(wechat.payloads)
 
-    def test_repr__appids(self) -> None:
+    def test_repr__appids(self):
         provider = AuthorizerToken(COMPONENT, COMPONENT_TOKEN, APPID, REFRESH)
 
         assert "<AuthorizerToken of wx1234567890abcdef for wx8888888888888888>" == repr(
@@ -1104,9 +1079,7 @@ class TestArguments:
             (AuthorizerToken, "on_refresh_token", "store", None),
         ],
     )
-    def test_init__wrong_arguments(
-        self, provider: Any, field: str, value: Any, problem: str | None
-    ) -> None:
+    def test_init__wrong_arguments(self, provider, field, value, problem):
         with pytest.raises(InvalidArgumentError) as caught:
             provider(**self.RIGHT[provider] | {field: value})
 

@@ -61,7 +61,7 @@ class Provider:
 
 
 class TestStr:
-    def test_get__same_each_time(self, rsps: RequestsMock) -> None:
+    def test_get__same_each_time(self, rsps):
         answers(rsps, OK, INVALID)
         client = make_client("mine")
         client.query_trace("x")
@@ -75,7 +75,7 @@ class TestStr:
         "token",
         ["", " ", None, 5, b"mine", ["mine"], {}, "mine\n", " mine", StableToken, str],
     )
-    def test_init__not_a_token(self, token: Any) -> None:
+    def test_init__not_a_token(self, token):
         with pytest.raises(InvalidArgumentError) as caught:
             Client(token)
 
@@ -83,7 +83,7 @@ class TestStr:
 
 
 class TestCallable:
-    def test_get__called_each_time(self, rsps: RequestsMock) -> None:
+    def test_get__called_each_time(self, rsps):
         answers(rsps, OK, OK)
         client = make_client(handed_out("first", "second"))
         client.query_trace("x")
@@ -91,7 +91,7 @@ class TestCallable:
 
         assert ["first", "second"] == tokens_sent(rsps)
 
-    def test_get__not_called_without_need(self) -> None:
+    def test_get__not_called_without_need(self):
         def never() -> str:
             raise AssertionError("called")
 
@@ -115,13 +115,7 @@ class TestCallable:
             ),
         ],
     )
-    def test_renew__once(
-        self,
-        rsps: RequestsMock,
-        replies: list[dict[str, Any]],
-        tokens: list[str],
-        error: type[Exception] | None,
-    ) -> None:
+    def test_renew__once(self, rsps, replies, tokens, error):
         for reply in replies:
             body = matchers.json_params_matcher({"waybill_token": "x"})
             rsps.post(QUERY_URL, json=reply, match=[body])
@@ -134,7 +128,7 @@ class TestCallable:
 
         assert tokens == tokens_sent(rsps)
 
-    def test_get__raises(self) -> None:
+    def test_get__raises(self):
         client = make_client({}.popitem)
         with pytest.raises(KeyError):
             client.query_trace("x")
@@ -143,9 +137,7 @@ class TestCallable:
         "token", ["", " ", None, 5, b"mine", "mine\ud800", "mine\n"]
     )
     @pytest.mark.parametrize("renewed", [False, True])
-    def test_provider__not_a_token(
-        self, rsps: RequestsMock, token: Any, renewed: bool
-    ) -> None:
+    def test_provider__not_a_token(self, rsps, token, renewed):
         provider = Provider()
         setattr(provider, "renew" if renewed else "get", lambda *args: token)
         if renewed:
@@ -171,9 +163,7 @@ class TestRenewal:
             (48001, NotAuthorizedError),
         ],
     )
-    def test_call__errcodes_renewed(
-        self, rsps: RequestsMock, errcode: int, error: type[Exception] | None
-    ) -> None:
+    def test_call__errcodes_renewed(self, rsps, errcode, error):
         answers(rsps, {"errcode": errcode, "errmsg": ""})
         client = make_client(handed_out("first", "second"))
         if error is None:
@@ -186,7 +176,7 @@ class TestRenewal:
         assert ["first", "second"][: 1 + (error is None)] == tokens_sent(rsps)
 
     @pytest.mark.parametrize("name", ["update_waybill_goods", "request"])
-    def test_call__update_repeated(self, rsps: RequestsMock, name: str) -> None:
+    def test_call__update_repeated(self, rsps, name):
         """A call refused for its token did nothing."""
         answers(rsps, INVALID, OK, name=name)
         CALLS[name](make_client(handed_out("first", "second")))
@@ -194,7 +184,7 @@ class TestRenewal:
         assert ["first", "second"] == tokens_sent(rsps)
         assert rsps.calls[0].request.body == rsps.calls[1].request.body
 
-    def test_call__retries_0(self, rsps: RequestsMock) -> None:
+    def test_call__retries_0(self, rsps):
         """A renewal does not count as a repeat."""
         pauses: list[float] = []
         answers(rsps, INVALID, OK)
@@ -204,7 +194,7 @@ class TestRenewal:
         assert ["first", "second"] == tokens_sent(rsps)
         assert [] == pauses
 
-    def test_call__renewed_once_in_all_repeats(self, rsps: RequestsMock) -> None:
+    def test_call__renewed_once_in_all_repeats(self, rsps):
         client = make_client(handed_out("a", "b", "c", "d"))
         answers(rsps, INVALID, {"errcode": -1, "errmsg": ""}, INVALID)
         with pytest.raises(AccessTokenError):
@@ -216,22 +206,22 @@ class TestRenewal:
 
 
 class TestProvider:
-    def test_renew__gets_the_rejected_token(self, rsps: RequestsMock) -> None:
+    def test_renew__gets_the_rejected_token(self, rsps):
         provider: TokenProvider = Provider("second")
         answers(rsps, INVALID, OK)
         make_client(provider).query_trace("x")
 
-        assert ["first"] == provider.rejected  # type: ignore[attr-defined]
+        assert ["first"] == provider.rejected
         assert ["first", "second"] == tokens_sent(rsps)
 
-    def test_renew__raises(self, rsps: RequestsMock) -> None:
+    def test_renew__raises(self, rsps):
         answers(rsps, INVALID)
         with pytest.raises(LookupError, match="the vault is shut"):
             make_client(Provider(LookupError("the vault is shut"))).query_trace("x")
 
         assert ["first"] == tokens_sent(rsps)
 
-    def test_renew__not_for_other_failures(self, rsps: RequestsMock) -> None:
+    def test_renew__not_for_other_failures(self, rsps):
         provider = Provider()
         answers(rsps, {"errcode": -1, "errmsg": ""})
         with pytest.raises(SystemBusyError):
@@ -239,7 +229,7 @@ class TestProvider:
 
         assert [] == provider.rejected
 
-    def test_init__callable_with_get_and_renew(self, rsps: RequestsMock) -> None:
+    def test_init__callable_with_get_and_renew(self, rsps):
         class Both(Provider):
             def __call__(self) -> str:
                 raise AssertionError("called")

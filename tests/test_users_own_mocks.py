@@ -15,7 +15,6 @@ import pytest
 import requests
 import responses
 from private import GOODS, HOST, OPEN_MSG, QUERY_URL
-from pytest import MonkeyPatch
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.auth import HTTPDigestAuth
 from responses import matchers
@@ -28,7 +27,7 @@ TRACE = {"errcode": 0, "waybill_info": {"status": 4}}
 class TestResponses:
     @pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])
     @responses.activate
-    def test_query_trace__matched(self, own: bool) -> None:
+    def test_query_trace__matched(self, own):
         rule = responses.post(
             QUERY_URL,
             json=TRACE,
@@ -47,7 +46,7 @@ class TestResponses:
         assert 1 == rule.call_count
 
     @responses.activate
-    def test_query_trace__callback(self) -> None:
+    def test_query_trace__callback(self):
         def answer(request: Any) -> tuple[int, dict[str, str], str]:
             token = json.loads(request.body)["waybill_token"]
             info = {"status": 4, "waybill_id": token}
@@ -72,7 +71,7 @@ class TestResponses:
         ids=lambda error: type(error).__qualname__,
     )
     @responses.activate
-    def test_update_waybill_goods__no_answer(self, error: Exception) -> None:
+    def test_update_waybill_goods__no_answer(self, error):
         responses.post(f"{HOST}{OPEN_MSG}update_waybill_goods", body=error)
         with pytest.raises(TransportError) as caught:
             Client("ACCESS_TOKEN").update_waybill_goods("the-token", GOODS)
@@ -80,7 +79,7 @@ class TestResponses:
         assert caught.value.maybe_applied is True
         assert 1 == len(responses.calls)
 
-    def test_send__patched(self, monkeypatch: MonkeyPatch) -> None:
+    def test_send__patched(self, monkeypatch):
         made = requests.Response()
         made.status_code = 200
         made._content = b'{"waybill_info": {"status": 4}}'
@@ -122,9 +121,7 @@ class TestSession:
         session.mount("https://", adapter)
         return session
 
-    def test_headers__of_the_session(
-        self, session: requests.Session, adapter: Answering
-    ) -> None:
+    def test_headers__of_the_session(self, session, adapter):
         session.headers.update({"User-Agent": "shop/1.0", "Content-Type": "text/plain"})
         Client("ACCESS_TOKEN", session=session).query_trace("the-token")
 
@@ -134,9 +131,7 @@ class TestSession:
             "Content-Length": "29",
         }.items() <= dict(adapter.requests[0].headers).items()
 
-    def test_auth__registers_a_hook(
-        self, session: requests.Session, adapter: Answering
-    ) -> None:
+    def test_auth__registers_a_hook(self, session, adapter):
         """The hook must stay with its request."""
         seen: list[str] = []
 
@@ -152,7 +147,7 @@ class TestSession:
 
         assert ["0 29", "1 33"] == seen
 
-    def test_auth__digest(self) -> None:
+    def test_auth__digest(self):
         asked: list[str] = []
 
         class Server(http.server.BaseHTTPRequestHandler):
@@ -193,9 +188,7 @@ class TestSession:
             (lambda hook: {"response": [hook]}, 2),
         ],
     )
-    def test_hooks__in_any_form(
-        self, session: requests.Session, hooks: Any, calls: int
-    ) -> None:
+    def test_hooks__in_any_form(self, session, hooks, calls):
         seen: list[int] = []
         session.hooks = hooks(lambda response, **_: seen.append(response.status_code))
         client = Client("ACCESS_TOKEN", session=session)
@@ -204,9 +197,7 @@ class TestSession:
 
         assert [200] * calls == seen
 
-    def test_settings__of_the_session(
-        self, session: requests.Session, adapter: Answering
-    ) -> None:
+    def test_settings__of_the_session(self, session, adapter):
         session.verify = "/etc/ssl/shop.pem"
         session.cert = ("/etc/ssl/client.pem", "/etc/ssl/client.key")
         session.proxies["https"] = "http://proxy.example:3128"
@@ -221,13 +212,7 @@ class TestSession:
         } == {**adapter.options[0], "proxies": dict(adapter.options[0]["proxies"])}
 
     @pytest.mark.parametrize("trust_env", [True, False])
-    def test_settings__trust_env(
-        self,
-        session: requests.Session,
-        adapter: Answering,
-        monkeypatch: MonkeyPatch,
-        trust_env: bool,
-    ) -> None:
+    def test_settings__trust_env(self, session, adapter, monkeypatch, trust_env):
         monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/company.pem")
         session.trust_env = trust_env

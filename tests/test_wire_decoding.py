@@ -12,7 +12,6 @@ import pytest
 import requests
 from chaos import ChaosServer
 from private import HOST, OPEN_MSG, QUERY_URL
-from pytest import MonkeyPatch
 from responses import RequestsMock
 
 from wxlogistics import (
@@ -47,9 +46,7 @@ def answered(rsps: RequestsMock, client: Client) -> Answered:
 
 
 class TestRequest:
-    def test_body__utf8_without_escapes(
-        self, rsps: RequestsMock, client: Client
-    ) -> None:
+    def test_body__utf8_without_escapes(self, rsps, client):
         """WeChat shows or refuses escapes."""
         rsps.post(f"{HOST}{OPEN_MSG}update_waybill_goods", json={})
         client.update_waybill_goods("x", GoodsInfo([GoodsDetail('围巾🧣\n"', "")]))
@@ -70,9 +67,7 @@ class TestRequest:
             ("x" * 512, "access_token=" + "x" * 512),
         ],
     )
-    def test_url__token_encoded(
-        self, rsps: RequestsMock, token: str, query: str
-    ) -> None:
+    def test_url__token_encoded(self, rsps, token, query):
         rsps.post(f"{HOST}/a%2Fb/~c", json={})
         Client(token).request("/a%2Fb/~c", {})
 
@@ -105,9 +100,7 @@ class TestReplies:
             *((REPLY, {"status": status}) for status in [200, 201, 202, 299]),
         ],
     )
-    def test_reply__utf8_whatever_the_headers(
-        self, answered: Answered, body: bytes, options: dict[str, Any]
-    ) -> None:
+    def test_reply__utf8_whatever_the_headers(self, answered, body, options):
         expected = {"errcode": 0, "delivery_info": {"delivery_name": "顺丰"}}
 
         assert expected == answered(body, **options)
@@ -130,15 +123,13 @@ class TestReplies:
             ),
         ],
     )
-    def test_reply__lenient(
-        self, answered: Answered, body: bytes, expected: dict[str, Any]
-    ) -> None:
+    def test_reply__lenient(self, answered, body, expected):
         assert expected == answered(body)
 
-    def test_reply__five_mib(self, answered: Answered) -> None:
+    def test_reply__five_mib(self, answered):
         assert {} == answered(b"{}".ljust(5 * MEBIBYTE))
 
-    def test_reply__huge_number(self, rsps: RequestsMock, client: Client) -> None:
+    def test_reply__huge_number(self, rsps, client):
         rsps.post(QUERY_URL, body=b'{"waybill_info":{"status":' + b"9" * 300 + b"}}")
 
         assert WaybillStatus(10**300 - 1) == client.query_trace("x").status
@@ -160,14 +151,7 @@ class TestErrcode:
             ('933001,"errmsg":5', ApiError, 933001, "5"),
         ],
     )
-    def test_reply__refusal(
-        self,
-        answered: Answered,
-        fields: str,
-        error: type[ApiError],
-        errcode: int,
-        errmsg: str,
-    ) -> None:
+    def test_reply__refusal(self, answered, fields, error, errcode, errmsg):
         with pytest.raises(ApiError) as caught:
             answered(f'{{"errcode":{fields}}}')
 
@@ -182,14 +166,8 @@ class TestErrcode:
         ],
     )
     def test_reply__refused_then_answered(
-        self,
-        rsps: RequestsMock,
-        client: Client,
-        pauses: list[float],
-        errcode: int,
-        errmsg: str,
-        pause: float,
-    ) -> None:
+        self, rsps, client, pauses, errcode, errmsg, pause
+    ):
         rsps.post(PLAIN, json={"errcode": errcode, "errmsg": errmsg})
         rsps.post(PLAIN, json={"errcode": 0})
 
@@ -235,9 +213,7 @@ class TestStrangeAnswers:
     @pytest.mark.parametrize(
         "body, reason, excerpt", STRANGE, ids=lambda value: repr(value)[:30]
     )
-    def test_reply__strange(
-        self, answered: Answered, body: bytes, reason: str, excerpt: str | None
-    ) -> None:
+    def test_reply__strange(self, answered, body, reason, excerpt):
         with pytest.raises(UnexpectedResponseError) as caught:
             answered(body)
 
@@ -251,7 +227,7 @@ class TestStrangeAnswers:
             assert excerpt == caught.value.excerpt
 
     @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
-    def test_reply__too_large(self, answered: Answered, packed: bool) -> None:
+    def test_reply__too_large(self, answered, packed):
         body = b'{"a":"'.ljust(5 * MEBIBYTE + 1, b"x")
         headers = {"Content-Encoding": "gzip"} if packed else {}
         with pytest.raises(UnexpectedResponseError) as caught:
@@ -274,14 +250,7 @@ class TestStrangeAnswers:
             (304, b"", "not WeChat's answer"),
         ],
     )
-    def test_reply__status(
-        self,
-        answered: Answered,
-        pauses: list[float],
-        status: int,
-        body: bytes,
-        reason: str,
-    ) -> None:
+    def test_reply__status(self, answered, pauses, status, body, reason):
         with pytest.raises(UnexpectedResponseError) as caught:
             answered(body, status=status)
 
@@ -289,7 +258,7 @@ class TestStrangeAnswers:
         assert body.decode() == caught.value.excerpt
         assert [] == pauses
 
-    def test_reply__broken_compression(self, answered: Answered) -> None:
+    def test_reply__broken_compression(self, answered):
         with pytest.raises(UnexpectedResponseError) as caught:
             answered(REPLY, headers={"Content-Encoding": "gzip"})
 
@@ -330,14 +299,7 @@ class TestNoAnswer:
             ),
         ],
     )
-    def test_post__no_answer(
-        self,
-        answered: Answered,
-        body: Any,
-        options: dict[str, Any],
-        reason: str,
-        maybe_applied: bool,
-    ) -> None:
+    def test_post__no_answer(self, answered, body, options, reason, maybe_applied):
         with pytest.raises(TransportError) as caught:
             answered(body, **options)
 
@@ -345,7 +307,7 @@ class TestNoAnswer:
         assert reason == caught.value.reason
         assert maybe_applied is caught.value.maybe_applied
 
-    def test_post__other_error(self, answered: Answered) -> None:
+    def test_post__other_error(self, answered):
         with pytest.raises(ZeroDivisionError, match="a bug"):
             answered(ZeroDivisionError("a bug"))
 
@@ -358,9 +320,7 @@ class TestFastPath:
         with Client("TOKEN", base_url=server.url) as client:
             yield client
 
-    def test_proxies__looked_up_once(
-        self, client: Client, monkeypatch: MonkeyPatch
-    ) -> None:
+    def test_proxies__looked_up_once(self, client, monkeypatch):
         asked: list[str] = []
 
         def look_up(url: str, **options: Any) -> dict[str, str]:
@@ -373,9 +333,7 @@ class TestFastPath:
 
         assert 1 == len(asked)
 
-    def test_response__as_tracers_see_it(
-        self, client: Client, server: ChaosServer, monkeypatch: MonkeyPatch
-    ) -> None:
+    def test_response__as_tracers_see_it(self, client, server, monkeypatch):
         seen: list[requests.Response] = []
         send = requests.Session.send
 
@@ -400,9 +358,7 @@ class TestFastPath:
         assert [] == list(response.cookies)
         assert isinstance(response.connection, requests.adapters.HTTPAdapter)
 
-    def test_response__read_by_a_tracer(
-        self, client: Client, monkeypatch: MonkeyPatch
-    ) -> None:
+    def test_response__read_by_a_tracer(self, client, monkeypatch):
         seen: list[bytes] = []
         send = requests.Session.send
 
@@ -418,9 +374,7 @@ class TestFastPath:
 
     @pytest.mark.parametrize("size", [0, 1, 8191, 8192, 8193, 100_000])
     @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
-    def test_body__of_any_size(
-        self, client: Client, server: ChaosServer, size: int, packed: bool
-    ) -> None:
+    def test_body__of_any_size(self, client, server, size, packed):
         body = json.dumps({"errcode": 0, "text": "x" * size}).encode()
         server.script(
             then=chaos.encoded(gzip.compress(body)) if packed else chaos.reply(body)

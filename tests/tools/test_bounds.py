@@ -65,7 +65,7 @@ ROWS = [
 
 class TestRedaction:
     @pytest.mark.parametrize("piece, body", dict.fromkeys(ROWS))
-    def test_time__linear(self, piece: str, body: str) -> None:
+    def test_time__linear(self, piece, body):
         """
         A twentieth of the time of 5 MiB of harmless text is the least unit,
         because reading that much is slower per byte.
@@ -119,7 +119,7 @@ class Cache:
 
 class TestCaches:
     @pytest.mark.once
-    def test_cache__celerys_time_limit(self) -> None:
+    def test_cache__celerys_time_limit(self):
         needed("celery")
         from celery.exceptions import SoftTimeLimitExceeded
 
@@ -128,7 +128,7 @@ class TestCaches:
             with pytest.raises(SoftTimeLimitExceeded):
                 query(client)
 
-    def test_cache__slow(self) -> None:
+    def test_cache__slow(self):
         cache = Cache()
         token = StableToken(APPID, SECRET, cache=cache)
         with TokenWeChat() as server:
@@ -145,7 +145,7 @@ class TestCaches:
 @pytest.mark.once
 class TestTokenCalls:
     @pytest.mark.parametrize("fresh", [True, False], ids=["new tokens", "the same"])
-    def test_refused__every_token(self, fresh: bool) -> None:
+    def test_refused__every_token(self, fresh):
         """32 threads that meet 40001 for all tokens fetch fewer than ten."""
         with TokenWeChat(refused=lambda token: True, fresh=fresh) as server:
             client = Client(StableToken(APPID, SECRET), base_url=server.url)
@@ -175,9 +175,7 @@ class TestSecrets:
         ],
         ids=["StableToken", "AuthorizerToken"],
     )
-    def test_secret__only_to_the_clients_host(
-        self, token: Any, secret: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_secret__only_to_the_clients_host(self, token, secret, monkeypatch):
         hosts = []
         real = socket.getaddrinfo
 
@@ -200,7 +198,7 @@ class TestSecrets:
         assert secret.encode() in server.requests[0].body
         assert TOKEN == server.requests[1].token
 
-    def test_secret__by_the_clients_session(self) -> None:
+    def test_secret__by_the_clients_session(self):
         with TokenWeChat() as server, requests.Session() as session:
             session.headers["X-Shop"] = "two"
             token = StableToken(APPID, SECRET)

@@ -15,7 +15,6 @@ import requests
 import trustme
 from chaos import ChaosServer, answer, head
 from private import GOODS
-from pytest import MonkeyPatch
 from requests.adapters import HTTPAdapter
 from toolbox import in_threads, outcome, query, tls_server, together, trickled
 
@@ -53,9 +52,7 @@ class TestNAT:
     @pytest.mark.parametrize(
         "fault", [chaos.reset_after_request, chaos.silence], ids=["RST", "silence"]
     )
-    def test_query__second_attempt_by_a_new_connection(
-        self, fault: chaos.Fault, own: bool
-    ) -> None:
+    def test_query__second_attempt_by_a_new_connection(self, fault, own):
         with ChaosServer(then=together(THREADS)) as server:
             client = made(server, own, timeout=(5, 1))
             in_threads(THREADS, lambda number: query(client))
@@ -73,7 +70,7 @@ class TestNAT:
             assert 1 == len(used) - len(new)
             assert 1 == len(set(new))
 
-    def test_update__may_have_been_applied(self) -> None:
+    def test_update__may_have_been_applied(self):
         with ChaosServer(then=together(THREADS)) as server:
             client = made(server)
             in_threads(THREADS, lambda number: query(client))
@@ -86,7 +83,7 @@ class TestNAT:
         assert caught.value.maybe_applied
         assert THREADS + 2 == len(server.requests)
 
-    def test_idle__all_dropped_after_one_broke(self) -> None:
+    def test_idle__all_dropped_after_one_broke(self):
         with ChaosServer(then=together(THREADS)) as server:
             client = made(server, retries=0)
             in_threads(THREADS, lambda number: query(client))
@@ -100,7 +97,7 @@ class TestNAT:
 
         assert 2 * THREADS == server.connections
 
-    def test_threads__all_connections_dead(self) -> None:
+    def test_threads__all_connections_dead(self):
         with ChaosServer(then=together(THREADS)) as server:
             client = made(server)
             in_threads(THREADS, lambda number: query(client))
@@ -110,9 +107,7 @@ class TestNAT:
             client.close()
 
     @pytest.mark.parametrize("seconds, connections", [(50, [1, 1]), (61, [1, 2])])
-    def test_idle__for_a_minute(
-        self, seconds: float, connections: list[int], monkeypatch: MonkeyPatch
-    ) -> None:
+    def test_idle__for_a_minute(self, seconds, connections, monkeypatch):
         real = time.monotonic
         with ChaosServer() as server, made(server) as client:
             query(client)
@@ -123,9 +118,7 @@ class TestNAT:
 
 
 class TestHandshakes:
-    def test_first_calls__one_handshake_per_thread(
-        self, monkeypatch: MonkeyPatch
-    ) -> None:
+    def test_first_calls__one_handshake_per_thread(self, monkeypatch):
         authority = trustme.CA()
         with authority.cert_pem.tempfile() as pem:
             monkeypatch.setenv("REQUESTS_CA_BUNDLE", pem)
@@ -138,7 +131,7 @@ class TestHandshakes:
         assert THREADS == server.connections
         assert 5 * THREADS == len(server.requests)
 
-    def test_first_calls__race(self) -> None:
+    def test_first_calls__race(self):
         """No connection is lost with a second session."""
         interval = sys.getswitchinterval()
         sys.setswitchinterval(1e-6)
@@ -166,9 +159,7 @@ class TestHandshakes:
         [query, lambda client: client.update_waybill_goods("W", GOODS)],
         ids=["query", "update"],
     )
-    def test_hang_up__next_host(
-        self, call: Callable[[Client], Any], monkeypatch: MonkeyPatch
-    ) -> None:
+    def test_hang_up__next_host(self, call, monkeypatch):
         authority = trustme.CA()
         with authority.cert_pem.tempfile() as pem:
             monkeypatch.setenv("REQUESTS_CA_BUNDLE", pem)
@@ -181,7 +172,7 @@ class TestHandshakes:
         assert 1 == bad.connections
         assert 2 == len(good.requests)
 
-    def test_hang_up__nothing_was_applied(self) -> None:
+    def test_hang_up__nothing_was_applied(self):
         with ChaosServer(then=hang_up) as bad:
             url = bad.url.replace("http", "https")
             with Client("TOKEN", base_url=url, retries=1) as client:
@@ -203,7 +194,7 @@ def hang_up(peer: chaos.Peer, request: chaos.Request) -> None:
 class TestInterim:
     @both
     @pytest.mark.parametrize("code", [100, 101, 102, 103, 199])
-    def test_next_call__after_an_interim_answer(self, code: int, own: bool) -> None:
+    def test_next_call__after_an_interim_answer(self, code, own):
         def interim(peer: chaos.Peer, request: chaos.Request) -> None:
             peer.send(head(code, "Link: </style.css>"))
             peer.wait(0.05)
@@ -225,7 +216,7 @@ class TestInterim:
         assert list("FGH") == last
 
     @both
-    def test_next_call__after_two_answers(self, own: bool) -> None:
+    def test_next_call__after_two_answers(self, own):
         with ChaosServer(chaos.two_answers) as server:
             client = made(server, own)
             got = [query(client, name) for name in "ABC"]
@@ -242,7 +233,7 @@ REDIRECT = head(302, "Location: /elsewhere", length=1_000_000)
 class TestBodies:
     @both
     @pytest.mark.parametrize("status", [302, 307, 308])
-    def test_redirect__body_not_read(self, status: int, own: bool) -> None:
+    def test_redirect__body_not_read(self, status, own):
         sent = []
 
         def redirect(peer: chaos.Peer, request: chaos.Request) -> None:
@@ -268,9 +259,7 @@ class TestBodies:
         [(LONG, b" "), (CHUNKED, b"1\r\n \r\n"), (REDIRECT, b" ")],
         ids=["length", "chunks", "redirect"],
     )
-    def test_trickling__ends_with_the_deadline(
-        self, start: bytes, piece: bytes, own: bool
-    ) -> None:
+    def test_trickling__ends_with_the_deadline(self, start, piece, own):
         over = threading.Event()
         with ChaosServer(trickled(start, piece, over)) as server:
             client = made(server, own, deadline=1)
@@ -310,7 +299,7 @@ class TestChangedSession:
     """A session of the caller's that is changed between two calls of the client."""
 
     @pytest.mark.parametrize("name", CHANGES)
-    def test_request__as_the_session_is_now(self, name: str) -> None:
+    def test_request__as_the_session_is_now(self, name):
         change, header, expected = CHANGES[name]
         with ChaosServer() as server, requests.Session() as session:
             session.headers.update({"X-Shop": "1", "User-Agent": "shop/1"})
@@ -324,7 +313,7 @@ class TestChangedSession:
             for request in server.requests
         ]
 
-    def test_proxies__changed(self) -> None:
+    def test_proxies__changed(self):
         with ChaosServer() as server, ChaosServer() as proxy:
             with requests.Session() as session:
                 client = Client("TOKEN", base_url=server.url, session=session)
@@ -338,7 +327,7 @@ class TestChangedSession:
         assert ["B"] == [each.payload["waybill_token"] for each in proxy.requests]
         assert proxy.requests[0].target.startswith(f"{server.url}/cgi-bin/")
 
-    def test_verify__changed(self) -> None:
+    def test_verify__changed(self):
         authority = trustme.CA()
         with authority.cert_pem.tempfile() as pem, requests.Session() as session:
             with tls_server(authority) as server, warnings.catch_warnings():
@@ -353,7 +342,7 @@ class TestChangedSession:
         for error in (got[1], got[3]):
             assert isinstance(error, TransportError) and not error.maybe_applied
 
-    def test_mount__another_adapter(self) -> None:
+    def test_mount__another_adapter(self):
         class Counting(HTTPAdapter):
             sent = 0
 
@@ -371,7 +360,7 @@ class TestChangedSession:
         assert 1 == adapter.sent
         assert 2 == len(server.requests)
 
-    def test_session__unchanged_by_the_client(self) -> None:
+    def test_session__unchanged_by_the_client(self):
         with ChaosServer(
             chaos.redirect("/elsewhere"), chaos.gateway(502), chaos.set_cookie
         ) as server:

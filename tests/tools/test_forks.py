@@ -17,7 +17,6 @@ import threading
 import time
 import traceback
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, Callable
 
 import pytest
@@ -177,9 +176,7 @@ CASES = [
 
 class TestForks:
     @pytest.mark.parametrize("kind, way", CASES)
-    def test_fork__children_open_their_own_connections(
-        self, kind: str, way: str
-    ) -> None:
+    def test_fork__children_open_their_own_connections(self, kind, way):
         with ChaosServer() as server:
             subprocess.run(
                 # Python 3.12 and newer warn of a fork where there are threads.
@@ -204,7 +201,7 @@ class TestForks:
         assert most >= sum(parent in each for each in pids.values())
 
     @pytest.mark.parametrize("way", ["os.fork", "os.fork, sys.exit"])
-    def test_fork__under_tls(self, way: str, tmp_path: Path) -> None:
+    def test_fork__under_tls(self, way, tmp_path):
         """No child may send TLS's close_notify over its parent's connection."""
         authority = trustme.CA()
         authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
@@ -224,7 +221,7 @@ class TestForks:
         # The parent goes on with the connection that it had.
         assert [1] * 4 == [len(each) for each in pids.values()]
 
-    def test_copy__deep_of_a_client_in_use(self) -> None:
+    def test_copy__deep_of_a_client_in_use(self):
         with ChaosServer() as server, Client("TOKEN", base_url=server.url) as client:
 
             def work(number: int) -> list[str]:
@@ -266,9 +263,7 @@ class TestUWSGI:
     """uWSGI forks without Python's at-fork hooks."""
 
     @pytest.mark.parametrize("kind", ["itself", "deepcopy", "pickle"])
-    def test_workers__open_their_own_connections(
-        self, kind: str, tmp_path: Path
-    ) -> None:
+    def test_workers__open_their_own_connections(self, kind, tmp_path):
         needed("pyuwsgi")
         (tmp_path / "app.py").write_text(APPLICATION)
         with ChaosServer() as server, open(tmp_path / "log", "wb") as log:

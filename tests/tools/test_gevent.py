@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -108,19 +107,19 @@ def run_green(kind: str, when: str, script: str, url: str, **environ: str) -> An
 
 @pytest.mark.parametrize("kind, when", KINDS)
 class TestGreenThreads:
-    def test_call__past_a_deadline(self, kind: str, when: str) -> None:
+    def test_call__past_a_deadline(self, kind, when):
         with ChaosServer(then=together(8)) as server:
             got = run_green(kind, when, PAST_A_DEADLINE, server.url)
 
         assert [NAMES, "alone", NAMES] == got
 
-    def test_call__after_a_timeout(self, kind: str, when: str) -> None:
+    def test_call__after_a_timeout(self, kind, when):
         with ChaosServer(*[silence] * 8) as server:
             got = run_green(kind, when, AFTER_A_TIMEOUT, server.url)
 
         assert [[True] * 8, NAMES] == got
 
-    def test_token__fetched_once(self, kind: str, when: str) -> None:
+    def test_token__fetched_once(self, kind, when):
         with TokenWeChat() as server:
             got = run_green(kind, when, ONE_TOKEN, server.url)
 
@@ -130,7 +129,7 @@ class TestGreenThreads:
 
 class TestTLS:
     @pytest.mark.parametrize("kind, when", [("gevent", "before")])
-    def test_call__past_a_deadline(self, kind: str, when: str, tmp_path: Path) -> None:
+    def test_call__past_a_deadline(self, kind, when, tmp_path):
         authority = trustme.CA()
         authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
         with tls_server(authority, then=together(8)) as server:
@@ -161,7 +160,7 @@ def application(environ, start_response):
 
 
 class TestGunicorn:
-    def test_preload__past_a_deadline(self, tmp_path: Path) -> None:
+    def test_preload__past_a_deadline(self, tmp_path):
         """`--preload` patches after the client has made a call."""
         needed("gunicorn")
         needed("gevent")

@@ -14,7 +14,6 @@ import socket
 import ssl
 import threading
 import traceback
-from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import chaos
@@ -45,7 +44,7 @@ from wxlogistics import (
 # vcrpy drops warm connections without closing them.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 class TestVCR:
-    def test_cassette__warm_connection(self, tmp_path: Path) -> None:
+    def test_cassette__warm_connection(self, tmp_path):
         recorder = vcr.VCR(record_mode=vcr.mode.NONE)
         with ChaosServer() as server, Client("TOKEN", base_url=server.url) as client:
             query(client)
@@ -55,7 +54,7 @@ class TestVCR:
 
         assert 1 == len(server.requests)
 
-    def test_cassette__recorded_and_played(self, tmp_path: Path) -> None:
+    def test_cassette__recorded_and_played(self, tmp_path):
         cassette = str(tmp_path / "query.yaml")
         with ChaosServer() as server, Client("TOKEN", base_url=server.url) as client:
             query(client)
@@ -70,7 +69,7 @@ class TestVCR:
 
 class TestResponses:
     @responses.activate
-    def test_no_match__shows_the_reasons(self) -> None:
+    def test_no_match__shows_the_reasons(self):
         match = [
             matchers.query_param_matcher({"access_token": "OTHER"}),
             matchers.json_params_matcher({"waybill_token": "W", "openid": "another"}),
@@ -101,7 +100,7 @@ class TestResponses:
         ids=repr,
     )
     @responses.activate
-    def test_error__made_by_hand(self, body: Exception) -> None:
+    def test_error__made_by_hand(self, body):
         """The real errors have attributes that these lack."""
         responses.post(QUERY_URL, body=body)
         with pytest.raises(TransportError) as caught:
@@ -112,7 +111,7 @@ class TestResponses:
 
 @pytest.mark.once
 class TestRequestsMock:
-    def test_no_match__raises(self) -> None:
+    def test_no_match__raises(self):
         """The error of requests-mock is not one of requests."""
         needed("requests_mock", "requests-mock")
         import requests_mock
@@ -124,7 +123,7 @@ class TestRequestsMock:
         assert f"No mock address: POST {QUERY_URL}?access_token=" in str(caught.value)
 
     @pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])
-    def test_match__after_the_first_call(self, own: bool) -> None:
+    def test_match__after_the_first_call(self, own):
         needed("requests_mock", "requests-mock")
         import requests_mock
 
@@ -154,9 +153,7 @@ class TestRequestsMock:
 @pytest.mark.once
 class TestRequestsCache:
     @pytest.mark.parametrize("backend", ["memory", "sqlite"])
-    def test_session__second_call_from_the_cache(
-        self, backend: str, tmp_path: Path
-    ) -> None:
+    def test_session__second_call_from_the_cache(self, backend, tmp_path):
         needed("requests_cache", "requests-cache")
         import requests_cache
 
@@ -206,7 +203,7 @@ def dns_server() -> Iterator[int]:
 
 class TestResolvers:
     @pytest.mark.once
-    def test_dnspython__override_system_resolver(self, dns_server: int) -> None:
+    def test_dnspython__override_system_resolver(self, dns_server):
         import dns.resolver
 
         resolver = dns.resolver.Resolver(configure=False)
@@ -244,11 +241,7 @@ def travelled() -> Iterator[Callable[[float], object]]:
 @pytest.mark.parametrize("clock", [frozen, travelled])
 @pytest.mark.parametrize("made", ["before", "within"])
 class TestClocks:
-    def test_token__ends_as_the_clock_says(
-        self,
-        clock: Callable[[], contextlib.AbstractContextManager[Callable[[float], Any]]],
-        made: str,
-    ) -> None:
+    def test_token__ends_as_the_clock_says(self, clock, made):
         with TokenWeChat() as server, contextlib.ExitStack() as stack:
             if made == "within":
                 move = stack.enter_context(clock())
@@ -263,11 +256,7 @@ class TestClocks:
 
         assert [1, 1, 2, 2] == counts
 
-    def test_call__repeated(
-        self,
-        clock: Callable[[], contextlib.AbstractContextManager[Callable[[float], Any]]],
-        made: str,
-    ) -> None:
+    def test_call__repeated(self, clock, made):
         with ChaosServer(close_after_request, answer) as server, clock():
             client = Client("TOKEN", base_url=server.url, deadline=5)
 
@@ -278,7 +267,7 @@ class TestClocks:
 class TestOtherVersions:
     """In environments of their own, which need PyPI."""
 
-    def test_urllib3_future__works(self, tmp_path: Path) -> None:
+    def test_urllib3_future__works(self, tmp_path):
         python = installed(
             tmp_path / "venv", "requests attrs", "urllib3-future", "niquests"
         )
@@ -306,7 +295,7 @@ print(json.dumps([urllib3.__version__, *got]))
         assert int(version.split(".")[2]) >= 900
         assert [*"ABCDEFG", False] == got
 
-    def test_socks__proxy_is_down(self, tmp_path: Path) -> None:
+    def test_socks__proxy_is_down(self, tmp_path):
         python = installed(tmp_path / "venv", "requests[socks] attrs")
         with closed_port() as nowhere:
             address = nowhere.removeprefix("http://")
@@ -328,7 +317,7 @@ except TransportError as error:
 
 
 class TestSOCKS:
-    def test_pysocks__missing(self) -> None:
+    def test_pysocks__missing(self):
         script = "import sys; sys.modules['socks'] = None" + SOCKS
         reason = run_python(script, ALL_PROXY="socks5://127.0.0.1:1")
 
@@ -388,7 +377,7 @@ REFUSAL = chaos.reply({"errcode": 40013, "errmsg": "invalid appid"})
 
 
 class TestRich:
-    def test_print__nothing_private(self) -> None:
+    def test_print__nothing_private(self):
         """rich.print reads the fields of attrs classes."""
         with TokenWeChat() as server:
             objects = holders(server) | errors()
@@ -415,9 +404,7 @@ class TestRich:
         ],
         ids=["str", "StableToken", "AuthorizerToken"],
     )
-    def test_traceback__nothing_private(
-        self, provider: Any, most: int, beyond: chaos.Fault
-    ) -> None:
+    def test_traceback__nothing_private(self, provider, most, beyond):
         """rich.traceback prints the objects of each frame."""
         with TokenWeChat(lambda token: True, most=most, beyond=beyond) as server:
             token = copy.copy(provider)
@@ -439,9 +426,7 @@ class TestRich:
 
 class TestWarningsOfUrllib3:
     @pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])
-    def test_failed_to_parse_headers__no_token(
-        self, own: bool, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_failed_to_parse_headers__no_token(self, own, caplog):
         caplog.set_level(logging.DEBUG)
         with ChaosServer(chaos.garbage_head_lines) as server:
             with requests.Session() as session:
