@@ -5,20 +5,18 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import pathlib
-import shutil
 import socket
 import subprocess
 import threading
 import time
 from typing import Any, Callable, Iterator
 
-import pytest
 import requests
 import urllib3
 from clients import make_client
 from private import APPID, SECRET
+from programs import program
 
 from wxlogistics import TokenProvider
 
@@ -55,10 +53,7 @@ def authorized(token: str, refresh_token: Any = REFRESH) -> dict[str, Any]:
 @contextlib.contextmanager
 def redis_server(directory: pathlib.Path) -> Iterator[int]:
     """
-    A Redis of our own on the loopback, which writes nothing to the disk.
-
-    Where there is none to start the test is skipped; with
-    WXLOGISTICS_REQUIRE_SERVERS=1 it fails.
+    Run a Redis on the loopback that writes nothing to the disk.
 
     Args:
         directory: Where it may run.
@@ -66,16 +61,8 @@ def redis_server(directory: pathlib.Path) -> Iterator[int]:
     Returns:
         Its port.
     """
-    program = shutil.which("redis-server")
-    if program is None:
-        missing = (
-            "there is no redis-server; on Debian it comes with: "
-            "apt-get install --no-install-recommends redis-server"
-        )
-        if os.environ.get("WXLOGISTICS_REQUIRE_SERVERS") == "1":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    process, port = _started(program, directory)
+    server = program("redis-server", "redis-server")
+    process, port = _started(server, directory)
     try:
         yield port
     finally:
@@ -84,14 +71,14 @@ def redis_server(directory: pathlib.Path) -> Iterator[int]:
 
 
 def _started(
-    program: str, directory: pathlib.Path
+    server: str, directory: pathlib.Path
 ) -> tuple[subprocess.Popen[bytes], int]:
     # Another program may take the free port first: then Redis ends.
     for _ in range(5):
         with socket.create_server(("127.0.0.1", 0)) as free:
             port: int = free.getsockname()[1]
         process = subprocess.Popen(
-            [program, "--bind", "127.0.0.1", "--port", str(port)]
+            [server, "--bind", "127.0.0.1", "--port", str(port)]
             + ["--save", "", "--appendonly", "no", "--dir", str(directory)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -221,7 +208,7 @@ class Gate:
     def open_later(self) -> None:
         """Open it once it is reached and other threads had time to wait as well."""
         assert self.reached.wait(10)
-        threading.Timer(0.2, self.opened.set).start()
+        threading.Timer(0.05, self.opened.set).start()
 
     @contextlib.contextmanager
     def held(self, function: Callable[[], Any]) -> Iterator[list[Any]]:

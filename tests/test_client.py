@@ -406,32 +406,9 @@ class TestClient:
         assert () == client.get_delivery_list()
         assert f"{url}?access_token=ACCESS_TOKEN" == rsps.calls[0].request.url
 
-    def test_close__closes_its_own_session(self, rsps, monkeypatch):
-        closed: list[requests.Session] = []
-        monkeypatch.setattr(requests.Session, "close", lambda own: closed.append(own))
-        rsps.post(HOST + OPEN_MSG + "get_delivery_list", json=OK)
-
-        client = Client("ACCESS_TOKEN")
-        client.close()
-        assert 0 == len(closed)
-
-        client.get_delivery_list()
-        client.close()
-        assert 1 == len(closed)
-
-        with Client("ACCESS_TOKEN") as client:
-            client.get_delivery_list()
-        assert 2 == len(closed)
-
     def test_exit__error_in_the_block(self):
         with pytest.raises(ZeroDivisionError), Client("ACCESS_TOKEN"):
             raise ZeroDivisionError
-
-    def test_close__can_be_used_again(self, rsps, client):
-        rsps.post(HOST + OPEN_MSG + "get_delivery_list", json={"errcode": 0})
-        client.close()
-
-        assert () == client.get_delivery_list()
 
     @pytest.mark.parametrize(
         "timeout, expected",

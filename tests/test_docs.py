@@ -12,10 +12,12 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 
 import documents
 import pytest
 import requests
+from programs import run_python
 
 from wxlogistics import Client, StableToken
 from wxlogistics.__main__ import main
@@ -102,11 +104,9 @@ class TestPages:
     )
     def test_errcodes__table(self, page, language):
         """The table is the output of docs/generate.py."""
-        command = [sys.executable, "docs/generate.py", "--check"]
-        done = subprocess.run(command, cwd=documents.ROOT, capture_output=True)
+        run_python("docs/generate.py", "--check", cwd=documents.ROOT)
         rows = re.findall(r"^\| (-?\d+) \|", documents.read(page), re.MULTILINE)
 
-        assert 0 == done.returncode, "run python docs/generate.py"
         assert {*map(int, rows)} == {*WORDS}
 
     @pytest.mark.parametrize("name", ["app.json", "tracking.js"])
@@ -191,16 +191,7 @@ class TestSandbox:
         assert "http://127.0.0.1:8790" == exported["WXLOGISTICS_BASE_URL"]
         exported |= {"WXLOGISTICS_BASE_URL": url, "PYTHONUTF8": "1"}
 
-        def run() -> str:
-            return subprocess.run(
-                [sys.executable, "first.py"],
-                cwd=tmp_path,
-                env=CLEAN | exported,
-                stdout=subprocess.PIPE,
-                encoding="utf-8",
-                timeout=60,
-                check=True,
-            ).stdout
+        run = partial(run_python, "first.py", cwd=tmp_path, env=CLEAN | exported)
 
         assert first == run()
         (curl,) = (each for each in commands if each[0] == "curl")

@@ -10,7 +10,6 @@ import os
 import pathlib
 import re
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +18,7 @@ import documents
 import pytest
 import redis.retry
 import responses
+from programs import run_python
 
 from wxlogistics.sandbox import Clock, Sandbox
 from wxlogistics.sandbox.mock import MockedSandbox
@@ -201,19 +201,12 @@ class TestFiles:
     )
     def test_files__pass(self, page, tmp_path):
         write(page, tmp_path)
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-            + ["--import-mode=append", "-o", "python_files=test_*.py tests.py", "."],
+        settings = {"DJANGO_SETTINGS_MODULE": "shop.installed"}
+        printed = run_python(
+            *("-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=append"),
+            *("-o", "python_files=test_*.py tests.py", "."),
             cwd=tmp_path,
-            env=os.environ
-            | ENVIRONMENT
-            | (
-                {"DJANGO_SETTINGS_MODULE": "shop.installed"} if "django" in page else {}
-            ),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            timeout=120,
+            env=os.environ | ENVIRONMENT | (settings if "django" in page else {}),
         )
         tests = sum(
             code.count("def test_")
@@ -221,7 +214,7 @@ class TestFiles:
             if name != "page.py"
         )
 
-        assert f"{tests} passed" in done.stdout, done.stdout
+        assert f"{tests} passed" in printed, printed
 
 
 @pytest.fixture(scope="module")
@@ -299,16 +292,8 @@ def write(page: str, folder: pathlib.Path) -> None:
 
 def check(folder: pathlib.Path, program: str, *options: str) -> str:
     """Return what a type checker prints of *folder*."""
-    done = subprocess.run(
-        [sys.executable, "-m", program, *options, "."],
-        cwd=folder,
-        env=os.environ | {"MYPYPATH": str(documents.ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        timeout=300,
-    )
-    return done.stdout
+    surroundings = os.environ | {"MYPYPATH": str(documents.ROOT)}
+    return run_python("-m", program, *options, ".", cwd=folder, env=surroundings)
 
 
 def outline(code: str) -> str:

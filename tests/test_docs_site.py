@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import html.parser
-import importlib.util
 import json
 import os
 import pathlib
 import re
-import shutil
-import subprocess
-import sys
 import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
 import documents
 import pytest
+from programs import needed, program, run_python
 
 import wxlogistics
 import wxlogistics.sandbox
@@ -65,33 +62,20 @@ class Page(html.parser.HTMLParser):
                 yield (self.path.parent / file).resolve() if file else self.path, anchor
 
 
-def lacking(what: str) -> None:
-    """Skip, or fail where nothing may be skipped."""
-    if os.environ.get("WXLOGISTICS_REQUIRE_SERVERS") == "1":
-        pytest.fail(what)
-    pytest.skip(what)
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """The site, built without a warning."""
-    if not importlib.util.find_spec("mkdocs"):
-        lacking("no mkdocs here: pip install -e '.[docs]'")
+    needed("mkdocs", "-e '.[docs]'")
     folder = tmp_path_factory.mktemp("site")
     # jieba asks for what setuptools is about to drop, and does without.
     ignored = {"PYTHONWARNINGS": "ignore:pkg_resources:UserWarning"}
-    done = subprocess.run(
+    printed = run_python(
         # Not --quiet, which silences --strict.
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder],
+        *("-m", "mkdocs", "build", "--strict", "--site-dir", folder),
         cwd=documents.ROOT,
         env=os.environ | {"NO_MKDOCS_2_WARNING": "1"} | ignored,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        timeout=300,
     )
-    assert 0 == done.returncode, done.stdout
-    assert [] == [line for line in done.stdout.splitlines() if "INFO" not in line]
+    assert [] == [line for line in printed.splitlines() if "INFO" not in line]
     return folder
 
 
@@ -187,8 +171,7 @@ class TestSite:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Debian's Chromium, without a view of the network."""
-    if not (chromium := shutil.which("chromium")):
-        lacking("no chromium here: install Debian's package chromium")
+    chromium = program("chromium", "chromium")
     api = pytest.importorskip("playwright.sync_api")
     with api.sync_playwright() as playwright:
         options = ["--no-sandbox", "--disable-background-networking"]

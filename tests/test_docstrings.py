@@ -13,6 +13,8 @@ import pytest
 import wxlogistics
 import wxlogistics.bulk
 
+pytestmark = pytest.mark.once
+
 #: What needs an extra that may be missing.
 EXTRAS = {"PyInstaller", "aiohttp", "click", "jinja2", "pytest", "responses", "rich"}
 

@@ -16,10 +16,12 @@ import tempfile
 import time
 from typing import Iterator
 
+import programs
 import pytest
 import requests
 from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
+from programs import program, run_python
 
 from wxlogistics import Client, GoodsDetail, GoodsInfo, WaybillStatus
 from wxlogistics.sandbox import Sandbox
@@ -31,22 +33,6 @@ TRANSLATIONS = EXAMPLES / "django_shop/locale/zh_Hans/LC_MESSAGES/django"
 
 #: Seconds until a server that does not start fails the test.
 PATIENCE = 120
-
-
-def program(name: str, package: str) -> str:
-    """Return the path of a server's program; skip the test if it is missing."""
-    folders = [os.environ["PATH"], *map(str, pathlib.Path("/").glob(_POSTGRES))]
-    found = shutil.which(name, path=os.pathsep.join(folders))
-    if found:
-        return found
-    reason = f"no {name} here: install Debian's package {package}"
-    if os.environ.get("WXLOGISTICS_REQUIRE_SERVERS"):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-# Debian keeps initdb out of the path.
-_POSTGRES = "usr/lib/postgresql/*/bin"
 
 
 def free_port() -> int:
@@ -75,17 +61,7 @@ def environment(**more: str) -> dict[str, str]:
 
 def run(example: str, *command: str, **more: str) -> str:
     """Run Python with *command* in an example's folder, and return its output."""
-    done = subprocess.run(
-        [sys.executable, *command],
-        cwd=EXAMPLES / example,
-        env=environment(**more),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    return run_python(*command, cwd=EXAMPLES / example, env=environment(**more))
 
 
 def run_pytest(example: str, **more: str) -> None:
@@ -267,18 +243,13 @@ class TestMiniprogram:
         command = [sys.executable, "demo.py", "--port=0"]
         options = {"cwd": EXAMPLES / "flask_shop", "env": environment()}
         with running(command, r"(http://\S+)/api", **options) as found:
-            done = subprocess.run(
-                [node, "--test", "test/miniprogram.test.js"],
+            said = programs.run(
+                *(node, "--test", "test/miniprogram.test.js"),
                 cwd=EXAMPLES / "miniprogram",
                 env=environment(SHOP_URL=found[1]),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                encoding="utf-8",
-                timeout=60,
             )
 
-        assert done.returncode == 0, done.stdout
-        assert re.search(r"pass 1\d\n", done.stdout), done.stdout
+        assert re.search(r"pass 1\d\n", said), said
 
 
 class TestCeleryWorker:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import itertools
 import zlib
 from typing import Any
 
@@ -12,20 +11,16 @@ import pytest
 import requests
 import responses
 from chaos import ChaosServer
+from private import GOODS, HOST, OPEN_MSG
 
 from wxlogistics import (
     Client,
-    GoodsDetail,
-    GoodsInfo,
     TransportError,
     UnexpectedResponseError,
     WxLogisticsError,
 )
 
-UPDATE = (
-    "https://api.weixin.qq.com/cgi-bin/express/delivery/open_msg/update_waybill_goods"
-)
-GOODS = GoodsInfo([GoodsDetail("围巾", "")])
+UPDATE = f"{HOST}{OPEN_MSG}update_waybill_goods"
 OK = b'{"errcode":0,"waybill_info":{"status":4}}'
 
 
@@ -58,24 +53,6 @@ class TestHooks:
         assert 1 == rule.call_count
         assert caught.value.maybe_applied is True
 
-    @responses.activate
-    def test_update__hooks_none(self):
-        responses.post(UPDATE, json={"errcode": 0})
-        session: Any = requests.Session()
-        session.hooks = None
-
-        assert Client("T", session=session).update_waybill_goods("W", GOODS) is None
-
-
-def served(*pieces: bytes) -> chaos.Fault:
-    """Return a server's answer that sends *pieces* and ends."""
-
-    def answer(peer: chaos.Peer, request: chaos.Request) -> None:
-        for piece in pieces:
-            peer.send(piece)
-
-    return answer
-
 
 class TestAnswer:
     @pytest.mark.parametrize("own", [True, False])
@@ -83,7 +60,7 @@ class TestAnswer:
         """An answer came, so the update may have been applied."""
         head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 13\r\n\r\n{}"
         session = None if own else requests.Session()
-        with ChaosServer(then=served(head)) as server:
+        with ChaosServer(then=chaos.raw(head, "keep")) as server:
             client = Client("TOKEN", base_url=server.url, session=session)
             with pytest.raises(WxLogisticsError) as caught:
                 client.update_waybill_goods("W", GOODS)
@@ -121,8 +98,8 @@ class TestAnswer:
         """The header of such a gzip never ends, so nothing is unpacked."""
         head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n"
         name = b"\x1f\x8b\x08\x08\0\0\0\0\0\0"
-        endless = itertools.chain([head, name], itertools.repeat(b"x" * 65536, 200))
-        with ChaosServer(then=served(*endless)) as server:
+        endless = chaos.raw(head + name + b"x" * (200 << 16), "keep")
+        with ChaosServer(then=endless) as server:
             client = Client("TOKEN", base_url=server.url, retries=0)
             with pytest.raises(UnexpectedResponseError) as caught:
                 client.query_trace("W")

@@ -12,6 +12,8 @@ import pytest
 
 import wxlogistics
 
+pytestmark = pytest.mark.once
+
 PACKAGE = Path(wxlogistics.__file__).parent
 
 #: From the bottom up; what stands in one line knows nothing of its neighbours.

@@ -251,6 +251,7 @@ class TestArguments:
         assert [caught.value] == list(chain(caught.value))
 
 
+@pytest.mark.once
 class TestShown:
 
     def test_failure__shown_by_pytest(self, pytester):

@@ -131,9 +131,9 @@ class TestLeniency:
 
     @pytest.mark.parametrize("path", [None, [], "x", {}])
     def test_path__not_an_object(self, path):
-        reply = {"waybill_info": {"path": path}}
-
-        assert () == Trace.from_reply(reply).waybill_info.path
+        assert (
+            () == Trace.from_reply({"waybill_info": {"path": path}}).waybill_info.path
+        )
 
     @pytest.mark.parametrize(
         "goods_info, expected",

@@ -22,15 +22,19 @@ ROOT = Path(__file__).parent.parent
 DISTRIBUTION = metadata.distribution("wxlogistics")
 
 
-def requirements() -> dict[str, set[str]]:
-    """What the package asks for, by extra; the core's under the empty name."""
-    found: dict[str, set[str]] = {}
+def requirements(extra: str = "") -> set[str]:
+    """Return what setup.cfg requires for *extra*, or for the core."""
+    found = set()
     for line in DISTRIBUTION.requires or []:
         requirement, _, marker = line.partition(";")
-        extra = re.search(r"extra == ['\"](.+)['\"]", marker)
-        name = re.split(r"[^\w.-]", requirement.strip())[0]
-        found.setdefault(extra.group(1) if extra else "", set()).add(name.lower())
+        named = re.search(r"extra == ['\"](.+)['\"]", marker)
+        if (named[1] if named else "") == extra:
+            found.add(requirement.strip())
     return found
+
+
+def names(extra: str) -> set[str]:
+    return {re.split(r"[^\w.-]", each)[0].lower() for each in requirements(extra)}
 
 
 class TestMetadata:
@@ -41,32 +45,17 @@ class TestMetadata:
 
     def test_requires__floors_alone(self):
         """urllib3 2.2 is the first with `read1`, which bounds a body that trickles."""
-        core = {line for line in DISTRIBUTION.requires or [] if ";" not in line}
-
-        assert {"attrs>=22.2", "requests>=2.32.2", "urllib3>=2.2"} == core
+        assert {"attrs>=22.2", "requests>=2.32.2", "urllib3>=2.2"} == requirements()
 
     def test_extras__named(self):
-        extras = requirements()
-
         named = DISTRIBUTION.metadata.get_all("Provides-Extra") or []
+        parts = ["cli", "excel", "sandbox", "testing"]
 
-        assert sorted(named) == [
-            "all",
-            "bench",
-            "cli",
-            "dev",
-            "docs",
-            "excel",
-            "once",
-            "sandbox",
-            "testing",
-        ]
-        assert {"click"} == extras["cli"]
-        assert {"python-calamine"} == extras["excel"]
-        assert {"pytest", "responses"} == extras["testing"]
-        assert extras["sandbox"]
-        parts = ("cli", "excel", "sandbox", "testing")
-        assert extras["all"] == {each for name in parts for each in extras[name]}
+        assert {"all", "bench", "dev", "docs", "once", *parts} == {*named}
+        assert {"click"} == names("cli")
+        assert {"python-calamine"} == names("excel")
+        assert {"pytest", "responses"} == names("testing")
+        assert names("all") == {each for part in parts for each in names(part)}
 
     def test_entry_points__load(self):
         assert {
@@ -132,19 +121,6 @@ class TestPyInstaller:
             assert [f"files of {package}"] == names["datas"]
 
 
-def bounds(*parts: str) -> set[str]:
-    """
-    The requirements of setup.cfg under the extras *parts*, the core's under "".
-    """
-    found = set()
-    for line in DISTRIBUTION.requires or []:
-        requirement, _, marker = line.partition(";")
-        extra = re.search(r"extra == ['\"](.+)['\"]", marker)
-        if (extra.group(1) if extra else "") in parts:
-            found.add(requirement.strip())
-    return found
-
-
 class TestSetupCfg:
     @pytest.fixture
     def config(self) -> configparser.ConfigParser:
@@ -185,7 +161,9 @@ class TestSetupCfg:
 
     def test_oldest__every_bound(self, config):
         pins = config["testenv:oldest"]["deps"].split()
-        lowest = {each.replace(">=", "==") for each in bounds("", "all")}
+        lowest = {
+            each.replace(">=", "==") for each in requirements() | requirements("all")
+        }
 
         assert lowest == {pin for pin in pins if "==" in pin}
 

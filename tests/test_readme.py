@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import pathlib
 import shlex
 import shutil
-import subprocess
 import sys
+from functools import partial
 
 import documents
+import programs
 import pytest
 from test_docs import CLEAN
 
@@ -29,19 +29,7 @@ def test_readme__installation_is_enough(page, tmp_path):
     shutil.copytree(documents.ROOT, checkout, ignore=leave)
     bin = tmp_path / "venv" / "bin"
 
-    def run(*command: str | pathlib.Path) -> str:
-        done = subprocess.run(
-            command,
-            cwd=tmp_path,
-            env=CLEAN | {"PYTHONUTF8": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            timeout=300,
-        )
-        assert 0 == done.returncode, done.stdout
-        return done.stdout
-
+    run = partial(programs.run, cwd=tmp_path, env=CLEAN | {"PYTHONUTF8": "1"})
     run(sys.executable, "-m", "venv", tmp_path / "venv")
     install = next(one for one in documents.commands(page) if one.startswith("pip"))
     wanted = shlex.split(install)[-1].replace("wxlogistics", str(checkout))

@@ -192,7 +192,7 @@ TABLE = [
     Row("sends garbage", chaos.garbage, DROPPED),
     Row("sends a head without end", chaos.endless_head, DROPPED),
     # It takes too long
-    Row("never answers", chaos.silence, DROPPED, timeout=0.2),
+    Row("never answers", chaos.silence, DROPPED, timeout=0.1),
     Row("lets the body trickle", chaos.trickle_body, TRICKLES, deadline=0.2),
     Row("lets chunks trickle", chaos.trickle_chunks, TRICKLES, deadline=0.2),
     # An answer that is not WeChat's
@@ -231,6 +231,9 @@ TABLE = [
     Row("answers with garbage among the headers", chaos.garbage_head_lines, ANSWERED),
     Row("answers with a cookie", chaos.set_cookie, ANSWERED),
 ]
+
+
+SLOW = [row for row in TABLE if row.fault is chaos.silence or row.ends is TRICKLES]
 
 
 class Listener(logging.Handler):
@@ -293,7 +296,7 @@ def observe(row: Row, kind: str, once: bool, own: bool = True) -> Seen:
                 TOKEN,
                 base_url=getattr(place, "url", place),
                 # Where only the first attempt is to time out, the second gets time.
-                timeout=row.timeout * (3 if once else 1),
+                timeout=row.timeout * (5 if once else 1),
                 deadline=row.deadline,
                 session=None if own else session,
                 sleep=pauses.append,
@@ -337,7 +340,7 @@ class TestFaults:
     @pytest.mark.parametrize(
         "row, own",
         [(row, True) for row in TABLE]
-        + [(row, False) for row in TABLE if row.ends is not TRICKLES],
+        + [(row, False) for row in TABLE if row not in SLOW],
         ids=lambda value: getattr(value, "what", value),
     )
     def test_fault__outcome(self, row, own):
@@ -834,21 +837,6 @@ class TestMemory:
         for (_, reason), (grown, why) in zip(rows, seen):
             assert why.startswith(reason), seen
             assert int(grown) < 50, seen
-
-
-class TestRedirects:
-    @pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])
-    @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
-    def test_redirect__not_followed(self, code, own, server, make):
-        with ChaosServer() as other, requests.Session() as session:
-            server.script(chaos.redirect(f"{other.url}/?access_token={TOKEN}", code))
-            client = make(server.url, session=None if own else session)
-            with pytest.raises(UnexpectedResponseError) as caught:
-                query(client)
-
-            assert code == caught.value.status
-            assert 0 == other.connections
-            assert WAYBILL_TOKEN == query(client)
 
 
 class TestTls:

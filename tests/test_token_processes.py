@@ -59,6 +59,7 @@ def refuse(sandbox: Sandbox) -> None:
     sandbox.fail("open_query_plugin", errcode=40001)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("kill, forced", [(revoke, 0), (refuse, 1)])
 def test_get__many_processes(kill, forced, tmp_path):
     """Every call succeeds, and each process fetches once for each token that ends."""

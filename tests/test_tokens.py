@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import requests
+from chaos import ChaosServer, silence
 from pytest import MonkeyPatch
 from servers import (
     APPID,
@@ -117,6 +118,15 @@ def clock(monkeypatch: MonkeyPatch) -> Time:
     return clock
 
 
+@pytest.fixture
+def sandbox(monkeypatch: MonkeyPatch) -> Sandbox:
+    """A sandbox whose clock is the providers'."""
+    sandbox = Sandbox(clock=Clock(NOON, speed=0))
+    clock = types.SimpleNamespace(time=sandbox.clock.now)
+    monkeypatch.setattr("wxlogistics.tokens.time", clock)
+    return sandbox
+
+
 # The contract of every provider
 
 
@@ -146,10 +156,9 @@ class TestAccessToken:
         assert ["first", "first", "second"] == tokens
         assert [STABLE_URL, STABLE_URL] == wechat.urls
 
-    @pytest.mark.parametrize("token", ["", " ", None, 5, b"mine", "mine\n"])
-    def test_access_token__not_a_token(self, token):
+    def test_access_token__not_a_token(self):
         with pytest.raises(InvalidArgumentError) as caught:
-            Client(lambda: token).access_token()
+            Client(lambda: "mine\n").access_token()
 
         assert "token" == caught.value.field
 
@@ -337,10 +346,7 @@ class TestStableToken:
         modes = {"N": NORMAL, "F": FORCED}
         assert [modes[mode] for mode in sent] == wechat.payloads
 
-    def test_client__every_token_refused(self, monkeypatch):
-        sandbox = Sandbox(clock=Clock(NOON, speed=0))
-        clock = types.SimpleNamespace(time=sandbox.clock.now)
-        monkeypatch.setattr("wxlogistics.tokens.time", clock)
+    def test_client__every_token_refused(self, sandbox):
         sandbox.fail("get_delivery_list", errcode=40001, times=None)
         with sandbox.mock():
             client = Client(StableToken(sandbox.appid, sandbox.secret))
@@ -355,10 +361,7 @@ class TestStableToken:
         # The first call is made with the forced token as well.
         assert 116 == calls.count("get_delivery_list")
 
-    def test_client__never_refused_in_two_days(self, monkeypatch):
-        sandbox = Sandbox(clock=Clock(NOON, speed=0))
-        clock = types.SimpleNamespace(time=sandbox.clock.now)
-        monkeypatch.setattr("wxlogistics.tokens.time", clock)
+    def test_client__never_refused_in_two_days(self, sandbox):
         with sandbox.mock():
             client = Client(StableToken(sandbox.appid, sandbox.secret))
             for _ in range(2 * 24 * 12):
@@ -466,26 +469,22 @@ class TestPost:
             "https://two.example:8443/cgi-bin/stable_token",
         ] == wechat.urls
 
-    @pytest.mark.parametrize("options", [{"deadline": 0.2}, {"timeout": 0.2}])
-    def test_get__within_the_clients_times(self, options):
-        sandbox = Sandbox()
-        sandbox.fail("stable_token", delay=120, times=None)
-        with sandbox.serve() as server:
-            provider = StableToken(sandbox.appid, sandbox.secret)
-            options = {"base_url": server.url, "retries": 0} | options
-            with Client(provider, **options) as client:
-                with pytest.raises(TransportError) as caught:
-                    client.get_delivery_list()
+    @pytest.mark.parametrize(
+        "options, reason",
+        [
+            ({"deadline": 0.1}, "no answer within the deadline of 0.1 s"),
+            ({"timeout": 0.1}, "no answer within 0.1 s"),
+        ],
+    )
+    def test_get__within_the_clients_times(self, options, reason):
+        with ChaosServer(then=silence) as server:
+            provider = StableToken(APPID, SECRET)
+            client = Client(provider, base_url=server.url, retries=0, **options)
+            with pytest.raises(TransportError) as caught:
+                client.get_delivery_list()
 
         # Whether the token's request arrived is not whether the call did.
-        assert ("stable_token", False) == (
-            caught.value.endpoint,
-            caught.value.maybe_applied,
-        )
-        assert caught.value.reason in (
-            "no answer within the deadline of 0.2 s",
-            "no answer within 0.2 s",
-        )
+        assert ("stable_token", reason, False) == caught.value.args
 
     def test_post__own_provider(self):
         seen: list[Any] = []

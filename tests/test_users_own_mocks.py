@@ -5,15 +5,15 @@ And a user's session: what requests would do with it, the client does.
 
 from __future__ import annotations
 
-import http.server
 import io
 import json
-import threading
 from typing import Any
 
+import chaos
 import pytest
 import requests
 import responses
+from chaos import ChaosServer
 from private import GOODS, HOST, OPEN_MSG, QUERY_URL
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.auth import HTTPDigestAuth
@@ -148,38 +148,20 @@ class TestSession:
         assert ["0 29", "1 33"] == seen
 
     def test_auth__digest(self):
-        asked: list[str] = []
-
-        class Server(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers["Content-Length"]))
-                said = self.headers.get("Authorization", "")
-                asked.append(said.partition(" ")[0])
-                self.send_response(200 if said else 401)
-                if not said:
-                    challenge = 'Digest realm="shop", nonce="1", qop="auth"'
-                    self.send_header("WWW-Authenticate", challenge)
-                body = json.dumps(TRACE).encode()
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *args: Any) -> None:
-                pass
-
-        with http.server.HTTPServer(("127.0.0.1", 0), Server) as server:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+        challenge = 'WWW-Authenticate: Digest realm="shop", nonce="1", qop="auth"'
+        with ChaosServer(chaos.status(401, b"", challenge)) as server:
             with requests.Session() as session:
                 session.auth = HTTPDigestAuth("shop", "pass")
-                url = f"http://127.0.0.1:{server.server_port}"
-                Client("TOKEN", base_url=url, session=session).query_trace("x")
-            server.shutdown()
+                client = Client("TOKEN", base_url=server.url, session=session)
+                assert "x" == client.query_trace("x").waybill_id
 
-        assert ["", "Digest"] == asked
+        sent = [each.headers.get("authorization", "") for each in server.requests]
+        assert ["", "Digest"] == [value.partition(" ")[0] for value in sent]
 
     @pytest.mark.parametrize(
         "hooks, calls",
         [
+            (lambda hook: None, 0),
             (lambda hook: {}, 0),
             (lambda hook: {"response": None}, 0),
             (lambda hook: {"response": []}, 0),

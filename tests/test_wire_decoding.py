@@ -158,22 +158,6 @@ class TestErrcode:
         assert error is type(caught.value)
         assert (errcode, errmsg) == (caught.value.errcode, caught.value.errmsg)
 
-    @pytest.mark.parametrize(
-        "errcode, errmsg, pause",
-        [
-            (-1, "system error", 0.5),
-            (45009, "reach max api second frequence limit", 1.5),
-        ],
-    )
-    def test_reply__refused_then_answered(
-        self, rsps, client, pauses, errcode, errmsg, pause
-    ):
-        rsps.post(PLAIN, json={"errcode": errcode, "errmsg": errmsg})
-        rsps.post(PLAIN, json={"errcode": 0})
-
-        assert {"errcode": 0} == client.request("/cgi-bin/test", {})
-        assert [pause] == pauses
-
 
 #: Bodies of status 200 that are no reply, why not, and how their excerpts begin.
 STRANGE: list[tuple[bytes, str, str | None]] = [
@@ -257,13 +241,6 @@ class TestStrangeAnswers:
         assert (status, reason) == (caught.value.status, caught.value.reason)
         assert body.decode() == caught.value.excerpt
         assert [] == pauses
-
-    def test_reply__broken_compression(self, answered):
-        with pytest.raises(UnexpectedResponseError) as caught:
-            answered(REPLY, headers={"Content-Encoding": "gzip"})
-
-        assert "the body's compression is broken" == caught.value.reason
-        assert 200 == caught.value.status
 
 
 BROKEN = "the connection broke before the whole answer had come"

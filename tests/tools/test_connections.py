@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 import threading
 import time
 import warnings
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 import chaos
 import pytest
@@ -47,21 +48,30 @@ def forgetful(fault: chaos.Fault) -> chaos.Fault:
     return nat
 
 
+@contextlib.contextmanager
+def forgotten(
+    fault: chaos.Fault = chaos.reset_after_request, own: bool = True, **settings: Any
+) -> Iterator[tuple[ChaosServer, Client]]:
+    """Yield a server and its client, whose idle connections a NAT has forgotten."""
+    with ChaosServer(then=together(THREADS)) as server:
+        client = made(server, own, **settings)
+        in_threads(THREADS, lambda number: query(client))
+        assert THREADS == server.connections
+        server.script(then=forgetful(fault))
+        yield server, client
+        client.close()
+
+
 class TestNAT:
     @both
     @pytest.mark.parametrize(
         "fault", [chaos.reset_after_request, chaos.silence], ids=["RST", "silence"]
     )
     def test_query__second_attempt_by_a_new_connection(self, fault, own):
-        with ChaosServer(then=together(THREADS)) as server:
-            client = made(server, own, timeout=(5, 1))
-            in_threads(THREADS, lambda number: query(client))
-            assert THREADS == server.connections
-            server.script(then=forgetful(fault))
+        with forgotten(fault, own, timeout=(5, 0.5)) as (server, client):
             found = [query(client, name) for name in "ABCDE"]
             client.update_waybill_goods("F", GOODS)
             used = [request.connection for request in server.requests[THREADS:]]
-            client.close()
 
         new = [number for number in used if number > THREADS]
         assert list("ABCDE") == found
@@ -71,40 +81,28 @@ class TestNAT:
             assert 1 == len(set(new))
 
     def test_update__may_have_been_applied(self):
-        with ChaosServer(then=together(THREADS)) as server:
-            client = made(server)
-            in_threads(THREADS, lambda number: query(client))
-            server.script(then=forgetful(chaos.reset_after_request))
+        with forgotten() as (server, client):
             with pytest.raises(TransportError) as caught:
                 client.update_waybill_goods("A", GOODS)
             client.update_waybill_goods("B", GOODS)
-            client.close()
 
         assert caught.value.maybe_applied
         assert THREADS + 2 == len(server.requests)
 
     def test_idle__all_dropped_after_one_broke(self):
-        with ChaosServer(then=together(THREADS)) as server:
-            client = made(server, retries=0)
-            in_threads(THREADS, lambda number: query(client))
-            server.script(then=forgetful(chaos.reset_after_request))
+        with forgotten(retries=0) as (server, client):
             with pytest.raises(TransportError):
                 query(client)
             server.then = together(THREADS)
             names = list(map(str, range(THREADS)))
             assert names == in_threads(THREADS, lambda number: query(client, number))
-            client.close()
 
         assert 2 * THREADS == server.connections
 
     def test_threads__all_connections_dead(self):
-        with ChaosServer(then=together(THREADS)) as server:
-            client = made(server)
-            in_threads(THREADS, lambda number: query(client))
-            server.script(then=forgetful(chaos.reset_after_request))
+        with forgotten() as (server, client):
             names = list(map(str, range(THREADS)))
             assert names == in_threads(THREADS, lambda number: query(client, number))
-            client.close()
 
     @pytest.mark.parametrize("seconds, connections", [(50, [1, 1]), (61, [1, 2])])
     def test_idle__for_a_minute(self, seconds, connections, monkeypatch):
@@ -262,7 +260,7 @@ class TestBodies:
     def test_trickling__ends_with_the_deadline(self, start, piece, own):
         over = threading.Event()
         with ChaosServer(trickled(start, piece, over)) as server:
-            client = made(server, own, deadline=1)
+            client = made(server, own, deadline=0.3)
             failure = outcome(lambda: client.update_waybill_goods("W", GOODS))
             returned_first = not over.is_set()
             client.close()

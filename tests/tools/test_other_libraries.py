@@ -25,8 +25,9 @@ import rich.traceback
 import vcr
 from chaos import ChaosServer, answer, close_after_request, closed_port, raw
 from private import APPID, HOST, OPENID, PHONE, QUERY_URL, SECRET, TOKEN
+from programs import needed
 from responses import matchers
-from toolbox import TokenWeChat, installed, needed, query, run_python
+from toolbox import TokenWeChat, installed, query, run_python
 from vcr.errors import CannotOverwriteExistingCassetteException
 
 from wxlogistics import (
@@ -391,18 +392,25 @@ class TestRich:
         }
         assert APPID in seen["StableToken"]
 
-    @pytest.mark.parametrize("most", [0, 1, 1000])
     @pytest.mark.parametrize(
-        "beyond", [close_after_request, REFUSAL], ids=["", "40013"]
-    )
-    @pytest.mark.parametrize(
-        "provider",
+        "provider, most, beyond",
         [
-            TOKEN,
-            StableToken(APPID, SECRET),
-            AuthorizerToken(APPID, COMPONENT, "wx1", REFRESH),
+            (TOKEN, 0, REFUSAL),
+            *(
+                (provider, *row)
+                for provider in (
+                    StableToken(APPID, SECRET),
+                    AuthorizerToken(APPID, COMPONENT, "wx1", REFRESH),
+                )
+                for row in [
+                    # How many fetches of a token succeed, and how the next ends.
+                    (0, close_after_request),
+                    (0, REFUSAL),
+                    (1, REFUSAL),
+                    (1000, REFUSAL),
+                ]
+            ),
         ],
-        ids=["str", "StableToken", "AuthorizerToken"],
     )
     def test_traceback__nothing_private(self, provider, most, beyond):
         """rich.traceback prints the objects of each frame."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import contextlib
 import itertools
 import os
 import re
@@ -14,30 +14,16 @@ import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Callable, Iterator, NoReturn
+from typing import Any, Callable, Iterator
 
 import chaos
 import pytest
 from chaos import ChaosServer, Fault
+from programs import missing
 
 from wxlogistics import Client, TransportError
 
 ROOT = Path(__file__).parents[2]
-
-
-def missing(sentence: str) -> NoReturn:
-    """Skip the test, or fail it if WXLOGISTICS_REQUIRE_SERVERS is 1."""
-    if os.environ.get("WXLOGISTICS_REQUIRE_SERVERS") == "1":
-        pytest.fail(sentence)
-    pytest.skip(sentence)
-
-
-def needed(module: str, package: str = "") -> None:
-    """
-    Skip the test, or fail it, if *module*, which comes with *package*, is missing.
-    """
-    if importlib.util.find_spec(module) is None:
-        missing(f"{module} is missing; pip install {package or module}")
 
 
 def installed(directory: Path, *packages: str) -> Path:
@@ -98,6 +84,27 @@ def logged(process: subprocess.Popen[Any], log: Path, pattern: str) -> str:
             break
         time.sleep(0.02)
     pytest.fail(log.read_text(errors="replace"))
+
+
+@contextlib.contextmanager
+def application(
+    folder: Path, code: str, *command: str, bound: str, **environ: str
+) -> Iterator[str]:
+    """
+    Yield the address of *code*, a WSGI application, which Python's *command* serves.
+
+    Its output shows the address as *bound* captures it.
+    """
+    (folder / "app.py").write_text(code)
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environ}
+    with open(folder / "log", "wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, *command], cwd=folder, env=environ, stdout=log, stderr=log
+        )
+        try:
+            yield logged(process, folder / "log", bound)
+        finally:
+            ended(process)
 
 
 def in_threads(count: int, work: Callable[[int], Any]) -> list[Any]:
