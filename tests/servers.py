@@ -193,7 +193,7 @@ class MemoryCache:
 
 
 class Gate:
-    """An answer of `ScriptedWeChat` that is held back until the gate is opened."""
+    """An answer of `ScriptedWeChat` that waits until the gate is opened."""
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer

@@ -147,7 +147,6 @@ def serve() -> None:
 
 
 def open_sockets() -> int:
-    """Return how many sockets this process has."""
     gc.collect()
     return sum(map(is_socket, range(min(os.sysconf("SC_OPEN_MAX"), 65536))))
 
@@ -160,13 +159,13 @@ def is_socket(descriptor: int) -> bool:
 
 
 def memory() -> float:
-    """Return the most MiB that this process has held so far."""
+    """Return the peak memory of this process in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
 def run(url: str, seconds: float, threads: int, seed: int) -> dict[str, Any]:
-    """Call for so many *seconds*, and return what came of it."""
+    """Call for *seconds*, and return the counts and failures."""
     stop_at = time.monotonic() + seconds
     counts: Counter[str] = Counter()
     faults: Counter[str] = Counter()
@@ -245,7 +244,6 @@ def run(url: str, seconds: float, threads: int, seed: int) -> dict[str, Any]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the server and the calls; print what came of them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--threads", type=int, default=64)

@@ -64,7 +64,7 @@ TEXT: Any = type("Text", (str,), {})
 
 @pytest.fixture
 def refused(rsps: RequestsMock, client: Client) -> Callable[..., tuple[str, str]]:
-    """Makes a call that must be refused before anything is sent; why it was."""
+    """Call a method whose argument is refused before anything is sent."""
 
     def refused(method: str, *args: Any, **arguments: Any) -> tuple[str, str]:
         with pytest.raises(InvalidArgumentError) as caught:

@@ -59,7 +59,6 @@ def many(calls: Calls, tokens: Any, **options: Any) -> Iterator[QueryResult]:
 
 @pytest.fixture(autouse=True)
 def no_thread_left() -> Iterator[None]:
-    """No test leaves a thread behind."""
     yield
     assert bulk_threads() == []
 

@@ -68,7 +68,6 @@ class Exchange(NamedTuple):
 
 
 def trace(status: int, waybill_id: str, *path: PathAction) -> Callable[[bytes], Trace]:
-    """The Trace of a scarf with SF, around the whole reply."""
     return lambda reply: Trace(
         WaybillInfo(WaybillStatus(status), waybill_id, path),
         ShopInfo(SCARF),
@@ -248,8 +247,6 @@ class TestParameters:
     def body(
         self, rsps: RequestsMock, client: Client
     ) -> Callable[[Callable[[Client], Any]], Any]:
-        """Makes a call and returns its decoded body."""
-
         def made(call: Callable[[Client], Any]) -> Any:
             rsps.post(f"{HOST}{OPEN_MSG}trace_waybill", json=OK)
             call(client)

@@ -95,7 +95,6 @@ ENGLISH = [page for page in WITH_PYTHON if not page.endswith(documents.CHINESE)]
 
 
 def topic(page: str) -> str:
-    """Return the name of *page*, the same in both languages."""
     return pathlib.PurePath(page).name.partition(".")[0]
 
 
@@ -219,7 +218,7 @@ class TestFiles:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A folder of all pages that are a single module, and one for each other page."""
+    """Every page that is a single module in one folder, each other in its own."""
     folder = tmp_path_factory.mktemp("typed")
     (folder / "modules").mkdir()
     for page in ENGLISH:
@@ -284,7 +283,6 @@ def files_of(page: str) -> dict[str, str]:
 
 
 def write(page: str, folder: pathlib.Path) -> None:
-    """Write the files of *page* into *folder*."""
     for name, code in files_of(page).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(code, encoding="utf-8")

@@ -81,9 +81,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.fixture(scope="module")
 def pages(site: pathlib.Path) -> dict[pathlib.Path, Page]:
-    """
-    All pages of the site, but for the one that stands in for those that are not there.
-    """
     found = [path for path in site.rglob("*.html") if path != site / "404.html"]
     return {path: Page(path) for path in found}
 

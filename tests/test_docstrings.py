@@ -20,7 +20,6 @@ EXTRAS = {"PyInstaller", "aiohttp", "click", "jinja2", "pytest", "responses", "r
 
 
 def modules() -> Iterator[Any]:
-    """Yield every module of the package that can be imported here."""
     found = pkgutil.walk_packages(wxlogistics.__path__, "wxlogistics.")
     for name in ["wxlogistics", *(module.name for module in found)]:
         if name.endswith("__main__"):

@@ -135,7 +135,6 @@ CLASSES: list[tuple[WxLogisticsError, tuple[type, ...], bool]] = [
 
 
 def sampled(name: str) -> tuple[int, str]:
-    """Return the errcode and the errmsg of a sample."""
     code, _, second = name.partition(" of a ")
     file = f"error.{code}.reply.{second}.json" if second else f"error.{code}.reply.json"
     reply = json.loads((SAMPLES / file).read_bytes())

@@ -60,12 +60,10 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def run(example: str, *command: str, **more: str) -> str:
-    """Run Python with *command* in an example's folder, and return its output."""
     return run_python(*command, cwd=EXAMPLES / example, env=environment(**more))
 
 
 def run_pytest(example: str, **more: str) -> None:
-    """Run an example's own tests."""
     said = run(example, "-m", "pytest", "-q", "-p", "no:cacheprovider", **more)
 
     assert re.search(r"^\d+ passed", said, re.MULTILINE), said
@@ -75,9 +73,7 @@ def run_pytest(example: str, **more: str) -> None:
 def running(
     command: list[str], ready: str, stop: int = signal.SIGTERM, **options: object
 ) -> Iterator[re.Match[str]]:
-    """
-    Run a server until the block ends; it is ready when its output matches *ready*.
-    """
+    """Run a server, ready once its output matches *ready*, until the block ends."""
     with tempfile.NamedTemporaryFile() as output:
         server = subprocess.Popen(
             command,
@@ -202,7 +198,6 @@ class TestDjangoShop:
 
 
 def log_in(url: str, username: str, password: str) -> requests.Session:
-    """Log in with a form of Django, in Chinese."""
     session = requests.Session()
     session.trust_env = False
     session.headers["Accept-Language"] = "zh-CN"
@@ -270,7 +265,6 @@ class TestCeleryWorker:
 class TestScript:
     @pytest.fixture
     def sandbox(self):
-        """A sandbox over HTTP, and the script's environment."""
         sandbox = Sandbox()
         with sandbox.serve() as server:
             account = {

@@ -53,7 +53,6 @@ class Import(NamedTuple):
 
 
 def only_for_types(node: ast.AST) -> bool:
-    """Whether *node* is ``if TYPE_CHECKING:``."""
     return (
         isinstance(node, ast.If)
         and isinstance(node.test, ast.Name)
@@ -62,9 +61,7 @@ def only_for_types(node: ast.AST) -> bool:
 
 
 def imports(path: Path, package: str) -> list[Import]:
-    """
-    What the module at *path* in *package* imports when it runs, wherever it does so.
-    """
+    """What the module at *path* in *package* imports at run time."""
     return list(_imports(ast.parse(path.read_text(encoding="utf-8")), package))
 
 
@@ -85,14 +82,11 @@ def _imports(node: ast.AST, package: str) -> Iterator[Import]:
 
 
 def files(name: str) -> list[Path]:
-    """
-    The files of the module or of the inner package *name*; none if there is neither.
-    """
+    """The files of the module or of the inner package *name*."""
     return [*PACKAGE.glob(f"{name}.py"), *sorted((PACKAGE / name).rglob("*.py"))]
 
 
 def siblings(name: str) -> set[str]:
-    """The modules and inner packages that *name*, one of them, imports."""
     found = set()
     for path in files(name):
         package = ".".join(path.parent.relative_to(PACKAGE.parent).parts)

@@ -54,7 +54,6 @@ def client() -> Client:
 
 @pytest.fixture
 def log(caplog: LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """Everything that anybody logs."""
     caplog.set_level(logging.DEBUG)
     return caplog
 

@@ -53,7 +53,6 @@ class Canned(HTTPAdapter):
         self.url = ""
 
     def answer_with(self, reply: bytes, status: int = 200) -> None:
-        """Answer with that from now on."""
         self.reply = reply
         self.status = status
 
@@ -306,7 +305,6 @@ class TestAnyText:
 
 
 def sayable(value: Any) -> bool:
-    """Whether JSON in UTF-8 can say *value*."""
     if isinstance(value, dict):
         return all(map(sayable, value)) and all(map(sayable, value.values()))
     if isinstance(value, list):

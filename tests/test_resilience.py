@@ -123,7 +123,6 @@ CLOSED_AT_ONCE = Ends(
 
 
 def same(stays: Cell, once: Cell | None) -> Ends:
-    """Return the ends of a fault that all kinds of call meet alike."""
     return Ends(stays, once, stays, once)
 
 
@@ -255,7 +254,6 @@ class Listener(logging.Handler):
 
 @contextlib.contextmanager
 def listening() -> Iterator[Listener]:
-    """Yield a `Listener` to this library, to urllib3 and to requests."""
     listener = Listener()
     loggers = [
         logging.getLogger(name) for name in ("wxlogistics", "urllib3", "requests")
@@ -273,8 +271,6 @@ def listening() -> Iterator[Listener]:
 
 
 class Seen(NamedTuple):
-    """What came of one call."""
-
     cell: Cell
     value: Any
     text: str
@@ -324,7 +320,6 @@ COLUMNS = [
 
 
 def table(rows: Iterable[Sequence[Cell | None]]) -> str:
-    """Return a table for readers, with *rows* for those of `TABLE`."""
     lines = [
         "| the server | queries and registrations, the fault stays | it happens once "
         "| `update_*` and `request()`, the fault stays | it happens once |",
@@ -357,7 +352,7 @@ class TestFaults:
 
 @pytest.fixture
 def make(pauses: list[float]) -> Iterator[Make]:
-    """Makes clients that never wait and whose every pause is the longest possible."""
+    """Make clients that never wait and whose pauses are the longest possible."""
     with contextlib.ExitStack() as stack:
 
         def make(base_url: str | Sequence[str], **options: Any) -> Client:
@@ -371,14 +366,12 @@ def make(pauses: list[float]) -> Iterator[Make]:
 
 @pytest.fixture
 def session() -> Iterator[requests.Session]:
-    """A session of the caller's."""
     with requests.Session() as session:
         yield session
 
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
-    """An authority for certificates."""
     return trustme.CA()
 
 
@@ -842,7 +835,6 @@ class TestMemory:
 class TestTls:
     @pytest.fixture
     def server(self, authority: trustme.CA) -> Iterator[ChaosServer]:
-        """A server with a certificate of the authority's."""
         with ChaosServer(tls=tls(authority.issue_cert("127.0.0.1"))) as server:
             yield server
 

@@ -92,9 +92,7 @@ class Store:
 
 
 def django_cache(backend: str, location: str) -> Any:
-    """
-    What ``from django.core.cache import cache`` gives in a project with this backend.
-    """
+    """Return `django.core.cache.cache` of a project with this backend."""
     backend = f"django.core.cache.backends.{backend}"
     settings = {"default": {"BACKEND": backend, "LOCATION": location}}
     handler = django.core.cache.CacheHandler(settings)
@@ -167,7 +165,6 @@ STORES = [
 
 @pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """Each cache in turn."""
     store = request.param(request)
     yield store
     store.close()
@@ -357,8 +354,6 @@ class TestWhatServes:
 
 
 class Broken(MemoryCache):
-    """Raises *error* in some of its methods."""
-
     def __init__(self, clock: Time, error: Exception, *methods: str) -> None:
         super().__init__(clock)
         self.error = error
@@ -376,7 +371,6 @@ class Broken(MemoryCache):
 
 
 def error_of(module: str, name: str, base: type = Exception) -> Exception:
-    """Return an error of a class that *module* defines."""
     error: Exception = type(name, (base,), {"__module__": module})("hunter2")
     return error
 

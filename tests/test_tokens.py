@@ -112,7 +112,6 @@ FAILURES: dict[str, Any] = {
 
 @pytest.fixture
 def clock(monkeypatch: MonkeyPatch) -> Time:
-    """The time as the providers see it."""
     clock = Time()
     monkeypatch.setattr("wxlogistics.tokens.time", clock)
     return clock

@@ -33,13 +33,11 @@ def handed_out(*tokens: str) -> Callable[[], str]:
 def answers(
     rsps: RequestsMock, *replies: dict[str, Any], name: str = "query_trace"
 ) -> None:
-    """Answer calls of *name* with one of *replies* after the other."""
     for reply in replies:
         rsps.post(HOST + OPEN_MSG + name, json=reply)
 
 
 def tokens_sent(rsps: RequestsMock) -> list[str]:
-    """The access_token of each request, in order."""
     return [call.request.params["access_token"] for call in rsps.calls]
 
 

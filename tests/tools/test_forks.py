@@ -190,7 +190,6 @@ def run_cases(cases: list[Any], servers: list[ChaosServer], **environ: str) -> N
 
 @pytest.fixture(scope="module")
 def servers() -> dict[Any, ChaosServer]:
-    """The server of each case, after the case."""
     with contextlib.ExitStack() as stack:
         servers = [stack.enter_context(ChaosServer()) for _ in CASES]
         run_cases(CASES, servers)

@@ -27,9 +27,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def installed(directory: Path, *packages: str) -> Path:
-    """
-    Install *packages* from PyPI into an environment of their own; return its Python.
-    """
+    """Install *packages* into a new environment; return its Python."""
     uv = shutil.which("uv")
     make = [uv, "venv", "-q"] if uv else [sys.executable, "-m", "venv"]
     subprocess.run([*make, str(directory)], check=True, capture_output=True)
@@ -66,7 +64,6 @@ def run_python(
 
 
 def ended(process: subprocess.Popen[Any]) -> None:
-    """End *process*."""
     process.terminate()
     try:
         process.wait(30)
@@ -108,7 +105,6 @@ def application(
 
 
 def in_threads(count: int, work: Callable[[int], Any]) -> list[Any]:
-    """Return what *work* returns in each of *count* threads."""
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(work, range(count)))
 
@@ -127,9 +123,7 @@ def query(client: Client, name: object = "W") -> str:
 
 
 def pids_by_connection(server: ChaosServer) -> dict[int, set[str]]:
-    """
-    Return whose requests came in by each connection: "PID-..." is the waybill_token.
-    """
+    """Return the pids, from "PID-…" as waybill_token, by connection."""
     pids = defaultdict(set)
     for request in server.requests:
         if name := request.payload.get("waybill_token", ""):
@@ -202,7 +196,6 @@ class TokenWeChat(ChaosServer):
 
 
 def tls_server(authority: Any, *faults: Fault, **settings: Any) -> ChaosServer:
-    """Return a server whose certificate for 127.0.0.1 *authority* issued."""
     import ssl
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -225,5 +218,4 @@ def trickled(start: bytes, piece: bytes, over: threading.Event) -> Fault:
 
 
 def texts(error: BaseException) -> Iterator[str]:
-    """Yield what *error* shows when it is printed."""
     yield from (str(error), repr(error), *map(str, vars(error).values()))
