@@ -61,10 +61,13 @@ OK: dict[str, Any] = {"errcode": 0, "waybill_token": "x", "waybill_info": {"stat
 
 class Exchange(NamedTuple):
     request: str
-    path: str
     call: Callable[[Client], Any]
     reply: str
     result: Any
+
+    @property
+    def path(self) -> str:
+        return OPEN_MSG + self.request.partition(".")[0]
 
 
 def trace(status: int, waybill_id: str, *path: PathAction) -> Callable[[bytes], Trace]:
@@ -79,7 +82,6 @@ def trace(status: int, waybill_id: str, *path: PathAction) -> Callable[[bytes], 
 EXCHANGES = [
     Exchange(
         "trace_waybill.request",
-        OPEN_MSG + "trace_waybill",
         lambda client: client.trace_waybill(
             openid=OPENID,
             waybill_id="WXTESTEXPRESS0000014",
@@ -92,14 +94,12 @@ EXCHANGES = [
     ),
     Exchange(
         "trace_waybill.request.every_parameter",
-        OPEN_MSG + "trace_waybill",
         lambda client: client.trace_waybill(**EVERY_PARAMETER),
         "trace_waybill.reply",
         WAYBILL_TOKEN,
     ),
     Exchange(
         "query_trace.request",
-        OPEN_MSG + "query_trace",
         lambda client: client.query_trace(ASKED, openid=OPENID),
         "query_trace.reply",
         lambda reply: Trace(
@@ -111,28 +111,24 @@ EXCHANGES = [
     ),
     Exchange(
         "query_trace.request.token_only",
-        OPEN_MSG + "query_trace",
         lambda client: client.query_trace(ASKED),
         "query_trace.reply.delivery_info",
         trace(2, "SF1234567890123"),
     ),
     Exchange(
         "update_waybill_goods.request",
-        OPEN_MSG + "update_waybill_goods",
         lambda client: client.update_waybill_goods(ASKED, UPDATED_GOODS, openid=OPENID),
         "update_waybill_goods.reply",
         None,
     ),
     Exchange(
         "update_waybill_goods.request.token_only",
-        OPEN_MSG + "update_waybill_goods",
         lambda client: client.update_waybill_goods(ASKED, UPDATED_GOODS),
         "update_waybill_goods.reply",
         None,
     ),
     Exchange(
         "get_delivery_list.request",
-        OPEN_MSG + "get_delivery_list",
         lambda client: client.get_delivery_list(),
         "get_delivery_list.reply",
         (
@@ -143,21 +139,18 @@ EXCHANGES = [
     ),
     Exchange(
         "follow_waybill.request",
-        OPEN_MSG + "follow_waybill",
         lambda client: client.follow_waybill(**EVERY_PARAMETER),
         "follow_waybill.reply",
         FOLLOWED,
     ),
     Exchange(
         "query_follow_trace.request",
-        OPEN_MSG + "query_follow_trace",
         lambda client: client.query_follow_trace(FOLLOWED, openid=OPENID),
         "query_follow_trace.reply",
         trace(1, "SF1234567890123"),
     ),
     Exchange(
         "query_follow_trace.request.token_only",
-        OPEN_MSG + "query_follow_trace",
         lambda client: client.query_follow_trace(FOLLOWED),
         "query_follow_trace.reply.path_action",
         trace(
@@ -172,7 +165,6 @@ EXCHANGES = [
     ),
     Exchange(
         "update_follow_waybill_goods.request",
-        OPEN_MSG + "update_follow_waybill_goods",
         lambda client: client.update_follow_waybill_goods(
             FOLLOWED, SCARF, openid=OPENID
         ),
@@ -181,14 +173,12 @@ EXCHANGES = [
     ),
     Exchange(
         "update_follow_waybill_goods.request.token_only",
-        OPEN_MSG + "update_follow_waybill_goods",
         lambda client: client.update_follow_waybill_goods(FOLLOWED, SCARF),
         "update_follow_waybill_goods.reply",
         None,
     ),
     Exchange(
         "open_query_plugin.request",
-        OPEN_MSG + "open_query_plugin",
         lambda client: client.request(OPEN_MSG + "open_query_plugin", {}),
         "open_query_plugin.reply",
         {"errcode": 0, "errmsg": "ok"},

@@ -133,9 +133,9 @@ def anchors(page: str) -> set[str]:
 
 
 @pytest.fixture
-def sandbox(request: pytest.FixtureRequest) -> Iterator[tuple[str, list[str]]]:
+def sandbox(page: str) -> Iterator[tuple[str, list[str]]]:
     """The server of the page's command: its URL and the lines that it prints."""
-    commands = map(shlex.split, documents.commands(request.param))
+    commands = map(shlex.split, documents.commands(page))
     (words,) = (each[1:] for each in commands if each[:2] == ["wxlogistics", "sandbox"])
     server = subprocess.Popen(
         [sys.executable, "-m", "wxlogistics", *words, "--port", "0"],
@@ -155,11 +155,7 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[tuple[str, list[str]]]:
 class TestSandbox:
     """The sandbox as a server, as the READMEs and the first page start it."""
 
-    @pytest.mark.parametrize(
-        ("page", "sandbox"),
-        [(page, page) for page in documents.READMES],
-        indirect=["sandbox"],
-    )
+    @pytest.mark.parametrize("page", documents.READMES)
     def test_readme__output_and_client(self, page, sandbox):
         url, lines = sandbox
         shown = documents.blocks(page, "console")[-1].code.splitlines()[2:]
@@ -175,11 +171,7 @@ class TestSandbox:
         with eval(call.replace("http://127.0.0.1:8790", url), names) as client:
             assert client.get_delivery_list()
 
-    @pytest.mark.parametrize(
-        ("page", "sandbox"),
-        [(page, page) for page in ("docs/index.md", "docs/index.zh-CN.md")],
-        indirect=["sandbox"],
-    )
+    @pytest.mark.parametrize("page", ["docs/index.md", "docs/index.zh-CN.md"])
     def test_first_page__output(self, page, sandbox, tmp_path):
         url, _ = sandbox
         commands = [shlex.split(command) for command in documents.commands(page)]

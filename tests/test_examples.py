@@ -21,9 +21,10 @@ import pytest
 import requests
 from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
+from private import REQUIRED, WAYBILL_ID
 from programs import program, run_python
 
-from wxlogistics import Client, GoodsDetail, GoodsInfo, WaybillStatus
+from wxlogistics import Client, WaybillStatus
 from wxlogistics.sandbox import Sandbox
 
 pytestmark = pytest.mark.once
@@ -267,16 +268,14 @@ class TestScript:
     def sandbox(self):
         sandbox = Sandbox()
         with sandbox.serve() as server:
-            account = {
-                "WXLOGISTICS_APPID": sandbox.appid,
-                "WXLOGISTICS_SECRET": sandbox.secret,
-                "WXLOGISTICS_BASE_URL": server.url,
-            }
-            yield sandbox, environment(**account)
+            account = {"APPID": sandbox.appid, "SECRET": sandbox.secret}
+            account["BASE_URL"] = server.url
+            variables = {f"WXLOGISTICS_{name}": account[name] for name in account}
+            yield sandbox, environment(**variables)
 
-    def script(self, sandbox, waybill_token, **more):
+    def script(self, sandbox, *arguments, **more):
         return subprocess.run(
-            [sys.executable, "script.py", waybill_token],
+            [sys.executable, "script.py", *arguments],
             cwd=EXAMPLES,
             env=sandbox[1] | more,
             capture_output=True,
@@ -285,19 +284,15 @@ class TestScript:
         )
 
     def test_script__status(self, sandbox):
-        world = sandbox[0]
-        with Client(world.access_token, base_url=sandbox[1][_URL]) as client:
-            waybill_token = client.trace_waybill(
-                openid="ovtZW4yB7DIj3CxOb6ii-nk4HhFo",
-                waybill_id="SF1",
-                receiver_phone="13800138000",
-                goods_info=GoodsInfo([GoodsDetail("Tea", "")]),
-            )
-        world.move("SF1", WaybillStatus.SIGNED)
+        world, variables = sandbox
+        url = variables["WXLOGISTICS_BASE_URL"]
+        with Client(world.access_token, base_url=url) as client:
+            waybill_token = client.trace_waybill(**REQUIRED["trace_waybill"])
+        world.move(WAYBILL_ID, WaybillStatus.SIGNED)
 
         done = self.script(sandbox, waybill_token)
 
-        assert (done.returncode, done.stdout) == (0, "SF1 已签收\n")
+        assert (done.returncode, done.stdout) == (0, f"{WAYBILL_ID} 已签收\n")
 
     def test_script__no_status(self, sandbox):
         sandbox[0].fail("query_trace", status=200, body='{"waybill_info": {}}')
@@ -316,12 +311,7 @@ class TestScript:
         assert (done.returncode, done.stdout) == (0, "SF1 ???\n")
 
     def test_script__no_token(self, sandbox):
-        done = subprocess.run(
-            [sys.executable, "script.py"],
-            cwd=EXAMPLES,
-            capture_output=True,
-            encoding="utf-8",
-        )
+        done = self.script(sandbox)
 
         assert done.returncode == 1
         assert "python script.py WAYBILL_TOKEN" in done.stderr
@@ -339,9 +329,6 @@ class TestScript:
         lines = [line.strip() for line in code.splitlines()]
 
         assert len([line for line in lines if line and line[0] != "#"]) <= 10
-
-
-_URL = "WXLOGISTICS_BASE_URL"
 
 
 NOT_COPIED = shutil.ignore_patterns(".venv", "*.sqlite3", "instance", "__pycache__")

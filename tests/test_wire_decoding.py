@@ -82,14 +82,10 @@ class TestReplies:
             *(
                 (REPLY, {"content_type": content_type})
                 for content_type in [
-                    "application/json; encoding=utf-8",
-                    "application/json",
-                    "text/plain",
-                    "text/plain; charset=iso-8859-1",
+                    *("application/json; encoding=utf-8", "application/json"),
+                    *("text/plain", "text/plain; charset=iso-8859-1"),
                     "text/html; charset=gbk",
-                    "application/json; charset=no-such-charset",
-                    "",
-                    None,
+                    *("application/json; charset=no-such-charset", "", None),
                 ]
             ),
             (b"\xef\xbb\xbf" + REPLY, {}),
@@ -164,19 +160,9 @@ STRANGE: list[tuple[bytes, str, str | None]] = [
     *(
         (body, "no JSON object", body.decode())
         for body in [
-            b"<html>It works!</html>",
-            b"",
-            b"   ",
-            b"[]",
-            b'[{"errcode":0}]',
-            b"null",
-            b"0",
-            b'"ok"',
-            b"true",
-            b'{"errcode":0,"waybill_in',
-            b'{"errcode":0} trailing',
-            b"{'errcode':0}",
-            b"\x00\x00",
+            *(b"<html>It works!</html>", b"", b"   ", b"[]", b'[{"errcode":0}]'),
+            *(b"null", b"0", b'"ok"', b"true", b'{"errcode":0,"waybill_in'),
+            *(b'{"errcode":0} trailing', b"{'errcode':0}", b"\x00\x00"),
         ]
     ),
     (b'{"a":"\xcb\xb3\xb7\xe1"}', "no JSON object", '{"a":"\u02f3\ufffd\ufffd"}'),
