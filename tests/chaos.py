@@ -4,9 +4,9 @@
         server.script(close_after_request, gateway(502))
         Client("TOKEN", base_url=server.url).query_trace("W")
 
-The script's first fault befalls the first request, and so on; when it is used up, every
-request gets `server.then`, a right answer at first. What a right answer is follows from
-the request, so that a test can tell whose answer it got: see `right_reply`.
+The first request gets the script's first fault, and so on; when it is used up, every
+request gets `server.then`, by default a right answer. A right answer depends on the
+request, so that a test can tell whose answer it got: see `right_reply`.
 
 Nothing here is shared with the client.
 """
@@ -23,6 +23,8 @@ import time
 import zlib
 from collections import deque
 from typing import Any, Callable, Iterator, NamedTuple
+
+import trustme
 
 OPEN_MSG = "/cgi-bin/express/delivery/open_msg/"
 
@@ -157,7 +159,7 @@ class ChaosServer:
         self,
         *faults: Fault,
         then: Fault | None = None,
-        tls: ssl.SSLContext | None = None,
+        certificate: trustme.LeafCert | None = None,
         port: int = 0,
     ) -> None:
         self.then = then or answer
@@ -165,12 +167,15 @@ class ChaosServer:
         self.connections = 0
         self.stopping = threading.Event()
         self._script = deque(faults)
-        self._tls = tls
+        self._tls = None
+        if certificate:
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            certificate.configure_cert(self._tls)
         self._lock = threading.Lock()
         self._peers: dict[Peer, threading.Thread] = {}
         self._listener = socket.create_server(("127.0.0.1", port), backlog=256)
         self.port: int = self._listener.getsockname()[1]
-        scheme = "https" if tls else "http"
+        scheme = "https" if certificate else "http"
         self.url = f"{scheme}://127.0.0.1:{self.port}"
         self._accepting = threading.Thread(target=self._accept, daemon=True)
 

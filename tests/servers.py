@@ -10,6 +10,7 @@ import socket
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Iterator
 
 import requests
@@ -67,7 +68,7 @@ def redis_server(directory: pathlib.Path) -> Iterator[int]:
         yield port
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def _started(
@@ -202,12 +203,12 @@ class Gate:
 
     def __call__(self) -> Any:
         self.reached.set()
-        assert self.opened.wait(10)
+        assert self.opened.wait(60)
         return self.answer
 
     def open_later(self) -> None:
         """Open it once it is reached and other threads had time to wait as well."""
-        assert self.reached.wait(10)
+        assert self.reached.wait(60)
         threading.Timer(0.05, self.opened.set).start()
 
     @contextlib.contextmanager
@@ -222,11 +223,11 @@ class Gate:
         thread = threading.Thread(target=lambda: results.append(outcome(function)))
         thread.start()
         try:
-            assert self.reached.wait(10)
+            assert self.reached.wait(60)
             yield results
         finally:
             self.opened.set()
-            thread.join(10)
+            thread.join(60)
 
 
 def outcome(function: Callable[[], Any]) -> Any:
@@ -245,20 +246,15 @@ def at_once(
 
     *gate* is opened when all have begun.
     """
-    results: list[Any] = []
     barrier = threading.Barrier(count + 1)
 
-    def run() -> None:
-        barrier.wait(10)
-        results.append(outcome(function))
+    def run(number: int) -> Any:
+        barrier.wait(60)
+        return outcome(function)
 
-    threads = [threading.Thread(target=run) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    barrier.wait(10)
-    if gate:
-        gate.open_later()
-    for thread in threads:
-        thread.join(10)
-    assert count == len(results), "a thread hangs"
-    return results
+    with ThreadPoolExecutor(count) as pool:
+        results = pool.map(run, range(count))
+        barrier.wait(60)
+        if gate:
+            gate.open_later()
+        return list(results)

@@ -25,7 +25,7 @@ class TestBenchmarks:
             text=True,
             timeout=120,
         )
-        told = done.stdout.splitlines()
+        lines = done.stdout.splitlines()
 
         assert ("", 0) == (done.stderr, done.returncode)
         assert [
@@ -33,7 +33,7 @@ class TestBenchmarks:
             "### The list of 1,500 carriers",
             "### Threads",
             "### The rest",
-        ] == [line for line in told if line.startswith("###")]
+        ] == [line for line in lines if line.startswith("###")]
         counted = re.search(
             r"handshakes for 32 calls of 16 threads \| (\d+) \|", done.stdout
         )

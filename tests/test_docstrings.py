@@ -1,4 +1,4 @@
-"""Every public name says what it is, and every public argument what it takes."""
+"""Every public name and every public argument is documented."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ SAMPLED = {
     "9300561": (GoodsImageError, "66b9b82f-4cec9e34-26189adf", None),
 }
 
-#: Those of which there is no sample, the texts made up; and one that is unknown.
+#: Errcodes without a sample, with made-up texts; the last is unknown.
 OTHERS = [
     (40014, "invalid access_token", AccessTokenError),
     (40243, "AppSecret is frozen", CredentialError),

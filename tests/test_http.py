@@ -25,7 +25,7 @@ OK = b'{"errcode":0,"waybill_info":{"status":4}}'
 
 
 class TestHooks:
-    """What a hook of the caller's session raises comes after the answer."""
+    """A hook of the caller's session raises after the answer."""
 
     @pytest.mark.parametrize("as_list", [True, False])
     @pytest.mark.parametrize(

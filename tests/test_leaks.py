@@ -58,7 +58,7 @@ def log(caplog: LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-#: What a server says of a request, as its text and as what WeChat would say.
+#: Answers that repeat a request, as pages and as WeChat's refusals.
 ECHOES: dict[str, Callable[[Any, tuple[str, ...]], Any]] = {
     "page": lambda request, sent: f"<html>{request.url} {request.body.decode()}</html>",
     "page, the URL encoded": lambda request, sent: f"<html>{quote(request.url)}</html>",
@@ -252,7 +252,6 @@ class TestArguments:
 
 @pytest.mark.once
 class TestShown:
-
     def test_failure__shown_by_pytest(self, pytester):
         """
         pytest prints the arguments of the last function: it must be the test's
@@ -295,7 +294,6 @@ class TestShown:
 
 
 class TestLog:
-
     @pytest.mark.parametrize(
         ("level", "waybill_token"),
         [(logging.INFO, "x"), (logging.DEBUG, "")],

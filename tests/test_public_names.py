@@ -1,4 +1,4 @@
-"""What users may rely on: the names, and that each says what it is."""
+"""The public names, signatures and defaults."""
 
 from __future__ import annotations
 

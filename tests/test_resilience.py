@@ -12,9 +12,6 @@ import gc
 import io
 import logging
 import socket
-import ssl
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -37,6 +34,7 @@ from private import (
     private_parts,
     spoken,
 )
+from programs import run_python
 from pytest import MonkeyPatch
 from requests.adapters import HTTPAdapter
 
@@ -142,14 +140,8 @@ SAID_SLOW_DOWN = {"errcode": 45011, "errmsg": "too fast, wait a second"}
 REFUSED = {"errcode": 40001, "errmsg": "invalid credential"}
 
 
-def tls(certificate: trustme.LeafCert) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate.configure_cert(context)
-    return context
-
-
 def untrusted() -> ChaosServer:
-    return ChaosServer(tls=tls(trustme.CA().issue_cert("127.0.0.1")))
+    return ChaosServer(certificate=trustme.CA().issue_cert("127.0.0.1"))
 
 
 class Row(NamedTuple):
@@ -377,7 +369,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture
 def trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: MonkeyPatch) -> Path:
-    """The authority's certificate, which the environment says to trust."""
+    """The authority's certificate, which the environment trusts."""
     path = tmp_path / "authority.pem"
     authority.cert_pem.write_to_path(str(path))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
@@ -416,7 +408,6 @@ def query(client: Client, waybill_token: str = WAYBILL_TOKEN) -> str | None:
 
 
 class TestRequest:
-
     def test_post__any_mapping(self, server, make):
         reply = make(server.url).request("/x", MappingProxyType({"a": 1}))
 
@@ -638,7 +629,6 @@ class TestFailover:
 
 
 class TestIdleConnections:
-
     def test_kept__used_again(self, server, make):
         server.script(answer, status(500), chaos.gzipped, chaos.chunked_whole)
         client = make(server.url)
@@ -817,14 +807,8 @@ class TestMemory:
             (chaos.endless_head_line, "the connection broke"),
         ]
         server.script(answer, *(fault for fault, _ in rows))
-        done = subprocess.run(
-            [sys.executable, "-c", MEMORY, server.url, str(len(rows))],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
-        seen = [line.split(" ", 1) for line in done.stdout.splitlines()]
+        printed = run_python("-c", MEMORY, server.url, str(len(rows)))
+        seen = [line.split(" ", 1) for line in printed.splitlines()]
 
         assert len(rows) == len(seen)
         for (_, reason), (grown, why) in zip(rows, seen):
@@ -835,7 +819,7 @@ class TestMemory:
 class TestTls:
     @pytest.fixture
     def server(self, authority: trustme.CA) -> Iterator[ChaosServer]:
-        with ChaosServer(tls=tls(authority.issue_cert("127.0.0.1"))) as server:
+        with ChaosServer(certificate=authority.issue_cert("127.0.0.1")) as server:
             yield server
 
     def test_bundle__from_the_environment(self, trusted, server, make):
@@ -875,7 +859,7 @@ class TestTls:
         if is_trusted:
             request.getfixturevalue("trusted")
         certificate = authority.issue_cert(identity, **dates)
-        with ChaosServer(tls=tls(certificate)) as server:
+        with ChaosServer(certificate=certificate) as server:
             with pytest.raises(TransportError) as caught:
                 query(make(server.url))
 
@@ -911,7 +895,7 @@ class TestProxies:
         )
 
     def test_environment__https(self, trusted, authority, make, monkeypatch):
-        wechat = ChaosServer(tls=tls(authority.issue_cert("wechat.invalid")))
+        wechat = ChaosServer(certificate=authority.issue_cert("wechat.invalid"))
         with wechat, ChaosServer(then=chaos.tunnel(wechat.port)) as proxy:
             monkeypatch.setenv("HTTPS_PROXY", proxy.url)
             client = make("https://wechat.invalid")
@@ -960,7 +944,6 @@ class TestProxies:
 
 
 class TestCallersSession:
-
     def test_close__leaves_it_open(self, server, make, session):
         with make(server.url, session=session) as client:
             query(client)
@@ -1058,7 +1041,6 @@ class TestLog:
 
 
 class TestHosts:
-
     def test_base_url__ipv6(self, make):
         with pytest.raises(TransportError) as caught:
             query(make("http://[::1]:1", retries=0))

@@ -7,10 +7,9 @@ import logging
 import re
 import time
 import types
-from typing import Any, Callable, Iterator
+from typing import Any, Iterator, NamedTuple
 from unittest import mock
 
-import attrs
 import cachelib
 import django.core.cache
 import pytest
@@ -82,13 +81,11 @@ def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield port
 
 
-@attrs.define
-class Store:
+class Store(NamedTuple):
     """A cache as two processes have it."""
 
     one: Any
     other: Any
-    close: Callable[[], object] = lambda: None
 
 
 def django_cache(backend: str, location: str) -> Any:
@@ -120,13 +117,9 @@ def django_redis(request: pytest.FixtureRequest) -> Store:
     url = f"redis://127.0.0.1:{request.getfixturevalue('redis_port')}/1"
     one, other = (django_cache("redis.RedisCache", url) for _ in range(2))
     one.clear()
-
-    def close() -> None:
-        for cache in (one, other):
-            for pool in cache._cache._pools.values():
-                pool.disconnect()
-
-    return Store(one, other, close)
+    for cache in (one, other):
+        request.addfinalizer(cache._cache.get_client().close)
+    return Store(one, other)
 
 
 def cachelib_simple(request: pytest.FixtureRequest) -> Store:
@@ -144,12 +137,9 @@ def cachelib_redis(request: pytest.FixtureRequest) -> Store:
     port = request.getfixturevalue("redis_port")
     one, other = (redis.Redis("127.0.0.1", port, 2) for _ in range(2))
     one.flushdb()
-
-    def close() -> None:
-        one.close()
-        other.close()
-
-    return Store(cachelib.RedisCache(one), cachelib.RedisCache(other), close)
+    for client in (one, other):
+        request.addfinalizer(client.close)
+    return Store(cachelib.RedisCache(one), cachelib.RedisCache(other))
 
 
 STORES = [
@@ -164,10 +154,8 @@ STORES = [
 
 
 @pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    store = request.param(request)
-    yield store
-    store.close()
+def store(request: pytest.FixtureRequest) -> Store:
+    return request.param(request)
 
 
 class TestEveryCache:

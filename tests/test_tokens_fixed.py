@@ -1,4 +1,4 @@
-"""A str, a callable or an object of the caller's: which token goes out, and when."""
+"""Tokens from a str, a callable or the caller's provider: which is sent, and when."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def tokens_sent(rsps: RequestsMock) -> list[str]:
 
 
 class Provider:
-    """A provider of the caller's, which is not a subclass of anything."""
+    """The caller's provider, which is not a subclass of anything."""
 
     def __init__(self, renewed: str | Exception = "second") -> None:
         self.renewed = renewed

@@ -90,7 +90,7 @@ class TestResponses:
 
 
 class Answering(BaseAdapter):
-    """A transport of the user's: keeps what it is asked to send, and says ok."""
+    """A user's transport adapter: keeps each request, and answers ok."""
 
     def __init__(self) -> None:
         super().__init__()

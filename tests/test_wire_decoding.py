@@ -215,7 +215,7 @@ class TestStrangeAnswers:
                 for status in [300, 301, 302, 307, 308, 400, 401, 404, 412, 413, 429]
                 + [500, 501]
             ),
-            # An answer that has no body by its kind says nothing.
+            # These statuses have no body.
             (204, b"", "no JSON object"),
             (304, b"", "not WeChat's answer"),
         ],

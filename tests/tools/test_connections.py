@@ -17,7 +17,8 @@ import trustme
 from chaos import ChaosServer, answer, head
 from private import GOODS
 from requests.adapters import HTTPAdapter
-from toolbox import in_threads, outcome, query, tls_server, together, trickled
+from servers import outcome
+from toolbox import in_threads, query, together, trickled
 
 from wxlogistics import (
     Client,
@@ -40,7 +41,7 @@ def made(server: ChaosServer, own: bool = True, **settings: Any) -> Client:
 
 
 def forgetful(fault: chaos.Fault) -> chaos.Fault:
-    """Play a NAT that has forgotten the first connections: *fault* befalls those."""
+    """Play a NAT that has forgotten the first connections: *fault* meets those."""
 
     def nat(peer: chaos.Peer, request: chaos.Request) -> None:
         (fault if peer.number <= THREADS else answer)(peer, request)
@@ -68,7 +69,7 @@ class TestNAT:
         "fault", [chaos.reset_after_request, chaos.silence], ids=["RST", "silence"]
     )
     def test_query__second_attempt_by_a_new_connection(self, fault, own):
-        with forgotten(fault, own, timeout=(5, 0.5)) as (server, client):
+        with forgotten(fault, own, timeout=(5, 1)) as (server, client):
             found = [query(client, name) for name in "ABCDE"]
             client.update_waybill_goods("F", GOODS)
             used = [request.connection for request in server.requests[THREADS:]]
@@ -118,9 +119,10 @@ class TestNAT:
 class TestHandshakes:
     def test_first_calls__one_handshake_per_thread(self, monkeypatch):
         authority = trustme.CA()
+        certificate = authority.issue_cert("127.0.0.1")
         with authority.cert_pem.tempfile() as pem:
             monkeypatch.setenv("REQUESTS_CA_BUNDLE", pem)
-            with tls_server(authority, then=together(THREADS)) as server:
+            with ChaosServer(then=together(THREADS), certificate=certificate) as server:
                 client = made(server)
                 for _ in range(5):
                     in_threads(THREADS, lambda number: query(client))
@@ -159,9 +161,11 @@ class TestHandshakes:
     )
     def test_hang_up__next_host(self, call, monkeypatch):
         authority = trustme.CA()
+        certificate = authority.issue_cert("127.0.0.1")
         with authority.cert_pem.tempfile() as pem:
             monkeypatch.setenv("REQUESTS_CA_BUNDLE", pem)
-            with ChaosServer(then=hang_up) as bad, tls_server(authority) as good:
+            good = ChaosServer(certificate=certificate)
+            with ChaosServer(then=hang_up) as bad, good:
                 hosts = [bad.url.replace("http", "https"), good.url]
                 with Client("TOKEN", base_url=hosts, retries=1) as client:
                     assert call(client) in ("W", None)
@@ -294,7 +298,7 @@ CHANGES: dict[str, tuple[Callable[[requests.Session], object], str, list[Any]]] 
 
 
 class TestChangedSession:
-    """A session of the caller's that is changed between two calls of the client."""
+    """The caller's session changes between two calls of the client."""
 
     @pytest.mark.parametrize("name", CHANGES)
     def test_request__as_the_session_is_now(self, name):
@@ -327,8 +331,10 @@ class TestChangedSession:
 
     def test_verify__changed(self):
         authority = trustme.CA()
+        certificate = authority.issue_cert("127.0.0.1")
         with authority.cert_pem.tempfile() as pem, requests.Session() as session:
-            with tls_server(authority) as server, warnings.catch_warnings():
+            server = ChaosServer(certificate=certificate)
+            with server, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 client = Client("TOKEN", base_url=server.url, session=session)
                 got = []

@@ -26,7 +26,7 @@ import requests
 import trustme
 from chaos import ChaosServer
 from programs import needed
-from toolbox import application, in_threads, pids_by_connection, tls_server
+from toolbox import application, in_threads, pids_by_connection
 
 from wxlogistics import Client
 
@@ -218,14 +218,17 @@ class TestForks:
         authority = trustme.CA()
         pem = str(tmp_path / "authority.pem")
         authority.cert_pem.write_to_path(pem)
+        certificate = authority.issue_cert("127.0.0.1")
         ways = ("os.fork", "os.fork, sys.exit")
-        with tls_server(authority) as one, tls_server(authority) as other:
+        with contextlib.ExitStack() as stack:
+            servers = [ChaosServer(certificate=certificate) for _ in ways]
+            for server in servers:
+                stack.enter_context(server)
             cases = [("itself", way) for way in ways]
-            run_cases(cases, [one, other], REQUESTS_CA_BUNDLE=pem)
-            connections = [pids_by_connection(each) for each in (one, other)]
+            run_cases(cases, servers, REQUESTS_CA_BUNDLE=pem)
 
         # The parent goes on with the connection that it had.
-        for pids in connections:
+        for pids in map(pids_by_connection, servers):
             assert [1] * 4 == [len(each) for each in pids.values()]
 
     def test_copy__deep_of_a_client_in_use(self):

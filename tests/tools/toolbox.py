@@ -19,9 +19,9 @@ from typing import Any, Callable, Iterator
 import chaos
 import pytest
 from chaos import ChaosServer, Fault
-from programs import missing
+from programs import missing, run
 
-from wxlogistics import Client, TransportError
+from wxlogistics import Client
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,15 +52,8 @@ def run_python(
 ) -> str:
     """Run *script*, which sees this checkout and the tests; return what it prints."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    done = subprocess.run(
-        [str(python), "-c", script, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": path, **environ},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    environ = {**os.environ, "PYTHONPATH": path, **environ}
+    return run(str(python), "-c", script, *map(str, arguments), env=environ)
 
 
 def ended(process: subprocess.Popen[Any]) -> None:
@@ -109,14 +102,6 @@ def in_threads(count: int, work: Callable[[int], Any]) -> list[Any]:
         return list(pool.map(work, range(count)))
 
 
-def outcome(call: Callable[[], Any]) -> Any:
-    """Return what *call* returns, or the TransportError that it raises."""
-    try:
-        return call()
-    except TransportError as error:
-        return error
-
-
 def query(client: Client, name: object = "W") -> str:
     """Return the waybill_id of a query's answer; *name* if it is the right answer."""
     return client.query_trace(str(name)).waybill_id
@@ -155,7 +140,7 @@ class TokenWeChat(ChaosServer):
 
         most: How many calls for a token bring one.
 
-        beyond: What befalls the others.
+        beyond: How the others end.
 
     Attributes:
         fetches: The payloads of the calls for a token.
@@ -193,14 +178,6 @@ class TokenWeChat(ChaosServer):
         elif not self.refused(request.token):
             reply = chaos.right_reply(request)
         chaos.reply(reply)(peer, request)
-
-
-def tls_server(authority: Any, *faults: Fault, **settings: Any) -> ChaosServer:
-    import ssl
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    return ChaosServer(*faults, tls=context, **settings)
 
 
 def trickled(start: bytes, piece: bytes, over: threading.Event) -> Fault:
