@@ -39,8 +39,6 @@ CLEAN = {
 
 
 class TestPages:
-    """All pages."""
-
     def test_pages__at_most_fourteen_each_translated(self):
         chinese = [documents.translation(page) for page in ENGLISH]
 

@@ -86,8 +86,6 @@ def pages(site: pathlib.Path) -> dict[pathlib.Path, Page]:
 
 
 class TestSite:
-    """The built site."""
-
     def test_pages__linked_from_the_index(self, site, pages):
         names = {
             page.removeprefix("docs/").replace(".md", ".html")

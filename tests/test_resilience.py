@@ -652,8 +652,10 @@ class TestIdleConnections:
         query(client)
         client.close()
         until(lambda: server.open_connections == 0)
+        with client:
+            assert WAYBILL_TOKEN == query(client)
 
-        assert WAYBILL_TOKEN == query(client)
+        until(lambda: server.open_connections == 0)
 
     def test_dropped_client__leaves_no_socket(self, server):
         query(Client(TOKEN, base_url=server.url))
