@@ -25,8 +25,6 @@ from wxlogistics import (
     WxLogisticsError,
 )
 
-KIB = 1024
-
 #: Pieces of a hostile text: what is masked or looked for, and what nearly is.
 WORST = [
     *(TOKEN, TOKEN[:-1], OPENID, OPENID[:-1], PHONE, "access_token=", '"openid":"'),
@@ -63,7 +61,7 @@ class TestRedaction:
     def seconds(self, body: str, piece: str, kib: int, times: int = 3) -> float:
         """Return the least CPU time of a call whose answer is so long."""
         client = Client(TOKEN, retries=0)
-        status, answer = BODIES[body](repeated(piece, kib * KIB))
+        status, answer = BODIES[body](repeated(piece, kib * 1024))
         taken = []
         with responses.RequestsMock() as rsps:
             rsps.post(f"{HOST}/x", status=status, body=answer)
