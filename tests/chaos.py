@@ -4,9 +4,9 @@
         server.script(close_after_request, gateway(502))
         Client("TOKEN", base_url=server.url).query_trace("W")
 
-The script's first fault befalls the first request, and so on; when it is used up, every
-request gets `server.then`, a right answer at first. What a right answer is follows from
-the request, so that a test can tell whose answer it got: see `right_reply`.
+The first request gets the script's first fault, and so on; when it is used up, every
+request gets `server.then`, by default a right answer. A right answer depends on the
+request, so that a test can tell whose answer it got: see `right_reply`.
 
 Nothing here is shared with the client.
 """
@@ -24,6 +24,8 @@ import zlib
 from collections import deque
 from typing import Any, Callable, Iterator, NamedTuple
 
+import trustme
+
 OPEN_MSG = "/cgi-bin/express/delivery/open_msg/"
 
 _LINGER_NOT = struct.pack("ii", 1, 0)
@@ -38,9 +40,9 @@ class Request(NamedTuple):
 
         method: POST.
 
-        target: What stood behind the method, query included.
+        target: With its query.
 
-        headers: By their names in small letters.
+        headers: By lower-case name.
 
         body: Its bytes.
     """
@@ -53,17 +55,14 @@ class Request(NamedTuple):
 
     @property
     def endpoint(self) -> str:
-        """The last part of the path."""
         return self.target.partition("?")[0].rpartition("/")[2]
 
     @property
     def token(self) -> str:
-        """The access_token."""
         return self.target.partition("access_token=")[2]
 
     @property
     def payload(self) -> Any:
-        """The body, decoded."""
         return json.loads(self.body)
 
 
@@ -81,7 +80,6 @@ class Peer:
         self._received = b""
 
     def receive(self) -> bytes:
-        """Return some bytes."""
         try:
             data = self.sock.recv(65536)
         except OSError as error:
@@ -97,7 +95,6 @@ class Peer:
         return taken
 
     def request(self) -> Request:
-        """Return the next request."""
         head = self._until(
             lambda got: got.find(b"\r\n\r\n") + 4 if b"\r\n\r\n" in got else -1
         )
@@ -110,7 +107,6 @@ class Peer:
         return Request(self.number, method, target, headers, body)
 
     def send(self, data: bytes) -> None:
-        """Send *data*."""
         try:
             self.sock.sendall(data)
         except OSError as error:
@@ -126,22 +122,18 @@ class Peer:
         self.close()
 
     def wait(self, seconds: float = 3600) -> None:
-        """Do nothing."""
         if self.server.stopping.wait(seconds):
             raise Gone
 
     def wait_until_left(self) -> None:
-        """Do nothing until the other side goes."""
         while True:
             self.receive()
 
     def reset(self) -> None:
-        """Close with RST in the place of FIN."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
         raise Gone
 
     def close(self) -> None:
-        """Close with FIN."""
         raise Gone
 
 
@@ -167,7 +159,7 @@ class ChaosServer:
         self,
         *faults: Fault,
         then: Fault | None = None,
-        tls: ssl.SSLContext | None = None,
+        certificate: trustme.LeafCert | None = None,
         port: int = 0,
     ) -> None:
         self.then = then or answer
@@ -175,12 +167,15 @@ class ChaosServer:
         self.connections = 0
         self.stopping = threading.Event()
         self._script = deque(faults)
-        self._tls = tls
+        self._tls = None
+        if certificate:
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            certificate.configure_cert(self._tls)
         self._lock = threading.Lock()
         self._peers: dict[Peer, threading.Thread] = {}
         self._listener = socket.create_server(("127.0.0.1", port), backlog=256)
         self.port: int = self._listener.getsockname()[1]
-        scheme = "https" if tls else "http"
+        scheme = "https" if certificate else "http"
         self.url = f"{scheme}://127.0.0.1:{self.port}"
         self._accepting = threading.Thread(target=self._accept, daemon=True)
 
@@ -202,12 +197,11 @@ class ChaosServer:
         return len(self._peers)
 
     def script(self, *faults: Fault, then: Fault | None = None) -> None:
-        """Let *faults* befall the next requests, then *then*."""
+        """Apply *faults* to the next requests, then *then*."""
         self._script = deque(faults)
         self.then = then or answer
 
     def hang_up(self) -> None:
-        """Close every connection and wait until that is done."""
         with self._lock:
             peers = list(self._peers.items())
         for peer, thread in peers:
@@ -295,9 +289,7 @@ def silent_port() -> Iterator[str]:
 
 
 def right_reply(request: Request) -> dict[str, Any]:
-    """
-    Return what a query, a registration, an update, any other call is to be answered.
-    """
+    """What a query, a registration, an update and any other call is answered."""
     payload = request.payload
     reply: dict[str, Any] = {"errcode": 0, "errmsg": "ok"}
     if request.endpoint in ("query_trace", "query_follow_trace"):
@@ -314,14 +306,12 @@ def right_reply(request: Request) -> dict[str, Any]:
 
 
 def right_body(request: Request) -> bytes:
-    """Return `right_reply` as bytes."""
     return json.dumps(right_reply(request), ensure_ascii=False).encode()
 
 
 def head(
     status: int = 200, *lines: str, length: int | None = None, reason: str = "Some"
 ) -> bytes:
-    """Return the head of an answer."""
     if length is not None:
         lines = (*lines, f"Content-Length: {length}")
     text = "".join(f"{line}\r\n" for line in (f"HTTP/1.1 {status} {reason}", *lines))
@@ -383,18 +373,16 @@ answer_and_reset = sends(whole, "reset")
 
 @at_accept
 def close_at_once(peer: Peer, request: Request) -> None:
-    """Accept and close."""
     peer.close()
 
 
 @at_accept
 def accept_and_wait(peer: Peer, request: Request) -> None:
-    """Accept and never read or write."""
     peer.wait()
 
 
 def answer_and_complain(peer: Peer, request: Request) -> None:
-    """Answer, then say that nothing more has come, as some servers do, and close."""
+    """Answer, then send a 408 for the next request, as some servers do."""
     answer(peer, request)
     peer.wait(0.02)
     peer.send(whole(b"too slow", 408))
@@ -402,13 +390,10 @@ def answer_and_complain(peer: Peer, request: Request) -> None:
 
 
 def silence(peer: Peer, request: Request) -> None:
-    """Never answer."""
     peer.wait_until_left()
 
 
 def delay(seconds: float) -> Fault:
-    """Answer rightly, but late."""
-
     def fault(peer: Peer, request: Request) -> None:
         peer.wait(seconds)
         answer(peer, request)
@@ -420,23 +405,21 @@ def delay(seconds: float) -> Fault:
 
 
 def chunks(body: bytes, size: int = 16) -> bytes:
-    """Return *body* chunked."""
     parts = [body[start : start + size] for start in range(0, len(body), size)]
     return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (*parts, b""))
 
 
 def chunked(body: bytes) -> bytes:
-    """Return a right answer in chunks."""
     return head(200, "Transfer-Encoding: chunked") + chunks(body)
 
 
 def of_length(more: int) -> Callable[[bytes], bytes]:
-    """Return what promises so many bytes *more* than come."""
+    """Announce *more* bytes than are sent."""
     return lambda body: head(200, length=len(body) + more) + body
 
 
 def within_body(answer: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
-    """Return what breaks *answer* off within its body."""
+    """Break *answer* off within its body."""
     return lambda body: answer(body)[: answer(body).index(b"\r\n\r\n") + 20]
 
 
@@ -456,19 +439,17 @@ http_1_0 = sends(lambda body: b"HTTP/1.0 200 OK\r\n\r\n" + body, "close")
 
 
 def trickle_body(peer: Peer, request: Request) -> None:
-    """Send a long body byte by byte."""
     peer.send(head(200, length=1_000_000))
     peer.trickle(b" ")
 
 
 def trickle_chunks(peer: Peer, request: Request) -> None:
-    """Send a body without end in chunks of one byte."""
     peer.send(head(200, "Transfer-Encoding: chunked"))
     peer.trickle(b"1\r\n \r\n")
 
 
 def endless(start: bytes, piece: bytes) -> Fault:
-    """Send *start*, then *piece* as fast as can be, for ever."""
+    """Send *start*, then *piece* without end."""
 
     def fault(peer: Peer, request: Request) -> None:
         peer.send(start)
@@ -491,9 +472,6 @@ endless_head_line = endless(b"HTTP/1.1 200 OK\r\nX-Header: ", b"and so on " * 60
 
 
 def early_hint(peer: Peer, request: Request) -> None:
-    """
-    Send "103 Early Hints" and the answer only a little later.
-    """
     peer.send(head(103, "Link: </style.css>"))
     peer.wait(0.05)
     answer(peer, request)
@@ -518,7 +496,6 @@ garbage = raw(bytes(range(256)) * 8)
 
 
 def garbage_head_lines(peer: Peer, request: Request) -> None:
-    """Answer rightly, with lines in the head that are no headers."""
     body = right_body(request)
     lines = b"no colon here\r\n: no name\r\n\x00\xff: \x01\r\n folded\r\n"
     start = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n" % len(body)
@@ -526,8 +503,6 @@ def garbage_head_lines(peer: Peer, request: Request) -> None:
 
 
 def status(code: int, body: bytes = PAGE, *lines: str) -> Fault:
-    """Answer with an HTTP status and *body*."""
-
     def fault(peer: Peer, request: Request) -> None:
         peer.send(whole(body, code, "Content-Type: text/html", *lines))
 
@@ -539,12 +514,10 @@ gateway = status
 
 
 def redirect(location: str, code: int = 307) -> Fault:
-    """Lead elsewhere."""
     return status(code, PAGE, f"Location: {location}")
 
 
 def redirect_endless(location: str) -> Fault:
-    """Lead elsewhere, with a body that has no end."""
     return endless(head(302, f"Location: {location}", length=1 << 40), b" " * 65536)
 
 
@@ -554,7 +527,6 @@ set_cookie = sends(lambda body: whole(body, 200, "Set-Cookie: track=me; Path=/")
 
 
 def compressed(data: bytes) -> bytes:
-    """Return *data* as gzip."""
     packer = zlib.compressobj(9, wbits=31)
     return packer.compress(data) + packer.flush()
 
@@ -573,7 +545,6 @@ gzipped = sends(lambda body: whole(compressed(body), 200, "Content-Encoding: gzi
 
 
 def encoded(body: bytes, coding: str = "gzip", *, chunked: bool = False) -> Fault:
-    """Answer with *body*, said to be *coding*."""
     label = f"Content-Encoding: {coding}"
 
     def fault(peer: Peer, request: Request) -> None:
@@ -590,9 +561,7 @@ def encoded(body: bytes, coding: str = "gzip", *, chunked: bool = False) -> Faul
 
 
 def tunnel(port: int) -> Fault:
-    """
-    Behave as a proxy: whatever host a CONNECT names, *port* of 127.0.0.1 is behind it.
-    """
+    """Act as a proxy whose every CONNECT leads to *port* of 127.0.0.1."""
 
     def fault(peer: Peer, request: Request) -> None:
         with socket.create_connection(("127.0.0.1", port)) as behind:

@@ -15,7 +15,7 @@ def make_client(
     clock: Callable[[], float] | None = None,
     **options: Any,
 ) -> Client:
-    """Return a client that waits by *sleep*, and each time the longest it may."""
+    """Return a client that pauses by *sleep*, by default for no time."""
     client = Client(token, **options)
     seams: Any = client._wire
     seams._sleep = sleep

@@ -31,7 +31,7 @@ SURROUNDINGS = (
 
 @pytest.fixture(autouse=True)
 def no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests run the same behind a proxy, and beside real credentials."""
+    """Remove proxies and credentials of the environment."""
     for name in SURROUNDINGS:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -45,7 +45,7 @@ def sample() -> Callable[[str], bytes]:
 
 @pytest.fixture
 def rsps() -> Iterator[responses.RequestsMock]:
-    """Answers what is sent; a rule that nothing was sent to fails the test."""
+    """Fail the test if a response is not used."""
     with responses.RequestsMock() as rsps:
         yield rsps
 
@@ -58,22 +58,20 @@ def pauses() -> list[float]:
 
 @pytest.fixture
 def client(pauses: list[float]) -> Iterator[Client]:
-    """A client that never waits; every pause it would make is the longest possible."""
+    """A client that never waits and whose pauses are the longest possible."""
     with make_client("ACCESS_TOKEN", sleep=pauses.append) as client:
         yield client
 
 
 @pytest.fixture
 def server() -> Iterator[ChaosServer]:
-    """A server that answers rightly, until it is given a script."""
+    """A server whose answers are right until it gets a script."""
     with ChaosServer() as server:
         yield server
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """
-    Adds the reasons of skipped tests to the file that `make test` shows at its end.
-    """
+    """Add the reasons of skipped tests to the file that `make test` prints."""
     path = os.environ.get("WXLOGISTICS_SKIPPED")
     if not path:
         return

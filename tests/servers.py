@@ -5,20 +5,19 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import pathlib
-import shutil
 import socket
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Iterator
 
-import pytest
 import requests
 import urllib3
 from clients import make_client
 from private import APPID, SECRET
+from programs import program
 
 from wxlogistics import TokenProvider
 
@@ -55,10 +54,7 @@ def authorized(token: str, refresh_token: Any = REFRESH) -> dict[str, Any]:
 @contextlib.contextmanager
 def redis_server(directory: pathlib.Path) -> Iterator[int]:
     """
-    A Redis of our own on the loopback, which writes nothing to the disk.
-
-    Where there is none to start the test is skipped; with
-    WXLOGISTICS_REQUIRE_SERVERS=1 it fails.
+    Run a Redis on the loopback that writes nothing to the disk.
 
     Args:
         directory: Where it may run.
@@ -66,32 +62,24 @@ def redis_server(directory: pathlib.Path) -> Iterator[int]:
     Returns:
         Its port.
     """
-    program = shutil.which("redis-server")
-    if program is None:
-        missing = (
-            "there is no redis-server; on Debian it comes with: "
-            "apt-get install --no-install-recommends redis-server"
-        )
-        if os.environ.get("WXLOGISTICS_REQUIRE_SERVERS") == "1":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    process, port = _started(program, directory)
+    server = program("redis-server", "redis-server")
+    process, port = _started(server, directory)
     try:
         yield port
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def _started(
-    program: str, directory: pathlib.Path
+    server: str, directory: pathlib.Path
 ) -> tuple[subprocess.Popen[bytes], int]:
     # Another program may take the free port first: then Redis ends.
     for _ in range(5):
         with socket.create_server(("127.0.0.1", 0)) as free:
             port: int = free.getsockname()[1]
         process = subprocess.Popen(
-            [program, "--bind", "127.0.0.1", "--port", str(port)]
+            [server, "--bind", "127.0.0.1", "--port", str(port)]
             + ["--save", "", "--appendonly", "no", "--dir", str(directory)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -206,7 +194,7 @@ class MemoryCache:
 
 
 class Gate:
-    """An answer of `ScriptedWeChat` that is held back until the gate is opened."""
+    """An answer of `ScriptedWeChat` that waits until the gate is opened."""
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer
@@ -215,13 +203,13 @@ class Gate:
 
     def __call__(self) -> Any:
         self.reached.set()
-        assert self.opened.wait(10)
+        assert self.opened.wait(60)
         return self.answer
 
     def open_later(self) -> None:
         """Open it once it is reached and other threads had time to wait as well."""
-        assert self.reached.wait(10)
-        threading.Timer(0.2, self.opened.set).start()
+        assert self.reached.wait(60)
+        threading.Timer(0.05, self.opened.set).start()
 
     @contextlib.contextmanager
     def held(self, function: Callable[[], Any]) -> Iterator[list[Any]]:
@@ -235,11 +223,11 @@ class Gate:
         thread = threading.Thread(target=lambda: results.append(outcome(function)))
         thread.start()
         try:
-            assert self.reached.wait(10)
+            assert self.reached.wait(60)
             yield results
         finally:
             self.opened.set()
-            thread.join(10)
+            thread.join(60)
 
 
 def outcome(function: Callable[[], Any]) -> Any:
@@ -258,20 +246,15 @@ def at_once(
 
     *gate* is opened when all have begun.
     """
-    results: list[Any] = []
     barrier = threading.Barrier(count + 1)
 
-    def run() -> None:
-        barrier.wait(10)
-        results.append(outcome(function))
+    def run(number: int) -> Any:
+        barrier.wait(60)
+        return outcome(function)
 
-    threads = [threading.Thread(target=run) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    barrier.wait(10)
-    if gate:
-        gate.open_later()
-    for thread in threads:
-        thread.join(10)
-    assert count == len(results), "a thread hangs"
-    return results
+    with ThreadPoolExecutor(count) as pool:
+        results = pool.map(run, range(count))
+        barrier.wait(60)
+        if gate:
+            gate.open_later()
+        return list(results)

@@ -6,7 +6,7 @@ At the end it prints what was called and what came of it, and exits with 1 if a 
 a wrong answer or an end other than its fault should have, or if a socket is left open.
 
 The server runs in a process of its own, so that sockets and memory are the client's.
-What is to befall a call stands in its waybill_token.
+A call's waybill_token names its fault.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ STRANGE = "UnexpectedResponseError"
 
 class Ends(NamedTuple):
     """
-    A fault, and how a call ends that it befalls once.
+    A fault, and how a call ends that meets it once.
 
     Attributes:
         fault: What the server does.
@@ -85,7 +85,7 @@ FAULTS = {
     "delay": Ends(chaos.delay(0.1), ANSWERED, ANSWERED),
 }
 
-#: For what nothing befalls.
+#: Of a call without a fault.
 WELL = Ends(chaos.answer, ANSWERED, ANSWERED)
 
 #: Each kind of call: the call, what it should return, whether it may be repeated.
@@ -121,7 +121,7 @@ def serve() -> None:
     seen: Counter[str] = Counter()
     lock = threading.Lock()
 
-    def befall(peer: chaos.Peer, request: chaos.Request) -> None:
+    def respond(peer: chaos.Peer, request: chaos.Request) -> None:
         payload = request.payload
         name = payload.get("waybill_token") or payload["waybill_id"]
         with lock:
@@ -131,7 +131,7 @@ def serve() -> None:
         ends = FAULTS.get(name.partition("/")[0], WELL)
         (ends.fault if first else chaos.answer)(peer, request)
 
-    with chaos.ChaosServer(then=befall) as server:
+    with chaos.ChaosServer(then=respond) as server:
         print(server.url, flush=True)
         doubtful = json.loads(sys.stdin.read())
         counts = {"requests": sum(seen.values()), "connections": server.connections}
@@ -147,7 +147,6 @@ def serve() -> None:
 
 
 def open_sockets() -> int:
-    """Return how many sockets this process has."""
     gc.collect()
     return sum(map(is_socket, range(min(os.sysconf("SC_OPEN_MAX"), 65536))))
 
@@ -160,13 +159,13 @@ def is_socket(descriptor: int) -> bool:
 
 
 def memory() -> float:
-    """Return the most MiB that this process has held so far."""
+    """Return the peak memory of this process in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
 def run(url: str, seconds: float, threads: int, seed: int) -> dict[str, Any]:
-    """Call for so many *seconds*, and return what came of it."""
+    """Call for *seconds*, and return the counts and failures."""
     stop_at = time.monotonic() + seconds
     counts: Counter[str] = Counter()
     faults: Counter[str] = Counter()
@@ -236,7 +235,7 @@ def run(url: str, seconds: float, threads: int, seed: int) -> dict[str, Any]:
         "faults": faults,
         "wrong": wrong,
         "doubtful": doubtful,
-        # What never ended is lost, too.
+        # A call that never ended is lost as well.
         "lost": lost + ["never ended"] * (counts["begun"] - counts["ended"]),
         "sockets between": sockets_between,
         "memory before": memory_before,
@@ -245,7 +244,6 @@ def run(url: str, seconds: float, threads: int, seed: int) -> dict[str, Any]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the server and the calls; print what came of them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--threads", type=int, default=64)
@@ -283,7 +281,7 @@ def main(argv: list[str] | None = None) -> int:
     for kind in ("wrong", "lost"):
         for each in seen[kind][:10]:
             print(f"{kind}: {each}")
-    # They were told of as what may have arrived. None has: else an answer was lost.
+    # These raised maybe_applied. If one has arrived, its answer was lost.
     lost = len(seen["lost"]) + served["arrived"]
     doubtful, arrived = len(seen["doubtful"]), served["arrived"]
     print(f"closed under   {doubtful}, of which {arrived} had arrived")

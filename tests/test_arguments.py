@@ -64,7 +64,7 @@ TEXT: Any = type("Text", (str,), {})
 
 @pytest.fixture
 def refused(rsps: RequestsMock, client: Client) -> Callable[..., tuple[str, str]]:
-    """Makes a call that must be refused before anything is sent; why it was."""
+    """Call a method whose argument is refused before anything is sent."""
 
     def refused(method: str, *args: Any, **arguments: Any) -> tuple[str, str]:
         with pytest.raises(InvalidArgumentError) as caught:
@@ -79,10 +79,7 @@ def refused(rsps: RequestsMock, client: Client) -> Callable[..., tuple[str, str]
 
 class TestTexts:
     @pytest.mark.parametrize("value, problem, of_an_option", NO_TEXTS, ids=ascii)
-    def test_text__of_any_wrong_kind(
-        self, refused: Any, value: object, problem: str, of_an_option: str | None
-    ) -> None:
-        """A value is text that says something, without a blank around it."""
+    def test_text__wrong(self, refused, value, problem, of_an_option):
         required = refused("query_trace", waybill_token=value)
         optional = refused("query_trace", waybill_token="x", openid=value)
 
@@ -91,25 +88,16 @@ class TestTexts:
 
     @pytest.mark.parametrize("value, problem", [("", EMPTY), (" x", BLANK)])
     @pytest.mark.parametrize("method, field", REQUIRED_TEXTS)
-    def test_required__of_each_method(
-        self, refused: Any, method: str, field: str, value: str, problem: str
-    ) -> None:
-        """So it is with every method and field."""
+    def test_required__of_each_method(self, refused, method, field, value, problem):
         assert (field, problem) == refused(method, **REQUIRED[method] | {field: value})
 
     @pytest.mark.parametrize("value, problem", [("", EMPTY_OPTION), (" x", BLANK)])
     @pytest.mark.parametrize("method, field", OPTIONAL_TEXTS)
-    def test_optional__of_each_method(
-        self, refused: Any, method: str, field: str, value: str, problem: str
-    ) -> None:
-        """A value that may be left out is text too, when it is given."""
+    def test_optional__of_each_method(self, refused, method, field, value, problem):
         assert (field, problem) == refused(method, **REQUIRED[method] | {field: value})
 
     @pytest.mark.parametrize("method, field", REQUIRED_TEXTS)
-    def test_required__none_or_left_out(
-        self, refused: Any, client: Client, method: str, field: str
-    ) -> None:
-        """Python itself asks for what is required; None is no value."""
+    def test_required__none_or_left_out(self, refused, client, method, field):
         arguments = {**REQUIRED[method], field: None}
         problem = "is of type NoneType; give a str"
 
@@ -121,10 +109,8 @@ class TestTexts:
     @pytest.mark.parametrize(
         "value", ["a", "a b", TEXT("a"), "📦", "a\x00b", "x" * 9999]
     )
-    def test_required__any_text(
-        self, client: Client, rsps: RequestsMock, value: str
-    ) -> None:
-        """What WeChat makes of a text is WeChat's affair."""
+    def test_required__any_text(self, client, rsps, value):
+        """WeChat judges what a text says, not the client."""
         rsps.post(
             "https://api.weixin.qq.com/cgi-bin/express/delivery/open_msg/query_trace",
             json={"waybill_info": {"status": 4}},
@@ -192,17 +178,13 @@ NO_GOODS: list[tuple[Any, str, str]] = [
 
 class TestGoods:
     @pytest.mark.parametrize("value, field, problem", NO_GOODS, ids=ascii)
-    def test_goods_info__wrong(
-        self, refused: Any, value: object, field: str, problem: str
-    ) -> None:
-        """Goods are a GoodsInfo of one to ten, each with a name and an image URL."""
+    def test_goods_info__wrong(self, refused, value, field, problem):
         error = refused("update_waybill_goods", "x", value)
 
         assert (field, problem) == error
 
     @pytest.mark.parametrize("method", WITH_GOODS)
-    def test_goods_info__of_each_method(self, refused: Any, method: str) -> None:
-        """So it is with every method that takes goods."""
+    def test_goods_info__of_each_method(self, refused, method):
         error = refused(method, **REQUIRED[method] | {"goods_info": None})
 
         assert ("goods_info", "is of type NoneType; give a GoodsInfo") == error
@@ -218,8 +200,8 @@ class TestGoods:
             (ONE, "GoodsDetail"),
         ],
     )
-    def test_detail_list__no_list(self, value: Any, kind: str) -> None:
-        """A str or a dict is iterable too, and would be taken apart in silence."""
+    def test_detail_list__not_a_list(self, value, kind):
+        """A str or a dict is iterable as well."""
         with pytest.raises(InvalidArgumentError) as caught:
             GoodsInfo(value)
 
@@ -240,8 +222,7 @@ class TestExtra:
         "extra, kind",
         [([], "list"), ("x", "str"), (5, "int"), (False, "bool"), ([("a", 1)], "list")],
     )
-    def test_extra__no_mapping(self, refused: Any, extra: object, kind: str) -> None:
-        """More parameters come as a dict."""
+    def test_extra__not_a_dict(self, refused, extra, kind):
         problem = f"is of type {kind}; give a dict"
 
         assert ("extra", problem) == refused("query_trace", "x", extra=extra)
@@ -265,15 +246,11 @@ class TestExtra:
         ],
         ids=lambda value: "",
     )
-    def test_extra__not_json(
-        self, refused: Any, extra: dict[Any, Any], field: str
-    ) -> None:
-        """What is no JSON is named by its key."""
+    def test_extra__not_json(self, refused, extra, field):
         assert (field, NOT_JSON) == refused("query_trace", "x", extra=extra)
 
     @pytest.mark.parametrize("method", REQUIRED)
-    def test_extra__of_each_method(self, refused: Any, method: str) -> None:
-        """So it is with every method that takes more parameters."""
+    def test_extra__of_each_method(self, refused, method):
         arguments = REQUIRED[method]
 
         assert "extra" == refused(method, **arguments, extra=[])[0]
@@ -284,30 +261,15 @@ class TestRequest:
     @pytest.mark.parametrize(
         "path",
         [
-            "",
-            "cgi-bin/test",
-            "https://api.weixin.qq.com/cgi-bin/test",
-            "https://evil.example/",
-            "@evil.example/",
-            ".evil.example/",
-            ":8080/",
-            "/cgi-bin/test?a=b",
-            "/cgi-bin/test?access_token=x",
-            "/cgi-bin/test#a",
-            "/cgi-bin/te st",
-            "/cgi-bin/test\n",
-            "/cgi-bin/test\r\nHost: evil.example",
-            "/cgi-bin/查询",
-            "/a@b",
-            "\\\\evil.example\\",
-            " /cgi-bin/test",
-            None,
-            5,
-            b"/cgi-bin/test",
+            *("", "cgi-bin/test", "https://api.weixin.qq.com/cgi-bin/test"),
+            *("https://evil.example/", "@evil.example/", ".evil.example/", ":8080/"),
+            *("/cgi-bin/test?a=b", "/cgi-bin/test?access_token=x", "/cgi-bin/test#a"),
+            *("/cgi-bin/te st", "/cgi-bin/test\n"),
+            *("/cgi-bin/test\r\nHost: evil.example", "/cgi-bin/查询", "/a@b"),
+            *("\\\\evil.example\\", " /cgi-bin/test", None, 5, b"/cgi-bin/test"),
         ],
     )
-    def test_path__not_a_path(self, refused: Any, path: object) -> None:
-        """A path leads nowhere but to WeChat, and carries no second token."""
+    def test_path__not_a_path(self, refused, path):
         problem = "is not like /cgi-bin/…: a path alone, without host or query"
 
         assert ("path", problem) == refused("request", path, {})
@@ -323,10 +285,7 @@ class TestRequest:
             ({"a": 1, "b": {"c": b"x"}}, "b", NOT_JSON),
         ],
     )
-    def test_payload__no_object(
-        self, refused: Any, payload: object, field: str, problem: str
-    ) -> None:
-        """WeChat takes JSON objects; what is no JSON is named by its key."""
+    def test_payload__not_an_object(self, refused, payload, field, problem):
         assert (field, problem) == refused("request", "/cgi-bin/test", payload)
 
 
@@ -393,8 +352,7 @@ class TestClient:
             for value in values
         ],
     )
-    def test_init__no_such_value(self, option: str, value: Any, problem: str) -> None:
-        """What is no host, session, time or number is refused when it is given."""
+    def test_init__wrong_option(self, option, value, problem):
         options: Any = {option: value}
         with pytest.raises(InvalidArgumentError) as caught:
             Client("ACCESS_TOKEN", **options)
@@ -416,12 +374,10 @@ class TestClient:
             ["https://api.weixin.qq.com"],
         ],
     )
-    def test_base_url__a_host(self, base_url: Any) -> None:
-        """One host, or several: a scheme and a name, perhaps a port and a path."""
+    def test_base_url__accepted(self, base_url):
         assert Client("ACCESS_TOKEN", base_url=base_url) is not None
 
     @pytest.mark.parametrize("option", ["time_out", "proxies", "appid"])
-    def test_init__misspelt(self, option: str) -> None:
-        """An option that does not exist is not taken in silence."""
+    def test_init__unknown_option(self, option):
         with pytest.raises(TypeError, match=option):
-            Client("ACCESS_TOKEN", **{option: 1})  # type: ignore[arg-type]
+            Client("ACCESS_TOKEN", **{option: 1})

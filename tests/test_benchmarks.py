@@ -14,8 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.mark.once
 class TestBenchmarks:
-    def test_quick__tells_all_and_writes_nothing(self) -> None:
-        """The command measures each thing once, and leaves the documentation alone."""
+    def test_quick__prints_every_table_and_writes_nothing(self):
         pages = [*ROOT.glob("benchmarks/*.md"), *ROOT.glob("benchmarks/*.svg")]
         assert 5 == len(pages)
         before = [page.read_bytes() for page in pages]
@@ -26,7 +25,7 @@ class TestBenchmarks:
             text=True,
             timeout=120,
         )
-        told = done.stdout.splitlines()
+        lines = done.stdout.splitlines()
 
         assert ("", 0) == (done.stderr, done.returncode)
         assert [
@@ -34,7 +33,7 @@ class TestBenchmarks:
             "### The list of 1,500 carriers",
             "### Threads",
             "### The rest",
-        ] == [line for line in told if line.startswith("###")]
+        ] == [line for line in lines if line.startswith("###")]
         counted = re.search(
             r"handshakes for 32 calls of 16 threads \| (\d+) \|", done.stdout
         )

@@ -12,10 +12,12 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 
 import documents
 import pytest
 import requests
+from programs import run_python
 
 from wxlogistics import Client, StableToken
 from wxlogistics.__main__ import main
@@ -37,20 +39,14 @@ CLEAN = {
 
 
 class TestPages:
-    """All pages."""
-
-    def test_pages__fourteen_in_each_language(self) -> None:
-        """
-        Each page has its translation, and there are no more than a reader can survey.
-        """
+    def test_pages__at_most_fourteen_each_translated(self):
         chinese = [documents.translation(page) for page in ENGLISH]
 
         assert sorted([*ENGLISH, *chinese]) == documents.pages()
         assert len(ENGLISH) <= 14
 
     @pytest.mark.parametrize("page", documents.pages())
-    def test_switch__leads_to_the_translation(self, page: str) -> None:
-        """Below the title stands a link to the other language."""
+    def test_switch__below_the_title(self, page):
         name = pathlib.PurePath(page).name
         if page.endswith(documents.CHINESE):
             link = f"[English]({name.replace(documents.CHINESE, '.md')})"
@@ -62,8 +58,7 @@ class TestPages:
         assert ["", link, ""] == rest[:3]
 
     @pytest.mark.parametrize("page", ["README.md", *ENGLISH])
-    def test_headings__the_same_in_both_languages(self, page: str) -> None:
-        """The translation has the same sections, tables and blocks."""
+    def test_headings__the_same_in_both_languages(self, page):
         english, chinese = (
             [re.sub("(?<=#) .*|(?<=!).*", "", line) for line in outline(each)]
             for each in (page, documents.translation(page))
@@ -72,10 +67,7 @@ class TestPages:
         assert english == chinese
 
     @pytest.mark.parametrize("page", documents.pages())
-    def test_links__lead_somewhere(self, page: str) -> None:
-        """
-        Each link leads to a file and a heading that are there, in the same language.
-        """
+    def test_links__file_heading_and_language_exist(self, page):
         folder = (documents.ROOT / page).parent
         text = "\n".join(documents.read(page).splitlines()[4:])
         for link in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
@@ -90,8 +82,7 @@ class TestPages:
                 assert anchor in anchors(name), link
 
     @pytest.mark.parametrize("page", documents.READMES)
-    def test_readme__links_work_on_pypi(self, page: str) -> None:
-        """A README has no relative link, and the paths that it names are there."""
+    def test_readme__no_relative_links(self, page):
         text = documents.read(page)
         named = re.findall(r"`((?:docs|examples)/[^`]*)`", text)
 
@@ -100,8 +91,7 @@ class TestPages:
         assert [name for name in named if not (documents.ROOT / name).exists()] == []
 
     @pytest.mark.parametrize("page", EVERY_PAGE)
-    def test_chinese__no_line_begins_with_a_closing_mark(self, page: str) -> None:
-        """No line begins with a mark that closes."""
+    def test_chinese__no_line_begins_with_a_closing_mark(self, page):
         assert [] == re.findall(
             r"^\s*[，。、；：？！）」》].*", documents.read(page), re.M
         )
@@ -110,20 +100,15 @@ class TestPages:
         ("page", "language"),
         [("docs/errors.md", "en"), ("docs/errors.zh-CN.md", "zh")],
     )
-    def test_errcodes__table(self, page: str, language: str) -> None:
-        """
-        The table is the one that docs/generate.py writes, with a row for each errcode.
-        """
-        command = [sys.executable, "docs/generate.py", "--check"]
-        done = subprocess.run(command, cwd=documents.ROOT, capture_output=True)
+    def test_errcodes__table(self, page, language):
+        """The table is the output of docs/generate.py."""
+        run_python("docs/generate.py", "--check", cwd=documents.ROOT)
         rows = re.findall(r"^\| (-?\d+) \|", documents.read(page), re.MULTILINE)
 
-        assert 0 == done.returncode, "run python docs/generate.py"
         assert {*map(int, rows)} == {*WORDS}
 
     @pytest.mark.parametrize("name", ["app.json", "tracking.js"])
-    def test_miniprogram__as_in_the_example(self, name: str) -> None:
-        """docs/miniprogram.md shows files of examples/miniprogram whole."""
+    def test_miniprogram__as_in_the_example(self, name):
         code = documents.read(f"examples/miniprogram/{name}")
 
         for page in ("docs/miniprogram.md", "docs/miniprogram.zh-CN.md"):
@@ -146,9 +131,9 @@ def anchors(page: str) -> set[str]:
 
 
 @pytest.fixture
-def sandbox(request: pytest.FixtureRequest) -> Iterator[tuple[str, list[str]]]:
+def sandbox(page: str) -> Iterator[tuple[str, list[str]]]:
     """The server of the page's command: its URL and the lines that it prints."""
-    commands = map(shlex.split, documents.commands(request.param))
+    commands = map(shlex.split, documents.commands(page))
     (words,) = (each[1:] for each in commands if each[:2] == ["wxlogistics", "sandbox"])
     server = subprocess.Popen(
         [sys.executable, "-m", "wxlogistics", *words, "--port", "0"],
@@ -168,15 +153,8 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[tuple[str, list[str]]]:
 class TestSandbox:
     """The sandbox as a server, as the READMEs and the first page start it."""
 
-    @pytest.mark.parametrize(
-        ("page", "sandbox"),
-        [(page, page) for page in documents.READMES],
-        indirect=["sandbox"],
-    )
-    def test_readme(self, page: str, sandbox: tuple[str, list[str]]) -> None:
-        """
-        It prints what the README shows, and the client finds it with that base_url.
-        """
+    @pytest.mark.parametrize("page", documents.READMES)
+    def test_readme__output_and_client(self, page, sandbox):
         url, lines = sandbox
         shown = documents.blocks(page, "console")[-1].code.splitlines()[2:]
         (call,) = re.findall(
@@ -191,15 +169,8 @@ class TestSandbox:
         with eval(call.replace("http://127.0.0.1:8790", url), names) as client:
             assert client.get_delivery_list()
 
-    @pytest.mark.parametrize(
-        ("page", "sandbox"),
-        [(page, page) for page in ("docs/index.md", "docs/index.zh-CN.md")],
-        indirect=["sandbox"],
-    )
-    def test_first_page(
-        self, page: str, sandbox: tuple[str, list[str]], tmp_path: pathlib.Path
-    ) -> None:
-        """Each step prints what the page shows."""
+    @pytest.mark.parametrize("page", ["docs/index.md", "docs/index.zh-CN.md"])
+    def test_first_page__output(self, page, sandbox, tmp_path):
         url, _ = sandbox
         commands = [shlex.split(command) for command in documents.commands(page)]
         (block,) = documents.blocks(page, "python")
@@ -210,16 +181,7 @@ class TestSandbox:
         assert "http://127.0.0.1:8790" == exported["WXLOGISTICS_BASE_URL"]
         exported |= {"WXLOGISTICS_BASE_URL": url, "PYTHONUTF8": "1"}
 
-        def run() -> str:
-            return subprocess.run(
-                [sys.executable, "first.py"],
-                cwd=tmp_path,
-                env=CLEAN | exported,
-                stdout=subprocess.PIPE,
-                encoding="utf-8",
-                timeout=60,
-                check=True,
-            ).stdout
+        run = partial(run_python, "first.py", cwd=tmp_path, env=CLEAN | exported)
 
         assert first == run()
         (curl,) = (each for each in commands if each[0] == "curl")
@@ -240,13 +202,11 @@ class TestCommands:
     """What stands behind a ``$``."""
 
     @pytest.mark.parametrize("page", documents.READMES)
-    def test_readme__first_two(self, page: str) -> None:
-        """The first to be seen are the two commands that do all the set-up."""
+    def test_readme__first_two_commands(self, page):
         assert "$ make demo\n$ make test\n" == documents.blocks(page, "console")[0].code
 
     @pytest.mark.parametrize("page", EVERY_PAGE)
-    def test_commands__are_there(self, page: str) -> None:
-        """Each command of each page is one that there is, with its options."""
+    def test_commands__exist_with_their_options(self, page):
         folder = documents.ROOT
         in_text = re.findall(r"`(pip install .+?)`", documents.read(page))
         for command in dict.fromkeys([*documents.commands(page), *in_text]):

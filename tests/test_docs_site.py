@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import html.parser
-import importlib.util
 import json
 import os
 import pathlib
 import re
-import shutil
-import subprocess
-import sys
 import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
 import documents
 import pytest
+from programs import needed, program, run_python
 
 import wxlogistics
 import wxlogistics.sandbox
@@ -65,54 +62,31 @@ class Page(html.parser.HTMLParser):
                 yield (self.path.parent / file).resolve() if file else self.path, anchor
 
 
-def lacking(what: str) -> None:
-    """Skip, or fail where nothing may be skipped."""
-    if os.environ.get("WXLOGISTICS_REQUIRE_SERVERS") == "1":
-        pytest.fail(what)
-    pytest.skip(what)
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """The site, built without a warning."""
-    if not importlib.util.find_spec("mkdocs"):
-        lacking("no mkdocs here: pip install -e '.[docs]'")
+    needed("mkdocs", "-e '.[docs]'")
     folder = tmp_path_factory.mktemp("site")
     # jieba asks for what setuptools is about to drop, and does without.
     ignored = {"PYTHONWARNINGS": "ignore:pkg_resources:UserWarning"}
-    done = subprocess.run(
+    printed = run_python(
         # Not --quiet, which silences --strict.
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder],
+        *("-m", "mkdocs", "build", "--strict", "--site-dir", folder),
         cwd=documents.ROOT,
         env=os.environ | {"NO_MKDOCS_2_WARNING": "1"} | ignored,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        timeout=300,
     )
-    assert 0 == done.returncode, done.stdout
-    assert [] == [line for line in done.stdout.splitlines() if "INFO" not in line]
+    assert [] == [line for line in printed.splitlines() if "INFO" not in line]
     return folder
 
 
 @pytest.fixture(scope="module")
 def pages(site: pathlib.Path) -> dict[pathlib.Path, Page]:
-    """
-    All pages of the site, but for the one that stands in for those that are not there.
-    """
     found = [path for path in site.rglob("*.html") if path != site / "404.html"]
     return {path: Page(path) for path in found}
 
 
 class TestSite:
-    """The built site."""
-
-    def test_pages__all_there(
-        self, site: pathlib.Path, pages: dict[pathlib.Path, Page]
-    ) -> None:
-        """
-        Each page is there in both languages, and linked from the first of its language.
-        """
+    def test_pages__linked_from_the_index(self, site, pages):
         names = {
             page.removeprefix("docs/").replace(".md", ".html")
             for page in documents.pages()
@@ -126,13 +100,7 @@ class TestSite:
             linked = {target for target, _ in pages[folder / "index.html"].targets()}
             assert {folder / name for name in names - {"index.html"}} <= linked
 
-    def test_links__lead_somewhere(
-        self, site: pathlib.Path, pages: dict[pathlib.Path, Page]
-    ) -> None:
-        """
-        Each link leads to a page and an anchor that are there, one of them to the page
-        in the other language.
-        """
+    def test_links__page_and_anchor_exist(self, site, pages):
         for path, page in pages.items():
             for target, anchor in page.targets():
                 assert target in pages, (path, target)
@@ -142,10 +110,7 @@ class TestSite:
             other = other if other != name else f"zh-CN/{name}"
             assert site / other in {target for target, _ in page.targets()}
 
-    def test_loaded__from_the_site_alone(
-        self, site: pathlib.Path, pages: dict[pathlib.Path, Page]
-    ) -> None:
-        """Scripts, styles, fonts and pictures are part of the site."""
+    def test_loaded__from_the_site_alone(self, site, pages):
         for page in [*pages.values(), Page(site / "404.html")]:
             for address in page.loaded:
                 assert not re.match("[a-z]+:|//", address), (page.path, address)
@@ -159,10 +124,7 @@ class TestSite:
             loads = re.findall(r"(?:url\(|@import)\s*['\"]?([^'\")]{,40})", style)
             assert [load for load in loads if not load.startswith("data:")] == []
 
-    def test_reference__complete(
-        self, site: pathlib.Path, pages: dict[pathlib.Path, Page]
-    ) -> None:
-        """Each public name is in the API reference."""
+    def test_reference__complete(self, site, pages):
         public = {
             "wxlogistics": wxlogistics.__all__,
             "wxlogistics.bulk": ["QueryResult", "query_many", "run_many"],
@@ -177,10 +139,8 @@ class TestSite:
                     )
 
     @pytest.mark.parametrize("language", ["", "zh-CN"])
-    def test_index__of_its_language(self, site: pathlib.Path, language: str) -> None:
-        """
-        Each language has an index of its own pages, twice: for http: and for file:.
-        """
+    def test_index__of_its_language(self, site, language):
+        """The index is there twice, for http: and for file:."""
         folder = site / language / "search"
         text = (folder / "search_index.json").read_text(encoding="utf-8")
         entries = json.loads(text)["docs"]
@@ -193,10 +153,8 @@ class TestSite:
             assert (site / language / file).exists()
             assert not file.startswith("zh-CN")
 
-    def test_index__chinese_words(self, site: pathlib.Path) -> None:
-        """
-        The words that docs/search_words.txt adds to jieba's are found, each of them.
-        """
+    def test_index__chinese_words(self, site):
+        """Every word of docs/search_words.txt is found."""
         path = site / "zh-CN/search/search_index.json"
         entries = json.loads(path.read_text(encoding="utf-8"))["docs"]
         texts = " ".join(entry["title"] + entry["text"] for entry in entries)
@@ -208,8 +166,7 @@ class TestSite:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Debian's Chromium, without a view of the network."""
-    if not (chromium := shutil.which("chromium")):
-        lacking("no chromium here: install Debian's package chromium")
+    chromium = program("chromium", "chromium")
     api = pytest.importorskip("playwright.sync_api")
     with api.sync_playwright() as playwright:
         options = ["--no-sandbox", "--disable-background-networking"]
@@ -229,16 +186,20 @@ def tab(browser: Any) -> Iterator[Any]:
 class TestBrowser:
     """The site in a browser, from the disk."""
 
-    @pytest.mark.parametrize("language", ["", "zh-CN"])
     @pytest.mark.parametrize(
-        "word",
-        ["errcode", "maybe_applied", "retries", "deadline", "carriers", "message"]
-        + ["console", "重试", "快递公司", "沙箱", "签收"],
+        "language, word",
+        [
+            *(
+                ("", word)
+                for word in ("errcode", "maybe_applied", "retries", "console")
+            ),
+            *(
+                ("zh-CN", word)
+                for word in ("errcode", "重试", "快递公司", "沙箱", "签收")
+            ),
+        ],
     )
-    def test_search(
-        self, site: pathlib.Path, tab: Any, language: str, word: str
-    ) -> None:
-        """What a reader looks for is found, on pages of the reader's language."""
+    def test_search__pages_of_the_language(self, site, tab, language, word):
         home = (site / language / "index.html").as_uri()
         tab.goto(f"{home}?q={urllib.parse.quote(word)}")
         tab.wait_for_selector("a.md-search-result__link")
@@ -253,10 +214,7 @@ class TestBrowser:
 
     @pytest.mark.parametrize("width", [1280, 390])
     @pytest.mark.parametrize("language", ["", "zh-CN"])
-    def test_reference__fits(
-        self, site: pathlib.Path, tab: Any, language: str, width: int
-    ) -> None:
-        """No signature and no page is wider than the window."""
+    def test_reference__fits(self, site, tab, language, width):
         tab.set_viewport_size({"width": width, "height": 900})
         tab.goto((site / language / "reference.html").as_uri())
         wide = tab.eval_on_selector_all(
@@ -268,8 +226,7 @@ class TestBrowser:
         assert [] == wide
         assert tab.locator(".doc-signature").count() > 40
 
-    def test_copy__command_alone(self, site: pathlib.Path, tab: Any) -> None:
-        """The copy button takes the command without its prompt and output."""
+    def test_copy__command_alone(self, site, tab):
         tab.goto((site / "index.html").as_uri())
         block = tab.locator(".language-console", has_text="access_token: …")
         block.hover()

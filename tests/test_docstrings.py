@@ -1,4 +1,4 @@
-"""Every public name says what it is, and every public argument what it takes."""
+"""Every public name and every public argument is documented."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import pytest
 import wxlogistics
 import wxlogistics.bulk
 
+pytestmark = pytest.mark.once
+
 #: What needs an extra that may be missing.
 EXTRAS = {"PyInstaller", "aiohttp", "click", "jinja2", "pytest", "responses", "rich"}
 
 
 def modules() -> Iterator[Any]:
-    """Yield every module of the package that can be imported here."""
     found = pkgutil.walk_packages(wxlogistics.__path__, "wxlogistics.")
     for name in ["wxlogistics", *(module.name for module in found)]:
         if name.endswith("__main__"):
@@ -47,8 +48,7 @@ def says(thing: Any) -> bool:
     return first.endswith((".", ":", "?"))
 
 
-def test_docstrings__everywhere() -> None:
-    """Everything public begins with a sentence; an override may inherit it."""
+def test_docstrings__begin_with_a_sentence():
     lacking = []
     for module in modules():
         if not says(module):
@@ -75,8 +75,7 @@ CALLABLES = {
 
 
 @pytest.mark.parametrize("name", CALLABLES)
-def test_docstrings__arguments(name: str) -> None:
-    """Each argument of each public name is explained there, or where it says."""
+def test_docstrings__explain_each_argument(name):
     value = CALLABLES[name]
     if name.endswith("Error") or name in (
         "TokenProvider",

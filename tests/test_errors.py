@@ -80,7 +80,7 @@ SAMPLED = {
     "9300561": (GoodsImageError, "66b9b82f-4cec9e34-26189adf", None),
 }
 
-#: Those of which there is no sample, the texts made up; and one that is unknown.
+#: Errcodes without a sample, with made-up texts; the last is unknown.
 OTHERS = [
     (40014, "invalid access_token", AccessTokenError),
     (40243, "AppSecret is frozen", CredentialError),
@@ -135,7 +135,6 @@ CLASSES: list[tuple[WxLogisticsError, tuple[type, ...], bool]] = [
 
 
 def sampled(name: str) -> tuple[int, str]:
-    """Return the errcode and the errmsg of a sample."""
     code, _, second = name.partition(" of a ")
     file = f"error.{code}.reply.{second}.json" if second else f"error.{code}.reply.json"
     reply = json.loads((SAMPLES / file).read_bytes())
@@ -145,8 +144,7 @@ def sampled(name: str) -> tuple[int, str]:
 
 class TestErrcodes:
     @pytest.mark.parametrize("name", SAMPLED)
-    def test_api_error__sampled(self, name: str) -> None:
-        """The errcode, and for 45009 the text, choose the class; all is kept."""
+    def test_api_error__of_a_sample(self, name):
         expected, rid, detail = SAMPLED[name]
         errcode, errmsg = sampled(name)
         error = api_error("query_trace", errcode, errmsg)
@@ -161,24 +159,19 @@ class TestErrcodes:
         assert (rid, detail) == (error.rid, error.detail)
 
     @pytest.mark.parametrize("errcode, errmsg, expected", OTHERS)
-    def test_api_error__not_sampled(
-        self, errcode: int, errmsg: str, expected: type[ApiError]
-    ) -> None:
-        """So they do where no sample of the text is known."""
+    def test_api_error__without_a_sample(self, errcode, errmsg, expected):
         error = api_error("query_trace", errcode, errmsg)
 
         assert expected is type(error)
         assert (errcode, errmsg, None) == (error.errcode, error.errmsg, error.rid)
 
-    def test_errcodes__each_has_a_row(self) -> None:
-        """An errcode of the table, and a refusal among the samples, needs a row."""
+    def test_errcodes__each_has_a_row(self):
         codes = {int(name.split()[0]) for name in SAMPLED}
 
         assert codes | {row[0] for row in OTHERS} == {*ERRCODES, -80}
         assert len(SAMPLED) == len(list(SAMPLES.glob("error.*")))
 
-    def test_errcodes__words(self) -> None:
-        """Each has a meaning, and one sentence of advice; the document's are its."""
+    def test_errcodes__meaning_and_advice(self):
         for errcode, row in ERRCODES.items():
             advice = api_error("query_trace", errcode, "").advice
 
@@ -195,10 +188,9 @@ class TestErrcodes:
             9300559: "运单不存在",
         }.items() <= {code: row.meaning for code, row in ERRCODES.items()}.items()
 
-    def test_errcodes__read_only(self) -> None:
-        """The table is read-only."""
+    def test_errcodes__read_only(self):
         with pytest.raises(TypeError):
-            ERRCODES[1] = ERRCODES[-1]  # type: ignore[index]
+            ERRCODES[1] = ERRCODES[-1]
 
     @pytest.mark.parametrize(
         "errcode, errmsg, advice",
@@ -221,10 +213,7 @@ class TestErrcodes:
             ),
         ],
     )
-    def test_advice__unknown_and_45009(
-        self, errcode: int, errmsg: str, advice: str
-    ) -> None:
-        """What is unknown has advice too; 45009 has two meanings, and two pieces."""
+    def test_advice__unknown_and_45009(self, errcode, errmsg, advice):
         assert advice == api_error("query_trace", errcode, errmsg).advice
 
 
@@ -279,8 +268,7 @@ class TestTexts:
             ),
         ],
     )
-    def test_str__says_all_once(self, error: WxLogisticsError, text: str) -> None:
-        """The text says where, what and which; what is not there leaves no hole."""
+    def test_str__without_gaps(self, error, text):
         assert text == str(error)
 
     @pytest.mark.parametrize(
@@ -301,8 +289,7 @@ class TestTexts:
             ("hint: [] rid: ", None),
         ],
     )
-    def test_rid__shapes(self, errmsg: str, rid: str | None) -> None:
-        """The rid stands at the end, with or without a space; hint is its old form."""
+    def test_rid__shapes(self, errmsg, rid):
         assert rid == ApiError("query_trace", 1, errmsg).rid
 
     @pytest.mark.parametrize(
@@ -316,8 +303,7 @@ class TestTexts:
             ("", None),
         ],
     )
-    def test_detail__shapes(self, errmsg: str, detail: str | None) -> None:
-        """The detail is what stands in its brackets."""
+    def test_detail__shapes(self, errmsg, detail):
         assert detail == ApiError("query_trace", 1, errmsg).detail
 
     @pytest.mark.parametrize(
@@ -332,8 +318,7 @@ class TestTexts:
             (40164, "", None),
         ],
     )
-    def test_ip__shapes(self, errcode: int, errmsg: str, ip: str | None) -> None:
-        """The address to put on the whitelist is read from the text."""
+    def test_ip__shapes(self, errcode, errmsg, ip):
         error = api_error("query_trace", errcode, errmsg)
 
         assert isinstance(error, IpNotAllowedError)
@@ -341,8 +326,7 @@ class TestTexts:
 
 
 class TestTree:
-    def test_classes__one_of_each(self) -> None:
-        """An error class added to the module needs an instance here, and is public."""
+    def test_classes__each_public_and_in_the_table(self):
         classes = {
             value
             for value in vars(errors).values()
@@ -354,26 +338,18 @@ class TestTree:
         assert (Exception,) == WxLogisticsError.__bases__
 
     @pytest.mark.parametrize("error, bases, retryable", CLASSES, ids=repr)
-    def test_classes__as_promised(
-        self, error: WxLogisticsError, bases: tuple[type, ...], retryable: bool
-    ) -> None:
-        """Catching a base catches these, and nothing else."""
+    def test_classes__bases_and_retryable(self, error, bases, retryable):
         assert bases == type(error).__bases__
         assert retryable is error.retryable
 
     @pytest.mark.parametrize("error, bases, retryable", CLASSES, ids=repr)
-    def test_fields__plain_values_only(
-        self, error: WxLogisticsError, bases: Any, retryable: bool
-    ) -> None:
-        """No error holds a client, a session, a request or a response."""
+    def test_fields__plain_values_only(self, error, bases, retryable):
         assert {str, int, bool} >= set(map(type, vars(error).values()))
         assert {str, int, bool} >= set(map(type, error.args))
 
     @pytest.mark.parametrize("error, bases, retryable", CLASSES, ids=repr)
-    def test_copies__keep_everything(
-        self, error: WxLogisticsError, bases: Any, retryable: bool
-    ) -> None:
-        """Celery and multiprocessing send errors as pickles, of whatever protocol."""
+    def test_copies__keep_everything(self, error, bases, retryable):
+        """Celery and multiprocessing pickle errors."""
         ways: list[Callable[[Any], Any]] = [copy.copy, copy.deepcopy]
         for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
             ways.append(lambda each: pickle.loads(pickle.dumps(each, protocol)))

@@ -16,12 +16,15 @@ import tempfile
 import time
 from typing import Iterator
 
+import programs
 import pytest
 import requests
 from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
+from private import REQUIRED, WAYBILL_ID
+from programs import program, run_python
 
-from wxlogistics import Client, GoodsDetail, GoodsInfo, WaybillStatus
+from wxlogistics import Client, WaybillStatus
 from wxlogistics.sandbox import Sandbox
 
 pytestmark = pytest.mark.once
@@ -31,22 +34,6 @@ TRANSLATIONS = EXAMPLES / "django_shop/locale/zh_Hans/LC_MESSAGES/django"
 
 #: Seconds until a server that does not start fails the test.
 PATIENCE = 120
-
-
-def program(name: str, package: str) -> str:
-    """Return the path of a server's program; skip the test if it is missing."""
-    folders = [os.environ["PATH"], *map(str, pathlib.Path("/").glob(_POSTGRES))]
-    found = shutil.which(name, path=os.pathsep.join(folders))
-    if found:
-        return found
-    reason = f"no {name} here: install Debian's package {package}"
-    if os.environ.get("WXLOGISTICS_REQUIRE_SERVERS"):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-# Debian keeps initdb out of the path.
-_POSTGRES = "usr/lib/postgresql/*/bin"
 
 
 def free_port() -> int:
@@ -74,22 +61,10 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def run(example: str, *command: str, **more: str) -> str:
-    """Run Python with *command* in an example's folder, and return its output."""
-    done = subprocess.run(
-        [sys.executable, *command],
-        cwd=EXAMPLES / example,
-        env=environment(**more),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    return run_python(*command, cwd=EXAMPLES / example, env=environment(**more))
 
 
 def run_pytest(example: str, **more: str) -> None:
-    """Run an example's own tests."""
     said = run(example, "-m", "pytest", "-q", "-p", "no:cacheprovider", **more)
 
     assert re.search(r"^\d+ passed", said, re.MULTILINE), said
@@ -99,9 +74,7 @@ def run_pytest(example: str, **more: str) -> None:
 def running(
     command: list[str], ready: str, stop: int = signal.SIGTERM, **options: object
 ) -> Iterator[re.Match[str]]:
-    """
-    Run a server until the block ends; it is ready when its output matches *ready*.
-    """
+    """Run a server, ready once its output matches *ready*, until the block ends."""
     with tempfile.NamedTemporaryFile() as output:
         server = subprocess.Popen(
             command,
@@ -171,18 +144,15 @@ def postgres() -> Iterator[str]:
 
 
 class TestDjangoShop:
-    def test_tests__sqlite(self):
-        """Its tests pass with pytest and the fixture `wechat`."""
+    def test_tests__pass_with_sqlite(self):
         run_pytest("django_shop")
 
-    def test_tests__manage_py(self):
-        """Its TestCases pass with Django's own runner."""
+    def test_tests__pass_with_manage_py(self):
         said = run("django_shop", "-W", "error", "manage.py", "test")
 
         assert "\nOK" in said
 
-    def test_tests__postgresql(self, postgres):
-        """They pass with PostgreSQL, including the one of concurrent clicks."""
+    def test_tests__pass_with_postgresql(self, postgres):
         said = run(
             *("django_shop", "-W", "error", "manage.py", "test"), DATABASE_URL=postgres
         )
@@ -191,7 +161,6 @@ class TestDjangoShop:
         assert "skipped" not in said
 
     def test_translations__complete(self):
-        """Each text has a translation, and the .mo file has those of the .po file."""
         with open(TRANSLATIONS.with_suffix(".po"), "rb") as po:
             texts = {text.id: text.string for text in read_po(po)}
         with open(TRANSLATIONS.with_suffix(".mo"), "rb") as mo:
@@ -201,7 +170,6 @@ class TestDjangoShop:
         assert compiled == texts
 
     def test_check__deploy(self):
-        """Django's system checks pass."""
         run(
             *("django_shop", "manage.py", "check", "--fail-level=WARNING"),
             WXLOGISTICS_APPID="wx0123456789abcdef",
@@ -209,7 +177,6 @@ class TestDjangoShop:
         )
 
     def test_demo(self):
-        """The staff ships an order, and its customer gets the waybill_token."""
         port = free_port()
         command = [sys.executable, "demo.py", f"--port={port}"]
         ready = r"密码: (\S+)\n.*Quit the server"
@@ -232,7 +199,6 @@ class TestDjangoShop:
 
 
 def log_in(url: str, username: str, password: str) -> requests.Session:
-    """Log in with a form of Django, in Chinese."""
     session = requests.Session()
     session.trust_env = False
     session.headers["Accept-Language"] = "zh-CN"
@@ -249,16 +215,13 @@ def log_in(url: str, username: str, password: str) -> requests.Session:
 
 
 class TestFlaskShop:
-    def test_tests__sqlite(self):
-        """Its tests pass."""
+    def test_tests__pass_with_sqlite(self):
         run_pytest("flask_shop")
 
-    def test_tests__postgresql(self, postgres):
-        """They pass with PostgreSQL."""
+    def test_tests__pass_with_postgresql(self, postgres):
         run_pytest("flask_shop", DATABASE_URL=postgres)
 
-    def test_commands(self, tmp_path):
-        """`flask --app shop` finds the commands, and a second run changes nothing."""
+    def test_commands__run_twice(self, tmp_path):
         surroundings = {
             "DATABASE_URL": f"sqlite:///{tmp_path}/shop.sqlite3",
             "LC_ALL": "C.UTF-8",
@@ -271,35 +234,27 @@ class TestFlaskShop:
 
 
 class TestMiniprogram:
-    def test_pages(self):
-        """Its pages, loaded by Node, work with a running flask_shop."""
+    def test_pages__work_with_flask_shop(self):
         node = program("node", "nodejs")
         command = [sys.executable, "demo.py", "--port=0"]
         options = {"cwd": EXAMPLES / "flask_shop", "env": environment()}
         with running(command, r"(http://\S+)/api", **options) as found:
-            done = subprocess.run(
-                [node, "--test", "test/miniprogram.test.js"],
+            said = programs.run(
+                *(node, "--test", "test/miniprogram.test.js"),
                 cwd=EXAMPLES / "miniprogram",
                 env=environment(SHOP_URL=found[1]),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                encoding="utf-8",
-                timeout=60,
             )
 
-        assert done.returncode == 0, done.stdout
-        assert re.search(r"pass 1\d\n", done.stdout), done.stdout
+        assert re.search(r"pass 1\d\n", said), said
 
 
 class TestCeleryWorker:
-    def test_tests(self):
-        """They pass with a real Redis and a real worker with four processes."""
+    def test_tests__pass_with_redis(self):
         program("redis-server", "redis-server")
 
         run_pytest("celery_worker")
 
     def test_demo(self):
-        """The demo shows three parcels from the shop to the door."""
         program("redis-server", "redis-server")
 
         said = run("celery_worker", "demo.py")
@@ -311,19 +266,16 @@ class TestCeleryWorker:
 class TestScript:
     @pytest.fixture
     def sandbox(self):
-        """A sandbox over HTTP, and the script's environment."""
         sandbox = Sandbox()
         with sandbox.serve() as server:
-            account = {
-                "WXLOGISTICS_APPID": sandbox.appid,
-                "WXLOGISTICS_SECRET": sandbox.secret,
-                "WXLOGISTICS_BASE_URL": server.url,
-            }
-            yield sandbox, environment(**account)
+            account = {"APPID": sandbox.appid, "SECRET": sandbox.secret}
+            account["BASE_URL"] = server.url
+            variables = {f"WXLOGISTICS_{name}": account[name] for name in account}
+            yield sandbox, environment(**variables)
 
-    def script(self, sandbox, waybill_token, **more):
+    def script(self, sandbox, *arguments, **more):
         return subprocess.run(
-            [sys.executable, "script.py", waybill_token],
+            [sys.executable, "script.py", *arguments],
             cwd=EXAMPLES,
             env=sandbox[1] | more,
             capture_output=True,
@@ -331,24 +283,18 @@ class TestScript:
             timeout=60,
         )
 
-    def test_status(self, sandbox):
-        """It prints the parcel's status."""
-        world = sandbox[0]
-        with Client(world.access_token, base_url=sandbox[1][_URL]) as client:
-            waybill_token = client.trace_waybill(
-                openid="ovtZW4yB7DIj3CxOb6ii-nk4HhFo",
-                waybill_id="SF1",
-                receiver_phone="13800138000",
-                goods_info=GoodsInfo([GoodsDetail("Tea", "")]),
-            )
-        world.move("SF1", WaybillStatus.SIGNED)
+    def test_script__status(self, sandbox):
+        world, variables = sandbox
+        url = variables["WXLOGISTICS_BASE_URL"]
+        with Client(world.access_token, base_url=url) as client:
+            waybill_token = client.trace_waybill(**REQUIRED["trace_waybill"])
+        world.move(WAYBILL_ID, WaybillStatus.SIGNED)
 
         done = self.script(sandbox, waybill_token)
 
-        assert (done.returncode, done.stdout) == (0, "SF1 已签收\n")
+        assert (done.returncode, done.stdout) == (0, f"{WAYBILL_ID} 已签收\n")
 
-    def test_no_status(self, sandbox):
-        """It reports a reply without a status, and fails."""
+    def test_script__no_status(self, sandbox):
         sandbox[0].fail("query_trace", status=200, body='{"waybill_info": {}}')
 
         done = self.script(sandbox, "T")
@@ -356,8 +302,7 @@ class TestScript:
         assert done.returncode == 1
         assert "waybill_info.status" in done.stderr
 
-    def test_no_chinese(self, sandbox):
-        """It prints question marks where the output cannot be Chinese."""
+    def test_script__output_cannot_encode(self, sandbox):
         body = '{"waybill_info": {"waybill_id": "SF1", "status": 4}}'
         sandbox[0].fail("query_trace", status=200, body=body)
 
@@ -365,36 +310,25 @@ class TestScript:
 
         assert (done.returncode, done.stdout) == (0, "SF1 ???\n")
 
-    def test_no_token(self, sandbox):
-        """Without a token it prints its usage."""
-        done = subprocess.run(
-            [sys.executable, "script.py"],
-            cwd=EXAMPLES,
-            capture_output=True,
-            encoding="utf-8",
-        )
+    def test_script__no_token(self, sandbox):
+        done = self.script(sandbox)
 
         assert done.returncode == 1
         assert "python script.py WAYBILL_TOKEN" in done.stderr
 
-    def test_refusal(self, sandbox):
-        """It prints WeChat's refusal, and fails."""
+    def test_script__refusal(self, sandbox):
         done = self.script(sandbox, "not a token")
 
         assert done.returncode == 1
         assert "9300507" in done.stderr
         assert "Traceback" not in done.stderr
 
-    def test_lines(self):
-        """It is short."""
+    def test_script__at_most_ten_lines(self):
         code = (EXAMPLES / "script.py").read_text(encoding="utf-8").split('"""')[2]
 
         lines = [line.strip() for line in code.splitlines()]
 
         assert len([line for line in lines if line and line[0] != "#"]) <= 10
-
-
-_URL = "WXLOGISTICS_BASE_URL"
 
 
 NOT_COPIED = shutil.ignore_patterns(".venv", "*.sqlite3", "instance", "__pycache__")
@@ -428,8 +362,7 @@ READMES = [
 
 @pytest.mark.parametrize("readme", READMES)
 class TestReadmes:
-    def test_links__lead_somewhere(self, readme):
-        """The links of both languages lead to files that exist."""
+    def test_links__exist(self, readme):
         for name in (readme, readme.replace(".md", ".zh-CN.md")):
             path = EXAMPLES / name
             links = re.findall(r"\]\(([^)]+)\)", path.read_text(encoding="utf-8"))
@@ -438,7 +371,6 @@ class TestReadmes:
             assert [link for link in links if not (path.parent / link).exists()] == []
 
     def test_commands__run_as_written(self, readme, tmp_path):
-        """The commands run in order in a copy of the examples, with this Python."""
         commands = re.findall(r"^\$ (.*)", (EXAMPLES / readme).read_text("utf-8"), re.M)
         for name, package in NEEDS.get(readme, {}).items():
             program(name, package)
@@ -472,7 +404,6 @@ class TestReadmes:
                     subprocess.run(command, check=True, timeout=PATIENCE, **options)
 
     def test_commands__are_the_same(self, readme):
-        """Both languages have the same commands and variables."""
         english, chinese = (
             re.findall(r"^\$ .*|`[A-Z_]+`", path.read_text(encoding="utf-8"), re.M)
             for path in (

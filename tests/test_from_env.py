@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator
+from typing import Iterator
 
 import pytest
 import requests
-from pytest import MonkeyPatch
 
 from wxlogistics import Client, InvalidArgumentError
 from wxlogistics.sandbox import Sandbox
@@ -34,10 +33,7 @@ class TestFromEnv:
             ([ACCESS_TOKEN, APPID, SECRET], 0),
         ],
     )
-    def test_from_env__token(
-        self, monkeypatch: MonkeyPatch, sandbox: Sandbox, names: list[str], fetches: int
-    ) -> None:
-        """A token is used, or fetched; a line's end in a file is no part of it."""
+    def test_from_env__token(self, monkeypatch, sandbox, names, fetches):
         values = {
             ACCESS_TOKEN: sandbox.access_token(),
             APPID: f" {sandbox.appid}\n",
@@ -62,10 +58,7 @@ class TestFromEnv:
             ({SECRET: "c2b1a09f8e7d6c5b4a39281706f5e4d3", APPID: ""}, APPID),
         ],
     )
-    def test_from_env__missing(
-        self, monkeypatch: MonkeyPatch, variables: dict[str, str], missing: str
-    ) -> None:
-        """What is missing is named, and no value shown."""
+    def test_from_env__missing(self, monkeypatch, variables, missing):
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         with pytest.raises(InvalidArgumentError) as caught:
@@ -89,18 +82,13 @@ class TestFromEnv:
             ),
         ],
     )
-    def test_from_env__base_url(
-        self, monkeypatch: MonkeyPatch, base_url: str, hosts: str
-    ) -> None:
-        """One host or several, separated by commas; WeChat's main one by default."""
+    def test_from_env__base_url(self, monkeypatch, base_url, hosts):
         monkeypatch.setenv(ACCESS_TOKEN, "x")
         monkeypatch.setenv(BASE_URL, base_url)
 
         assert f"<Client of {hosts}>" == repr(Client.from_env())
 
-    def test_from_env__base_url_of_the_token(self, monkeypatch: MonkeyPatch) -> None:
-        """Calls and token fetches go to the same place; a subclass makes its own."""
-
+    def test_from_env__token_from_the_same_host(self, monkeypatch):
         class Shop(Client):
             pass
 
@@ -120,10 +108,7 @@ class TestFromEnv:
     @pytest.mark.parametrize(
         "variables", [{ACCESS_TOKEN: "x"}, {APPID: "wx1", SECRET: "x"}]
     )
-    def test_from_env__options(
-        self, monkeypatch: MonkeyPatch, variables: dict[str, str]
-    ) -> None:
-        """It takes the client's options, which override the environment."""
+    def test_from_env__options_override(self, monkeypatch, variables):
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv(BASE_URL, "https://api.example")
@@ -145,14 +130,7 @@ class TestFromEnv:
             ({"colour": 1}, "", TypeError),
         ],
     )
-    def test_from_env__wrong(
-        self,
-        monkeypatch: MonkeyPatch,
-        options: Any,
-        base_url: str,
-        error: type[Exception],
-    ) -> None:
-        """What the client does not take is not taken here either."""
+    def test_from_env__wrong_value(self, monkeypatch, options, base_url, error):
         monkeypatch.setenv(ACCESS_TOKEN, "x")
         monkeypatch.setenv(BASE_URL, base_url)
         with pytest.raises(error):

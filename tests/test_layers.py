@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
-import subprocess
 import sys
 from pathlib import Path
 from typing import Iterator, NamedTuple
 
 import pytest
+from programs import run_python
 
 import wxlogistics
+
+pytestmark = pytest.mark.once
 
 PACKAGE = Path(wxlogistics.__file__).parent
 
@@ -51,7 +53,6 @@ class Import(NamedTuple):
 
 
 def only_for_types(node: ast.AST) -> bool:
-    """Whether *node* is ``if TYPE_CHECKING:``."""
     return (
         isinstance(node, ast.If)
         and isinstance(node.test, ast.Name)
@@ -60,9 +61,7 @@ def only_for_types(node: ast.AST) -> bool:
 
 
 def imports(path: Path, package: str) -> list[Import]:
-    """
-    What the module at *path* in *package* imports when it runs, wherever it does so.
-    """
+    """What the module at *path* in *package* imports at run time."""
     return list(_imports(ast.parse(path.read_text(encoding="utf-8")), package))
 
 
@@ -83,14 +82,11 @@ def _imports(node: ast.AST, package: str) -> Iterator[Import]:
 
 
 def files(name: str) -> list[Path]:
-    """
-    The files of the module or of the inner package *name*; none if there is neither.
-    """
+    """The files of the module or of the inner package *name*."""
     return [*PACKAGE.glob(f"{name}.py"), *sorted((PACKAGE / name).rglob("*.py"))]
 
 
 def siblings(name: str) -> set[str]:
-    """The modules and inner packages that *name*, one of them, imports."""
     found = set()
     for path in files(name):
         package = ".".join(path.parent.relative_to(PACKAGE.parent).parts)
@@ -113,8 +109,7 @@ def existing(names: list[str]) -> list[str]:
 
 
 class TestCore:
-    def test_modules__each_has_a_layer(self) -> None:
-        """A module added to the package needs a place in the order."""
+    def test_modules__each_has_a_layer(self):
         found = {path.stem for path in PACKAGE.glob("*.py")}
         found |= {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
 
@@ -122,8 +117,7 @@ class TestCore:
         assert found <= {*HEIGHT, "__main__", "_pyinstaller", "sandbox"}
 
     @pytest.mark.parametrize("name", existing([*CORE, "__init__", *COMMAND]))
-    def test_imports__downwards_only(self, name: str) -> None:
-        """errors <- models <- _http <- _wire <- tokens <- client <- bulk <- cli."""
+    def test_imports__downwards_only(self, name):
         found = siblings(name)
         if name in COMMAND:
             found -= {"sandbox"}
@@ -131,8 +125,7 @@ class TestCore:
         assert {each for each in found if HEIGHT.get(each, 99) >= HEIGHT[name]} == set()
 
     @pytest.mark.parametrize("name", existing(CORE))
-    def test_imports__third_parties(self, name: str) -> None:
-        """Only _http knows requests; the others know attrs or nothing."""
+    def test_imports__third_parties(self, name):
         found = third_parties(PACKAGE / f"{name}.py", "wxlogistics")
 
         assert found <= THIRD_PARTIES.get(name, set())
@@ -142,8 +135,8 @@ class TestSandbox:
     @pytest.mark.parametrize(
         "path", sorted((PACKAGE / "sandbox").rglob("*.py")), ids=lambda path: path.stem
     )
-    def test_imports__of_the_client(self, path: Path) -> None:
-        """An imitation that reuses the code it is to test would repeat its mistakes."""
+    def test_imports__sandbox_does_not_use_the_client(self, path):
+        """An imitation that reuses the code under test would repeat its bugs."""
         package = ".".join(path.relative_to(PACKAGE.parent).parent.parts)
         # The words of errcodes are shared by all that explain them.
         allowed = {
@@ -161,8 +154,7 @@ class TestSandbox:
 
         assert found - allowed == set()
 
-    def test_imports__world_knows_no_http(self) -> None:
-        """The rules know none of the doors."""
+    def test_imports__world_knows_no_http(self):
         package = "wxlogistics.sandbox.world"
         for path in (PACKAGE / "sandbox" / "world").glob("*.py"):
             modules = {module for module, _ in imports(path, package)}
@@ -174,19 +166,13 @@ class TestSandbox:
 
 
 class TestLoading:
-    def test_import__no_extra(self) -> None:
-        """`import wxlogistics` loads nothing of an extra's, and is silent."""
+    def test_import__loads_no_extra(self):
         script = (
             "import sys, wxlogistics; "
             "extras = 'click rich h11 jinja2 flask responses pytest'.split(); "
             "own = ['wxlogistics.sandbox', 'wxlogistics.cli', 'wxlogistics.__main__']; "
             "print([name for name in extras + own if name in sys.modules])"
         )
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", script],
-            capture_output=True,
-            text=True,
-            cwd=PACKAGE.parent,
-        )
+        printed = run_python("-W", "error", "-c", script, cwd=PACKAGE.parent)
 
-        assert ("[]\n", "", 0) == (done.stdout, done.stderr, done.returncode)
+        assert "[]\n" == printed

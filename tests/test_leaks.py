@@ -31,7 +31,6 @@ from private import (
     spoken,
 )
 from pytest import LogCaptureFixture
-from responses import RequestsMock
 
 from wxlogistics import (
     ApiError,
@@ -55,12 +54,11 @@ def client() -> Client:
 
 @pytest.fixture
 def log(caplog: LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """Everything that anybody logs."""
     caplog.set_level(logging.DEBUG)
     return caplog
 
 
-#: What a server says of a request, as its text and as what WeChat would say.
+#: Answers that repeat a request, as pages and as WeChat's refusals.
 ECHOES: dict[str, Callable[[Any, tuple[str, ...]], Any]] = {
     "page": lambda request, sent: f"<html>{request.url} {request.body.decode()}</html>",
     "page, the URL encoded": lambda request, sent: f"<html>{quote(request.url)}</html>",
@@ -88,16 +86,7 @@ class TestAnswers:
             [*((name, "errmsg") for name in CALLS), *(("request", e) for e in ECHOES)]
         ),
     )
-    def test_error__server_that_echoes(
-        self,
-        rsps: RequestsMock,
-        client: Client,
-        log: LogCaptureFixture,
-        name: str,
-        echo: str,
-    ) -> None:
-        """An answer that repeats the request is shown without its private values."""
-
+    def test_error__answer_repeats_the_request(self, rsps, client, log, name, echo):
         def answer(request: Any) -> tuple[int, dict[str, str], str]:
             said = ECHOES[echo](request, SENT[name])
             status = 404 if isinstance(said, str) else 200
@@ -110,10 +99,7 @@ class TestAnswers:
         assert [] == private_parts(spoken(caught.value) + log.text)
         assert "wxlogistics" in {record.name for record in log.records}
 
-    def test_excerpt__cut_within_a_value(
-        self, rsps: RequestsMock, client: Client
-    ) -> None:
-        """An excerpt that ends in the middle of a token shows no half of it."""
+    def test_excerpt__cut_within_a_value(self, rsps, client):
         for before in range(100, 200, 7):
             page = "-" * before + TOKEN + OPENID + WAYBILL_TOKEN
             rsps.post(QUERY_URL, body=page, status=404)
@@ -125,8 +111,7 @@ class TestAnswers:
             assert "" == shown.replace("***", "").strip("*")
 
     @pytest.mark.parametrize("token", ["a/b+c=d e&f", "令牌令牌令牌", "x%41y?z"])
-    def test_token__that_needs_encoding(self, rsps: RequestsMock, token: str) -> None:
-        """A token is replaced as it is and as in the URL; what is around it stays."""
+    def test_token__that_needs_encoding(self, rsps, token):
         rsps.add_callback(
             responses.POST,
             QUERY_URL,
@@ -151,10 +136,7 @@ class TestAnswers:
             "courier 139 0013 9000, another's openid ovtZW4yB7DIj3CxOb6ii-nk4HhFO",
         ],
     )
-    def test_errmsg__of_wechat(
-        self, rsps: RequestsMock, client: Client, errmsg: str
-    ) -> None:
-        """Nothing but the call's own values is replaced."""
+    def test_errmsg__other_values_stay(self, rsps, client, errmsg):
         rsps.post(QUERY_URL, json={"errcode": 933001, "errmsg": errmsg})
         with pytest.raises(ApiError) as caught:
             CALLS["query_trace"](client)
@@ -197,14 +179,8 @@ class TestNoAnswer:
     @pytest.mark.parametrize(
         "failure", NETWORK_ERRORS, ids=lambda failure: type(failure).__name__
     )
-    def test_error__replaced_and_not_chained(
-        self,
-        rsps: RequestsMock,
-        client: Client,
-        log: LogCaptureFixture,
-        failure: Exception,
-    ) -> None:
-        """The errors of requests and urllib3 hold the URL, so they are not chained."""
+    def test_error__replaced_and_not_chained(self, rsps, client, log, failure):
+        """The errors of requests and urllib3 hold the URL."""
         rsps.post(f"{HOST}{OPEN_MSG}request", body=failure)
         with pytest.raises((TransportError, UnexpectedResponseError)) as caught:
             CALLS["request"](client)
@@ -213,8 +189,7 @@ class TestNoAnswer:
         assert all(isinstance(each, WxLogisticsError) for each in chain(caught.value))
 
     @pytest.mark.parametrize("name", CALLS)
-    def test_log__lines_of_urllib3(self, log: LogCaptureFixture, name: str) -> None:
-        """urllib3 logs each request line at DEBUG, but without the token."""
+    def test_log__urllib3_without_token(self, log, name):
         with ChaosServer(then=repeat_the_request) as server:
             with pytest.raises(UnexpectedResponseError) as caught:
                 CALLS[name](make_client(TOKEN, base_url=server.url))
@@ -265,10 +240,8 @@ class TestArguments:
             lambda client: GoodsInfo({OPENID: PHONE}),
         ],
     )
-    def test_error__names_the_field_only(
-        self, client: Client, call: Callable[[Client], Any]
-    ) -> None:
-        """An argument that cannot be right may still be an openid."""
+    def test_error__names_the_field_only(self, client, call):
+        """A wrong argument may still be an openid."""
         with pytest.raises(InvalidArgumentError) as caught:
             call(client)
 
@@ -277,10 +250,13 @@ class TestArguments:
         assert [caught.value] == list(chain(caught.value))
 
 
+@pytest.mark.once
 class TestShown:
-
-    def test_failure__of_a_test(self, pytester: pytest.Pytester) -> None:
-        """pytest shows the arguments of the last function: the test's own line."""
+    def test_failure__shown_by_pytest(self, pytester):
+        """
+        pytest prints the arguments of the last function: it must be the test's
+        own line.
+        """
         pytester.makepyfile(f"""
             from wxlogistics import Client, StableToken
             from wxlogistics.sandbox import Sandbox
@@ -318,16 +294,14 @@ class TestShown:
 
 
 class TestLog:
-
     @pytest.mark.parametrize(
         ("level", "waybill_token"),
         [(logging.INFO, "x"), (logging.DEBUG, "")],
         ids=["INFO", "nothing sent"],
     )
-    def test_log__silent(
-        self, client: Client, caplog: LogCaptureFixture, level: int, waybill_token: str
-    ) -> None:
-        """Nothing is logged above DEBUG, and nothing for a call that was not sent."""
+    def test_log__nothing_above_debug_or_unsent(
+        self, client, caplog, level, waybill_token
+    ):
         caplog.set_level(level)
         with responses.RequestsMock(assert_all_requests_are_fired=False) as rsps:
             rsps.post(QUERY_URL, status=502)

@@ -1,10 +1,9 @@
-"""What pip was told: misspelt keys are dropped in silence, so ask it."""
+"""The installed metadata: setuptools ignores misspelt keys."""
 
 from __future__ import annotations
 
 import ast
 import configparser
-import importlib
 import re
 import runpy
 import sys
@@ -22,60 +21,42 @@ ROOT = Path(__file__).parent.parent
 DISTRIBUTION = metadata.distribution("wxlogistics")
 
 
-def requirements() -> dict[str, set[str]]:
-    """What the package asks for, by extra; the core's under the empty name."""
-    found: dict[str, set[str]] = {}
+def requirements(extra: str = "") -> set[str]:
+    """Return what setup.cfg requires for *extra*, or for the core."""
+    found = set()
     for line in DISTRIBUTION.requires or []:
         requirement, _, marker = line.partition(";")
-        extra = re.search(r"extra == ['\"](.+)['\"]", marker)
-        name = re.split(r"[^\w.-]", requirement.strip())[0]
-        found.setdefault(extra.group(1) if extra else "", set()).add(name.lower())
+        named = re.search(r"extra == ['\"](.+)['\"]", marker)
+        if (named[1] if named else "") == extra:
+            found.add(requirement.strip())
     return found
 
 
+def names(extra: str) -> set[str]:
+    return {re.split(r"[^\w.-]", each)[0].lower() for each in requirements(extra)}
+
+
 class TestMetadata:
-    def test_name_and_version(self) -> None:
-        """The version stands in one place."""
+    def test_version__in_one_place(self):
         assert "wxlogistics" == DISTRIBUTION.metadata["Name"]
         assert wxlogistics.__version__ == DISTRIBUTION.version
         assert re.fullmatch(r"\d+\.\d+\.\d+", wxlogistics.__version__)
 
-    def test_requires__floors_alone(self) -> None:
-        """
-        The core stands on attrs and requests. urllib3, which requests brings, has a
-        floor: 2.2 is the first with `read1`, which bounds a body that trickles.
-        None has a ceiling, which would clash with other packages' bounds.
-        """
-        core = {line for line in DISTRIBUTION.requires or [] if ";" not in line}
+    def test_requires__floors_alone(self):
+        """urllib3 2.2 is the first with `read1`, which bounds a body that trickles."""
+        assert {"attrs>=22.2", "requests>=2.32.2", "urllib3>=2.2"} == requirements()
 
-        assert {"attrs>=22.2", "requests>=2.32.2", "urllib3>=2.2"} == core
-
-    def test_extras(self) -> None:
-        """Each is for one way to use it, "all" for all; the others for work on it."""
-        extras = requirements()
-
+    def test_extras__named(self):
         named = DISTRIBUTION.metadata.get_all("Provides-Extra") or []
+        parts = ["cli", "excel", "sandbox", "testing"]
 
-        assert sorted(named) == [
-            "all",
-            "bench",
-            "cli",
-            "dev",
-            "docs",
-            "excel",
-            "once",
-            "sandbox",
-            "testing",
-        ]
-        assert {"click"} == extras["cli"]
-        assert {"python-calamine"} == extras["excel"]
-        assert {"pytest", "responses"} == extras["testing"]
-        assert extras["sandbox"]
-        parts = ("cli", "excel", "sandbox", "testing")
-        assert extras["all"] == {each for name in parts for each in extras[name]}
+        assert {"all", "bench", "dev", "docs", "once", *parts} == {*named}
+        assert {"click"} == names("cli")
+        assert {"python-calamine"} == names("excel")
+        assert {"pytest", "responses"} == names("testing")
+        assert names("all") == {each for part in parts for each in names(part)}
 
-    def test_entry_points(self) -> None:
-        """A command, plugins for pytest and PyInstaller; all can be loaded."""
+    def test_entry_points__load(self):
         assert {
             ("console_scripts", "wxlogistics", "wxlogistics.__main__:main"),
             ("pyinstaller40", "hook-dirs", "wxlogistics._pyinstaller:get_hook_dirs"),
@@ -83,8 +64,7 @@ class TestMetadata:
         } == {(each.group, each.name, each.value) for each in DISTRIBUTION.entry_points}
         assert all(each.load() for each in DISTRIBUTION.entry_points)
 
-    def test_pythons(self) -> None:
-        """Python 3.10 and newer; the classifiers name those that are tested."""
+    def test_pythons__classifiers(self):
         classifiers = DISTRIBUTION.metadata.get_all("Classifier") or []
 
         assert ">=3.10" == DISTRIBUTION.metadata["Requires-Python"]
@@ -95,10 +75,10 @@ class TestMetadata:
         ]
         assert "Typing :: Typed" in classifiers
 
-    def test_licence__an_expression(self) -> None:
+    def test_licence__an_expression(self):
         """
-        MIT: no classifier beside it, which PyPI refuses; setuptools before 77 write
-        the older field.
+        PyPI refuses a classifier beside it; setuptools before 77 write the
+        older field.
         """
         metadata = DISTRIBUTION.metadata
         classifiers = metadata.get_all("Classifier") or []
@@ -107,8 +87,7 @@ class TestMetadata:
         assert not [each for each in classifiers if each.startswith("License ::")]
         assert "MIT License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
 
-    def test_addresses(self) -> None:
-        """PyPI shows a home page, an address to write to, and the changes."""
+    def test_urls__present(self):
         metadata = DISTRIBUTION.metadata
         urls = [each.partition(", ")[0] for each in metadata.get_all("Project-URL")]
 
@@ -116,8 +95,8 @@ class TestMetadata:
         assert "@" in metadata["Author-email"]
         assert ["Changelog", "WeChat API"] == urls
 
-    def test_description__both_languages(self) -> None:
-        """PyPI's page holds both READMEs, because it cannot link to a file."""
+    def test_description__both_languages(self):
+        """PyPI cannot link to a file, so its page holds both READMEs."""
         description = DISTRIBUTION.metadata["Description"] or ""
         description = description or str(DISTRIBUTION.metadata.get_payload())
 
@@ -127,8 +106,7 @@ class TestMetadata:
 
 
 class TestPyInstaller:
-    def test_hook__collects_package_data(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """PyInstaller runs the hook in the folder named, and bundles its `datas`."""
+    def test_hook__collects_package_data(self, monkeypatch):
         hooks = types.ModuleType("PyInstaller.utils.hooks")
         hooks.collect_data_files = lambda package: [f"files of {package}"]
         for name in ("PyInstaller", "PyInstaller.utils"):
@@ -142,19 +120,6 @@ class TestPyInstaller:
             assert [f"files of {package}"] == names["datas"]
 
 
-def bounds(*parts: str) -> set[str]:
-    """
-    The requirements of setup.cfg under the extras *parts*, the core's under "".
-    """
-    found = set()
-    for line in DISTRIBUTION.requires or []:
-        requirement, _, marker = line.partition(";")
-        extra = re.search(r"extra == ['\"](.+)['\"]", marker)
-        if (extra.group(1) if extra else "") in parts:
-            found.add(requirement.strip())
-    return found
-
-
 class TestSetupCfg:
     @pytest.fixture
     def config(self) -> configparser.ConfigParser:
@@ -162,8 +127,7 @@ class TestSetupCfg:
         config.read(ROOT / "setup.cfg", encoding="utf-8")
         return config
 
-    def test_packages__all_named(self, config: configparser.ConfigParser) -> None:
-        """Every package is named, and the tests are not installed."""
+    def test_packages__all_named(self, config):
         source = ROOT / "wxlogistics"
         found = {
             ".".join(path.parent.relative_to(ROOT).parts)
@@ -172,8 +136,8 @@ class TestSetupCfg:
 
         assert found == set(config["options"]["packages"].split())
 
-    def test_package_data__all_named(self, config: configparser.ConfigParser) -> None:
-        """Every file that is no module is named, or it would not be installed."""
+    def test_package_data__all_named(self, config):
+        """setuptools does not install a file that is not named."""
         named = {
             path.relative_to(ROOT)
             for package, patterns in config["options.package_data"].items()
@@ -188,29 +152,20 @@ class TestSetupCfg:
 
         assert found == named
 
-    def test_version__of_a_module_without_imports(
-        self, config: configparser.ConfigParser
-    ) -> None:
-        """setuptools reads the version without importing requests."""
+    def test_version__of_a_module_without_imports(self, config):
         source = (ROOT / "wxlogistics" / "_version.py").read_text(encoding="utf-8")
 
         assert "attr: wxlogistics._version.__version__" == config["metadata"]["version"]
         assert [ast.Expr, ast.Assign] == [type(each) for each in ast.parse(source).body]
 
-    def test_oldest__every_bound(self, config: configparser.ConfigParser) -> None:
-        """tox's "oldest" pins each bound that users get at its lowest."""
+    def test_oldest__every_bound(self, config):
         pins = config["testenv:oldest"]["deps"].split()
-        lowest = {each.replace(">=", "==") for each in bounds("", "all")}
+        lowest = {
+            each.replace(">=", "==") for each in requirements() | requirements("all")
+        }
 
         assert lowest == {pin for pin in pins if "==" in pin}
 
-    def test_pyproject__none(self) -> None:
-        """All configuration that can live in setup.cfg lives there."""
+    def test_pyproject__none(self):
         assert not (ROOT / "pyproject.toml").exists()
         assert (ROOT / "setup.py").exists()
-
-
-class TestModules:
-    def test_main__runs_as_a_module(self) -> None:
-        """`python -m wxlogistics` is the command too."""
-        assert callable(importlib.import_module("wxlogistics.__main__").main)

@@ -31,16 +31,16 @@ from wxlogistics import (
     WxLogisticsError,
 )
 
-#: The same examples each time, and no clock: a slow machine is no failure.
+#: The same examples each time; no deadline, so that a slow machine passes.
 thorough = settings(
-    max_examples=300,
+    max_examples=100,
     deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=list(HealthCheck),
 )
 #: For what opens a connection each time.
-brief = settings(thorough, max_examples=100)
+brief = settings(thorough, max_examples=50)
 
 
 class Canned(HTTPAdapter):
@@ -53,7 +53,6 @@ class Canned(HTTPAdapter):
         self.url = ""
 
     def answer_with(self, reply: bytes, status: int = 200) -> None:
-        """Answer with that from now on."""
         self.reply = reply
         self.status = status
 
@@ -145,29 +144,26 @@ def query(data: bytes) -> None:
 class TestAnyBytes:
     @thorough
     @given(st.binary(), st.integers(100, 599))
-    def test_body__any_bytes(self, body: bytes, status: int) -> None:
-        """Whatever the body and the status, there is a value or an error of ours."""
+    def test_body__any_bytes(self, body, status):
+        """Each test asserts a value or an error of this library."""
         for result in asked(body, status):
             if not 200 <= status < 300:
                 assert isinstance(result, WxLogisticsError)
 
     @thorough
     @given(values, st.sampled_from(["utf-8", "utf-16", "gbk", "latin-1"]))
-    def test_body__any_json_in_any_encoding(self, value: Any, encoding: str) -> None:
-        """So it is with JSON, in whatever encoding."""
+    def test_body__any_json_in_any_encoding(self, value, encoding):
         asked(json.dumps(value, ensure_ascii=False).encode(encoding, "replace"))
 
     @pytest.mark.parametrize("brackets", ["[", '{"a":'])
     @pytest.mark.parametrize("depth", [900, 100_000])
-    def test_body__nested_deep(self, brackets: str, depth: int) -> None:
-        """JSON that is nested too deep is strange, not fatal."""
+    def test_body__nested_deep(self, brackets, depth):
         for result in asked(brackets.encode() * depth):
             assert isinstance(result, UnexpectedResponseError)
 
     @brief
     @given(st.binary(max_size=200), st.booleans())
-    def test_answer__any_bytes(self, data: bytes, status_line: bool) -> None:
-        """Whatever comes by the connection, there is a value or an error."""
+    def test_answer__any_bytes(self, data, status_line):
         if status_line:
             data = b"HTTP/1.1 200 OK\r\n" + data
         query(data)
@@ -208,16 +204,14 @@ class TestAnyBytes:
             max_size=12,
         ).map(b"".join)
     )
-    def test_answer__any_frame(self, data: bytes) -> None:
-        """So it is with what looks like HTTP."""
+    def test_answer__any_frame(self, data):
         query(data)
 
 
 class TestAnyObject:
     @thorough
     @given(replies | st.dictionaries(st.text(), values, max_size=5))
-    def test_query__trace_or_error(self, reply: dict[str, Any]) -> None:
-        """Any JSON object is an error, or a Trace with a status and the whole of it."""
+    def test_query__trace_or_error(self, reply):
         body = json.dumps(reply).encode()
         try:
             decoded = json.loads(body)
@@ -243,8 +237,7 @@ class TestAnyObject:
 
     @thorough
     @given(st.integers(), st.text())
-    def test_errcode__any(self, errcode: int, errmsg: str) -> None:
-        """Any errcode but 0 is an ApiError that keeps it."""
+    def test_errcode__any(self, errcode, errmsg):
         body = json.dumps({"errcode": errcode, "errmsg": errmsg}).encode()
         for result in asked(body):
             if errcode:
@@ -258,8 +251,7 @@ class TestAnyObject:
 class TestAnyText:
     @thorough
     @given(whole_text, st.dictionaries(st.text(), values, max_size=4))
-    def test_text__survives(self, text: str, extra: dict[str, Any]) -> None:
-        """Any text comes out of the JSON as it went in."""
+    def test_text__unchanged_in_the_request(self, text, extra):
         extra.pop("waybill_token", None)
         adapter.answer_with(b'{"waybill_info": {"status": 2}}')
         try:
@@ -273,8 +265,7 @@ class TestAnyText:
 
     @thorough
     @given(whole_text)
-    def test_text__survives_the_way_back(self, text: str) -> None:
-        """Any text of a reply comes out as it was sent."""
+    def test_text__unchanged_in_the_reply(self, text):
         reply = {"waybill_info": {"status": 2, "waybill_id": text}}
         adapter.answer_with(json.dumps(reply, ensure_ascii=False).encode())
 
@@ -282,15 +273,13 @@ class TestAnyText:
 
     @brief
     @given(whole_text)
-    def test_text__survives_the_trip(self, text: str) -> None:
-        """So it does over a real connection, there and back."""
+    def test_text__unchanged_over_a_connection(self, text):
         with ChaosServer() as server, Client("TOKEN", base_url=server.url) as client:
             assert text == client.query_trace(text).waybill_id
 
     @thorough
     @given(broken_text, st.sampled_from(["waybill_token", "openid", "goods", "extra"]))
-    def test_text__half_a_character(self, text: str, place: str) -> None:
-        """Half a character is refused before anything is sent, wherever it stands."""
+    def test_text__half_a_character(self, text, place):
         adapter.body = b"nothing was sent"
         with pytest.raises(InvalidArgumentError):
             if place == "goods":
@@ -305,8 +294,7 @@ class TestAnyText:
 
     @thorough
     @given(whole_text)
-    def test_token__any(self, token: str) -> None:
-        """Any token is one parameter of the query, and the only one."""
+    def test_token__any(self, token):
         adapter.answer_with(b"{}")
         Client(token, session=session).request("/x", {})
         query = requests.utils.urlparse(adapter.url).query
@@ -317,7 +305,6 @@ class TestAnyText:
 
 
 def sayable(value: Any) -> bool:
-    """Whether JSON in UTF-8 can say *value*."""
     if isinstance(value, dict):
         return all(map(sayable, value)) and all(map(sayable, value.values()))
     if isinstance(value, list):

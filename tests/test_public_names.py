@@ -1,4 +1,4 @@
-"""What users may rely on: the names, and that each says what it is."""
+"""The public names, signatures and defaults."""
 
 from __future__ import annotations
 
@@ -29,24 +29,20 @@ PROMISED = set("""
 
 
 class TestNames:
-    def test_all__nothing_missing(self) -> None:
-        """Every name that was promised is there."""
+    def test_all__every_promised_name(self):
         assert set() == PROMISED - set(wxlogistics.__all__)
 
-    def test_all__sorted(self) -> None:
-        """A name is found where one looks for it, once."""
+    def test_all__sorted(self):
         assert sorted(set(wxlogistics.__all__)) == wxlogistics.__all__
 
-    def test_all__nothing_beside(self) -> None:
-        """What the package shows beside is its modules."""
+    def test_all__no_other_public_names(self):
         names = filter(str.isidentifier, vars(wxlogistics))
         shown = {name for name in names if not name.startswith("_")}
         modules = {module.name for module in pkgutil.iter_modules([str(PACKAGE)])}
 
         assert shown - set(wxlogistics.__all__) <= modules | {"logging"}
 
-    def test_urls__as_documented(self) -> None:
-        """WeChat's five hosts, the main one first."""
+    def test_urls__as_documented(self):
         assert (
             "https://api.weixin.qq.com",
             "https://api2.weixin.qq.com",
@@ -94,8 +90,7 @@ class TestSignatures:
             ),
         ],
     )
-    def test_methods__as_promised(self, name: str, signature: str) -> None:
-        """The signatures are what users' code is written against."""
+    def test_methods__signatures(self, name, signature):
         assert signature == str(inspect.signature(getattr(Client, name)))
 
     @pytest.mark.parametrize(
@@ -106,14 +101,12 @@ class TestSignatures:
             ("update_waybill_goods", "update_follow_waybill_goods"),
         ],
     )
-    def test_methods__of_both_components(self, query: str, message: str) -> None:
-        """The message component's methods have the query component's shapes."""
+    def test_methods__same_in_both_components(self, query, message):
         assert inspect.signature(getattr(Client, query)) == inspect.signature(
             getattr(Client, message)
         )
 
-    def test_init__defaults(self) -> None:
-        """The defaults of Client are part of the promise."""
+    def test_init__defaults(self):
         parameters = inspect.signature(Client).parameters
 
         assert "https://api.weixin.qq.com" == parameters["base_url"].default
@@ -124,12 +117,10 @@ class TestSignatures:
 
 
 class TestPackage:
-    def test_py_typed__is_there(self) -> None:
-        """Type checkers read the annotations."""
+    def test_py_typed__exists(self):
         assert (PACKAGE / "py.typed").is_file()
 
-    def test_logging__null_handler(self) -> None:
-        """A library leaves it to the program whether and where to log."""
+    def test_logging__null_handler(self):
         logger = logging.getLogger("wxlogistics")
 
         assert [logging.NullHandler] == [type(each) for each in logger.handlers]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import pathlib
 import shlex
 import shutil
-import subprocess
 import sys
+from functools import partial
 
 import documents
+import programs
 import pytest
 from test_docs import CLEAN
 
@@ -23,26 +23,13 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("page", documents.READMES)
-def test_install_and_run(page: str, tmp_path: pathlib.Path) -> None:
-    """Its first installation is enough for its first program and for its tests."""
+def test_readme__installation_is_enough(page, tmp_path):
     checkout = tmp_path / "checkout"
     leave = shutil.ignore_patterns(".*", "build", "*.egg-info", "node_modules", "site")
     shutil.copytree(documents.ROOT, checkout, ignore=leave)
     bin = tmp_path / "venv" / "bin"
 
-    def run(*command: str | pathlib.Path) -> str:
-        done = subprocess.run(
-            command,
-            cwd=tmp_path,
-            env=CLEAN | {"PYTHONUTF8": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            timeout=300,
-        )
-        assert 0 == done.returncode, done.stdout
-        return done.stdout
-
+    run = partial(programs.run, cwd=tmp_path, env=CLEAN | {"PYTHONUTF8": "1"})
     run(sys.executable, "-m", "venv", tmp_path / "venv")
     install = next(one for one in documents.commands(page) if one.startswith("pip"))
     wanted = shlex.split(install)[-1].replace("wxlogistics", str(checkout))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import pathlib
 import re
 import time
 import types
-from typing import Any, Callable, Iterator
+from typing import Any, Iterator, NamedTuple
 from unittest import mock
 
-import attrs
 import cachelib
 import django.core.cache
 import pytest
@@ -83,19 +81,15 @@ def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield port
 
 
-@attrs.define
-class Store:
+class Store(NamedTuple):
     """A cache as two processes have it."""
 
     one: Any
     other: Any
-    close: Callable[[], object] = lambda: None
 
 
 def django_cache(backend: str, location: str) -> Any:
-    """
-    What ``from django.core.cache import cache`` gives in a project with this backend.
-    """
+    """Return `django.core.cache.cache` of a project with this backend."""
     backend = f"django.core.cache.backends.{backend}"
     settings = {"default": {"BACKEND": backend, "LOCATION": location}}
     handler = django.core.cache.CacheHandler(settings)
@@ -123,13 +117,9 @@ def django_redis(request: pytest.FixtureRequest) -> Store:
     url = f"redis://127.0.0.1:{request.getfixturevalue('redis_port')}/1"
     one, other = (django_cache("redis.RedisCache", url) for _ in range(2))
     one.clear()
-
-    def close() -> None:
-        for cache in (one, other):
-            for pool in cache._cache._pools.values():
-                pool.disconnect()
-
-    return Store(one, other, close)
+    for cache in (one, other):
+        request.addfinalizer(cache._cache.get_client().close)
+    return Store(one, other)
 
 
 def cachelib_simple(request: pytest.FixtureRequest) -> Store:
@@ -147,12 +137,9 @@ def cachelib_redis(request: pytest.FixtureRequest) -> Store:
     port = request.getfixturevalue("redis_port")
     one, other = (redis.Redis("127.0.0.1", port, 2) for _ in range(2))
     one.flushdb()
-
-    def close() -> None:
-        one.close()
-        other.close()
-
-    return Store(cachelib.RedisCache(one), cachelib.RedisCache(other), close)
+    for client in (one, other):
+        request.addfinalizer(client.close)
+    return Store(cachelib.RedisCache(one), cachelib.RedisCache(other))
 
 
 STORES = [
@@ -167,26 +154,21 @@ STORES = [
 
 
 @pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """Each cache in turn."""
-    store = request.param(request)
-    yield store
-    store.close()
+def store(request: pytest.FixtureRequest) -> Store:
+    return request.param(request)
 
 
 class TestEveryCache:
     """The contract of `Cache`, for each kind that a provider takes."""
 
-    def test_get__shared(self, store: Store, clock: Time) -> None:
-        """A second process uses the token that the first one fetched."""
+    def test_get__shared(self, store, clock):
         wechat = ScriptedWeChat(issued("first"))
 
         assert "first" == stable(wechat, store.one).get()
         assert "first" == stable(wechat, store.other).get()
         assert [NORMAL] == wechat.payloads
 
-    def test_get__as_long_as_it_is_good(self, store: Store, clock: Time) -> None:
-        """A second process keeps it no longer than the first."""
+    def test_get__shared_until_its_end(self, store, clock):
         wechat = ScriptedWeChat(issued("first"), issued("second"))
         stable(wechat, store.one).get()
         asker = stable(wechat, store.other)
@@ -196,8 +178,8 @@ class TestEveryCache:
         clock.now += 1
         assert "second" == asker.get()
 
-    def test_get__entry(self, store: Store, clock: Time) -> None:
-        """What is stored is JSON in a str, up to the longest token of 512."""
+    def test_get__entry(self, store, clock):
+        """The longest token of WeChat has 512 characters."""
         token = "84_" + "-_Az09" * 84 + "AAAHQ"
         assert 512 == len(token)
         stable(ScriptedWeChat(issued(token, 300)), store.one).get()
@@ -207,8 +189,7 @@ class TestEveryCache:
         assert [token, clock.now + 240] == json.loads(entry)
         assert token == stable(ScriptedWeChat(), store.other).get()
 
-    def test_renew__refused_token_in_the_cache(self, store: Store, clock: Time) -> None:
-        """A refused token is fetched anew, and replaced in the cache."""
+    def test_renew__refused_token_in_the_cache(self, store, clock):
         wechat = ScriptedWeChat(issued("first"), issued("second"), issued("second"))
         one, other = stable(wechat, store.one), stable(wechat, store.other)
         one.get()
@@ -220,8 +201,7 @@ class TestEveryCache:
         assert "second" == other.renew("first")
         assert [NORMAL, NORMAL, NORMAL] == wechat.payloads
 
-    def test_authorizer_token__shared(self, store: Store, clock: Time) -> None:
-        """A service provider's token is shared as well; no refresh token is."""
+    def test_authorizer_token__shared(self, store, clock):
         wechat = ScriptedWeChat(authorized("first", CHANGED), authorized("second"))
 
         assert "first" == authorizer(wechat, store.one).get()
@@ -235,8 +215,7 @@ class TestEveryCache:
 class TestEntries:
     """What stands in the cache, and under which name."""
 
-    def test_entries(self, clock: Time) -> None:
-        """One entry for each token; keys name the appids, nothing holds a secret."""
+    def test_entries__no_secret(self, clock):
         cache = MemoryCache(clock)
         stable(ScriptedWeChat(issued("a"), issued("b")), cache).renew("a")
         authorizer(ScriptedWeChat(authorized("c", CHANGED)), cache).get()
@@ -248,15 +227,14 @@ class TestEntries:
         } == cache.entries
 
     @pytest.mark.parametrize("life", [1, 2])
-    def test_timeout__never_zero(self, clock: Time, life: int) -> None:
-        """0 seconds mean "for ever" to some caches."""
+    def test_timeout__never_zero(self, clock, life):
+        """0 means "for ever" to some caches."""
         cache = MemoryCache(clock)
         stable(ScriptedWeChat(issued("first", life)), cache).get()
 
         assert [clock.now + 1] == [end for _, end in cache.entries.values()]
 
-    def test_calls(self, clock: Time) -> None:
-        """A cache is asked get(key) and set(key, value, timeout=seconds) alone."""
+    def test_calls__get_and_set_alone(self, clock):
         cache = mock.Mock(spec_set=["get", "set"])
         cache.get.return_value = None
         stable(ScriptedWeChat(issued("first")), cache).get()
@@ -270,16 +248,15 @@ class TestEntries:
     @pytest.mark.parametrize(
         "appid", ["微信", "a b", "a\nb", "a\x00b", "x" * 65, "ü", "a:b"]
     )
-    def test_key__odd_appid(self, clock: Time, appid: str) -> None:
-        """Whatever the appid, memcached takes the key: visible ASCII characters."""
+    def test_key__odd_appid(self, clock, appid):
+        """memcached takes visible ASCII characters only."""
         cache = MemoryCache(clock)
         authorizer(ScriptedWeChat(authorized("first")), cache, appid, appid).get()
 
         [key] = cache.entries
         assert re.fullmatch("[!-~]+", key)
 
-    def test_key__unique(self, clock: Time) -> None:
-        """Two appids never have one key, nor do two pairs of them."""
+    def test_key__unique(self, clock):
         cache = MemoryCache(clock)
         for appid in ["微信", "微 信", "a:b", "a;b", "a%3Ab", "a%b"]:
             stable(ScriptedWeChat(issued("x")), cache, appid).get()
@@ -313,10 +290,7 @@ class TestWhatServes:
         ],
     )
     @pytest.mark.parametrize("make", [stable, authorizer])
-    def test_init__refused(
-        self, make: Callable[..., Any], cache: Any, kind: str
-    ) -> None:
-        """The error names what to give."""
+    def test_init__refused(self, make, cache, kind):
         with pytest.raises(InvalidArgumentError) as caught:
             make(ScriptedWeChat(), cache)
 
@@ -341,8 +315,7 @@ class TestWhatServes:
     @pytest.mark.parametrize(
         "make", [Forwards, lambda cache: mock.Mock(wraps=cache)], ids=["args", "Mock"]
     )
-    def test_init__hidden_parameters(self, clock: Time, make: Any) -> None:
-        """What hides its parameters is taken, and works."""
+    def test_init__hidden_parameters(self, clock, make):
         cache = make(MemoryCache(clock))
         stable(ScriptedWeChat(issued("first")), cache).get()
 
@@ -358,12 +331,10 @@ class TestWhatServes:
         ],
         ids=["Mock", "MagicMock", "C"],
     )
-    def test_init__keeps_nothing_after_all(self, cache: Any) -> None:
-        """What may be a cache and is not costs a warning."""
+    def test_init__not_a_cache_after_all(self, cache):
         assert "first" == stable(ScriptedWeChat(issued("first")), cache).get()
 
-    def test_init__nothing_asked(self) -> None:
-        """A cache that is down when the provider is made is taken."""
+    def test_init__does_not_call_the_cache(self):
         cache = mock.Mock(**{"get.side_effect": OSError, "set.side_effect": OSError})
         stable(ScriptedWeChat(), cache)
 
@@ -371,8 +342,6 @@ class TestWhatServes:
 
 
 class Broken(MemoryCache):
-    """Raises *error* in some of its methods."""
-
     def __init__(self, clock: Time, error: Exception, *methods: str) -> None:
         super().__init__(clock)
         self.error = error
@@ -390,7 +359,6 @@ class Broken(MemoryCache):
 
 
 def error_of(module: str, name: str, base: type = Exception) -> Exception:
-    """Return an error of a class that *module* defines."""
     error: Exception = type(name, (base,), {"__module__": module})("hunter2")
     return error
 
@@ -409,10 +377,7 @@ class TestFailures:
         ],
         ids=repr,
     )
-    def test_get__raises(
-        self, clock: Time, methods: list[str], error: Exception, log: LogCaptureFixture
-    ) -> None:
-        """A cache that is down is not used; a warning names the kind of error."""
+    def test_get__cache_raises(self, clock, methods, error, log):
         wechat = ScriptedWeChat(issued("first"), issued("second"))
         cache = Broken(clock, error, *methods)
         asker = stable(wechat, cache)
@@ -441,10 +406,11 @@ class TestFailures:
         ],
         ids=repr,
     )
-    def test_get__time_limit_of_a_task_queue(
-        self, clock: Time, method: str, error: Exception, log: LogCaptureFixture
-    ) -> None:
-        """A task queue's time limit, which may fall into a cache's call, surfaces."""
+    def test_get__time_limit_of_a_task_queue(self, clock, method, error, log):
+        """
+        The queue raises its time limit inside whatever runs, such as a cache's
+        call.
+        """
         wechat = ScriptedWeChat(issued("first"), issued("second"))
         cache = Broken(clock, error, method)
         asker = stable(wechat, cache)
@@ -458,41 +424,14 @@ class TestFailures:
         assert asker.get() in ("first", "second")
 
     RUBBISH = [
-        b"\xff\xfe",
-        b"",
-        "",
-        " ",
-        5,
-        True,
-        [],
-        ["84_secret", NOON],
-        {"access_token": "84_secret"},
-        object(),
-        "84_secret",
-        "null",
-        "5",
-        '"84_secret"',
-        '"ab"',
-        "[]",
-        "{}",
-        '{"84_secret": 1, "b": 2}',
-        f'{{"84_secret": 1, "{NOON + 100}": 2}}',
-        '["84_secret"]',
-        '["84_secret", 1, 2]',
-        '["84_secret", null]',
-        '["84_secret", "soon"]',
-        f'["84_secret", "{NOON + 100}"]',
+        *(b"\xff\xfe", "", " ", 5, ["84_secret", NOON], {"a": "84_secret"}, object()),
+        *("84_secret", "null", "5", '"ab"', "[]", f'{{"84_secret": 1, "{NOON}": 2}}'),
+        *('["84_secret"]', '["84_secret", 1, 2]', '["84_secret", null]'),
+        *('["84_secret", "soon"]', f'["84_secret", "{NOON + 100}"]'),
         f'["84_secret", {10**400}]',
-        f'["", {NOON + 100}]',
-        f'["TOK\\n", {NOON + 100}]',
-        f'[" TOK", {NOON + 100}]',
-        f'["\\ud800", {NOON + 100}]',
-        f"[5, {NOON + 100}]",
-        f"[null, {NOON + 100}]",
-        f'[["84_secret"], {NOON + 100}]',
-        "[" * 100_000,
-        '{"a":' * 100_000,
-        "84_secret" * 100_000,
+        *(f"[{token}, {NOON + 100}]" for token in ['""', '" TOK"', '"TOK\\n"']),
+        *(f"[{token}, {NOON + 100}]" for token in ['"\\ud800"', "5", '["84_secret"]']),
+        *("[" * 100_000, '{"a":' * 100_000, "84_secret" * 100_000),
     ]
 
     # Too old, or later than a token can end.
@@ -504,10 +443,7 @@ class TestFailures:
         + [(f'["84_secret", {end}]', 0) for end in ENDS],
         ids=lambda value: repr(value)[:30],
     )
-    def test_get__rubbish(
-        self, clock: Time, entry: Any, warnings: int, log: LogCaptureFixture
-    ) -> None:
-        """What is no good token is replaced; a warning shows none of it."""
+    def test_get__not_a_good_entry(self, clock, entry, warnings, log):
         clock.now = NOON
         cache = MemoryCache(clock)
         cache.set(STABLE_KEY, entry, timeout=10**6)
@@ -524,10 +460,7 @@ class TestFailures:
     @pytest.mark.parametrize(
         "entry", [f'["first", {NOON + 7200}]', b'["first", 1779249600.5]']
     )
-    def test_get__good_entry(
-        self, clock: Time, entry: Any, log: LogCaptureFixture
-    ) -> None:
-        """A good entry is used, as bytes as well, up to WeChat's longest life."""
+    def test_get__good_entry(self, clock, entry, log):
         clock.now = NOON
         cache = MemoryCache(clock)
         cache.set(STABLE_KEY, entry, timeout=10**6)
@@ -535,11 +468,10 @@ class TestFailures:
         assert "first" == stable(ScriptedWeChat(), cache).get()
         assert [] == log.messages
 
-    def test_renew__takes_nothing_new(self, clock: Time) -> None:
-        """A cache that goes on showing an old token does not bring it back into use."""
+    def test_renew__cache_keeps_the_old_token(self, clock):
         cache = MemoryCache(clock)
         stable(ScriptedWeChat(issued("first")), cache).get()
-        cache.set = lambda *args, **kwargs: False  # type: ignore[method-assign]
+        cache.set = lambda *args, **kwargs: False
         asker = stable(ScriptedWeChat(issued("second"), issued("third")), cache)
 
         assert "first" == asker.get()
@@ -548,8 +480,7 @@ class TestFailures:
         clock.now += 10
         assert "third" == asker.renew("second")
 
-    def test_get__redis_is_down(self, tmp_path: pathlib.Path) -> None:
-        """A Redis that ends while it is used is not needed."""
+    def test_get__redis_is_down(self, tmp_path):
         sandbox = Sandbox()
         with redis_server(tmp_path) as port:
             server = redis.Redis("127.0.0.1", port, retry=Retry(NoBackoff(), 0))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import pathlib
 import subprocess
 import sys
-from typing import Any, Callable
+from typing import Any
 
 import pytest
 
@@ -60,11 +59,10 @@ def refuse(sandbox: Sandbox) -> None:
     sandbox.fail("open_query_plugin", errcode=40001)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("kill, forced", [(revoke, 0), (refuse, 1)])
-def test_processes_and_threads_share_one_token(
-    kill: Callable[[Sandbox], None], forced: int, tmp_path: pathlib.Path
-) -> None:
-    """The token dies in use: every call succeeds, each process asks once for each."""
+def test_get__many_processes(kill, forced, tmp_path):
+    """Every call succeeds, and each process fetches once for each token that ends."""
     sandbox = Sandbox()
     with sandbox.serve() as server, contextlib.ExitStack() as stack:
         arguments = [sandbox.appid, sandbox.secret, server.url, str(tmp_path)]

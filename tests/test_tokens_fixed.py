@@ -1,4 +1,4 @@
-"""A str, a callable or an object of the caller's: which token goes out, and when."""
+"""Tokens from a str, a callable or the caller's provider: which is sent, and when."""
 
 from __future__ import annotations
 
@@ -33,18 +33,16 @@ def handed_out(*tokens: str) -> Callable[[], str]:
 def answers(
     rsps: RequestsMock, *replies: dict[str, Any], name: str = "query_trace"
 ) -> None:
-    """Answer calls of *name* with one of *replies* after the other."""
     for reply in replies:
         rsps.post(HOST + OPEN_MSG + name, json=reply)
 
 
 def tokens_sent(rsps: RequestsMock) -> list[str]:
-    """The access_token of each request, in order."""
     return [call.request.params["access_token"] for call in rsps.calls]
 
 
 class Provider:
-    """A provider of the caller's, which is not a subclass of anything."""
+    """The caller's provider, which is not a subclass of anything."""
 
     def __init__(self, renewed: str | Exception = "second") -> None:
         self.renewed = renewed
@@ -61,8 +59,7 @@ class Provider:
 
 
 class TestStr:
-    def test_get__same_each_time(self, rsps: RequestsMock) -> None:
-        """A str goes out with every call; once refused, it is not sent again."""
+    def test_get__same_each_time(self, rsps):
         answers(rsps, OK, INVALID)
         client = make_client("mine")
         client.query_trace("x")
@@ -76,8 +73,7 @@ class TestStr:
         "token",
         ["", " ", None, 5, b"mine", ["mine"], {}, "mine\n", " mine", StableToken, str],
     )
-    def test_init__not_a_token(self, token: Any) -> None:
-        """What cannot be a token is refused when the client is made."""
+    def test_init__not_a_token(self, token):
         with pytest.raises(InvalidArgumentError) as caught:
             Client(token)
 
@@ -85,8 +81,7 @@ class TestStr:
 
 
 class TestCallable:
-    def test_get__called_each_time(self, rsps: RequestsMock) -> None:
-        """A callable may return another token for each call."""
+    def test_get__called_each_time(self, rsps):
         answers(rsps, OK, OK)
         client = make_client(handed_out("first", "second"))
         client.query_trace("x")
@@ -94,9 +89,7 @@ class TestCallable:
 
         assert ["first", "second"] == tokens_sent(rsps)
 
-    def test_get__not_called_without_need(self) -> None:
-        """Neither a new client nor a call that is never sent needs a token."""
-
+    def test_get__not_called_without_need(self):
         def never() -> str:
             raise AssertionError("called")
 
@@ -120,14 +113,7 @@ class TestCallable:
             ),
         ],
     )
-    def test_renew(
-        self,
-        rsps: RequestsMock,
-        replies: list[dict[str, Any]],
-        tokens: list[str],
-        error: type[Exception] | None,
-    ) -> None:
-        """A refused token is replaced once, and the call made once more."""
+    def test_renew__once(self, rsps, replies, tokens, error):
         for reply in replies:
             body = matchers.json_params_matcher({"waybill_token": "x"})
             rsps.post(QUERY_URL, json=reply, match=[body])
@@ -140,8 +126,7 @@ class TestCallable:
 
         assert tokens == tokens_sent(rsps)
 
-    def test_get__its_own_error(self) -> None:
-        """An error of the caller's function comes out as it is."""
+    def test_get__raises(self):
         client = make_client({}.popitem)
         with pytest.raises(KeyError):
             client.query_trace("x")
@@ -150,10 +135,7 @@ class TestCallable:
         "token", ["", " ", None, 5, b"mine", "mine\ud800", "mine\n"]
     )
     @pytest.mark.parametrize("renewed", [False, True])
-    def test_provider__not_a_token(
-        self, rsps: RequestsMock, token: Any, renewed: bool
-    ) -> None:
-        """What cannot be a token is not sent, whether get() or renew() returned it."""
+    def test_provider__not_a_token(self, rsps, token, renewed):
         provider = Provider()
         setattr(provider, "renew" if renewed else "get", lambda *args: token)
         if renewed:
@@ -179,10 +161,7 @@ class TestRenewal:
             (48001, NotAuthorizedError),
         ],
     )
-    def test_call__refused(
-        self, rsps: RequestsMock, errcode: int, error: type[Exception] | None
-    ) -> None:
-        """Three errcodes mean that another token may help."""
+    def test_call__errcodes_renewed(self, rsps, errcode, error):
         answers(rsps, {"errcode": errcode, "errmsg": ""})
         client = make_client(handed_out("first", "second"))
         if error is None:
@@ -195,16 +174,16 @@ class TestRenewal:
         assert ["first", "second"][: 1 + (error is None)] == tokens_sent(rsps)
 
     @pytest.mark.parametrize("name", ["update_waybill_goods", "request"])
-    def test_call__edit(self, rsps: RequestsMock, name: str) -> None:
-        """A call refused for its token did nothing: an edit is made once more too."""
+    def test_call__update_repeated(self, rsps, name):
+        """A call refused for its token did nothing."""
         answers(rsps, INVALID, OK, name=name)
         CALLS[name](make_client(handed_out("first", "second")))
 
         assert ["first", "second"] == tokens_sent(rsps)
         assert rsps.calls[0].request.body == rsps.calls[1].request.body
 
-    def test_call__without_retries(self, rsps: RequestsMock) -> None:
-        """A renewal is no repetition: it happens with retries=0, at once."""
+    def test_call__retries_0(self, rsps):
+        """A renewal does not count as a repeat."""
         pauses: list[float] = []
         answers(rsps, INVALID, OK)
         tokens = handed_out("first", "second")
@@ -213,8 +192,7 @@ class TestRenewal:
         assert ["first", "second"] == tokens_sent(rsps)
         assert [] == pauses
 
-    def test_call__once_in_all_the_repeats(self, rsps: RequestsMock) -> None:
-        """A repeat does not earn a second renewal; the next call may renew."""
+    def test_call__renewed_once_in_all_repeats(self, rsps):
         client = make_client(handed_out("a", "b", "c", "d"))
         answers(rsps, INVALID, {"errcode": -1, "errmsg": ""}, INVALID)
         with pytest.raises(AccessTokenError):
@@ -226,25 +204,22 @@ class TestRenewal:
 
 
 class TestProvider:
-    def test_renew__gets_the_rejected_token(self, rsps: RequestsMock) -> None:
-        """A provider learns which token WeChat refused. The shape is enough."""
+    def test_renew__gets_the_rejected_token(self, rsps):
         provider: TokenProvider = Provider("second")
         answers(rsps, INVALID, OK)
         make_client(provider).query_trace("x")
 
-        assert ["first"] == provider.rejected  # type: ignore[attr-defined]
+        assert ["first"] == provider.rejected
         assert ["first", "second"] == tokens_sent(rsps)
 
-    def test_renew__cannot(self, rsps: RequestsMock) -> None:
-        """A provider's own error comes out."""
+    def test_renew__raises(self, rsps):
         answers(rsps, INVALID)
         with pytest.raises(LookupError, match="the vault is shut"):
             make_client(Provider(LookupError("the vault is shut"))).query_trace("x")
 
         assert ["first"] == tokens_sent(rsps)
 
-    def test_renew__not_for_other_failures(self, rsps: RequestsMock) -> None:
-        """A provider is not asked for another token when WeChat is busy."""
+    def test_renew__not_for_other_failures(self, rsps):
         provider = Provider()
         answers(rsps, {"errcode": -1, "errmsg": ""})
         with pytest.raises(SystemBusyError):
@@ -252,9 +227,7 @@ class TestProvider:
 
         assert [] == provider.rejected
 
-    def test_init__callable_with_get_and_renew(self, rsps: RequestsMock) -> None:
-        """What has get and renew is a provider, whatever else it is."""
-
+    def test_init__callable_with_get_and_renew(self, rsps):
         class Both(Provider):
             def __call__(self) -> str:
                 raise AssertionError("called")

@@ -5,17 +5,16 @@ And a user's session: what requests would do with it, the client does.
 
 from __future__ import annotations
 
-import http.server
 import io
 import json
-import threading
 from typing import Any
 
+import chaos
 import pytest
 import requests
 import responses
+from chaos import ChaosServer
 from private import GOODS, HOST, OPEN_MSG, QUERY_URL
-from pytest import MonkeyPatch
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.auth import HTTPDigestAuth
 from responses import matchers
@@ -28,8 +27,7 @@ TRACE = {"errcode": 0, "waybill_info": {"status": 4}}
 class TestResponses:
     @pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])
     @responses.activate
-    def test_query_trace__matched(self, own: bool) -> None:
-        """The matchers that people use see the token, the JSON and the headers."""
+    def test_query_trace__matched(self, own):
         rule = responses.post(
             QUERY_URL,
             json=TRACE,
@@ -48,9 +46,7 @@ class TestResponses:
         assert 1 == rule.call_count
 
     @responses.activate
-    def test_query_trace__a_callback(self) -> None:
-        """A mock may compute its answer, and stand at a URL with the token."""
-
+    def test_query_trace__callback(self):
         def answer(request: Any) -> tuple[int, dict[str, str], str]:
             token = json.loads(request.body)["waybill_token"]
             info = {"status": 4, "waybill_id": token}
@@ -75,8 +71,7 @@ class TestResponses:
         ids=lambda error: type(error).__qualname__,
     )
     @responses.activate
-    def test_update_waybill_goods__no_answer(self, error: Exception) -> None:
-        """A bare error as body stands for a call that may have arrived."""
+    def test_update_waybill_goods__no_answer(self, error):
         responses.post(f"{HOST}{OPEN_MSG}update_waybill_goods", body=error)
         with pytest.raises(TransportError) as caught:
             Client("ACCESS_TOKEN").update_waybill_goods("the-token", GOODS)
@@ -84,8 +79,7 @@ class TestResponses:
         assert caught.value.maybe_applied is True
         assert 1 == len(responses.calls)
 
-    def test_send__patched(self, monkeypatch: MonkeyPatch) -> None:
-        """A response made by hand has no raw part."""
+    def test_send__patched(self, monkeypatch):
         made = requests.Response()
         made.status_code = 200
         made._content = b'{"waybill_info": {"status": 4}}'
@@ -96,7 +90,7 @@ class TestResponses:
 
 
 class Answering(BaseAdapter):
-    """A transport of the user's: keeps what it is asked to send, and says ok."""
+    """A user's transport adapter: keeps each request, and answers ok."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -127,10 +121,7 @@ class TestSession:
         session.mount("https://", adapter)
         return session
 
-    def test_headers__of_the_session(
-        self, session: requests.Session, adapter: Answering
-    ) -> None:
-        """The session's headers go out; that the body is JSON stays true."""
+    def test_headers__of_the_session(self, session, adapter):
         session.headers.update({"User-Agent": "shop/1.0", "Content-Type": "text/plain"})
         Client("ACCESS_TOKEN", session=session).query_trace("the-token")
 
@@ -140,10 +131,8 @@ class TestSession:
             "Content-Length": "29",
         }.items() <= dict(adapter.requests[0].headers).items()
 
-    def test_auth__that_hooks_itself_in(
-        self, session: requests.Session, adapter: Answering
-    ) -> None:
-        """An auth sees each body; the hook that it gives to one stays with it."""
+    def test_auth__registers_a_hook(self, session, adapter):
+        """The hook must stay with its request."""
         seen: list[str] = []
 
         def watch(request: Any) -> Any:
@@ -158,40 +147,21 @@ class TestSession:
 
         assert ["0 29", "1 33"] == seen
 
-    def test_auth__digest(self) -> None:
-        """Digest, which answers a 401 by sending the request again, does."""
-        asked: list[str] = []
-
-        class Server(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers["Content-Length"]))
-                said = self.headers.get("Authorization", "")
-                asked.append(said.partition(" ")[0])
-                self.send_response(200 if said else 401)
-                if not said:
-                    challenge = 'Digest realm="shop", nonce="1", qop="auth"'
-                    self.send_header("WWW-Authenticate", challenge)
-                body = json.dumps(TRACE).encode()
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *args: Any) -> None:
-                pass
-
-        with http.server.HTTPServer(("127.0.0.1", 0), Server) as server:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+    def test_auth__digest(self):
+        challenge = 'WWW-Authenticate: Digest realm="shop", nonce="1", qop="auth"'
+        with ChaosServer(chaos.status(401, b"", challenge)) as server:
             with requests.Session() as session:
                 session.auth = HTTPDigestAuth("shop", "pass")
-                url = f"http://127.0.0.1:{server.server_port}"
-                Client("TOKEN", base_url=url, session=session).query_trace("x")
-            server.shutdown()
+                client = Client("TOKEN", base_url=server.url, session=session)
+                assert "x" == client.query_trace("x").waybill_id
 
-        assert ["", "Digest"] == asked
+        sent = [each.headers.get("authorization", "") for each in server.requests]
+        assert ["", "Digest"] == [value.partition(" ")[0] for value in sent]
 
     @pytest.mark.parametrize(
         "hooks, calls",
         [
+            (lambda hook: None, 0),
             (lambda hook: {}, 0),
             (lambda hook: {"response": None}, 0),
             (lambda hook: {"response": []}, 0),
@@ -200,10 +170,7 @@ class TestSession:
             (lambda hook: {"response": [hook]}, 2),
         ],
     )
-    def test_hooks__in_any_form(
-        self, session: requests.Session, hooks: Any, calls: int
-    ) -> None:
-        """A session's hooks see each answer; one without may say so as it likes."""
+    def test_hooks__in_any_form(self, session, hooks, calls):
         seen: list[int] = []
         session.hooks = hooks(lambda response, **_: seen.append(response.status_code))
         client = Client("ACCESS_TOKEN", session=session)
@@ -212,10 +179,7 @@ class TestSession:
 
         assert [200] * calls == seen
 
-    def test_settings__of_the_session(
-        self, session: requests.Session, adapter: Answering
-    ) -> None:
-        """Certificates and proxies are the session's."""
+    def test_settings__of_the_session(self, session, adapter):
         session.verify = "/etc/ssl/shop.pem"
         session.cert = ("/etc/ssl/client.pem", "/etc/ssl/client.key")
         session.proxies["https"] = "http://proxy.example:3128"
@@ -230,14 +194,7 @@ class TestSession:
         } == {**adapter.options[0], "proxies": dict(adapter.options[0]["proxies"])}
 
     @pytest.mark.parametrize("trust_env", [True, False])
-    def test_settings__of_the_surroundings(
-        self,
-        session: requests.Session,
-        adapter: Answering,
-        monkeypatch: MonkeyPatch,
-        trust_env: bool,
-    ) -> None:
-        """The session decides whether the environment has a say."""
+    def test_settings__trust_env(self, session, adapter, monkeypatch, trust_env):
         monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/company.pem")
         session.trust_env = trust_env

@@ -57,10 +57,7 @@ stable = StableToken("wx0123456789abcdef", "secret", cache=None)
 
 
 class ShopsCache:
-    """A cache that the shop wrote."""
-
     def get(self, key: str) -> object:
-        """Return what was set."""
         return None
 
     def set(self, key: str, value: object, timeout: int) -> None:
@@ -73,7 +70,6 @@ refresh_tokens = {"wx2": "refresh_token"}
 
 
 def save(refresh_token: str) -> None:
-    """Keep the refresh token."""
     refresh_tokens["wx2"] = refresh_token
 
 
@@ -92,31 +88,23 @@ authorizer = AuthorizerToken(
 
 
 class ShopsToken(TokenProvider):
-    """A provider that the shop wrote."""
-
     def __init__(self) -> None:
         self.token = ""
 
     def get(self, post: Post) -> str:
-        """Ask WeChat for the first one."""
         return self.token or self.renew("", post)
 
     def renew(self, rejected: str, post: Post) -> str:
-        """Ask WeChat for another one."""
         reply = post("/cgi-bin/stable_token", {"appid": "wx", "secret": "AppSecret"})
         self.token = str(reply["access_token"])
         return self.token
 
 
 class OtherToken:
-    """A provider by its shape alone."""
-
     def get(self, post: Post) -> str:
-        """Return the token."""
         return "ACCESS_TOKEN"
 
     def renew(self, rejected: str, post: Post) -> str:
-        """Return it again."""
         return rejected
 
 
@@ -142,7 +130,6 @@ assert_type(client.access_token(), str)
 
 
 def trace_and_query() -> None:
-    """Read a parcel's status, without a check for None."""
     waybill_token = client.trace_waybill(
         openid="ovtZW4yB7DIj3CxOb6ii-nk4HhFo",
         waybill_id="SF1234567890123",
@@ -166,7 +153,6 @@ def trace_and_query() -> None:
 
 
 def other_calls(waybill_token: str) -> None:
-    """Call each other method."""
     goods = GoodsInfo(
         detail_list=tuple(
             [GoodsDetail(goods_name="a", goods_img_url="", goods_desc="b")]
@@ -196,7 +182,6 @@ def other_calls(waybill_token: str) -> None:
 
 
 def many(waybill_tokens: list[str]) -> None:
-    """Ask for many parcels."""
     for result in query_many(client, waybill_tokens, workers=8):
         assert_type(result, QueryResult)
         if result.error is None:
@@ -207,7 +192,6 @@ def many(waybill_tokens: list[str]) -> None:
 
 
 def errors(waybill_token: str) -> str:
-    """Catch each level of the errors."""
     try:
         return client.query_trace(waybill_token).status.label
     except WaybillNotFoundError:
@@ -231,7 +215,6 @@ def errors(waybill_token: str) -> str:
 
 @responses.activate
 def test_signed() -> None:
-    """A unit test of the shop's."""
     responses.post(
         QUERY_TRACE,
         json={"errcode": 0, "errmsg": "ok", "waybill_info": {"status": 4}},
@@ -245,7 +228,6 @@ def test_signed() -> None:
 
 
 def test_parcel_arrives(wechat: Sandbox) -> None:
-    """A unit test with the sandbox."""
     wechat.move("SF1234567890123", WaybillStatus.SIGNED)
     with Sandbox().mock() as mocked:
         assert mocked.client.get_delivery_list()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 import threading
 import time
 import warnings
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 import chaos
 import pytest
@@ -15,9 +16,9 @@ import requests
 import trustme
 from chaos import ChaosServer, answer, head
 from private import GOODS
-from pytest import MonkeyPatch
 from requests.adapters import HTTPAdapter
-from toolbox import in_threads, outcome, query, tls_server, together, trickled
+from servers import outcome
+from toolbox import in_threads, query, together, trickled
 
 from wxlogistics import (
     Client,
@@ -40,7 +41,7 @@ def made(server: ChaosServer, own: bool = True, **settings: Any) -> Client:
 
 
 def forgetful(fault: chaos.Fault) -> chaos.Fault:
-    """Play a NAT that has forgotten the first connections: *fault* befalls those."""
+    """Play a NAT that has forgotten the first connections: *fault* meets those."""
 
     def nat(peer: chaos.Peer, request: chaos.Request) -> None:
         (fault if peer.number <= THREADS else answer)(peer, request)
@@ -48,24 +49,30 @@ def forgetful(fault: chaos.Fault) -> chaos.Fault:
     return nat
 
 
+@contextlib.contextmanager
+def forgotten(
+    fault: chaos.Fault = chaos.reset_after_request, own: bool = True, **settings: Any
+) -> Iterator[tuple[ChaosServer, Client]]:
+    """Yield a server and its client, whose idle connections a NAT has forgotten."""
+    with ChaosServer(then=together(THREADS)) as server:
+        client = made(server, own, **settings)
+        in_threads(THREADS, lambda number: query(client))
+        assert THREADS == server.connections
+        server.script(then=forgetful(fault))
+        yield server, client
+        client.close()
+
+
 class TestNAT:
     @both
     @pytest.mark.parametrize(
         "fault", [chaos.reset_after_request, chaos.silence], ids=["RST", "silence"]
     )
-    def test_query__second_attempt_by_a_new_connection(
-        self, fault: chaos.Fault, own: bool
-    ) -> None:
-        """Idle connections that were forgotten cost one attempt, not one each."""
-        with ChaosServer(then=together(THREADS)) as server:
-            client = made(server, own, timeout=(5, 1))
-            in_threads(THREADS, lambda number: query(client))
-            assert THREADS == server.connections
-            server.script(then=forgetful(fault))
+    def test_query__second_attempt_by_a_new_connection(self, fault, own):
+        with forgotten(fault, own, timeout=(5, 1)) as (server, client):
             found = [query(client, name) for name in "ABCDE"]
             client.update_waybill_goods("F", GOODS)
             used = [request.connection for request in server.requests[THREADS:]]
-            client.close()
 
         new = [number for number in used if number > THREADS]
         assert list("ABCDE") == found
@@ -74,50 +81,32 @@ class TestNAT:
             assert 1 == len(used) - len(new)
             assert 1 == len(set(new))
 
-    def test_update__may_have_been_applied(self) -> None:
-        """An update by a forgotten connection is not repeated; the next one works."""
-        with ChaosServer(then=together(THREADS)) as server:
-            client = made(server)
-            in_threads(THREADS, lambda number: query(client))
-            server.script(then=forgetful(chaos.reset_after_request))
+    def test_update__may_have_been_applied(self):
+        with forgotten() as (server, client):
             with pytest.raises(TransportError) as caught:
                 client.update_waybill_goods("A", GOODS)
             client.update_waybill_goods("B", GOODS)
-            client.close()
 
         assert caught.value.maybe_applied
         assert THREADS + 2 == len(server.requests)
 
-    def test_idle__all_dropped(self) -> None:
-        """After one broke, none of the idle ones is used, by other threads either."""
-        with ChaosServer(then=together(THREADS)) as server:
-            client = made(server, retries=0)
-            in_threads(THREADS, lambda number: query(client))
-            server.script(then=forgetful(chaos.reset_after_request))
+    def test_idle__all_dropped_after_one_broke(self):
+        with forgotten(retries=0) as (server, client):
             with pytest.raises(TransportError):
                 query(client)
             server.then = together(THREADS)
             names = list(map(str, range(THREADS)))
             assert names == in_threads(THREADS, lambda number: query(client, number))
-            client.close()
 
         assert 2 * THREADS == server.connections
 
-    def test_threads__none_fails(self) -> None:
-        """Threads that find their connections dead at the same time all succeed."""
-        with ChaosServer(then=together(THREADS)) as server:
-            client = made(server)
-            in_threads(THREADS, lambda number: query(client))
-            server.script(then=forgetful(chaos.reset_after_request))
+    def test_threads__all_connections_dead(self):
+        with forgotten() as (server, client):
             names = list(map(str, range(THREADS)))
             assert names == in_threads(THREADS, lambda number: query(client, number))
-            client.close()
 
     @pytest.mark.parametrize("seconds, connections", [(50, [1, 1]), (61, [1, 2])])
-    def test_idle__for_a_minute(
-        self, seconds: float, connections: list[int], monkeypatch: MonkeyPatch
-    ) -> None:
-        """A connection that was idle for a minute is not used again."""
+    def test_idle__for_a_minute(self, seconds, connections, monkeypatch):
         real = time.monotonic
         with ChaosServer() as server, made(server) as client:
             query(client)
@@ -128,12 +117,12 @@ class TestNAT:
 
 
 class TestHandshakes:
-    def test_threads__one_connection_each(self, monkeypatch: MonkeyPatch) -> None:
-        """A client's first calls, made together, make as many handshakes as threads."""
+    def test_first_calls__one_handshake_per_thread(self, monkeypatch):
         authority = trustme.CA()
+        certificate = authority.issue_cert("127.0.0.1")
         with authority.cert_pem.tempfile() as pem:
             monkeypatch.setenv("REQUESTS_CA_BUNDLE", pem)
-            with tls_server(authority, then=together(THREADS)) as server:
+            with ChaosServer(then=together(THREADS), certificate=certificate) as server:
                 client = made(server)
                 for _ in range(5):
                     in_threads(THREADS, lambda number: query(client))
@@ -142,8 +131,8 @@ class TestHandshakes:
         assert THREADS == server.connections
         assert 5 * THREADS == len(server.requests)
 
-    def test_first_calls__one_session(self) -> None:
-        """However the first calls interleave, no connection is lost with a session."""
+    def test_first_calls__race(self):
+        """No connection is lost with a second session."""
         interval = sys.getswitchinterval()
         sys.setswitchinterval(1e-6)
         try:
@@ -170,14 +159,13 @@ class TestHandshakes:
         [query, lambda client: client.update_waybill_goods("W", GOODS)],
         ids=["query", "update"],
     )
-    def test_hang_up__next_host(
-        self, call: Callable[[Client], Any], monkeypatch: MonkeyPatch
-    ) -> None:
-        """A server that hangs up in the TLS handshake is passed over."""
+    def test_hang_up__next_host(self, call, monkeypatch):
         authority = trustme.CA()
+        certificate = authority.issue_cert("127.0.0.1")
         with authority.cert_pem.tempfile() as pem:
             monkeypatch.setenv("REQUESTS_CA_BUNDLE", pem)
-            with ChaosServer(then=hang_up) as bad, tls_server(authority) as good:
+            good = ChaosServer(certificate=certificate)
+            with ChaosServer(then=hang_up) as bad, good:
                 hosts = [bad.url.replace("http", "https"), good.url]
                 with Client("TOKEN", base_url=hosts, retries=1) as client:
                     assert call(client) in ("W", None)
@@ -186,8 +174,7 @@ class TestHandshakes:
         assert 1 == bad.connections
         assert 2 == len(good.requests)
 
-    def test_hang_up__nothing_was_applied(self) -> None:
-        """If all hosts do so, nothing was applied."""
+    def test_hang_up__nothing_was_applied(self):
         with ChaosServer(then=hang_up) as bad:
             url = bad.url.replace("http", "https")
             with Client("TOKEN", base_url=url, retries=1) as client:
@@ -209,9 +196,7 @@ def hang_up(peer: chaos.Peer, request: chaos.Request) -> None:
 class TestInterim:
     @both
     @pytest.mark.parametrize("code", [100, 101, 102, 103, 199])
-    def test_next_call__own_answer(self, code: int, own: bool) -> None:
-        """A call answered with a 1xx leaves nothing for the next calls."""
-
+    def test_next_call__after_an_interim_answer(self, code, own):
         def interim(peer: chaos.Peer, request: chaos.Request) -> None:
             peer.send(head(code, "Link: </style.css>"))
             peer.wait(0.05)
@@ -233,8 +218,7 @@ class TestInterim:
         assert list("FGH") == last
 
     @both
-    def test_next_call__after_one_answer_too_many(self, own: bool) -> None:
-        """So it is after two answers to one request."""
+    def test_next_call__after_two_answers(self, own):
         with ChaosServer(chaos.two_answers) as server:
             client = made(server, own)
             got = [query(client, name) for name in "ABC"]
@@ -251,8 +235,7 @@ REDIRECT = head(302, "Location: /elsewhere", length=1_000_000)
 class TestBodies:
     @both
     @pytest.mark.parametrize("status", [302, 307, 308])
-    def test_redirect__endless(self, status: int, own: bool) -> None:
-        """The body of a redirect is not read to its end, nor is it followed."""
+    def test_redirect__body_not_read(self, status, own):
         sent = []
 
         def redirect(peer: chaos.Peer, request: chaos.Request) -> None:
@@ -278,13 +261,10 @@ class TestBodies:
         [(LONG, b" "), (CHUNKED, b"1\r\n \r\n"), (REDIRECT, b" ")],
         ids=["length", "chunks", "redirect"],
     )
-    def test_trickling__ends_with_the_deadline(
-        self, start: bytes, piece: bytes, own: bool
-    ) -> None:
-        """A call returns while the server is still sending byte by byte."""
+    def test_trickling__ends_with_the_deadline(self, start, piece, own):
         over = threading.Event()
         with ChaosServer(trickled(start, piece, over)) as server:
-            client = made(server, own, deadline=1)
+            client = made(server, own, deadline=0.3)
             failure = outcome(lambda: client.update_waybill_goods("W", GOODS))
             returned_first = not over.is_set()
             client.close()
@@ -318,11 +298,10 @@ CHANGES: dict[str, tuple[Callable[[requests.Session], object], str, list[Any]]] 
 
 
 class TestChangedSession:
-    """A session of the caller's that is changed between two calls of the client."""
+    """The caller's session changes between two calls of the client."""
 
     @pytest.mark.parametrize("name", CHANGES)
-    def test_request__as_the_session_is_now(self, name: str) -> None:
-        """What a session adds to a request is what it adds now."""
+    def test_request__as_the_session_is_now(self, name):
         change, header, expected = CHANGES[name]
         with ChaosServer() as server, requests.Session() as session:
             session.headers.update({"X-Shop": "1", "User-Agent": "shop/1"})
@@ -336,8 +315,7 @@ class TestChangedSession:
             for request in server.requests
         ]
 
-    def test_proxies__used(self) -> None:
-        """The second call goes to the proxy, the third again to the server."""
+    def test_proxies__changed(self):
         with ChaosServer() as server, ChaosServer() as proxy:
             with requests.Session() as session:
                 client = Client("TOKEN", base_url=server.url, session=session)
@@ -351,11 +329,12 @@ class TestChangedSession:
         assert ["B"] == [each.payload["waybill_token"] for each in proxy.requests]
         assert proxy.requests[0].target.startswith(f"{server.url}/cgi-bin/")
 
-    def test_verify__obeyed(self) -> None:
-        """A certificate is looked at from now on, and the reverse."""
+    def test_verify__changed(self):
         authority = trustme.CA()
+        certificate = authority.issue_cert("127.0.0.1")
         with authority.cert_pem.tempfile() as pem, requests.Session() as session:
-            with tls_server(authority) as server, warnings.catch_warnings():
+            server = ChaosServer(certificate=certificate)
+            with server, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 client = Client("TOKEN", base_url=server.url, session=session)
                 got = []
@@ -367,9 +346,7 @@ class TestChangedSession:
         for error in (got[1], got[3]):
             assert isinstance(error, TransportError) and not error.maybe_applied
 
-    def test_mount__another_adapter(self) -> None:
-        """An adapter that is mounted later carries the calls from then on."""
-
+    def test_mount__another_adapter(self):
         class Counting(HTTPAdapter):
             sent = 0
 
@@ -387,8 +364,7 @@ class TestChangedSession:
         assert 1 == adapter.sent
         assert 2 == len(server.requests)
 
-    def test_session__is_as_it_was(self) -> None:
-        """The client changes nothing of the session, whatever the answers were."""
+    def test_session__unchanged_by_the_client(self):
         with ChaosServer(
             chaos.redirect("/elsewhere"), chaos.gateway(502), chaos.set_cookie
         ) as server:

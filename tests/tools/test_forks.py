@@ -7,24 +7,26 @@ this file as a script.
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import json
 import multiprocessing
 import os
 import pickle
-import subprocess
 import sys
 import threading
 import time
 import traceback
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, Callable
 
+import programs
 import pytest
 import requests
 import trustme
 from chaos import ChaosServer
-from toolbox import ended, in_threads, logged, needed, pids_by_connection, tls_server
+from programs import needed
+from toolbox import application, in_threads, pids_by_connection
 
 from wxlogistics import Client
 
@@ -175,58 +177,61 @@ CASES = [
 ]
 
 
+def run_cases(cases: list[Any], servers: list[ChaosServer], **environ: str) -> None:
+    """Run this file as a script: each of *cases* with the server in its place."""
+    python_path = os.pathsep.join(sys.path)
+    arguments = json.dumps([[*case, each.url] for case, each in zip(cases, servers)])
+    programs.run_python(
+        # Python 3.12 and newer warn of a fork where there are threads.
+        *("-W", "error", "-W", "ignore:This process", __file__, arguments),
+        env={**os.environ, "PYTHONPATH": python_path, **environ},
+    )
+
+
+@pytest.fixture(scope="module")
+def servers() -> dict[Any, ChaosServer]:
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(ChaosServer()) for _ in CASES]
+        run_cases(CASES, servers)
+    return dict(zip(CASES, servers))
+
+
 class TestForks:
-    @pytest.mark.parametrize("kind, way", CASES)
-    def test_fork__children_open_their_own_connections(
-        self, kind: str, way: str
-    ) -> None:
-        """No connection is used by two processes; the parent goes on with its own."""
-        with ChaosServer() as server:
-            subprocess.run(
-                # Python 3.12 and newer warn of a fork where there are threads.
-                [sys.executable, "-W", "error", "-W", "ignore:This process", __file__]
-                + [kind, way, server.url],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-                check=True,
-                timeout=120,
-            )
-            parent = server.requests[0].payload["waybill_token"].partition("-")[0]
-            pids = pids_by_connection(server)
+    @pytest.mark.parametrize("case", CASES)
+    def test_fork__children_open_their_own_connections(self, servers, case):
+        server, way = servers[case], case[1]
+        parent = server.requests[0].payload["waybill_token"].partition("-")[0]
+        pids = pids_by_connection(server)
 
         if way == "ProcessPoolExecutor":
             # The parent's names are the workers' calls.
             assert {parent} not in list(pids.values())[2:]
         else:
-            assert (13 if way == "under load" else 4) == len(
-                set().union(*pids.values())
-            )
+            processes = set().union(*pids.values())
+            assert (13 if way == "under load" else 4) == len(processes)
         assert [1] * len(pids) == [len(each) for each in pids.values()]
         most = 17 if way == "under load" else 2
         assert most >= sum(parent in each for each in pids.values())
 
-    @pytest.mark.parametrize("way", ["os.fork", "os.fork, sys.exit"])
-    def test_fork__under_tls(self, way: str, tmp_path: Path) -> None:
-        """No child sends TLS's close_notify over its parent's connection."""
+    def test_fork__under_tls(self, tmp_path):
+        """No child may send TLS's close_notify over its parent's connection."""
         authority = trustme.CA()
-        authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
-        with tls_server(authority) as server:
-            subprocess.run(
-                [sys.executable, __file__, "itself", way, server.url],
-                env={
-                    **os.environ,
-                    "PYTHONPATH": os.pathsep.join(sys.path),
-                    "REQUESTS_CA_BUNDLE": str(tmp_path / "authority.pem"),
-                },
-                check=True,
-                timeout=120,
-            )
-            pids = pids_by_connection(server)
+        pem = str(tmp_path / "authority.pem")
+        authority.cert_pem.write_to_path(pem)
+        certificate = authority.issue_cert("127.0.0.1")
+        ways = ("os.fork", "os.fork, sys.exit")
+        with contextlib.ExitStack() as stack:
+            servers = [ChaosServer(certificate=certificate) for _ in ways]
+            for server in servers:
+                stack.enter_context(server)
+            cases = [("itself", way) for way in ways]
+            run_cases(cases, servers, REQUESTS_CA_BUNDLE=pem)
 
         # The parent goes on with the connection that it had.
-        assert [1] * 4 == [len(each) for each in pids.values()]
+        for pids in map(pids_by_connection, servers):
+            assert [1] * 4 == [len(each) for each in pids.values()]
 
-    def test_copy__deep_of_a_client_in_use(self) -> None:
-        """A copy is made while threads use the client; both then work."""
+    def test_copy__deep_of_a_client_in_use(self):
         with ChaosServer() as server, Client("TOKEN", base_url=server.url) as client:
 
             def work(number: int) -> list[str]:
@@ -268,32 +273,18 @@ class TestUWSGI:
     """uWSGI forks without Python's at-fork hooks."""
 
     @pytest.mark.parametrize("kind", ["itself", "deepcopy", "pickle"])
-    def test_workers__open_their_own_connections(
-        self, kind: str, tmp_path: Path
-    ) -> None:
-        """Three processes of four threads each get their own answers."""
+    def test_workers__open_their_own_connections(self, kind, tmp_path):
         needed("pyuwsgi")
-        (tmp_path / "app.py").write_text(APPLICATION)
-        with ChaosServer() as server, open(tmp_path / "log", "wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-c", "import pyuwsgi; pyuwsgi.run()"]
-                + ["--http-socket", "127.0.0.1:0", "--master", "--die-on-term"]
-                + ["--processes", "3", "--threads", "4", "--wsgi-file", "app.py"],
-                cwd=tmp_path,
-                env={
-                    **os.environ,
-                    "WECHAT": server.url,
-                    "KIND": kind,
-                    "PYTHONPATH": os.pathsep.join(sys.path),
-                },
-                stdout=log,
-                stderr=log,
-            )
-            try:
-                bound = logged(process, tmp_path / "log", r"TCP address (\S+:\d+)")
-                got = self.answers(f"http://{bound}")
-            finally:
-                ended(process)
+        command = ["-c", "import pyuwsgi; pyuwsgi.run()"]
+        command += ["--http-socket", "127.0.0.1:0", "--master", "--die-on-term"]
+        command += ["--processes", "3", "--threads", "4", "--wsgi-file", "app.py"]
+        bound = {"bound": r"TCP address (\S+:\d+)"}
+        with ChaosServer() as server:
+            environ = {"WECHAT": server.url, "KIND": kind}
+            with application(
+                tmp_path, APPLICATION, *command, **bound, **environ
+            ) as address:
+                got = self.answers(f"http://{address}")
             pids = pids_by_connection(server)
 
         assert [name for name, _ in got] == [answer for _, answer in got]
@@ -311,11 +302,11 @@ class TestUWSGI:
 
 
 if __name__ == "__main__":
-    _, kind, way, url = sys.argv
-    client = Client("TOKEN", base_url=url)
-    ask(client, 0)
-    copied = COPIES[kind](client)
-    ask(copied, 5)
-    WAYS[way](copied)
-    ask(copied, 15)
-    ask(client, 20)
+    for kind, way, url in json.loads(sys.argv[1]):
+        client = Client("TOKEN", base_url=url)
+        ask(client, 0)
+        copied = COPIES[kind](client)
+        ask(copied, 5)
+        WAYS[way](copied)
+        ask(copied, 15)
+        ask(client, 20)

@@ -3,61 +3,50 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 import trustme
 from chaos import ChaosServer, answer, silence
+from programs import needed
 from toolbox import (
     TokenWeChat,
-    ended,
+    application,
     in_threads,
-    logged,
-    needed,
     run_python,
-    tls_server,
     together,
 )
 
 pytestmark = pytest.mark.once
 
-#: Patches when TURN says so, and defines at_once().
-GEVENT = """
-import json, sys, time, warnings
+#: Define patch() and at_once().
+KINDS = {
+    "gevent": """
 from gevent import monkey
 from gevent.pool import Pool
 
-def patch():
-    warnings.simplefilter("ignore")  # gevent warns of what was imported before.
-    monkey.patch_all()
+patch = monkey.patch_all
 
 def at_once(work, count=8):
     return Pool(count).map(work, range(count))
-
-if sys.argv[1] == "before":
-    patch()
-from wxlogistics import Client, StableToken, TransportError
-if sys.argv[1] == "after":
-    patch()
-"""
-
-EVENTLET = """
-import json, sys, time, warnings
-warnings.simplefilter("ignore")  # eventlet warns of its age.
+""",
+    "eventlet": """
 import eventlet
 
-def patch():
-    eventlet.monkey_patch()
+patch = eventlet.monkey_patch
 
 def at_once(work, count=8):
     return list(eventlet.GreenPool(count).imap(work, range(count)))
+""",
+}
 
+#: gevent warns of what was imported before it patches, eventlet of its age.
+START = """
+import json, sys, time, warnings
+warnings.simplefilter("ignore")
+%s
 if sys.argv[1] == "before":
     patch()
 from wxlogistics import Client, StableToken, TransportError
@@ -68,10 +57,10 @@ if sys.argv[1] == "after":
 #: The first eight calls are answered together: greenlets that wait for each other
 #: would not get an answer before the deadline.
 PAST_A_DEADLINE = """
-client = Client("TOKEN", base_url=sys.argv[2], deadline=4)
+client = Client("TOKEN", base_url=sys.argv[2], deadline=2)
 query = lambda name: client.query_trace(str(name)).waybill_id
 first = at_once(query)
-time.sleep(4.5)
+time.sleep(2.1)
 print(json.dumps([first, query("alone"), at_once(query)]))
 """
 
@@ -95,35 +84,28 @@ print(json.dumps(at_once(lambda name: client.query_trace(str(name)).waybill_id))
 
 NAMES = [str(number) for number in range(8)]
 
-KINDS = [
-    (kind, when) for kind in ("gevent", "eventlet") for when in ("before", "after")
-]
-
 
 def run_green(kind: str, when: str, script: str, url: str, **environ: str) -> Any:
     needed(kind)
-    start = {"gevent": GEVENT, "eventlet": EVENTLET}[kind]
-    return json.loads(run_python(start + script, when, url, **environ))
+    return json.loads(run_python(START % KINDS[kind] + script, when, url, **environ))
 
 
-@pytest.mark.parametrize("kind, when", KINDS)
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("kind", KINDS)
 class TestGreenThreads:
-    def test_call__past_a_deadline(self, kind: str, when: str) -> None:
-        """Calls do not wait for each other, and work when a deadline's time is over."""
+    def test_call__past_a_deadline(self, kind, when):
         with ChaosServer(then=together(8)) as server:
             got = run_green(kind, when, PAST_A_DEADLINE, server.url)
 
         assert [NAMES, "alone", NAMES] == got
 
-    def test_call__after_a_timeout(self, kind: str, when: str) -> None:
-        """Calls that ran into their deadline leave a client that works."""
+    def test_call__after_a_timeout(self, kind, when):
         with ChaosServer(*[silence] * 8) as server:
             got = run_green(kind, when, AFTER_A_TIMEOUT, server.url)
 
         assert [[True] * 8, NAMES] == got
 
-    def test_token__fetched_once(self, kind: str, when: str) -> None:
-        """Greenlets wait for the one that fetches the token."""
+    def test_token__fetched_once(self, kind, when):
         with TokenWeChat() as server:
             got = run_green(kind, when, ONE_TOKEN, server.url)
 
@@ -132,23 +114,14 @@ class TestGreenThreads:
 
 
 class TestTLS:
-    @pytest.mark.parametrize("kind, when", [("gevent", "before")])
-    def test_call__past_a_deadline(self, kind: str, when: str, tmp_path: Path) -> None:
-        """
-        The same over HTTPS.
-
-        With gevent patched after the import, no HTTPS request of requests works.
-        """
+    def test_call__past_a_deadline(self, tmp_path):
+        # With gevent patched after the import, no HTTPS request of requests works.
         authority = trustme.CA()
-        authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
-        with tls_server(authority, then=together(8)) as server:
-            got = run_green(
-                kind,
-                when,
-                PAST_A_DEADLINE,
-                server.url,
-                REQUESTS_CA_BUNDLE=str(tmp_path / "authority.pem"),
-            )
+        certificate = authority.issue_cert("127.0.0.1")
+        bundle = {"REQUESTS_CA_BUNDLE": str(tmp_path / "authority.pem")}
+        authority.cert_pem.write_to_path(bundle["REQUESTS_CA_BUNDLE"])
+        with ChaosServer(then=together(8), certificate=certificate) as server:
+            got = run_green("gevent", "before", PAST_A_DEADLINE, server.url, **bundle)
 
         assert [NAMES, "alone", NAMES] == got
 
@@ -169,34 +142,23 @@ def application(environ, start_response):
 
 
 class TestGunicorn:
-    def test_preload__past_a_deadline(self, tmp_path: Path) -> None:
-        """`gunicorn -k gevent --preload` patches after the client has made a call."""
+    def test_preload__past_a_deadline(self, tmp_path):
+        """`--preload` patches after the client has made a call."""
         needed("gunicorn")
         needed("gevent")
-        (tmp_path / "app.py").write_text(APPLICATION)
-        with ChaosServer(answer) as server, open(tmp_path / "log", "wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "-k", "gevent", "--preload"]
-                + ["-w", "2", "-b", "127.0.0.1:0", "app:application"],
-                cwd=tmp_path,
-                env={
-                    **os.environ,
-                    "WECHAT": server.url,
-                    "PYTHONPATH": os.pathsep.join(sys.path),
-                },
-                stdout=log,
-                stderr=log,
-            )
-            try:
-                url = logged(process, tmp_path / "log", r"Listening at: (\S+)")
+        command = ["-m", "gunicorn", "-k", "gevent", "--preload"]
+        command += ["-w", "2", "-b", "127.0.0.1:0", "app:application"]
+        bound = {"bound": r"Listening at: (\S+)"}
 
-                def work(number: int) -> str:
-                    return requests.get(f"{url}/?{number}", timeout=60).text
+        def work(number: int) -> str:
+            return requests.get(f"{url}/?{number}", timeout=60).text
 
+        with ChaosServer(answer) as server:
+            with application(
+                tmp_path, APPLICATION, *command, **bound, WECHAT=server.url
+            ) as url:
                 before = in_threads(8, work)
-                time.sleep(2.5)
+                time.sleep(2.1)
                 after = in_threads(8, work)
-            finally:
-                ended(process)
 
         assert NAMES == before == after

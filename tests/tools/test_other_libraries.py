@@ -14,7 +14,6 @@ import socket
 import ssl
 import threading
 import traceback
-from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import chaos
@@ -26,8 +25,9 @@ import rich.traceback
 import vcr
 from chaos import ChaosServer, answer, close_after_request, closed_port, raw
 from private import APPID, HOST, OPENID, PHONE, QUERY_URL, SECRET, TOKEN
+from programs import needed
 from responses import matchers
-from toolbox import TokenWeChat, installed, needed, query, run_python
+from toolbox import TokenWeChat, installed, query, run_python
 from vcr.errors import CannotOverwriteExistingCassetteException
 
 from wxlogistics import (
@@ -45,8 +45,7 @@ from wxlogistics import (
 # vcrpy drops warm connections without closing them.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 class TestVCR:
-    def test_cassette__a_warm_connection(self, tmp_path: Path) -> None:
-        """A client that has a connection does not go round a cassette."""
+    def test_cassette__warm_connection(self, tmp_path):
         recorder = vcr.VCR(record_mode=vcr.mode.NONE)
         with ChaosServer() as server, Client("TOKEN", base_url=server.url) as client:
             query(client)
@@ -56,8 +55,7 @@ class TestVCR:
 
         assert 1 == len(server.requests)
 
-    def test_cassette__recorded_and_played(self, tmp_path: Path) -> None:
-        """What is recorded of a warm client is played back without the server."""
+    def test_cassette__recorded_and_played(self, tmp_path):
         cassette = str(tmp_path / "query.yaml")
         with ChaosServer() as server, Client("TOKEN", base_url=server.url) as client:
             query(client)
@@ -72,8 +70,7 @@ class TestVCR:
 
 class TestResponses:
     @responses.activate
-    def test_no_match__reasons_come_through(self) -> None:
-        """The error holds all that responses says, but for what is private."""
+    def test_no_match__shows_the_reasons(self):
         match = [
             matchers.query_param_matcher({"access_token": "OTHER"}),
             matchers.json_params_matcher({"waybill_token": "W", "openid": "another"}),
@@ -104,8 +101,8 @@ class TestResponses:
         ids=repr,
     )
     @responses.activate
-    def test_error__made_by_hand(self, body: Exception) -> None:
-        """An error without the attributes that the real one has is a TransportError."""
+    def test_error__made_by_hand(self, body):
+        """The real errors have attributes that these lack."""
         responses.post(QUERY_URL, body=body)
         with pytest.raises(TransportError) as caught:
             query(Client(TOKEN, retries=0))
@@ -115,8 +112,8 @@ class TestResponses:
 
 @pytest.mark.once
 class TestRequestsMock:
-    def test_no_match__comes_out(self) -> None:
-        """As with plain requests: the error of requests-mock is not one of requests."""
+    def test_no_match__raises(self):
+        """The error of requests-mock is not one of requests."""
         needed("requests_mock", "requests-mock")
         import requests_mock
 
@@ -127,8 +124,7 @@ class TestRequestsMock:
         assert f"No mock address: POST {QUERY_URL}?access_token=" in str(caught.value)
 
     @pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])
-    def test_match__answered(self, own: bool) -> None:
-        """A mock that begins after the first call answers, or raises."""
+    def test_match__after_the_first_call(self, own):
         needed("requests_mock", "requests-mock")
         import requests_mock
 
@@ -158,10 +154,7 @@ class TestRequestsMock:
 @pytest.mark.once
 class TestRequestsCache:
     @pytest.mark.parametrize("backend", ["memory", "sqlite"])
-    def test_session__second_call_from_the_cache(
-        self, backend: str, tmp_path: Path
-    ) -> None:
-        """A cached answer is as good as WeChat's, and so are those of other calls."""
+    def test_session__second_call_from_the_cache(self, backend, tmp_path):
         needed("requests_cache", "requests-cache")
         import requests_cache
 
@@ -211,8 +204,7 @@ def dns_server() -> Iterator[int]:
 
 class TestResolvers:
     @pytest.mark.once
-    def test_dnspython__override_system_resolver(self, dns_server: int) -> None:
-        """Names are resolved by dnspython, for a name and for an address."""
+    def test_dnspython__override_system_resolver(self, dns_server):
         import dns.resolver
 
         resolver = dns.resolver.Resolver(configure=False)
@@ -250,12 +242,7 @@ def travelled() -> Iterator[Callable[[float], object]]:
 @pytest.mark.parametrize("clock", [frozen, travelled])
 @pytest.mark.parametrize("made", ["before", "within"])
 class TestClocks:
-    def test_token__ends_as_the_clock_says(
-        self,
-        clock: Callable[[], contextlib.AbstractContextManager[Callable[[float], Any]]],
-        made: str,
-    ) -> None:
-        """A StableToken made before or within the block ends by its clock."""
+    def test_token__ends_as_the_clock_says(self, clock, made):
         with TokenWeChat() as server, contextlib.ExitStack() as stack:
             if made == "within":
                 move = stack.enter_context(clock())
@@ -270,12 +257,7 @@ class TestClocks:
 
         assert [1, 1, 2, 2] == counts
 
-    def test_call__repeated(
-        self,
-        clock: Callable[[], contextlib.AbstractContextManager[Callable[[float], Any]]],
-        made: str,
-    ) -> None:
-        """A call is repeated while the clock stands still."""
+    def test_call__repeated(self, clock, made):
         with ChaosServer(close_after_request, answer) as server, clock():
             client = Client("TOKEN", base_url=server.url, deadline=5)
 
@@ -286,8 +268,7 @@ class TestClocks:
 class TestOtherVersions:
     """In environments of their own, which need PyPI."""
 
-    def test_urllib3_future__works(self, tmp_path: Path) -> None:
-        """urllib3-future takes the place of urllib3; a call works, and is repeated."""
+    def test_urllib3_future__works(self, tmp_path):
         python = installed(
             tmp_path / "venv", "requests attrs", "urllib3-future", "niquests"
         )
@@ -315,8 +296,7 @@ print(json.dumps([urllib3.__version__, *got]))
         assert int(version.split(".")[2]) >= 900
         assert [*"ABCDEFG", False] == got
 
-    def test_socks__proxy_is_down(self, tmp_path: Path) -> None:
-        """With PySocks, the error names the SOCKS proxy, and not its password."""
+    def test_socks__proxy_is_down(self, tmp_path):
         python = installed(tmp_path / "venv", "requests[socks] attrs")
         with closed_port() as nowhere:
             address = nowhere.removeprefix("http://")
@@ -338,8 +318,7 @@ except TransportError as error:
 
 
 class TestSOCKS:
-    def test_pysocks__missing(self) -> None:
-        """Without PySocks the error says what requests says."""
+    def test_pysocks__missing(self):
         script = "import sys; sys.modules['socks'] = None" + SOCKS
         reason = run_python(script, ALL_PROXY="socks5://127.0.0.1:1")
 
@@ -399,8 +378,8 @@ REFUSAL = chaos.reply({"errcode": 40013, "errmsg": "invalid appid"})
 
 
 class TestRich:
-    def test_print__nothing_private(self) -> None:
-        """rich.print asks attrs classes field by field; that shows no secret either."""
+    def test_print__nothing_private(self):
+        """rich.print reads the fields of attrs classes."""
         with TokenWeChat() as server:
             objects = holders(server) | errors()
         seen = {name: shown(each, [each]) for name, each in objects.items()}
@@ -413,23 +392,28 @@ class TestRich:
         }
         assert APPID in seen["StableToken"]
 
-    @pytest.mark.parametrize("most", [0, 1, 1000])
     @pytest.mark.parametrize(
-        "beyond", [close_after_request, REFUSAL], ids=["", "40013"]
-    )
-    @pytest.mark.parametrize(
-        "provider",
+        "provider, most, beyond",
         [
-            TOKEN,
-            StableToken(APPID, SECRET),
-            AuthorizerToken(APPID, COMPONENT, "wx1", REFRESH),
+            (TOKEN, 0, REFUSAL),
+            *(
+                (provider, *row)
+                for provider in (
+                    StableToken(APPID, SECRET),
+                    AuthorizerToken(APPID, COMPONENT, "wx1", REFRESH),
+                )
+                for row in [
+                    # How many fetches of a token succeed, and how the next ends.
+                    (0, close_after_request),
+                    (0, REFUSAL),
+                    (1, REFUSAL),
+                    (1000, REFUSAL),
+                ]
+            ),
         ],
-        ids=["str", "StableToken", "AuthorizerToken"],
     )
-    def test_traceback__nothing_private(
-        self, provider: Any, most: int, beyond: chaos.Fault
-    ) -> None:
-        """rich.traceback opens the objects of each frame; no secret is in them."""
+    def test_traceback__nothing_private(self, provider, most, beyond):
+        """rich.traceback prints the objects of each frame."""
         with TokenWeChat(lambda token: True, most=most, beyond=beyond) as server:
             token = copy.copy(provider)
             seen = self.traceback(Client(token, base_url=server.url, retries=0))
@@ -450,10 +434,7 @@ class TestRich:
 
 class TestWarningsOfUrllib3:
     @pytest.mark.parametrize("own", [True, False], ids=["own", "caller's"])
-    def test_failed_to_parse_headers__no_token(
-        self, own: bool, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        """ "Failed to parse headers (url=…)" shows no token anywhere."""
+    def test_failed_to_parse_headers__no_token(self, own, caplog):
         caplog.set_level(logging.DEBUG)
         with ChaosServer(chaos.garbage_head_lines) as server:
             with requests.Session() as session:

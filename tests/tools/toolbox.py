@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import contextlib
 import itertools
 import os
 import re
@@ -14,36 +14,20 @@ import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Callable, Iterator, NoReturn
+from typing import Any, Callable, Iterator
 
 import chaos
 import pytest
 from chaos import ChaosServer, Fault
+from programs import missing, run
 
-from wxlogistics import Client, TransportError
+from wxlogistics import Client
 
 ROOT = Path(__file__).parents[2]
 
 
-def missing(sentence: str) -> NoReturn:
-    """Skip the test, or fail it if WXLOGISTICS_REQUIRE_SERVERS is 1."""
-    if os.environ.get("WXLOGISTICS_REQUIRE_SERVERS") == "1":
-        pytest.fail(sentence)
-    pytest.skip(sentence)
-
-
-def needed(module: str, package: str = "") -> None:
-    """
-    Skip the test, or fail it, if *module*, which comes with *package*, is missing.
-    """
-    if importlib.util.find_spec(module) is None:
-        missing(f"{module} is missing; pip install {package or module}")
-
-
 def installed(directory: Path, *packages: str) -> Path:
-    """
-    Install *packages* from PyPI into an environment of their own; return its Python.
-    """
+    """Install *packages* into a new environment; return its Python."""
     uv = shutil.which("uv")
     make = [uv, "venv", "-q"] if uv else [sys.executable, "-m", "venv"]
     subprocess.run([*make, str(directory)], check=True, capture_output=True)
@@ -68,19 +52,11 @@ def run_python(
 ) -> str:
     """Run *script*, which sees this checkout and the tests; return what it prints."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    done = subprocess.run(
-        [str(python), "-c", script, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": path, **environ},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    environ = {**os.environ, "PYTHONPATH": path, **environ}
+    return run(str(python), "-c", script, *map(str, arguments), env=environ)
 
 
 def ended(process: subprocess.Popen[Any]) -> None:
-    """End *process*."""
     process.terminate()
     try:
         process.wait(30)
@@ -100,18 +76,30 @@ def logged(process: subprocess.Popen[Any], log: Path, pattern: str) -> str:
     pytest.fail(log.read_text(errors="replace"))
 
 
+@contextlib.contextmanager
+def application(
+    folder: Path, code: str, *command: str, bound: str, **environ: str
+) -> Iterator[str]:
+    """
+    Yield the address of *code*, a WSGI application, which Python's *command* serves.
+
+    Its output shows the address as *bound* captures it.
+    """
+    (folder / "app.py").write_text(code)
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environ}
+    with open(folder / "log", "wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, *command], cwd=folder, env=environ, stdout=log, stderr=log
+        )
+        try:
+            yield logged(process, folder / "log", bound)
+        finally:
+            ended(process)
+
+
 def in_threads(count: int, work: Callable[[int], Any]) -> list[Any]:
-    """Return what *work* returns in each of *count* threads."""
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(work, range(count)))
-
-
-def outcome(call: Callable[[], Any]) -> Any:
-    """Return what *call* returns, or the TransportError that it raises."""
-    try:
-        return call()
-    except TransportError as error:
-        return error
 
 
 def query(client: Client, name: object = "W") -> str:
@@ -120,9 +108,7 @@ def query(client: Client, name: object = "W") -> str:
 
 
 def pids_by_connection(server: ChaosServer) -> dict[int, set[str]]:
-    """
-    Return whose requests came in by each connection: "PID-..." is the waybill_token.
-    """
+    """Return the pids, from "PID-…" as waybill_token, by connection."""
     pids = defaultdict(set)
     for request in server.requests:
         if name := request.payload.get("waybill_token", ""):
@@ -154,7 +140,7 @@ class TokenWeChat(ChaosServer):
 
         most: How many calls for a token bring one.
 
-        beyond: What befalls the others.
+        beyond: How the others end.
 
     Attributes:
         fetches: The payloads of the calls for a token.
@@ -194,15 +180,6 @@ class TokenWeChat(ChaosServer):
         chaos.reply(reply)(peer, request)
 
 
-def tls_server(authority: Any, *faults: Fault, **settings: Any) -> ChaosServer:
-    """Return a server whose certificate for 127.0.0.1 *authority* issued."""
-    import ssl
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    return ChaosServer(*faults, tls=context, **settings)
-
-
 def trickled(start: bytes, piece: bytes, over: threading.Event) -> Fault:
     """Send *start*, then *piece* fifty times a second for 30 s, then set *over*."""
 
@@ -218,5 +195,4 @@ def trickled(start: bytes, piece: bytes, over: threading.Event) -> Fault:
 
 
 def texts(error: BaseException) -> Iterator[str]:
-    """Yield what *error* shows when it is printed."""
     yield from (str(error), repr(error), *map(str, vars(error).values()))
