@@ -17,7 +17,7 @@ from unittest.mock import Mock
 
 import pytest
 from click.shell_completion import ShellComplete
-from clitools import Run, check_snapshot, process, ran
+from clitools import check_snapshot, process, ran
 
 import wxlogistics.__main__
 from wxlogistics import Client, GoodsDetail, GoodsInfo, __version__, demo
@@ -40,7 +40,7 @@ LOST = "5ec4e7" * 5 + "5e"
 
 
 class TestDemo:
-    def test_main__demo(self, run: Run) -> None:
+    def test_main__demo(self, run):
         """The demo registers, follows, updates and is refused, and exits with 0."""
         code, out, err = run("demo")
         lines = out.splitlines()
@@ -53,7 +53,7 @@ class TestDemo:
         assert "✓ Every step gave what it should." == lines[-1]
         assert "(errcode 9300507, rid " in " ".join(out.split())
 
-    def test_main__demo_fails(self, run: Run, monkeypatch: Any) -> None:
+    def test_main__demo_fails(self, run, monkeypatch):
         """A demo that fails exits with 1."""
         monkeypatch.setattr(demo, "Sandbox", lambda **_: failing())
 
@@ -61,7 +61,7 @@ class TestDemo:
 
         assert (1, {"ok": False, "failures": ["status 0"]}) == (ran.code, ran.json)
 
-    def test_play__colours(self, run: Run, monkeypatch: Any) -> None:
+    def test_play__colours(self, run, monkeypatch):
         """In a terminal the output is coloured, but not with NO_COLOR."""
         plain = run("demo").out
         monkeypatch.setenv("FORCE_COLOR", "1")
@@ -71,7 +71,7 @@ class TestDemo:
         assert "\x1b" not in plain + run("demo").out
         assert "  \x1b[32m●\x1b[0m 4 \x1b[1m已签收\x1b[0m" in coloured
 
-    def test_play__unexpected_answer(self, capsys: Any) -> None:
+    def test_play__unexpected_answer(self, capsys):
         """A step that does not give what it should is shown, and is returned."""
         failures = demo.play(say, echo, failing())
         lines = capsys.readouterr().out.splitlines()
@@ -94,7 +94,7 @@ class TestDemo:
             ),
         ],
     )
-    def test_refuse__another_answer(self, fault: Any, failure: str) -> None:
+    def test_refuse__another_answer(self, fault, failure):
         """Another refusal than the announced one is a failure, or none at all."""
         with Sandbox().mock() as wechat:
             wechat.fail("query_trace", **fault)
@@ -105,9 +105,7 @@ class TestDemo:
         assert shown.failures[0].startswith(failure)
 
     @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "ALL_PROXY"])
-    def test_main__demo_behind_a_proxy(
-        self, name: str, run: Run, monkeypatch: Any
-    ) -> None:
+    def test_main__demo_behind_a_proxy(self, name, run, monkeypatch):
         """What stays on this machine does not go to a proxy."""
         monkeypatch.setenv(name, "http://127.0.0.1:9")
 
@@ -125,7 +123,7 @@ def failing() -> Sandbox:
 class TestSandboxCommand:
     @pytest.mark.once
     @pytest.mark.parametrize("lang, note", [("en", "open it"), ("zh", "用浏览器打开")])
-    def test_main__serves(self, lang: str, note: str) -> None:
+    def test_main__serves(self, lang, note):
         """It prints where it is and what to call it with, and stops on SIGTERM."""
         with process("sandbox", "--port", "0", "--lang", lang) as sandbox:
             lines = [sandbox.stdout.readline().rstrip() for _ in range(5)]
@@ -147,7 +145,7 @@ class TestSandboxCommand:
         assert note in found["console"]
         assert (0, 0) == (status, code)
 
-    def test_main__ready_and_notices(self, run: Run, monkeypatch: Any) -> None:
+    def test_main__ready_and_notices(self, run, monkeypatch):
         """What the sandbox reports is printed, in the chosen language."""
         ready = {"url": "http://a:1", "console_url": "http://a:1/", "ca_file": "ca.pem"}
         ready |= {"appid": "wx1", "secret": "s1", "access_token": "t1"}
@@ -175,7 +173,7 @@ class TestSandboxCommand:
         assert {"ok": True, **ready} == as_json.json
 
     @pytest.mark.once
-    def test_main__serves_as_json(self) -> None:
+    def test_main__serves_as_json(self):
         """A program gets the same as one object."""
         with process("sandbox", "--port", "0", "--seed", "1", "--json") as sandbox:
             text = "".join(iter(sandbox.stdout.readline, "}\n")) + "}"
@@ -201,9 +199,7 @@ class TestSandboxCommand:
             ("--tls", "--ca-file=/dev/null/x/ca.pem", "/dev/null/x"),
         ],
     )
-    def test_main__fails_as_json(
-        self, run: Run, option: str, value: str, message: str
-    ) -> None:
+    def test_main__fails_as_json(self, run, option, value, message):
         """What is wrong is reported to a program too, and once."""
         ran = run("sandbox", "--json", option, value)
         shown = " ".join(ran.err.split())
@@ -214,7 +210,7 @@ class TestSandboxCommand:
             assert [False, "Use"] == [ran.json["ok"], ran.json["error"]["type"]]
             assert ran.json["error"]["message"].startswith(message)
 
-    def test_main__port_taken(self, run: Run) -> None:
+    def test_main__port_taken(self, run):
         """A port that is taken is an error at once."""
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
@@ -227,7 +223,7 @@ class TestSandboxCommand:
     @pytest.mark.parametrize(
         "argv", [["--lang", "zh", "sandbox", "-h"], ["sandbox", "--help", "--lang=zh"]]
     )
-    def test_main__help(self, argv: list[str], run: Run) -> None:
+    def test_main__help(self, argv, run):
         """Its help is in the chosen language."""
         code, out, _ = run(*argv)
 
@@ -242,14 +238,8 @@ class TestSandboxCommand:
         "lang, words", [("en", "this needs"), ("zh", "请运行 pip")]
     )
     def test_main__without_the_extra(
-        self,
-        command: str,
-        lang: str,
-        words: str,
-        run: Run,
-        wechat: Sandbox,
-        monkeypatch: Any,
-    ) -> None:
+        self, command, lang, words, run, wechat, monkeypatch
+    ):
         """Without its extra the command names it, in the chosen language."""
         # What the server needs.
         for name in ("aiohttp", "h11"):
@@ -264,7 +254,7 @@ class TestSandboxCommand:
 
 
 class TestMain:
-    def test_main__version(self, run: Run) -> None:
+    def test_main__version(self, run):
         """The version is the package's."""
         assert (0, f"wxlogistics, version {__version__}\n", "") == run("--version")
 
@@ -283,9 +273,7 @@ class TestMain:
             (["query", "t", "--lang", "fr"], "Invalid value for '--lang'", "query"),
         ],
     )
-    def test_main__wrong_use(
-        self, argv: list[str], problem: str, see: str, run: Run
-    ) -> None:
+    def test_main__wrong_use(self, argv, problem, see, run):
         """Wrong use exits with 2, and says what is wrong and where to read on."""
         code, out, err = run(*argv)
         lines = err.splitlines()
@@ -315,9 +303,7 @@ class TestMain:
             ),
         ],
     )
-    def test_main__wrong_use_in_chinese(
-        self, argv: list[str], problem: str, run: Run
-    ) -> None:
+    def test_main__wrong_use_in_chinese(self, argv, problem, run):
         """So it does in Chinese: click's messages are translated."""
         code, _, err = run(*(argv if "zh" in argv else ["--lang", "zh", *argv]))
 
@@ -325,7 +311,7 @@ class TestMain:
         assert err.startswith(f"✗ {problem}")
         assert "请看 wxlogistics" in err.splitlines()[-1]
 
-    def test_main__wrong_use_as_json(self, run: Run) -> None:
+    def test_main__wrong_use_as_json(self, run):
         """A program gets wrong use on stdout, with the keys of every error."""
         ran = run("query", "--json")
 
@@ -339,9 +325,7 @@ class TestMain:
     @pytest.mark.parametrize(
         "lang, words", [("en", "click is missing"), ("zh", "缺少 click")]
     )
-    def test_main__without_extra(
-        self, lang: str, words: str, capsys: Any, monkeypatch: Any
-    ) -> None:
+    def test_main__without_extra(self, lang, words, capsys, monkeypatch):
         """Without the extra the command names it, in the chosen language."""
         name = "click"
         for module in [*sys.modules]:
@@ -358,7 +342,7 @@ class TestMain:
             == capsys.readouterr().err
         )
 
-    def test_main__broken_installation(self, monkeypatch: Any) -> None:
+    def test_main__broken_installation(self, monkeypatch):
         """Another module that is missing is not mistaken for the extra."""
         for module in [*sys.modules]:
             if module.startswith("wxlogistics.cli"):
@@ -368,7 +352,7 @@ class TestMain:
         with pytest.raises(ModuleNotFoundError, match="_version"):
             main(["demo"])
 
-    def test_main__another_import_error(self, run: Run, monkeypatch: Any) -> None:
+    def test_main__another_import_error(self, run, monkeypatch):
         """Nor is an import that fails within a command."""
 
         def play(*_: Any) -> None:
@@ -379,7 +363,7 @@ class TestMain:
         with pytest.raises(ImportError, match="something else"):
             run("demo")
 
-    def test_main__interrupted_import(self, monkeypatch: Any, capsys: Any) -> None:
+    def test_main__interrupted_import(self, monkeypatch, capsys):
         """Ctrl-C while the modules are imported ends it without a traceback."""
 
         def find_spec(name: str, *_: Any) -> None:
@@ -403,8 +387,8 @@ class TestMain:
         ],
     )
     def test_main__secret_in_another_variable(
-        self, command: str, name: str, value: str, run: Run, monkeypatch: Any
-    ) -> None:
+        self, command, name, value, run, monkeypatch
+    ):
         """An AppSecret is not shown, wherever it was put by mistake."""
         values = {"APPID": "wx0123456789abcdef", "SECRET": LOST[::-1]}
         for each, text in {**values, name: value}.items():
@@ -438,9 +422,7 @@ class TestMain:
             (["--state", "damaged.json"], "damaged.json\uff1a状态文件已损坏"),
         ],
     )
-    def test_sandbox__wrong_use_in_chinese(
-        self, argv: list[str], words: str, run: Run
-    ) -> None:
+    def test_sandbox__wrong_use_in_chinese(self, argv, words, run):
         """The sandbox's refusals are reported in Chinese, without Python's names."""
         Sandbox().save("state.json")
         state = json.loads(Path("state.json").read_bytes())
@@ -456,14 +438,14 @@ class TestMain:
         assert words in err
         assert not re.search("Error|__init__|Call", err)
 
-    def test_main__appid_in_chinese(self, run: Run, monkeypatch: Any) -> None:
+    def test_main__appid_in_chinese(self, run, monkeypatch):
         """What the client refuses has Chinese words."""
         monkeypatch.setenv("WXLOGISTICS_APPID", "5" * 32)
         monkeypatch.setenv("WXLOGISTICS_SECRET", "wx")
 
         assert "✗ appid：像是 AppSecret" in run("--lang", "zh", "query", "abc").err
 
-    def test_module__exits(self, run: Run, monkeypatch: Any) -> None:
+    def test_module__exits(self, run, monkeypatch):
         """As a module it ends the process with the exit code."""
         monkeypatch.setattr(sys, "argv", ["wxlogistics", "query"])
         path = wxlogistics.__main__.__file__
@@ -475,7 +457,7 @@ class TestMain:
         assert 2 == raised.value.code
 
     @pytest.mark.parametrize("command", ["errors", "demo"])
-    def test_main__reader_goes(self, run: Run, monkeypatch: Any, command: str) -> None:
+    def test_main__reader_goes(self, run, monkeypatch, command):
         """A reader that has seen enough, as `head` has, is no error."""
         reading, writing = os.pipe()
         os.close(reading)
@@ -486,7 +468,7 @@ class TestMain:
 
         assert 0 == code
 
-    def test_main__interrupted(self, run: Run, monkeypatch: Any) -> None:
+    def test_main__interrupted(self, run, monkeypatch):
         """Ctrl-C exits with 130, without a traceback."""
 
         def interrupt(*_: object, **__: object) -> None:
@@ -506,9 +488,7 @@ class TestMain:
     @pytest.mark.parametrize(
         "argv", [["errors"], ["errors", "--json"], ["--help"], ["query", "--json"]]
     )
-    def test_main__stdout_is_full(
-        self, argv: list[str], capsys: Any, monkeypatch: Any
-    ) -> None:
+    def test_main__stdout_is_full(self, argv, capsys, monkeypatch):
         """A stdout that takes nothing more is something on this machine."""
         with open("/dev/full", "w", encoding="utf-8") as full:
             monkeypatch.setattr(sys, "stdout", full)
@@ -521,7 +501,7 @@ class TestMain:
             "✗ Missing argument 'WAYBILL_TOKEN'",
         )
 
-    def test_main__file_is_broken(self, run: Run, monkeypatch: Any) -> None:
+    def test_main__file_is_broken(self, run, monkeypatch):
         """Another file is called by its name, to a program too."""
 
         def fail(*_: object, **__: object) -> None:
@@ -535,7 +515,7 @@ class TestMain:
         assert 2 == ran.code
         assert "/some/where: Input/output error" == (ran.json["error"]["message"])
 
-    def test_main__stdout_is_no_file(self, run: Run, monkeypatch: Any) -> None:
+    def test_main__stdout_is_no_file(self, run, monkeypatch):
         """A stdout that is no file of the system's can fail as well."""
 
         class Full(io.StringIO):
@@ -546,7 +526,7 @@ class TestMain:
 
         assert 2 == main(["errors"])
 
-    def test_main__closed_streams(self, capsys: Any, monkeypatch: Any) -> None:
+    def test_main__closed_streams(self, capsys, monkeypatch):
         """Without a stdout nothing is begun; without a stderr all is done."""
         with monkeypatch.context() as patch:
             patch.setattr(sys, "stdout", None)
@@ -561,7 +541,7 @@ class TestMain:
         assert "✗ stdout: Bad file descriptor" == err.splitlines()[0]
         assert "40013    CredentialError" in out
 
-    def test_main__closed_by_the_shell(self) -> None:
+    def test_main__closed_by_the_shell(self):
         """So it is in a process, without a word of Python's own."""
         start = f'"{sys.executable}" -m wxlogistics "$@"'
         found = [
@@ -583,7 +563,7 @@ class TestMain:
         assert [2, 0, 2, 2, 2] == [each.returncode for each in found]
         assert [2, 0, 2, 2, 0] == [len(each.stderr.splitlines()) for each in found]
 
-    def test_main__gbk(self) -> None:
+    def test_main__gbk(self):
         """Where only GBK can be written there are question marks, and no traceback."""
         environ = {**os.environ, "PYTHONIOENCODING": "gbk", "LC_ALL": "zh_CN"}
 
@@ -606,18 +586,18 @@ class TestHelp:
 
     @pytest.mark.parametrize("lang", ["en", "zh"])
     @pytest.mark.parametrize("argv", COMMANDS, ids="-".join)
-    def test_help__look(self, argv: list[str], lang: str, run: Run) -> None:
+    def test_help__look(self, argv, lang, run):
         """Each command's help looks as it was last seen."""
         code, out, err = run(*argv, "--help", "--lang", lang)
 
         assert (0, "") == (code, err)
         check_snapshot("-".join(["help", *argv, lang]), out)
 
-    def test_help__without_arguments(self, run: Run) -> None:
+    def test_help__without_arguments(self, run):
         """Alone the command shows its help."""
         assert run("--help") == run()
 
-    def test_completion__bash(self, surroundings: Path) -> None:
+    def test_completion__bash(self, surroundings):
         """The shell can complete commands and options."""
         environ = {
             **os.environ,
@@ -639,7 +619,7 @@ class TestHelp:
             ["sandbox", "--state"],
         ],
     )
-    def test_completion__files(self, argv: list[str]) -> None:
+    def test_completion__files(self, argv):
         """And files where one is meant."""
         with speak("en"):
             command = commands(Terminal(False))

@@ -69,7 +69,7 @@ def calls(wechat: Sandbox, endpoint: str) -> list[str]:
 
 
 class TestQuery:
-    def test_query__file(self, run: Run, wechat: Sandbox) -> None:
+    def test_query__file(self, run, wechat):
         """Each row becomes one line with the parcel's status."""
         tokens = register(wechat, run, 3)
         wechat.move("SF1", 4, message="已签收")
@@ -95,7 +95,7 @@ class TestQuery:
         assert ("status", "goods", "已签收") == (names[0], names[-1], first["label"])
         assert out.startswith("3 / 3 rows done: tokens.results.jsonl\n")
 
-    def test_query__stdin(self, run: Run, wechat: Sandbox, monkeypatch: Any) -> None:
+    def test_query__stdin(self, run, wechat, monkeypatch):
         """- is stdin, which needs an --out; run again, it goes on as well."""
         tokens = register(wechat, run, 3)
         text = "\n".join(tokens).encode()
@@ -117,7 +117,7 @@ class TestQuery:
         assert tokens == [line["id"] for line in lines("out.jsonl")]
 
     @pytest.mark.once
-    def test_query__pipe(self, run: Run, wechat: Sandbox) -> None:
+    def test_query__pipe(self, run, wechat):
         """A pipe by name is read once, from its beginning to its end, as stdin is."""
         tokens = register(wechat, run, 3)
         os.mkfifo("pipe")
@@ -132,7 +132,7 @@ class TestQuery:
         assert [(0, 3), (0, 0)] == found
         assert tokens == [line["id"] for line in lines("out.jsonl")]
 
-    def test_source__pipe(self, run: Run, monkeypatch: Any) -> None:
+    def test_source__pipe(self, run, monkeypatch):
         """A pipe is read to its end, as UTF-16 and workbooks are."""
         book = pytest.importorskip("openpyxl").Workbook()
         book.active.append(["waybill_token"])
@@ -159,9 +159,7 @@ class TestQuery:
         firsts = [each["first"][0]["waybill_token"] for each in found]
         assert ["A"] * 5 + ["A,"] == firsts
 
-    def test_query__stdin_is_closed(
-        self, run: Run, wechat: Sandbox, monkeypatch: Any
-    ) -> None:
+    def test_query__stdin_is_closed(self, run, wechat, monkeypatch):
         """Without a stdin there is nothing to read."""
         monkeypatch.setattr(sys, "stdin", None)
 
@@ -169,9 +167,7 @@ class TestQuery:
 
         assert (2, "✗ stdin: Bad file descriptor") == (code, err.splitlines()[0])
 
-    def test_query__stdin_is_shorter(
-        self, run: Run, wechat: Sandbox, monkeypatch: Any
-    ) -> None:
+    def test_query__stdin_is_shorter(self, run, wechat, monkeypatch):
         """Another stdin than the first time is noticed at its end."""
         tokens = register(wechat, run, 3)
         for count in (3, 2):
@@ -182,7 +178,7 @@ class TestQuery:
         assert 2 == code
         assert "out.jsonl has results up to row 3, but the input ends before" in err
 
-    def test_query__message_component(self, run: Run, wechat: Sandbox) -> None:
+    def test_query__message_component(self, run, wechat):
         """--follow uses the message component for both."""
         Path("orders.csv").write_text(orders(2), encoding="utf-8")
         run("bulk", "trace", "orders.csv", "--follow")
@@ -195,7 +191,7 @@ class TestQuery:
         assert ["SF1", "SF2"] == sorted(calls(wechat, "follow_waybill"))
         assert sorted(tokens) == sorted(calls(wechat, "query_follow_trace"))
 
-    def test_query__openid(self, run: Run, wechat: Sandbox) -> None:
+    def test_query__openid(self, run, wechat):
         """An openid in the input is sent along."""
         (token,) = register(wechat, run, 1)
         Path("t.csv").write_text(f"openid,waybill_token\n{openid(1)},{token}\n")
@@ -206,7 +202,7 @@ class TestQuery:
 
 
 class TestTrace:
-    def test_trace__file(self, run: Run, wechat: Sandbox) -> None:
+    def test_trace__file(self, run, wechat):
         """Each row is registered with all that it has."""
         Path("orders.csv").write_text(
             "id,openid,waybill_id,receiver_phone,sender_phone,trans_id,delivery_id,"
@@ -245,7 +241,7 @@ class TestTrace:
         } == line
         assert out.endswith("100.0%  registered\n")
 
-    def test_trace__lost_answer(self, run: Run, wechat: Sandbox) -> None:
+    def test_trace__lost_answer(self, run, wechat):
         """A registration whose answer was lost is made again, for the same token."""
         Path("orders.csv").write_text(orders(3), encoding="utf-8")
         wechat.fail("trace_waybill", status=502, waybill_id="SF2", times=3)
@@ -259,7 +255,7 @@ class TestTrace:
         assert (1, 0) == (second.json["done_now"], second.json["outcomes"]["failed"])
         assert [1, 2, 3] == [line["row"] for line in lines("orders.results.jsonl")]
 
-    def test_trace__parcel_in_several_rows(self, run: Run, wechat: Sandbox) -> None:
+    def test_trace__parcel_in_several_rows(self, run, wechat):
         """One row per article: one registration, and a line per row."""
         Path("orders.csv").write_text(
             f"{HEAD}\nA1,{OPENID},SF1,138,茶,a\nA2,{OPENID},SF2,138,碗,c\n"
@@ -302,14 +298,8 @@ class TestTrace:
         ],
     )
     def test_trace__row_joins_a_parcel(
-        self,
-        second: str,
-        fixed: str,
-        refused: int,
-        outcomes: list[str],
-        run: Run,
-        wechat: Sandbox,
-    ) -> None:
+        self, second, fixed, refused, outcomes, run, wechat
+    ):
         """A row that was fixed is registered with its parcel, or named as too late."""
         if refused:
             wechat.fail("trace_waybill", errcode=9300534, times=1)
@@ -326,9 +316,7 @@ class TestTrace:
         goods = wechat.calls[-1].payload["goods_info"]["detail_list"]
         assert outcomes.count("ok") == len(goods)
 
-    def test_trace__rows_of_one_parcel_name_each_other(
-        self, run: Run, wechat: Sandbox
-    ) -> None:
+    def test_trace__rows_of_one_parcel_name_each_other(self, run, wechat):
         """Each row's message names the other row, or the row's own problem."""
         rows = f"A1,{OPENID},SF1,138,茶,a\nA2,{OPENID},SF1,139,杯,b\n"
         Path("orders.csv").write_text(f"{HEAD}\n{rows}", encoding="utf-8")
@@ -338,9 +326,7 @@ class TestTrace:
             "line 3: receiver_phone is not that of line 2, of the same parcel",
         ] == run("bulk", "trace", "orders.csv").err.splitlines()
 
-    def test_trace__part_of_a_parcel_is_invalid(
-        self, run: Run, wechat: Sandbox
-    ) -> None:
+    def test_trace__part_of_a_parcel_is_invalid(self, run, wechat):
         """No row of a parcel is sent until all can be, and each names its line."""
         bad = f"{HEAD}\nA1,{OPENID},SF1,138,茶,a\nA2,{OPENID},SF1,138****8000,杯,b\n"
         Path("orders.csv").write_text(bad, encoding="utf-8")
@@ -363,9 +349,7 @@ class TestTrace:
 
 
 class TestMessages:
-    def test_query__empty_stdin(
-        self, run: Run, wechat: Sandbox, monkeypatch: Any
-    ) -> None:
+    def test_query__empty_stdin(self, run, wechat, monkeypatch):
         """An empty pipe is named, and leaves no output."""
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
 
@@ -374,7 +358,7 @@ class TestMessages:
         assert (2, "✗ stdin has no rows") == (ran_.code, ran_.err.splitlines()[0])
         assert not Path("o.jsonl").exists()
 
-    def test_summary__no_rows(self, capsys: Any) -> None:
+    def test_summary__no_rows(self, capsys):
         """An output that was removed again is not named."""
         summary = {"rows": None, "done": 0, "done_now": 0, "seconds": 0.1}
         progress.show_summary(Path("o.jsonl"), summary, Counter(), 0)
@@ -382,9 +366,7 @@ class TestMessages:
         assert "0 rows done\n" == capsys.readouterr().out
 
     @pytest.mark.parametrize("head", ["id\x1b[31m\x07,openid", "\x1b[2Jid"])
-    def test_headings__control_characters(
-        self, head: str, run: Run, wechat: Sandbox
-    ) -> None:
+    def test_headings__control_characters(self, head, run, wechat):
         """Headings with characters that act on a terminal are listed without them."""
         Path("orders.csv").write_text(f"{head}\nA,b\n")
 
@@ -396,7 +378,7 @@ class TestMessages:
 
 class TestDryRun:
     @pytest.mark.parametrize("lang", ["en", "zh"])
-    def test_dry_run__look(self, lang: str, run: Run, wechat: Sandbox) -> None:
+    def test_dry_run__look(self, lang, run, wechat):
         """It shows the first calls and what is wrong, and sends nothing."""
         bad = "".join(f"B{n},{OPENID},无,138,茶,a\n" for n in range(12))
         Path("orders.csv").write_text(f"备注,{orders(1)[:-1]}\n", encoding="utf-8")
@@ -412,7 +394,7 @@ class TestDryRun:
         assert ["orders.csv"] == os.listdir()
 
     @pytest.mark.parametrize("argv", [[], ["--dry-run"]])
-    def test_rows__sum(self, argv: list[str], run: Run, wechat: Sandbox) -> None:
+    def test_rows__sum(self, argv, run, wechat):
         """A sum below the table is named with its line."""
         Path("orders.csv").write_text(f"{orders(1)}合计,,,,1,\n", encoding="utf-8")
 
@@ -422,7 +404,7 @@ class TestDryRun:
         assert (0, "line 3: skipped: a sum below the table\n") == (text.code, text.err)
         assert (1, [3]) == (found.json["rows"], found.json["skipped"])
 
-    def test_dry_run__json(self, run: Run, monkeypatch: Any) -> None:
+    def test_dry_run__json(self, run, monkeypatch):
         """A program gets the same; neither variables nor an output are needed."""
         data = io.BytesIO(b"A\n\xe8\xbf\x90\n")
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(data))
@@ -448,7 +430,7 @@ class TestDryRun:
 
 
 class TestCsv:
-    def test_csv__round(self, run: Run, wechat: Sandbox) -> None:
+    def test_csv__round(self, run, wechat):
         """CSV for Excel: with BOM, resumed, and an input of `bulk query`."""
         Path("orders.csv").write_text(
             orders(3).replace("SF2,", "NULL,"), encoding="utf-8"
@@ -497,7 +479,7 @@ class TestSummary:
         )
 
     @pytest.mark.parametrize("lang", ["en", "zh"])
-    def test_summary__look(self, lang: str, run: Run, wechat: Sandbox) -> None:
+    def test_summary__look(self, lang, run, wechat):
         """Counts by status and by error, in both languages."""
         self.prepare(wechat, run)
         first = run("bulk", "query", "t.csv", "--lang", lang, "--max-calls", "6")
@@ -512,7 +494,7 @@ class TestSummary:
 
         check_snapshot(f"bulk-{lang}", look)
 
-    def test_summary__json(self, run: Run, wechat: Sandbox) -> None:
+    def test_summary__json(self, run, wechat):
         """A program gets the same as one object."""
         self.prepare(wechat, run)
 
@@ -543,7 +525,7 @@ class TestSummary:
             "error": None,
         } == found
 
-    def test_summary__odd_lines(self, run: Run, wechat: Sandbox) -> None:
+    def test_summary__odd_lines(self, run, wechat):
         """Statuses and errcodes from elsewhere are shown as they are."""
         Path("t.csv").write_text("A\nB\nC\nD\n")
         run("bulk", "query", "t.csv")
@@ -568,7 +550,7 @@ class TestSummary:
             assert text in out
 
     @pytest.mark.parametrize("text", ["", "\n", "waybill_token\n"])
-    def test_summary__empty_input(self, text: str, run: Run, wechat: Sandbox) -> None:
+    def test_summary__empty_input(self, text, run, wechat):
         """An input without rows is refused, and leaves no output."""
         Path("t.csv").write_text(text)
 
@@ -580,9 +562,7 @@ class TestSummary:
 
 
 class TestStopping:
-    def test_quota__says_when(
-        self, run: Run, wechat: Sandbox, monkeypatch: Any
-    ) -> None:
+    def test_quota__says_when(self, run, wechat, monkeypatch):
         """The day's quota ends the run, and the message says until when."""
         wechat.world.settings = type(wechat.settings)(
             appid=wechat.appid, secret=wechat.secret, appid_daily_limit=30
@@ -622,11 +602,11 @@ class TestStopping:
             ("2026-12-31T23:00:00+08:00", "2027-01-01T00:00:00+08:00"),
         ],
     )
-    def test_next_day__in_china(self, now: str, hours: str) -> None:
+    def test_next_day__in_china(self, now, hours):
         """WeChat's day begins at midnight in China, wherever this machine stands."""
         assert hours == bulk.next_day(datetime.datetime.fromisoformat(now)).isoformat()
 
-    def test_refused__all_the_same(self, run: Run, wechat: Sandbox) -> None:
+    def test_refused__all_the_same(self, run, wechat):
         """A wrong secret spoils no row."""
         Path("t.csv").write_text("A\nB\n")
         wechat.fail("stable_token", errcode=40125, times=None)
@@ -641,9 +621,7 @@ class TestStopping:
         )
         assert ["t.csv"] == os.listdir()
 
-    def test_no_answer__nothing_there(
-        self, run: Run, wechat: Sandbox, monkeypatch: Any
-    ) -> None:
+    def test_no_answer__nothing_there(self, run, wechat, monkeypatch):
         """Without an answer it gives up soon."""
         monkeypatch.setattr(job, "STREAK", 2)
         Path("t.csv").write_text("A\nB\n")
@@ -656,7 +634,7 @@ class TestStopping:
         assert "Run the same command again when the network is back." in found.told
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    def test_interrupt__finishes(self, number: int, run: Run, wechat: Sandbox) -> None:
+    def test_interrupt__finishes(self, number, run, wechat):
         """Ctrl-C and SIGTERM finish what is under way and write it."""
         Path("orders.csv").write_text(orders(300), encoding="utf-8")
         wechat.fail("trace_waybill", delay=0.02, times=None)
@@ -682,7 +660,7 @@ class TestStopping:
         assert "Finishing the calls under way; Ctrl-C again ends at once." in ran.err
         assert before == signal.getsignal(number)
 
-    def test_interrupt__in_a_thread(self, run: Run, wechat: Sandbox) -> None:
+    def test_interrupt__in_a_thread(self, run, wechat):
         """In a thread, where no signal comes, it runs as well."""
         Path("t.csv").write_text("A\n")
         codes: list[int] = []
@@ -712,9 +690,7 @@ class TestFiles:
             (["bad.csv"], "no column waybill_token"),
         ],
     )
-    def test_files__wrong_use(
-        self, argv: list[str], problem: str, run: Run, wechat: Sandbox
-    ) -> None:
+    def test_files__wrong_use(self, argv, problem, run, wechat):
         """What cannot be read or written is an error before anything is sent."""
         Path("x").mkdir()
         Path("t.csv").write_text("A\n")
@@ -728,14 +704,14 @@ class TestFiles:
         assert "mine\n" == Path("other.txt").read_text()
         assert [] == wechat.calls
 
-    def test_files__no_variables(self, run: Run) -> None:
+    def test_files__no_variables(self, run):
         """Without variables no output is made."""
         Path("t.csv").write_text("A\n")
 
         assert 2 == run("bulk", "query", "t.csv").code
         assert not Path("t.results.jsonl").exists()
 
-    def test_files__changed(self, run: Run, wechat: Sandbox) -> None:
+    def test_files__changed(self, run, wechat):
         """An input that changed is an error before anything is sent."""
         Path("orders.csv").write_text(orders(5), encoding="utf-8")
         run("bulk", "trace", "orders.csv", "--max-calls", "3")
@@ -751,7 +727,7 @@ class TestFiles:
         assert "results up to row 3, but the input ends before" in shorter.told
         assert sent == len(wechat.calls)
 
-    def test_files__changed_further_on(self, run: Run, wechat: Sandbox) -> None:
+    def test_files__changed_further_on(self, run, wechat):
         """So is one that changed behind a row that is still to be done."""
         Path("orders.csv").write_text(orders(3), encoding="utf-8")
         run("bulk", "trace", "orders.csv", "--workers", "1")
@@ -766,9 +742,7 @@ class TestFiles:
         assert "row 3 (line 4, SF7) of the input is not what it was" in err
         assert sent == len(wechat.calls)
 
-    def test_files__disk_full(
-        self, run: Run, wechat: Sandbox, monkeypatch: Any
-    ) -> None:
+    def test_files__disk_full(self, run, wechat, monkeypatch):
         """A disk that is full ends the run, and says how to go on."""
         Path("t.csv").write_text("A\n")
 
@@ -793,9 +767,7 @@ class Terminal(io.StringIO):
 
 
 class TestProgress:
-    def test_bar__in_a_terminal(
-        self, run: Run, wechat: Sandbox, monkeypatch: Any
-    ) -> None:
+    def test_bar__in_a_terminal(self, run, wechat, monkeypatch):
         """In a terminal stderr has a bar and notes above it; stdout stays clean."""
         tokens = register(wechat, run, 3)
         Path("t.csv").write_text("\n".join(tokens))
@@ -811,7 +783,7 @@ class TestProgress:
         assert re.search(r"#+ +3/3 .*✓ 2  ✗ 0", seen.getvalue())
         assert "Resuming: 1 row is done already." in seen.getvalue()
 
-    def test_bar__of_a_pipe(self, wechat: Sandbox, run: Run, monkeypatch: Any) -> None:
+    def test_bar__of_a_pipe(self, wechat, run, monkeypatch):
         """As long as the end is not known the bar shows how many rows are done."""
         monkeypatch.setattr(sys, "stderr", Terminal())
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"A\nB\n")))
@@ -820,7 +792,7 @@ class TestProgress:
         assert 1 == run("bulk", "query", "-", "--out", "o.jsonl").code
 
     @pytest.mark.parametrize("lang", ["en", "zh"])
-    def test_lines__now_and_then(self, lang: str, capsys: Any) -> None:
+    def test_lines__now_and_then(self, lang, capsys):
         """Without a terminal there is a line every ten seconds."""
         now = 100.0
         with speak(lang):
@@ -832,7 +804,7 @@ class TestProgress:
 
         check_snapshot(f"lines-{lang}", capsys.readouterr().err)
 
-    def test_lines__nothing_done(self, capsys: Any) -> None:
+    def test_lines__nothing_done(self, capsys):
         """Before the first row is done no time is left to be named."""
         now = 100.0
         line = progress.lines(40, 0, clock=lambda: now)
@@ -845,7 +817,7 @@ class TestProgress:
             == capsys.readouterr().err
         )
 
-    def test_lines__nobody_reads_them(self, monkeypatch: Any) -> None:
+    def test_lines__nobody_reads_them(self, monkeypatch):
         """A stderr that is gone ends nothing."""
         reading, writing = os.pipe()
         os.close(reading)
@@ -854,9 +826,7 @@ class TestProgress:
             for _ in range(2):
                 note("x" * 100_000)
 
-    def test_progress__rows_done_again(
-        self, run: Run, wechat: Sandbox, monkeypatch: Any
-    ) -> None:
+    def test_progress__rows_done_again(self, run, wechat, monkeypatch):
         """Rows that are done once more do not count as done before."""
         Path("t.csv").write_text("A\nB\n")
         run("bulk", "query", "t.csv")
@@ -871,9 +841,7 @@ class TestNothingLost:
     @pytest.mark.once
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     @pytest.mark.parametrize("command", ["query", "trace"])
-    def test_interrupt__idle_pipe(
-        self, command: str, number: int, wechat: Sandbox
-    ) -> None:
+    def test_interrupt__idle_pipe(self, command, number, wechat):
         """A signal ends a run that waits for its pipe, after the rows it has read."""
         out = Path("out.jsonl")
         argv = ("bulk", command, "-", "--out", str(out))
@@ -899,7 +867,7 @@ class TestNothingLost:
     @pytest.mark.parametrize(
         "harm", [lambda path: path.unlink(), lambda path: os.truncate(path, 999)]
     )
-    def test_output__disappears(self, harm: Any, run: Run, wechat: Sandbox) -> None:
+    def test_output__disappears(self, harm, run, wechat):
         """An output that disappears or shrinks during a run ends it with an error."""
         out = "out.csv"
         Path("orders.csv").write_text(orders(300), encoding="utf-8")
@@ -921,9 +889,7 @@ class TestNothingLost:
         assert f"✗ {out} was removed, renamed or changed during the run" in err
         assert len(calls(wechat, "trace_waybill")) < 300
 
-    def test_output__disappears_at_the_end(
-        self, run: Run, wechat: Sandbox, monkeypatch: Any
-    ) -> None:
+    def test_output__disappears_at_the_end(self, run, wechat, monkeypatch):
         """So does one that is gone after its last line."""
         Path("t.csv").write_text("A\n")
         real = job.Job.run
@@ -936,9 +902,7 @@ class TestNothingLost:
 
         assert 2 == run("bulk", "query", "t.csv").code
 
-    def test_interrupt__while_the_pipe_is_read(
-        self, run: Run, wechat: Sandbox, monkeypatch: Any
-    ) -> None:
+    def test_interrupt__while_the_pipe_is_read(self, run, wechat, monkeypatch):
         """Nothing is sent of a registrations' pipe that was not read to its end."""
         reading, writing = os.pipe()
         os.write(writing, orders(3).encode())
@@ -952,7 +916,7 @@ class TestNothingLost:
         assert err.endswith("Interrupted.\n")
 
     @pytest.mark.once
-    def test_interrupt__pipe_without_a_writer(self, wechat: Sandbox) -> None:
+    def test_interrupt__pipe_without_a_writer(self, wechat):
         """A signal ends a run that waits for somebody to open its pipe."""
         os.mkfifo("pipe")
         with process("bulk", "trace", "pipe", "--out", "o.csv") as waiting:
@@ -969,7 +933,7 @@ class TestNothingLost:
         assert (130, False) == (waiting.returncode, Path("o.csv").exists())
 
     @pytest.mark.once
-    def test_pipe__stops_while_idle(self, wechat: Sandbox) -> None:
+    def test_pipe__stops_while_idle(self, wechat):
         """A run that has to stop does not wait for its pipe."""
         wechat.fail("query_trace", errcode=45009, times=None)
         argv = ("bulk", "query", "-", "--out", "out.jsonl", "--json")
@@ -986,7 +950,7 @@ class TestNothingLost:
 class TestProcess:
 
     @pytest.mark.once
-    def test_process__second_interrupt(self, wechat: Sandbox) -> None:
+    def test_process__second_interrupt(self, wechat):
         """The second Ctrl-C ends a run that hangs."""
         Path("t.csv").write_text("A\n")
         wechat.fail("query_trace", delay=20, times=None)

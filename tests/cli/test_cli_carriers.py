@@ -6,10 +6,9 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-from clitools import Run, check_snapshot
+from clitools import check_snapshot
 
 from wxlogistics import DeliveryInfo
 from wxlogistics.cli import carriers
@@ -23,7 +22,7 @@ def asked(wechat: Sandbox) -> int:
 
 class TestCarriers:
     @pytest.mark.parametrize("lang", ["en", "zh"])
-    def test_carriers__look(self, lang: str, run: Run, wechat: Sandbox) -> None:
+    def test_carriers__look(self, lang, run, wechat):
         """A search shows id and name; how many there are goes to stderr."""
         code, out, err = run("carriers", "顺丰", "--lang", lang)
 
@@ -31,14 +30,14 @@ class TestCarriers:
         check_snapshot(f"carriers-{lang}", out)
         assert {"en": "2 carriers\n", "zh": "共 2 家\n"}[lang] == err
 
-    def test_carriers__all(self, run: Run, wechat: Sandbox) -> None:
+    def test_carriers__all(self, run, wechat):
         """Without a text it shows them all, one a line."""
         _, out, err = run("carriers")
 
         assert len(out.splitlines()) - 1 == int(err.split()[0]) > 100
         assert "SF           顺丰速运" in out.splitlines()
 
-    def test_carriers__json(self, run: Run, wechat: Sandbox) -> None:
+    def test_carriers__json(self, run, wechat):
         """A program gets objects as WeChat has them."""
         ran = run("carriers", "sf", "--json")
 
@@ -62,7 +61,7 @@ class TestCarriers:
             ("none", []),
         ],
     )
-    def test_search__order(self, text: str, found: list[str | None]) -> None:
+    def test_search__order(self, text, found):
         """In id and name, in any case; the carrier of exactly that id stands first."""
         all_ = [
             DeliveryInfo("SFX", "a"),
@@ -76,9 +75,7 @@ class TestCarriers:
 
 
 class TestCache:
-    def test_cache__kept_for_a_day(
-        self, run: Run, wechat: Sandbox, monkeypatch: Any
-    ) -> None:
+    def test_cache__kept_for_a_day(self, run, wechat, monkeypatch):
         """For a day nothing is sent again, not even for a token."""
         run("carriers", "顺丰")
         monkeypatch.delenv("WXLOGISTICS_SECRET")
@@ -98,7 +95,7 @@ class TestCache:
 
         assert 2 == asked(wechat)
 
-    def test_cache__refresh(self, run: Run, wechat: Sandbox) -> None:
+    def test_cache__refresh(self, run, wechat):
         """--refresh asks anew and keeps what came."""
         run("carriers")
         run("carriers", "--refresh")
@@ -106,9 +103,7 @@ class TestCache:
 
         assert 2 == asked(wechat)
 
-    def test_cache__of_one_wechat(
-        self, run: Run, wechat: Sandbox, monkeypatch: Any
-    ) -> None:
+    def test_cache__of_one_wechat(self, run, wechat, monkeypatch):
         """Another address has another list; the same in two ways has one."""
         url = os.environ["WXLOGISTICS_BASE_URL"]
         with wechat.serve() as other:
@@ -133,9 +128,7 @@ class TestCache:
             b'{"fetched_at": null, "delivery_list": 3}',
         ],
     )
-    def test_cache__rubbish(
-        self, content: bytes, run: Run, wechat: Sandbox, surroundings: Path
-    ) -> None:
+    def test_cache__rubbish(self, content, run, wechat, surroundings):
         """A cache with rubbish in it is as none, and is written anew."""
         path = carriers.cache_path([])
         path.parent.mkdir(parents=True)
@@ -147,9 +140,7 @@ class TestCache:
         assert first.out == second.out
         assert 1 == asked(wechat)
 
-    def test_cache__folder_is_a_file(
-        self, run: Run, wechat: Sandbox, monkeypatch: Any
-    ) -> None:
+    def test_cache__folder_is_a_file(self, run, wechat, monkeypatch):
         """A cache that cannot be written breaks nothing."""
         Path("cache").write_text("")
         monkeypatch.setenv("XDG_CACHE_HOME", str(Path("cache").absolute()))
@@ -158,9 +149,7 @@ class TestCache:
         assert 2 == asked(wechat)
 
     @pytest.mark.parametrize("folder", ["", "relative/folder"])
-    def test_cache__default_folder(
-        self, folder: str, monkeypatch: Any, tmp_path: Path
-    ) -> None:
+    def test_cache__default_folder(self, folder, monkeypatch, tmp_path):
         """Without XDG_CACHE_HOME, or with a relative one, it is ~/.cache."""
         monkeypatch.setenv("XDG_CACHE_HOME", folder)
         monkeypatch.setenv("HOME", str(tmp_path))
@@ -168,9 +157,7 @@ class TestCache:
 
         assert tmp_path / ".cache" / "wxlogistics" == path.parent
 
-    def test_cache__nobody_is_at_home(
-        self, run: Run, wechat: Sandbox, monkeypatch: Any
-    ) -> None:
+    def test_cache__nobody_is_at_home(self, run, wechat, monkeypatch):
         """For a user without a home nothing is kept."""
 
         def home() -> Path:
@@ -184,7 +171,7 @@ class TestCache:
         assert [0, 0] == codes
         assert 2 == len([c for c in wechat.calls if c.endpoint == "get_delivery_list"])
 
-    def test_cache__holds_no_secret(self, run: Run, wechat: Sandbox) -> None:
+    def test_cache__holds_no_secret(self, run, wechat):
         """What is kept are carriers and a time."""
         run("carriers")
         kept = json.loads(carriers.cache_path([]).read_bytes())
@@ -194,7 +181,7 @@ class TestCache:
 
 class TestErrors:
     @pytest.mark.parametrize("lang", ["en", "zh"])
-    def test_errors__look(self, lang: str, run: Run) -> None:
+    def test_errors__look(self, lang, run):
         """Some rows in both languages."""
         looks = [
             run("errors", code, "--lang", lang).out
@@ -203,7 +190,7 @@ class TestErrors:
 
         check_snapshot(f"errors-{lang}", "----\n".join(looks))
 
-    def test_errors__all(self, run: Run) -> None:
+    def test_errors__all(self, run):
         """Without a code there is every row, and 45009 twice."""
         ran = run("errors", "--json")
         codes = [row["errcode"] for row in ran.json["errors"]]
@@ -214,7 +201,7 @@ class TestErrors:
         assert 2 == codes.count(45009)
         assert len(WORDS) + 1 == len(codes) > 40
 
-    def test_errors__one(self, run: Run) -> None:
+    def test_errors__one(self, run):
         """A row as a program gets it."""
         assert {
             "ok": True,

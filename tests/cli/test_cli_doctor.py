@@ -16,11 +16,10 @@ from typing import Any, Iterator
 
 import pytest
 import trustme
-from clitools import Ran, Run, check_snapshot
+from clitools import Ran, check_snapshot
 from private import APPID, SECRET
 
 from wxlogistics.cli import doctor
-from wxlogistics.sandbox import Sandbox
 
 
 def step(ran: Ran, name: str) -> dict[str, Any]:
@@ -71,9 +70,7 @@ def serving(tls: ssl.SSLContext | None = None, **fields: Any) -> Iterator[str]:
 
 class TestDoctor:
     @pytest.mark.parametrize("lang", ["en", "zh"])
-    def test_doctor__look(
-        self, lang: str, run: Run, wechat: Sandbox, monkeypatch: Any
-    ) -> None:
+    def test_doctor__look(self, lang, run, wechat, monkeypatch):
         """All well, and all that can be wrong, in both languages."""
         monkeypatch.setattr(doctor, "_clock_off", lambda *_: 0.3)
         looks = []
@@ -98,7 +95,7 @@ class TestDoctor:
 
         check_snapshot(f"doctor-{lang}", re.sub(r"(\(|共 )\d+", r"\g<1>1500", look))
 
-    def test_doctor__all_good(self, run: Run, wechat: Sandbox) -> None:
+    def test_doctor__all_good(self, run, wechat):
         """When all is well it exits with 0."""
         wechat.clock.set(time.time(), 1)
         ran = run("doctor", "--json")
@@ -128,9 +125,7 @@ class TestDoctor:
             ({"ACCESS_TOKEN": "T", "APPID": APPID}, 3, "*ACCESS_TOKEN (not shown), *A"),
         ],
     )
-    def test_variables__each(
-        self, variables: Any, code: int, found: str, run: Run, monkeypatch: Any
-    ) -> None:
+    def test_variables__each(self, variables, code, found, run, monkeypatch):
         """What is set, what is missing and what looks wrong."""
         for name, value in variables.items():
             monkeypatch.setenv(f"WXLOGISTICS_{name}", value)
@@ -142,9 +137,7 @@ class TestDoctor:
         assert text.startswith(found)
         assert not re.search(r"gh_1|'", text)
 
-    def test_token__without_variables(
-        self, run: Run, wechat: Sandbox, monkeypatch: Any
-    ) -> None:
+    def test_token__without_variables(self, run, wechat, monkeypatch):
         """Without variables there is nothing to fetch a token with."""
         monkeypatch.delenv("WXLOGISTICS_APPID")
 
@@ -165,15 +158,7 @@ class TestDoctor:
             ("get_delivery_list", 40001, False, None),
         ],
     )
-    def test_calls__refused(
-        self,
-        endpoint: str,
-        errcode: int,
-        token: bool,
-        permission: bool | None,
-        run: Run,
-        wechat: Sandbox,
-    ) -> None:
+    def test_calls__refused(self, endpoint, errcode, token, permission, run, wechat):
         """The step that failed is the one whose fault it is."""
         wechat.fail(endpoint, errcode=errcode, times=None)
 
@@ -190,9 +175,7 @@ class TestDoctor:
         assert failed["advice"]
         assert failed["rid"]
 
-    def test_calls__given_token(
-        self, run: Run, wechat: Sandbox, monkeypatch: Any
-    ) -> None:
+    def test_calls__given_token(self, run, wechat, monkeypatch):
         """A token that was given is not fetched, but tried."""
         monkeypatch.setenv("WXLOGISTICS_ACCESS_TOKEN", wechat.access_token())
         good = run("doctor", "--json")
@@ -202,7 +185,7 @@ class TestDoctor:
         assert "WeChat accepts the access_token" == step(good, "token")["found"]
         assert (1, 40001) == (bad.code, step(bad, "token")["errcode"])
 
-    def test_calls__no_answer(self, run: Run, wechat: Sandbox) -> None:
+    def test_calls__no_answer(self, run, wechat):
         """A host that answers the probe, but not the call."""
         wechat.fail("get_delivery_list", errcode=41001)
         wechat.fail("get_delivery_list", status=502, times=None)
@@ -239,9 +222,7 @@ class TestSecrets:
         ],
     )
     @pytest.mark.parametrize("lang", ["en", "zh"])
-    def test_doctor__no_secret(
-        self, variables: dict[str, str], lang: str, run: Run, monkeypatch: Any
-    ) -> None:
+    def test_doctor__no_secret(self, variables, lang, run, monkeypatch):
         """A secret is not shown, wherever it was put by mistake."""
         monkeypatch.setenv("WXLOGISTICS_BASE_URL", "http://127.0.0.1:9")
         monkeypatch.setenv("WXLOGISTICS_SECRET", SECRET)
@@ -262,9 +243,7 @@ class TestProxies:
         "name", ["http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"]
     )
     @pytest.mark.parametrize("value", ["http://u:hunter2@127.0.0.1:9", "127.0.0.1:9"])
-    def test_proxy__by_all_its_names(
-        self, name: str, value: str, run: Run, wechat: Sandbox, monkeypatch: Any
-    ) -> None:
+    def test_proxy__by_all_its_names(self, name, value, run, wechat, monkeypatch):
         """The variable that names the proxy is shown, its password is not."""
         monkeypatch.setenv(name, value)
 
@@ -275,9 +254,7 @@ class TestProxies:
         assert "hunter2" not in str(ran)
 
     @pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
-    def test_proxy__none_for_this_host(
-        self, name: str, run: Run, wechat: Sandbox, monkeypatch: Any
-    ) -> None:
+    def test_proxy__none_for_this_host(self, name, run, wechat, monkeypatch):
         """So is the one that says to use none."""
         monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
@@ -287,7 +264,7 @@ class TestProxies:
 
         assert found.endswith(f" ms, without a proxy ({name})")
 
-    def test_proxy__socks(self, run: Run, wechat: Sandbox, monkeypatch: Any) -> None:
+    def test_proxy__socks(self, run, wechat, monkeypatch):
         """A SOCKS proxy without PySocks, or one that is down, is named."""
         monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:9")
 
@@ -305,9 +282,7 @@ def wechat_port() -> str:
 
 class TestNetwork:
 
-    def test_host__second_of_two(
-        self, run: Run, wechat: Sandbox, monkeypatch: Any
-    ) -> None:
+    def test_host__second_of_two(self, run, wechat, monkeypatch):
         """Of several hosts the first that answers is used; the others are named."""
         wechat.clock.set(time.time(), 1)
         url = f"http://127.0.0.1:{wechat_port()}"
@@ -320,9 +295,7 @@ class TestNetwork:
         assert found.startswith("127.0.0.1:9: connection refused\n127.0.0.1:")
         assert " answered in " in found
 
-    def test_host__no_such_name(
-        self, run: Run, wechat: Sandbox, monkeypatch: Any
-    ) -> None:
+    def test_host__no_such_name(self, run, wechat, monkeypatch):
         """An unknown name."""
 
         def getaddrinfo(*_: object, **__: object) -> None:
@@ -337,7 +310,7 @@ class TestNetwork:
             == step(ran, "host")["found"]
         )
 
-    def test_host__silent(self, run: Run, wechat: Sandbox, monkeypatch: Any) -> None:
+    def test_host__silent(self, run, wechat, monkeypatch):
         """A host that takes the call and never answers."""
         monkeypatch.setattr(doctor, "_TIMEOUT", 0.2)
         with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -350,7 +323,7 @@ class TestNetwork:
     @pytest.mark.parametrize(
         "url", ["", "ftp://127.0.0.1", "nonsense", "http://[::", "http://a b"]
     )
-    def test_host__no_url(self, url: str, run: Run, wechat: Sandbox) -> None:
+    def test_host__no_url(self, url, run, wechat):
         """What is no URL of a host."""
         ran = run("doctor", "--json", "--base-url", url)
 
@@ -358,7 +331,7 @@ class TestNetwork:
         assert step(ran, "host")["found"].endswith("not a base URL (not shown)")
         assert step(ran, "host")["advice"].startswith("Give a scheme and a host")
 
-    def test_host__broken_answer(self, run: Run, wechat: Sandbox) -> None:
+    def test_host__broken_answer(self, run, wechat):
         """So is one whose answer breaks off in the middle."""
         headers = {"Transfer-Encoding": "chunked"}
         with serving(headers_=headers, body=b"5\r\nabc") as url:
@@ -370,9 +343,7 @@ class TestNetwork:
         "status, body",
         [(403, b"<html>"), (200, b"[]"), (200, b"{}"), (302, b""), (200, b"\xff")],
     )
-    def test_host__not_wechat(
-        self, status: int, body: bytes, run: Run, wechat: Sandbox
-    ) -> None:
+    def test_host__not_wechat(self, status, body, run, wechat):
         """A host that answers, but not as WeChat."""
         with serving(status=status, body=body) as url:
             ran = run("doctor", "--json", "--base-url", url)
@@ -382,9 +353,7 @@ class TestNetwork:
         assert found.endswith(f" answers, but not as WeChat does (HTTP {status})")
         assert step(ran, "host")["advice"].startswith("Another program answers")
 
-    def test_host__no_password(
-        self, run: Run, wechat: Sandbox, monkeypatch: Any, tmp_path: Path
-    ) -> None:
+    def test_host__no_password(self, run, wechat, monkeypatch, tmp_path):
         """A URL's password is not shown, and that of ~/.netrc is not sent."""
         netrc = tmp_path / "netrc"
         netrc.write_text("machine 127.0.0.1 login user password hunter2\n")
@@ -401,9 +370,7 @@ class TestNetwork:
         assert "hunter2" not in answered.out + answered.err
         assert {None} == set(Answers.seen)
 
-    def test_tls__good(
-        self, run: Run, wechat: Sandbox, monkeypatch: Any, tmp_path: Path
-    ) -> None:
+    def test_tls__good(self, run, wechat, monkeypatch, tmp_path):
         """A certificate is trusted that REQUESTS_CA_BUNDLE names."""
         with serving(certificate(monkeypatch, tmp_path, "127.0.0.1")) as url:
             ran = run("doctor", "--json", "--base-url", url)
@@ -422,16 +389,7 @@ class TestNetwork:
             ),
         ],
     )
-    def test_tls__bad(
-        self,
-        name: str,
-        trusted: bool,
-        reason: str,
-        run: Run,
-        wechat: Sandbox,
-        monkeypatch: Any,
-        tmp_path: Path,
-    ) -> None:
+    def test_tls__bad(self, name, trusted, reason, run, wechat, monkeypatch, tmp_path):
         """A certificate of an unknown authority, or of another host."""
         with serving(certificate(monkeypatch, tmp_path, name)) as url:
             if not trusted:
@@ -445,7 +403,7 @@ class TestNetwork:
         assert reason in found
         assert "REQUESTS_CA_BUNDLE" in step(ran, "tls")["advice"]
 
-    def test_tls__none_there(self, run: Run, wechat: Sandbox) -> None:
+    def test_tls__none_there(self, run, wechat):
         """A host that speaks no TLS at all."""
         with serving() as url:
             ran = run("doctor", "--json", "--base-url", url.replace("http", "https"))
@@ -466,16 +424,7 @@ class TestClock:
             ({}, "no rid", None, "not checked"),
         ],
     )
-    def test_clock__each(
-        self,
-        headers: dict[str, Any],
-        body: str,
-        is_good: bool | None,
-        found: str,
-        run: Run,
-        wechat: Sandbox,
-        monkeypatch: Any,
-    ) -> None:
+    def test_clock__each(self, headers, body, is_good, found, run, wechat, monkeypatch):
         """The clock is compared with the answer's date, or with its rid."""
         now = 1795485600
         monkeypatch.setattr(time, "time", lambda: float(now))
@@ -492,7 +441,7 @@ class TestClock:
         assert is_good == clock["ok"]
         assert clock["found"].startswith(found)
 
-    def test_clock__off(self, run: Run, wechat: Sandbox, monkeypatch: Any) -> None:
+    def test_clock__off(self, run, wechat, monkeypatch):
         """A clock that is off alone is this machine's fault: 2."""
         monkeypatch.setattr(doctor, "_clock_off", lambda *_: 200.0)
 

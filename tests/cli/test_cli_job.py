@@ -74,7 +74,7 @@ def folder(surroundings: Path) -> None:
 
 class TestJob:
     @pytest.mark.parametrize("workers", [1, 4, 100])
-    def test_run__all_rows(self, workers: int) -> None:
+    def test_run__all_rows(self, workers):
         """Each row is done once; workers limit the calls at the same time."""
         now, most = 0, 0
         lock = threading.Lock()
@@ -110,7 +110,7 @@ class TestJob:
             (refusal(61007), "refused"),
         ],
     )
-    def test_run__stops_at_the_first(self, error: Exception, reason: str) -> None:
+    def test_run__stops_at_the_first(self, error, reason):
         """The first spent quota or refused credential ends the run."""
         calls = Calls("SIGNED", error)
         made, rows = run(calls)
@@ -122,14 +122,14 @@ class TestJob:
     @pytest.mark.parametrize(
         "error", [refusal(931023), refusal(9300507), refusal(-1), refusal(123456)]
     )
-    def test_run__refused(self, error: Any) -> None:
+    def test_run__refused(self, error):
         """A refusal of one row is its result."""
         made, rows = run(Calls("SIGNED", error, "SIGNED"), TASKS[:3])
 
         assert Tally("refused", str(error.errcode)) == rows[2]
         assert (3, None) == (len(rows), made.stop)
 
-    def test_run__no_answer(self) -> None:
+    def test_run__no_answer(self):
         """A row without an answer has no line; many in a row end the run."""
         lost = UnexpectedResponseError("query_trace", "not JSON", 200, "")
         few, rows = run(Calls(no_answer(), lost, "SIGNED"), TASKS[:3])
@@ -143,7 +143,7 @@ class TestJob:
         assert isinstance(many.last_error, TransportError)
         assert none.stop is None
 
-    def test_run__next_time(self) -> None:
+    def test_run__next_time(self):
         """Another run does what has no line, and refused rows if it is asked to."""
         run(Calls("SIGNED", no_answer(), refusal(931023)), TASKS[:3])
         calls = Calls("SIGNED")
@@ -158,7 +158,7 @@ class TestJob:
         "errmsg, pause",
         [("minute-quota", (1.0, 61.0)), ("reach max api second frequence", (2.0, 3.0))],
     )
-    def test_run__slower_pace(self, errmsg: str, pause: tuple[float, float]) -> None:
+    def test_run__slower_pace(self, errmsg, pause):
         """A pace that is too fast waits, and loses no row."""
         waited: list[float] = []
         errcode = 45011 if "minute" in errmsg else 45009
@@ -172,7 +172,7 @@ class TestJob:
         assert ["T1", "T1", "T1", "T2"] == calls.made
         assert 2 == len(waited) and all(pause[0] <= each <= pause[1] for each in waited)
 
-    def test_run__interrupted_pause(self) -> None:
+    def test_run__interrupted_pause(self):
         """A run that is ended while it waits sends nothing more."""
         ended, calls = threading.Event(), Calls(refusal(45011))
         out = Ledger(Path("out.jsonl"))
@@ -183,14 +183,14 @@ class TestJob:
 
         assert (("interrupted", None), ["T1"]) == (made.stop, calls.made)
 
-    def test_run__pace_for_ever(self) -> None:
+    def test_run__pace_for_ever(self):
         """A pace that is never slow enough ends the run."""
         calls = Calls(refusal(45011))
         made, rows = run(calls)
 
         assert ({}, "quota", job.WAITS) == (rows, made.stop.reason, len(calls.made))
 
-    def test_run__invalid(self) -> None:
+    def test_run__invalid(self):
         """A row that cannot be used, or that the client refuses, is named."""
         bad = task(2, problem=Problem("{name} is empty", name="openid"))
         refused = InvalidArgumentError("waybill_token", "is empty; give its value")
@@ -202,7 +202,7 @@ class TestJob:
             (4, "waybill_token: is empty; give its value"),
         ] == made.invalid
 
-    def test_due__fixed_and_changed(self) -> None:
+    def test_due__fixed_and_changed(self):
         """An invalid row that was fixed is done; another changed row is an error."""
         bad = task(2, problem=Problem("{name} is empty", name="openid"))
         run(Calls("SIGNED"), [TASKS[0], bad])
@@ -216,7 +216,7 @@ class TestJob:
             run(Calls("SIGNED"), [task(1, "other")])
 
     @pytest.mark.parametrize("most, done", [(0, 0), (3, 3), (100, 100)])
-    def test_run__max_calls(self, most: int, done: int) -> None:
+    def test_run__max_calls(self, most, done):
         """--max-calls counts calls; invalid rows cost none."""
         bad = task(101, problem=Problem("bad"))
         made, rows = run(Calls("SIGNED"), [bad, *TASKS], max_calls=most)
@@ -225,12 +225,12 @@ class TestJob:
         assert (made.stop is None) == (most == 100)
 
     @pytest.mark.parametrize("error", [ZeroDivisionError("bug"), OSError(28, "full")])
-    def test_run__failure(self, error: Exception) -> None:
+    def test_run__failure(self, error):
         """Anything else is raised, when what is under way is finished."""
         with pytest.raises(type(error)):
             run(Calls("SIGNED", error), workers=4)
 
-    def test_run__input_fails(self) -> None:
+    def test_run__input_fails(self):
         """So is a failure of the input."""
 
         def tasks() -> Iterable[Task]:
@@ -242,7 +242,7 @@ class TestJob:
 
         assert 1 == Path("out.jsonl").read_text().count("\n")
 
-    def test_run__interrupted(self) -> None:
+    def test_run__interrupted(self):
         """Once the run is ended no other task begins."""
         ended = threading.Event()
         out = Ledger(Path("out.jsonl"))

@@ -17,8 +17,6 @@ from typing import Any
 import pytest
 from clitools import ran
 
-from wxlogistics.sandbox import Sandbox
-
 # Whatever the version of Python.
 pytestmark = pytest.mark.once
 
@@ -95,7 +93,7 @@ def kill_and_go_on(out: Path, *argv: str) -> tuple[list[dict[str, Any]], int]:
 
 class TestKill:
     @pytest.mark.parametrize("name", ["out.jsonl", "out.csv"])
-    def test_trace__every_row_once(self, name: str, wechat: Sandbox) -> None:
+    def test_trace__every_row_once(self, name, wechat):
         """The results of all runs are the input: each row has one line."""
         wechat.fail("trace_waybill", delay=DELAY, times=None)
         rows = "".join(

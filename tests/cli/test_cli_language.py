@@ -15,7 +15,6 @@ import click
 import pytest
 from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
-from clitools import Run
 
 import wxlogistics.cli
 from wxlogistics.cli.language import LANGUAGES, choose_language, listed, say, speak
@@ -85,13 +84,13 @@ def fields(text: str) -> set[str]:
 
 class TestCatalogues:
     @pytest.mark.parametrize("language", LANGUAGES)
-    def test_catalogue__is_compiled(self, language: str) -> None:
+    def test_catalogue__is_compiled(self, language):
         """What is shipped is what the source of the catalogue says."""
         source, shipped = texts(language), texts(language, "mo")
 
         assert source == shipped
 
-    def test_catalogue__complete(self) -> None:
+    def test_catalogue__complete(self):
         """Each message has Chinese words; a name in brackets has English ones too."""
         english, chinese = texts("en"), texts("zh")
         names = {*said()}
@@ -103,7 +102,7 @@ class TestCatalogues:
         }
 
     @pytest.mark.parametrize("name", [*texts("zh")])
-    def test_catalogue__both_languages(self, name: str) -> None:
+    def test_catalogue__both_languages(self, name):
         """A message has the same fields and its language's marks in both."""
         english = texts("en").get(name, [name])
         for chinese in texts("zh")[name]:
@@ -118,7 +117,7 @@ class TestCatalogues:
             assert not CHINESE.search(text.replace("物流查询插件", ""))
 
     @pytest.mark.parametrize("language", LANGUAGES)
-    def test_help__no_name_is_shown(self, language: str) -> None:
+    def test_help__no_name_is_shown(self, language):
         """No message's bare name is left in any help."""
         with speak(language):
             group = commands(Terminal(False))
@@ -141,7 +140,7 @@ class TestCatalogues:
 
 class TestErrcodes:
     @pytest.mark.parametrize("errcode", WORDS)
-    def test_words__both_languages(self, errcode: int) -> None:
+    def test_words__both_languages(self, errcode):
         """Meaning and advice are there in both languages."""
         error = api_error("query_trace", errcode, "")
         with speak("en"):
@@ -168,9 +167,7 @@ class TestErrcodes:
             ("en", 40164, "invalid ip 203.0.113.7", "Put 203.0.113.7 on the IP white"),
         ],
     )
-    def test_advice__each(
-        self, language: str, errcode: int, errmsg: str, text: str
-    ) -> None:
+    def test_advice__each(self, language, errcode, errmsg, text):
         """The advice fits the meaning that the errcode has this time."""
         with speak(language):
             assert advice(api_error("query_trace", errcode, errmsg)).startswith(text)
@@ -195,9 +192,7 @@ class TestLanguage:
             (["--lang=zh", "sandbox", "--lang", "en"], {}, "en"),
         ],
     )
-    def test_choose_language__order(
-        self, argv: list[str], environ: dict[str, str], language: str
-    ) -> None:
+    def test_choose_language__order(self, argv, environ, language):
         """--lang goes before the locale; LC_ALL before LC_MESSAGES before LANG."""
         assert language == choose_language(argv, environ)
 
@@ -210,18 +205,14 @@ class TestLanguage:
             (None, "en"),
         ],
     )
-    def test_choose_language__no_variables(
-        self, name: str | None, language: str, monkeypatch: Any
-    ) -> None:
+    def test_choose_language__no_variables(self, name, language, monkeypatch):
         """Without variables, as on Windows, the system's locale counts."""
         monkeypatch.setattr(locale, "getlocale", lambda: (name, "cp936"))
 
         assert language == choose_language([], {})
 
     @pytest.mark.parametrize("before", [None, "de"])
-    def test_speak__within_the_block(
-        self, before: str | None, monkeypatch: Any
-    ) -> None:
+    def test_speak__within_the_block(self, before, monkeypatch):
         """The language is as before behind the block."""
         monkeypatch.delenv("LANGUAGE", raising=False)
         if before:
@@ -256,11 +247,11 @@ class TestFold:
             ("查 https://shop.example/tea", 6, ["查", "https://shop.example/tea"]),
         ],
     )
-    def test_fold__breaks(self, text: str, width: int, lines: list[str]) -> None:
+    def test_fold__breaks(self, text, width, lines):
         """English breaks at blanks, Chinese between any two characters."""
         assert lines == fold(text, width)
 
-    def test_cells__wide(self) -> None:
+    def test_cells__wide(self):
         """A Chinese character takes two columns."""
         assert [3, 4, 2] == [cells("abc"), cells("运单"), cells("，")]
         assert "运单  |" == pad("运单", 6) + "|"
@@ -270,8 +261,8 @@ class TestFold:
         [("utf-8", "✓✗●"), ("gbk", "√×●"), ("ascii", "+x*"), ("latin-1", "+×*")],
     )
     def test_stand_in__other_encodings(
-        self, encoding: str, signs: str, run: Run, monkeypatch: Any, tmp_path: Path
-    ) -> None:
+        self, encoding, signs, run, monkeypatch, tmp_path
+    ):
         """What a console cannot show has a stand-in: ✓ is not like ✗."""
         with open(tmp_path / "out", "w", encoding=encoding) as file:
             monkeypatch.setattr(sys, "stdout", file)

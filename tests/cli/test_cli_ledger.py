@@ -76,7 +76,7 @@ def path(request: Any, tmp_path: Path) -> Path:
 
 
 class TestLedger:
-    def test_load__what_was_written(self, path: Path) -> None:
+    def test_load__what_was_written(self, path):
         """Another run reads what one has written."""
         first = write(path, *LINES[:2])
         whole = write(path, *LINES[2:])
@@ -92,7 +92,7 @@ class TestLedger:
         }
         assert whole == path.read_bytes()
 
-    def test_write__csv(self, tmp_path: Path) -> None:
+    def test_write__csv(self, tmp_path):
         """CSV has a BOM, one line a row, and no formula."""
         path = tmp_path / "out.csv"
         text = write(path, *LINES).decode("utf-8-sig")
@@ -111,7 +111,7 @@ class TestLedger:
         )
 
     @pytest.mark.once
-    def test_load__every_torn_end(self, path: Path) -> None:
+    def test_load__every_torn_end(self, path):
         """A last line that was torn, wherever, is cut off, and its row is not done."""
         data = write(path, *LINES[:2])
         last = data.rindex(b"\n", 0, -1) + 1
@@ -143,7 +143,7 @@ class TestLedger:
             b"\xef\xbb\xbfrow,id\n",
         ],
     )
-    def test_load__of_another_program(self, content: bytes, path: Path) -> None:
+    def test_load__of_another_program(self, content, path):
         """A file that this command did not write is refused, and kept."""
         path.write_bytes(content)
 
@@ -153,7 +153,7 @@ class TestLedger:
         assert content == path.read_bytes()
 
     @pytest.mark.parametrize("cells", ["x,A1,ok", "1,A1", '1,"A1,ok', "1" * 5000])
-    def test_load__csv_of_another_program(self, cells: str, tmp_path: Path) -> None:
+    def test_load__csv_of_another_program(self, cells, tmp_path):
         """So is CSV that only begins like one of this command."""
         path = tmp_path / "out.csv"
         data = write(path, LINES[0]) + cells.encode() + b"\n"
@@ -164,7 +164,7 @@ class TestLedger:
 
         assert data == path.read_bytes()
 
-    def test_load__long_digest(self, path: Path) -> None:
+    def test_load__long_digest(self, path):
         """A digest of 5,000 digits is another one, and no error."""
         write(path, {**LINES[0], "digest": "f" * 5000})
         out = Ledger(path)
@@ -172,7 +172,7 @@ class TestLedger:
 
         assert "f" * 5000 == out.rows[1][1]
 
-    def test_close__without_rows(self, path: Path) -> None:
+    def test_close__without_rows(self, path):
         """An output without rows is removed, unless it was there before."""
         Ledger(path).close()
         assert not path.exists()
@@ -192,7 +192,7 @@ class TestLedger:
         ],
     )
     @pytest.mark.parametrize("do", [lambda out: out.write([LINES[1]]), Ledger.close])
-    def test_check__changed(self, harm: Any, do: Any, path: Path) -> None:
+    def test_check__changed(self, harm, do, path):
         """An output that another program has changed ends the run, once."""
         out = Ledger(path)
         out.write(LINES[:1])
@@ -204,7 +204,7 @@ class TestLedger:
         if do is not Ledger.close:
             out.close()
 
-    def test_lock__two_runs(self, path: Path) -> None:
+    def test_lock__two_runs(self, path):
         """Two runs do not write one output."""
         out = Ledger(path)
         with pytest.raises(Problem, match="another run is writing"):
@@ -213,7 +213,7 @@ class TestLedger:
 
         Ledger(path).close()
 
-    def test_lock__not_possible(self, path: Path, monkeypatch: Any) -> None:
+    def test_lock__not_possible(self, path, monkeypatch):
         """A file system without locks is an error, not a risk."""
 
         def flock(*_: object) -> None:
@@ -227,13 +227,13 @@ class TestLedger:
         assert "No locks available" == raised.value.fields["reason"]
 
     @pytest.mark.parametrize("name", ["no/out", ".", "/dev/null"])
-    def test_open__impossible(self, name: str) -> None:
+    def test_open__impossible(self, name):
         """What cannot be an output is refused."""
         with pytest.raises(Problem):
             Ledger(Path(name))
 
     @pytest.mark.parametrize("taken", [0, 7])
-    def test_write__full_disk(self, taken: int, path: Path, monkeypatch: Any) -> None:
+    def test_write__full_disk(self, taken, path, monkeypatch):
         """A disk that takes a part only keeps the output whole."""
         before = write(path, LINES[0])
         out = Ledger(path)
@@ -253,7 +253,7 @@ class TestLedger:
 
         assert before == path.read_bytes()
 
-    def test_lock__on_windows(self, path: Path, monkeypatch: Any) -> None:
+    def test_lock__on_windows(self, path, monkeypatch):
         """The lock fits 32 bits; an unused output is removed once it is closed."""
         held: list[int] = []
 
@@ -282,7 +282,7 @@ class TestLedger:
         assert not path.exists()
         assert 1 == write(path, LINES[0]).count(b"\n") - (path.suffix == ".csv")
 
-    def test_open__full_disk(self, tmp_path: Path, monkeypatch: Any) -> None:
+    def test_open__full_disk(self, tmp_path, monkeypatch):
         """A disk without room for the headings is reported as any other."""
 
         def write(*_: object) -> int:
@@ -295,7 +295,7 @@ class TestLedger:
 
         assert "No space left on device" == raised.value.fields["reason"]
 
-    def test_write__in_pieces(self, path: Path, monkeypatch: Any) -> None:
+    def test_write__in_pieces(self, path, monkeypatch):
         """What the system takes in pieces arrives whole; it is forced to the disk."""
         real, synced = os.write, []
         monkeypatch.setattr(ledger, "_SYNC_EVERY", 0)
@@ -307,7 +307,7 @@ class TestLedger:
         assert FOUND == rows_of(path)
         assert 3 == len(synced)
 
-    def test_write__half_characters(self, path: Path) -> None:
+    def test_write__half_characters(self, path):
         """Half a character breaks no line."""
         write(path, line(1, waybill_id="a\ud800"))
 

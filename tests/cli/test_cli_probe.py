@@ -8,7 +8,6 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
@@ -26,7 +25,7 @@ def different(run: Run) -> list[int]:
 
 
 class TestProbe:
-    def test_probe__all_the_same(self, run: Run, wechat: Sandbox) -> None:
+    def test_probe__all_the_same(self, run, wechat):
         """Against the sandbox all rows are the same, and at most ten calls are made."""
         code, out, err = run("probe", "--yes")
         asked = {call.endpoint for call in wechat.calls}
@@ -48,9 +47,7 @@ class TestProbe:
             ("query_trace", {"status": 200, "body": "{}", "times": 3}, [4, 5, 6]),
         ],
     )
-    def test_probe__other_answers(
-        self, endpoint: str, fault: Any, rows: list[int], run: Run, wechat: Sandbox
-    ) -> None:
+    def test_probe__other_answers(self, endpoint, fault, rows, run, wechat):
         """Exactly the rows that are answered in another way differ."""
         wechat.fail(endpoint, **fault)
 
@@ -65,9 +62,7 @@ class TestProbe:
             ({"opened": False}, [0, 2, 5, 6, 7, 8]),
         ],
     )
-    def test_probe__other_settings(
-        self, settings: Any, rows: list[int], run: Run, monkeypatch: Any
-    ) -> None:
+    def test_probe__other_settings(self, settings, rows, run, monkeypatch):
         """So they do against a sandbox with other settings."""
         sandbox = Sandbox(appid=APPID, secret=SECRET, **settings)
         with sandbox.serve() as server:
@@ -78,7 +73,7 @@ class TestProbe:
         assert rows == found
 
     @pytest.mark.parametrize("lang", ["en", "zh"])
-    def test_probe__look(self, lang: str, run: Run, wechat: Sandbox) -> None:
+    def test_probe__look(self, lang, run, wechat):
         """What differs is shown, in both languages; the report is English."""
         wechat.fail("trace_waybill", errcode=9300534)
 
@@ -88,7 +83,7 @@ class TestProbe:
         assert 1 == code
         check_snapshot(f"probe-{lang}", f"{out}----\n{report}")
 
-    def test_probe__nothing_private(self, run: Run, wechat: Sandbox) -> None:
+    def test_probe__nothing_private(self, run, wechat):
         """Neither output nor report has a token, an appid, an openid or an address."""
         token = wechat.access_token()
         private = [token, APPID, SECRET, OPENID, "203.0.113.7", "::ffff:203.0.113.7"]
@@ -112,9 +107,7 @@ class TestProbe:
             assert value not in shown
 
     @pytest.mark.parametrize("words, code", [("y\n", 0), ("n\n", 2), ("", 130)])
-    def test_probe__asks(
-        self, words: str, code: int, run: Run, wechat: Sandbox, monkeypatch: Any
-    ) -> None:
+    def test_probe__asks(self, words, code, run, wechat, monkeypatch):
         """It says which calls it makes, and makes them after a yes only."""
 
         class Terminal(io.StringIO):
@@ -132,7 +125,7 @@ class TestProbe:
         assert "127.0.0.1" in ran.err.splitlines()[0]
         assert (code == 0) == bool(wechat.calls) == Path("r.md").exists()
 
-    def test_probe__nobody_to_ask(self, run: Run, wechat: Sandbox) -> None:
+    def test_probe__nobody_to_ask(self, run, wechat):
         """Without a terminal it needs --yes."""
         code, _, err = run("probe")
 
@@ -141,7 +134,7 @@ class TestProbe:
             "✗ stdin is not a terminal, so nothing can be asked: give --yes\n"
         )
 
-    def test_report__another_path(self, run: Run, wechat: Sandbox) -> None:
+    def test_report__another_path(self, run, wechat):
         """The report goes where it is wanted, and says of which version it is."""
         ran = run("probe", "--yes", "--json", "--report", "r.md")
         text = Path("r.md").read_text(encoding="utf-8")
@@ -159,9 +152,7 @@ class TestProbe:
         )
 
     @pytest.mark.parametrize("report", ["/dev/full", "/dev/null/r.md"])
-    def test_probe__report_cannot_be_written(
-        self, report: str, run: Run, wechat: Sandbox
-    ) -> None:
+    def test_probe__report_cannot_be_written(self, report, run, wechat):
         """The report is named; before the calls if it cannot be opened."""
         ran = run("probe", "--yes", "--report", report)
 
@@ -169,7 +160,7 @@ class TestProbe:
         assert f"✗ {report}: " in ran.err
         assert ("same" in ran.out) == (report == "/dev/full") == bool(wechat.calls)
 
-    def test_make__keys(self, monkeypatch: Any) -> None:
+    def test_make__keys(self, monkeypatch):
         """A reply's keys are masked as its errmsg is."""
         reply = requests.Response()
         reply.status_code = 200

@@ -6,7 +6,6 @@ import io
 import json
 import sys
 import threading
-from pathlib import Path
 from typing import Any, Sequence
 
 import pytest
@@ -112,16 +111,16 @@ class TestForms:
         ],
     )
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk"])
-    def test_records__forms(self, data: str, encoding: str) -> None:
+    def test_records__forms(self, data, encoding):
         """Two tokens, in each form that people have them."""
         assert ["A", "B"] == tokens(data.encode(encoding))
 
     @pytest.mark.parametrize("data", ["", "\n \n", "waybill_token\n"])
-    def test_records__empty(self, data: str) -> None:
+    def test_records__empty(self, data):
         """Without rows there are no tasks."""
         assert [] == tasks(data)
 
-    def test_records__numbers_and_lines(self) -> None:
+    def test_records__numbers_and_lines(self):
         """Rows count without the headings and blank lines; lines are the file's."""
         data = 'waybill_token,note\n\nA,1\n"B","two\nlines"\n\nC,3\n'
 
@@ -137,11 +136,11 @@ class TestForms:
             ("jsonl", '"A"\n'),
         ],
     )
-    def test_records__form_given(self, form: str, data: str) -> None:
+    def test_records__form_given(self, form, data):
         """A form that is given is not guessed."""
         assert 1 == len(tasks(data, form=form))
 
-    def test_ignored__names(self) -> None:
+    def test_ignored__names(self):
         """Unknown headings are kept, each once and not too many."""
         found = []
         for data in (
@@ -173,11 +172,11 @@ class TestForms:
             ('[\n"A"]', "[JSON array]"),
         ],
     )
-    def test_records__no_input(self, data: str, problem: str) -> None:
+    def test_records__no_input(self, data, problem):
         """What rules out the whole input is reported at once."""
         assert refused(data).startswith(problem)
 
-    def test_records__line_of_a_quote(self) -> None:
+    def test_records__line_of_a_quote(self):
         """The message names the line on which the open quotation mark stands."""
         lines = "".join(f"T{n},1\n" for n in range(100))
         with pytest.raises(Problem) as raised:
@@ -189,7 +188,7 @@ class TestForms:
 class TestEncodings:
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk", "gb18030"])
     @pytest.mark.parametrize("is_file", [True, False])
-    def test_records__chinese(self, encoding: str, is_file: bool) -> None:
+    def test_records__chinese(self, encoding, is_file):
         """Chinese is read as it was written, from a file and from a pipe."""
         data = "waybill_token,id\nA,订单一\nB,联通\nC,龙井\n".encode(encoding)
 
@@ -204,9 +203,7 @@ class TestEncodings:
             ("waybill_token,id\nA,订单\n".encode("utf-8-sig"), "gbk", "订单"),
         ],
     )
-    def test_records__encoding_given(
-        self, data: bytes, encoding: str, id_: str
-    ) -> None:
+    def test_records__encoding_given(self, data, encoding, id_):
         """联通 in GBK is valid UTF-8 too: --encoding settles it, but for a BOM."""
         assert id_ == read(data, encoding=encoding)[0][2]["id"]
 
@@ -220,13 +217,13 @@ class TestEncodings:
             ("A,运\nC,龙\n".encode("gbk") + "B,订单\n".encode(), True),
         ],
     )
-    def test_records__one_broken_line(self, data: bytes, is_file: bool) -> None:
+    def test_records__one_broken_line(self, data, is_file):
         """One line in another encoding is one invalid row; the others are read."""
         found = tokens(b"waybill_token,id\n" + data, is_file=is_file)
 
         assert {"A", UNREADABLE, "C"} == {*found}
 
-    def test_records__pipe_is_not_awaited(self) -> None:
+    def test_records__pipe_is_not_awaited(self):
         """A row is there as soon as its line is."""
         file = io.BytesIO("waybill_token,id\nA,订单\nB,2\n".encode())
 
@@ -250,7 +247,7 @@ class TestInvalid:
             ('"B\nC"', "[not one waybill_token]"),
         ],
     )
-    def test_rows__one_bad_line(self, line: str, problem: str) -> None:
+    def test_rows__one_bad_line(self, line, problem):
         """A bad row has a problem; those around it are read."""
         found = tokens(f"waybill_token,id\nA,1\n{line}\nC,3\n")
 
@@ -272,20 +269,20 @@ class TestInvalid:
             ('{"waybill_token": 1%s}' % ("0" * 5000), "1000"),
         ],
     )
-    def test_rows__one_bad_object(self, line: str, problem: str) -> None:
+    def test_rows__one_bad_object(self, line, problem):
         """So it is with JSON Lines."""
         found = tokens(f'{{"waybill_token": "A"}}\n{line}\n{{"waybill_token": 7}}\n')
 
         assert ["A", "7"] == [found[0], found[2]]
         assert found[1].startswith(problem)
 
-    def test_row__id(self) -> None:
+    def test_row__id(self):
         """A row is named by its id, or by WeChat's, also if it is invalid."""
         data = "id,waybill_token,openid\nA7,,o\n,B,o\n,,o\n"
 
         assert ["A7", "B", None] == [task.rows[0].id for task in tasks(data)]
 
-    def test_rows__earlier_result(self) -> None:
+    def test_rows__earlier_result(self):
         """A result without a waybill_token has nothing to query."""
         data = "row,outcome,waybill_token,digest\n1,ok,A,d\n2,refused,,d\n"
 
@@ -330,7 +327,7 @@ class TestHeadings:
             ),
         ],
     )
-    def test_known__of_exports(self, field: str, headings: str) -> None:
+    def test_known__of_exports(self, field, headings):
         """The headings of Taobao, Tmall, JD, Pinduoduo and WeChat's shop are known."""
         values = dict(zip(HEAD.split(","), ["o", "SF1", "138", "茶", "a"]))
         for heading in headings.split(" "):
@@ -351,7 +348,7 @@ class TestHeadings:
             "发货单号 售后单号 运单状态 规格名称"
         ).split(),
     )
-    def test_known__other_columns(self, heading: str) -> None:
+    def test_known__other_columns(self, heading):
         """What stands beside them is not taken for one of them."""
         reader = Reader(TRACE)
         (task,) = tasks(f"{HEAD},{heading}\no,SF1,138,茶,a,x\n", TRACE, reader=reader)
@@ -368,9 +365,7 @@ class TestHeadings:
             ("单号,备注", [], "SF1", ["备注"]),
         ],
     )
-    def test_known__exact_heading_wins(
-        self, head: str, given: list[str], sent: str, ignored: list[str]
-    ) -> None:
+    def test_known__exact_heading_wins(self, head, given, sent, ignored):
         """A vague heading counts if no exact one of its field is there."""
         data = f"openid,{head},手机,商品简称,商品名称,图片\no,SF1,SF2,138,茶,龙井茶,a\n"
         reader = Reader(TRACE, check_given(given, TRACE))
@@ -382,7 +377,7 @@ class TestHeadings:
         )
         assert [*ignored, "商品简称"] == reader.ignored
 
-    def test_known__two_phones(self) -> None:
+    def test_known__two_phones(self):
         """Of several phones the first that is filled counts, mobile ones first."""
         data = (
             "openid,运单号,联系电话,联系手机,商品名称,图片\n"
@@ -396,7 +391,7 @@ class TestHeadings:
             for task in (*tasks(data, TRACE), *tasks(buyer, TRACE))
         ]
 
-    def test_complete__says_what_would_do(self) -> None:
+    def test_complete__says_what_would_do(self):
         """A refusal lists what was found, what would do, and how to name a column."""
         text = refused("订单编号,买家昵称,物流单号\n1,2,3\n", TRACE)
 
@@ -413,7 +408,7 @@ class TestHeadings:
         ] == text.splitlines()
 
     @pytest.mark.parametrize("field", HEADINGS)
-    def test_headings__examples_are_known(self, field: str) -> None:
+    def test_headings__examples_are_known(self, field):
         """Each heading that a message names is known."""
         columns = Columns((), (field,))
 
@@ -424,7 +419,7 @@ class TestHeadings:
         "head",
         ["goods_name", "goods_name,商品大图", "goods_name,goods_img_url,goods_name_2"],
     )
-    def test_complete__unknown_picture(self, head: str) -> None:
+    def test_complete__unknown_picture(self, head):
         """A picture's column that is not known is an error, never an empty picture."""
         values = ",".join("x" * (head.count(",") + 1))
         data = f"openid,waybill_id,receiver_phone,{head}\no,SF1,138,{values}\n"
@@ -448,7 +443,7 @@ class TestHeadings:
             (["客户的电话=receiver_phone", "备用=goods_name_2"], "138"),
         ],
     )
-    def test_map__names_the_rest(self, given: list[str], found: str) -> None:
+    def test_map__names_the_rest(self, given, found):
         """--map names a column that is not known, and goes before those that are."""
         data = (
             "openid,运单号,客户的电话,手机号,商品名称,图片,备用,图片2\n"
@@ -473,11 +468,11 @@ class TestHeadings:
             ),
         ],
     )
-    def test_map__wrong(self, given: str, problem: str) -> None:
+    def test_map__wrong(self, given, problem):
         """One that cannot be is refused, with what was found."""
         assert refused(f"{HEAD}\n", TRACE, given=[given]).startswith(problem)
 
-    def test_known__very_long_number(self) -> None:
+    def test_known__very_long_number(self):
         """A heading with 5,000 digits is none of ours."""
         assert "waybill_token is empty" == read(f'{{"token{"1" * 5000}": "x"}}')[0][2]
 
@@ -505,9 +500,7 @@ class TestTrace:
             ("goods,goods_name", "茶=a,杯", [("茶", "a")]),
         ],
     )
-    def test_tasks__goods(
-        self, head: str, values: str, goods: list[tuple[str, str]]
-    ) -> None:
+    def test_tasks__goods(self, head, values, goods):
         """Goods in columns of their own, or all in one."""
         data = f"openid,waybill_id,receiver_phone,{head}\no,SF1,138,{values}\n"
         (task,) = tasks(data, TRACE)
@@ -527,7 +520,7 @@ class TestTrace:
         ],
     )
     @pytest.mark.parametrize("name", ["goods", "goods_info"])
-    def test_tasks__goods_in_json(self, name: str, goods: str) -> None:
+    def test_tasks__goods_in_json(self, name, goods):
         """A line may be the API's own body."""
         line = (
             '{"openid": "o", "waybill_id": "SF1", "receiver_phone": 13800138000, '
@@ -552,7 +545,7 @@ class TestTrace:
             ('o,SF1,"1,38E+10",茶,a', "[rounded]"),
         ],
     )
-    def test_rows__bad_values(self, values: str, problem: str) -> None:
+    def test_rows__bad_values(self, values, problem):
         """What cannot be registered is known before anything is sent."""
         assert [(1, 2, problem)] == read(f"{HEAD}\n{values}\n", TRACE)
 
@@ -565,7 +558,7 @@ class TestTrace:
         + ["\uff11\uff12\uff13", "SF1,SF2", "无物流", "自提", "000000", "2026-11-24"]
         + ["SF1(顺丰)", "SF1+SF2", "#REF!", "771,234,567", "true", "\u0661\u0662"],
     )
-    def test_rows__no_waybill_number(self, number: str) -> None:
+    def test_rows__no_waybill_number(self, number):
         """A cell that cannot be one waybill number is refused."""
         ((_, line, found),) = read(f'{HEAD}\no,"{number}",138,茶,a\n', TRACE)
 
@@ -590,7 +583,7 @@ class TestTrace:
             "13800138000张三",
         ],
     )
-    def test_rows__no_phone(self, phone: str) -> None:
+    def test_rows__no_phone(self, phone):
         """A cell that cannot be one phone number is refused."""
         ((_, line, found),) = read(f'{HEAD}\no,SF1,"{phone}",茶,a\n', TRACE)
 
@@ -610,7 +603,7 @@ class TestTrace:
             ("WXTESTEXPRESS0000014", "WXTESTEXPRESS0000014"),
         ],
     )
-    def test_rows__good_waybill_numbers(self, number: str, sent: str) -> None:
+    def test_rows__good_waybill_numbers(self, number, sent):
         """What protects a number from a spreadsheet is dropped."""
         number = number.replace('"', '""')
         ((_, _, fields),) = read(f'{HEAD}\no,"{number}",138,茶,a\n', TRACE)
@@ -637,7 +630,7 @@ class TestTrace:
             ("13800138000.0", "13800138000"),
         ],
     )
-    def test_rows__good_phones(self, phone: str, sent: str) -> None:
+    def test_rows__good_phones(self, phone, sent):
         """What people write into a phone number is kept."""
         phone = phone.replace('"', '""')
         ((_, _, fields),) = read(f'{HEAD}\no,SF1,"{phone}",茶,a\n', TRACE)
@@ -656,7 +649,7 @@ class TestTrace:
             (f"o,{'x' * 99},138,茶,a", f"waybill_id '{'x' * 60}' is not one waybill"),
         ],
     )
-    def test_rows__message(self, values: str, message: str) -> None:
+    def test_rows__message(self, values, message):
         """The message shows the cell, and what cannot be seen in it."""
         with speak("en"):
             ((_, _, found),) = read(f"{HEAD}\n{values}\n", TRACE)
@@ -666,7 +659,7 @@ class TestTrace:
     @pytest.mark.parametrize(
         "id_, found", [("3E12", "3E12"), ("#7", "#7"), ("2.02E+17", None)]
     )
-    def test_rows__rounded_id(self, id_: str, found: str | None) -> None:
+    def test_rows__rounded_id(self, id_, found):
         """An id is what you like, but not what a spreadsheet has rounded."""
         ((_, _, fields),) = read(f"id,waybill_token\n{id_},A\n")
 
@@ -676,7 +669,7 @@ class TestTrace:
         "goods",
         ["茶\ufffd=a", '[{""goods_name"": ""茶"", ""goods_desc"": ""\\u0007""}]'],
     )
-    def test_rows__broken_goods(self, goods: str) -> None:
+    def test_rows__broken_goods(self, goods):
         """Goods that are written in one value are checked as well."""
         data = f'openid,waybill_id,receiver_phone,goods\no,S1,138,"{goods}"\n'
 
@@ -685,7 +678,7 @@ class TestTrace:
 
 class TestParcels:
     @pytest.mark.parametrize("between", [0, 5_000])
-    def test_tasks__rows_of_one_parcel(self, between: int) -> None:
+    def test_tasks__rows_of_one_parcel(self, between):
         """Rows of one parcel are one registration, its same articles one."""
         others = "".join(f"o,YT{n},138,茶,a\n" for n in range(between))
         data = f"{HEAD}\no,SF1,138,茶,a\n{others}o,SF1,138,杯,b\no,SF1,138,茶,a\n"
@@ -696,7 +689,7 @@ class TestParcels:
         assert [1, between + 2, between + 3] == [row.number for row in first.rows]
         assert between == len(rest)
 
-    def test_tasks__same_number_of_two_customers(self) -> None:
+    def test_tasks__same_number_of_two_customers(self):
         """Another customer's parcel is another one."""
         data = f"{HEAD}\no,SF1,138,茶,a\np,SF1,138,咖啡,b\n"
 
@@ -713,7 +706,7 @@ class TestParcels:
         ],
     )
     @pytest.mark.parametrize("turned", [False, True])
-    def test_tasks__all_or_none(self, second: str, why: str, turned: bool) -> None:
+    def test_tasks__all_or_none(self, second, why, turned):
         """If one row of a parcel cannot be used, all of them are refused."""
         rows = ["o,SF1,138,茶,a", second]
         if turned and not second.startswith(",,"):
@@ -741,7 +734,7 @@ class TestParcels:
             (",o,SF2:,138,杯,b", 1),
         ],
     )
-    def test_tasks__row_below_a_parcel(self, row: str, rows: int) -> None:
+    def test_tasks__row_below_a_parcel(self, row, rows):
         """A row without a waybill_id is of the parcel above if it may be."""
         found = tasks(f"id,{HEAD}\nA1,o,SF1,138,茶,a\n{row}\n", TRACE)
 
@@ -760,7 +753,7 @@ class TestParcels:
             (["A2,合计,,,1,"], [], 2),
         ],
     )
-    def test_tasks__sum(self, rows: list[str], skipped: list[int], count: int) -> None:
+    def test_tasks__sum(self, rows, skipped, count):
         """The sum below a table is skipped, and is not a row."""
         data = "\n".join([f"id,{HEAD}", "A1,o,SF1,138,茶,a", *rows, ""])
         reader = Reader(TRACE)
@@ -770,14 +763,14 @@ class TestParcels:
         assert count == sum(len(task.rows) for task in found)
         assert found[0].problem is None
 
-    def test_tasks__order_elsewhere(self) -> None:
+    def test_tasks__order_elsewhere(self):
         """A row that cannot be used holds back its order's parcel, wherever it is."""
         rows = "A1,o,无,138,杯,b\nB,p,SF2,138,碗,c\nA1,o,SF1,138,茶,a"
         found = tasks(f"id,{HEAD}\n{rows}\n", TRACE)
 
         assert [[1, 3], [2]] == [[row.number for row in task.rows] for task in found]
 
-    def test_tasks__more_than_ten_goods(self) -> None:
+    def test_tasks__more_than_ten_goods(self):
         """Eleven articles are one too many, in one row or in several."""
         rows = "".join(f"o,SF1,138,茶{n},a\n" for n in range(11))
         (task,) = tasks(f"{HEAD}\n{rows}", TRACE)
@@ -787,7 +780,7 @@ class TestParcels:
         assert ("[parcel too large]", 11) == (why(task), len(task.rows))
         assert "11 goods; WeChat takes 1 to 10" == read(data, TRACE)[0][2]
 
-    def test_tasks__row_without_a_parcel(self) -> None:
+    def test_tasks__row_without_a_parcel(self):
         """A row that names no waybill yet, but its customer, is alone."""
         data = f"{HEAD}\no,SF1,138,茶,a\np,,139,杯,b\n,,,杯,b\n"
 
@@ -796,7 +789,7 @@ class TestParcels:
             for task in tasks(data, TRACE)
         ]
 
-    def test_digest__content(self) -> None:
+    def test_digest__content(self):
         """The digest changes with what is sent, and is no number."""
         (one,) = tasks(f"{HEAD}\no,SF1,138,茶,a\n", TRACE)
         (same,) = tasks(f"备注,{HEAD}\nx,o,SF1,138,茶,a\n", TRACE)
@@ -818,7 +811,7 @@ class TestWorkbook:
         book.save(file)
         return file.getvalue()
 
-    def test_workbook__read(self) -> None:
+    def test_workbook__read(self):
         """Numbers are read as they are shown; a rounded one is refused."""
         data = self.sheet(
             [
@@ -844,7 +837,7 @@ class TestWorkbook:
         assert [2, 4, 5, 6] == [task.rows[0].line for task in found]
         assert ["", "", "[rounded]", "[rounded]"] == [why(task) for task in found]
 
-    def test_workbook__none(self, monkeypatch: Any) -> None:
+    def test_workbook__none(self, monkeypatch):
         """A file that only begins like one, an empty one, and a missing extra."""
         with pytest.raises(Problem, match="not an Excel workbook"):
             list(workbook(b"PK\x03\x04rubbish"))
@@ -856,14 +849,14 @@ class TestWorkbook:
 
 class TestHeads:
 
-    def test_tasks__title_above_the_headings(self) -> None:
+    def test_tasks__title_above_the_headings(self):
         """The message says where headings are looked for."""
         with pytest.raises(Problem) as caught:
             tasks("11月订单导出\no,SF1,138,茶,a\n", TRACE)
 
         assert "[headings first]" in caught.value.format_message()
 
-    def test_source__not_a_workbook(self, tmp_path: Path) -> None:
+    def test_source__not_a_workbook(self, tmp_path):
         """A file NAME.xlsx that holds anything else is not read as text."""
         for data in (b"x", b"id,openid\n", bytes(range(256))):
             (tmp_path / "orders.xlsx").write_bytes(data)

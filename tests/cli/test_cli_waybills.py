@@ -6,7 +6,6 @@ import io
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from clitools import Run, check_snapshot, ran
@@ -14,7 +13,6 @@ from private import APPID, OPENID, SECRET
 
 from wxlogistics import Trace
 from wxlogistics.cli.views import show_trace
-from wxlogistics.sandbox import Sandbox
 
 TEA = "龙井茶 250 克=https://shop.example/tea.jpg"
 REGISTER = ["--openid", OPENID, "--receiver-phone", "13800138000"]
@@ -30,9 +28,7 @@ class TestRegister:
     @pytest.mark.parametrize(
         "command, endpoint", [("trace", "trace_waybill"), ("follow", "follow_waybill")]
     )
-    def test_trace__all_options(
-        self, command: str, endpoint: str, run: Run, wechat: Sandbox
-    ) -> None:
+    def test_trace__all_options(self, command, endpoint, run, wechat):
         """Every option reaches WeChat under its own name."""
         fields = {
             "openid": OPENID,
@@ -67,7 +63,7 @@ class TestRegister:
             },
         } == call.payload
 
-    def test_trace__json(self, run: Run, wechat: Sandbox) -> None:
+    def test_trace__json(self, run, wechat):
         """A program gets the token and nothing else."""
         ran = run("trace", "SF1", *REGISTER, "--goods", TEA, "--json")
 
@@ -89,9 +85,7 @@ class TestRegister:
             '{"goods_name": "茶", "goods_img_url": "a", "goods_desc": "b"}',
         ],
     )
-    def test_trace__goods_file(
-        self, text: str, run: Run, wechat: Sandbox, surroundings: Path
-    ) -> None:
+    def test_trace__goods_file(self, text, run, wechat, surroundings):
         """The goods come from a JSON file, bare or as WeChat's API has them."""
         Path("goods.json").write_text(text, encoding="utf-8")
 
@@ -103,9 +97,7 @@ class TestRegister:
         ] == wechat.calls[-1].payload["goods_info"]["detail_list"]
 
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-    def test_trace__goods_from_stdin(
-        self, encoding: str, run: Run, wechat: Sandbox, monkeypatch: Any
-    ) -> None:
+    def test_trace__goods_from_stdin(self, encoding, run, wechat, monkeypatch):
         """- is stdin: JSON in UTF-8, whatever the locale, with a BOM or without."""
         data = '[{"goods_name": "茶"}]'.encode(encoding)
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), "ascii"))
@@ -132,7 +124,7 @@ class TestRegister:
             (["--goods-file", "none.json"], "none.json: No such file or directory"),
         ],
     )
-    def test_trace__bad_goods(self, argv: list[str], problem: str, run: Run) -> None:
+    def test_trace__bad_goods(self, argv, problem, run):
         """Goods that cannot be right are wrong use, before anything is sent."""
         code, out, err = run("trace", "SF1", *REGISTER, *argv)
 
@@ -157,9 +149,7 @@ class TestRegister:
             (b'[{"goods_name": "a", "price": 1}]', "goods do not have price, only"),
         ],
     )
-    def test_trace__bad_goods_file(
-        self, content: bytes, problem: str, run: Run
-    ) -> None:
+    def test_trace__bad_goods_file(self, content, problem, run):
         """So is a file with none."""
         Path("goods.json").write_bytes(content)
 
@@ -168,7 +158,7 @@ class TestRegister:
         assert 2 == code
         assert err.startswith(f"✗ {problem}")
 
-    def test_trace__goods_desc_null(self, run: Run, wechat: Sandbox) -> None:
+    def test_trace__goods_desc_null(self, run, wechat):
         """A description that is null is none."""
         Path("goods.json").write_text('[{"goods_name": "a", "goods_desc": null}]')
 
@@ -176,7 +166,7 @@ class TestRegister:
 
         assert 0 == code
 
-    def test_trace__empty_argument(self, run: Run, wechat: Sandbox) -> None:
+    def test_trace__empty_argument(self, run, wechat):
         """What the client refuses is wrong use as well."""
         argv = ["trace", " ", *REGISTER, "--goods", TEA]
         english, chinese = run(*argv), run(*argv, "--lang", "zh")
@@ -187,7 +177,7 @@ class TestRegister:
         )
         assert "✗ waybill_id\uff1a不能为空\n" == chinese.err
 
-    def test_trace__bad_base_url(self, run: Run, wechat: Sandbox) -> None:
+    def test_trace__bad_base_url(self, run, wechat):
         """So is a base URL that is not one."""
         code, _, err = run(
             "trace", "SF1", *REGISTER, "--goods", TEA, "--base-url", "x", "--lang", "zh"
@@ -205,9 +195,7 @@ class TestUpdate:
             ("update-follow-goods", "follow", "update_follow_waybill_goods"),
         ],
     )
-    def test_update__replaces(
-        self, command: str, registers: str, endpoint: str, run: Run, wechat: Sandbox
-    ) -> None:
+    def test_update__replaces(self, command, registers, endpoint, run, wechat):
         """The goods are replaced, and named."""
         token = register(run, registers)
 
@@ -228,7 +216,7 @@ class TestUpdate:
 
 class TestQuery:
     @pytest.mark.parametrize("lang", ["en", "zh"])
-    def test_query__look(self, lang: str, run: Run, wechat: Sandbox) -> None:
+    def test_query__look(self, lang, run, wechat):
         """The timeline, in both languages."""
         token = register(run, waybill_id="SF1234567890123")
         for status, message in (
@@ -245,9 +233,7 @@ class TestQuery:
         check_snapshot(f"query-{lang}", out)
 
     @pytest.mark.parametrize("lang", ["en", "zh"])
-    def test_query__look_of_each_status(
-        self, lang: str, run: Run, wechat: Sandbox
-    ) -> None:
+    def test_query__look_of_each_status(self, lang, run, wechat):
         """Each status in its own words, an unknown one included."""
         looks = []
         for status in (0, 1, 2, 3, 4, 5, 6, 9):
@@ -257,7 +243,7 @@ class TestQuery:
 
         check_snapshot(f"query-statuses-{lang}", "----\n".join(looks))
 
-    def test_query__colours(self, run: Run, wechat: Sandbox, monkeypatch: Any) -> None:
+    def test_query__colours(self, run, wechat, monkeypatch):
         """In a terminal the status is coloured."""
         token = register(run, waybill_id="SF1234567890123")
         wechat.move("SF1234567890123", 4)
@@ -268,7 +254,7 @@ class TestQuery:
 
         assert "\x1b[32m\x1b[1m● signed\x1b[0m" in out
 
-    def test_query__piped(self, run: Run, wechat: Sandbox, monkeypatch: Any) -> None:
+    def test_query__piped(self, run, wechat, monkeypatch):
         """Piped output breaks no line."""
         token = register(run, waybill_id="SF1234567890123")
         wechat.move("SF1234567890123", 2, message="很长" * 100)
@@ -278,7 +264,7 @@ class TestQuery:
 
         assert f"2026-11-24 10:00 ● {'很长' * 100}" in out.splitlines()
 
-    def test_query__follow(self, run: Run, wechat: Sandbox) -> None:
+    def test_query__follow(self, run, wechat):
         """The message component has its own command and tokens."""
         token = register(run, "follow")
 
@@ -288,7 +274,7 @@ class TestQuery:
         assert (0, 1) == (mine.code, other.code)
         assert {"waybill_token": token, "openid": OPENID} == wechat.calls[-3].payload
 
-    def test_query__json(self, run: Run, wechat: Sandbox) -> None:
+    def test_query__json(self, run, wechat):
         """A program gets flat keys, and WeChat's whole reply."""
         token = register(run)
         wechat.move("SF1", 4, message="已签收")
@@ -317,7 +303,7 @@ class TestQuery:
             "raw": wechat.calls[-1].reply,
         } == ran.json
 
-    def test_query__json_of_next_to_nothing(self, run: Run, wechat: Sandbox) -> None:
+    def test_query__json_of_next_to_nothing(self, run, wechat):
         """What WeChat leaves out has the same keys."""
         reply = {"errcode": 0, "waybill_info": {"status": 0}}
         wechat.fail("query_trace", status=200, body=json.dumps(reply), times=2)
@@ -335,9 +321,7 @@ class TestQuery:
         "argv", [["{}", "--json"], ["--json", "{}"], ["--openid", "-o" * 14, "{}"]]
     )
     @pytest.mark.parametrize("token", ["-nlpFQ" + "h" * 58, "--lang" + "h" * 58])
-    def test_query__token_with_a_hyphen(
-        self, argv: list[str], token: str, run: Run, wechat: Sandbox
-    ) -> None:
+    def test_query__token_with_a_hyphen(self, argv, token, run, wechat):
         """One waybill_token in 64 begins with a hyphen; it is not an option."""
         run("query", *(word.format(token) for word in argv))
         other = run("update-goods", token, "--goods", "a=b")
@@ -350,7 +334,7 @@ class TestQuery:
         ]
         assert 1 == other.code
 
-    def test_trace__token_with_escapes(self, run: Run, wechat: Sandbox) -> None:
+    def test_trace__token_with_escapes(self, run, wechat):
         """A waybill_token that WeChat never gives acts on no terminal."""
         reply = {"errcode": 0, "waybill_token": "a\x1b[31mb\x9b1m"}
         wechat.fail("trace_waybill", status=200, body=json.dumps(reply), times=2)
@@ -361,9 +345,7 @@ class TestQuery:
         assert "a [31mb 1m" == shown.splitlines()[1]
         assert not {"\x1b", "\x9b"} & set(shown)
 
-    def test_show_trace__odd_texts(
-        self, surroundings: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_show_trace__odd_texts(self, surroundings, capsys):
         """Nothing in WeChat's texts can act on the terminal, and no time is too odd."""
         trace = Trace.from_reply(
             {
@@ -399,7 +381,7 @@ class TestQuery:
 
 class TestErrors:
     @pytest.mark.parametrize("lang", ["en", "zh"])
-    def test_fail__look(self, lang: str, run: Run, wechat: Sandbox) -> None:
+    def test_fail__look(self, lang, run, wechat):
         """Refusals of several kinds, and no answer, in both languages."""
         looks = []
         for fault in (
@@ -417,7 +399,7 @@ class TestErrors:
 
         check_snapshot(f"errors-shown-{lang}", "----\n".join(looks))
 
-    def test_fail__refused_as_json(self, run: Run, wechat: Sandbox) -> None:
+    def test_fail__refused_as_json(self, run, wechat):
         """A program gets all of it on stdout; the person still reads stderr."""
         wechat.fail("stable_token", errcode=40164)
 
@@ -443,7 +425,7 @@ class TestErrors:
         } == ran.json
         assert ran.err.startswith("✗ WeChat refused stable_token: invalid ip")
 
-    def test_fail__unreachable(self, run: Run, wechat: Sandbox) -> None:
+    def test_fail__unreachable(self, run, wechat):
         """No connection exits with 3; nothing was sent."""
         found = run("query", "t", "--base-url", "http://127.0.0.1:9")
 
@@ -473,9 +455,7 @@ class TestErrors:
             (["carriers"], "get_delivery_list", "Try again."),
         ],
     )
-    def test_fail__maybe_applied(
-        self, argv: list[str], endpoint: str, advice: str, run: Run, wechat: Sandbox
-    ) -> None:
+    def test_fail__maybe_applied(self, argv, endpoint, advice, run, wechat):
         """A lost answer says what may have happened, and what is safe to do."""
         wechat.fail(endpoint, status=502, times=None)
 
@@ -486,7 +466,7 @@ class TestErrors:
         assert ran.json["error"]["maybe_applied"] is True
         assert "TransportError" == ran.json["error"]["type"]
 
-    def test_fail__no_variables(self, run: Run) -> None:
+    def test_fail__no_variables(self, run):
         """Without the variables it says which to set."""
         english, chinese = run("query", "t"), run("query", "t", "--lang", "zh")
 
@@ -498,7 +478,7 @@ class TestErrors:
         ] == english.err.splitlines()
         assert "没有设置 WXLOGISTICS_ACCESS_TOKEN" in chinese.err
 
-    def test_fail__secrets(self, run: Run, wechat: Sandbox) -> None:
+    def test_fail__secrets(self, run, wechat):
         """Neither the secret nor the access token is ever shown."""
         shown = ""
         for fault in ({"errcode": 40125}, {"status": 500, "body": SECRET}):
@@ -516,14 +496,14 @@ class TestErrors:
         assert token not in shown
         assert APPID in shown
 
-    def test_options__no_secret(self, run: Run) -> None:
+    def test_options__no_secret(self, run):
         """No option takes a secret."""
         for name in ("--secret", "--access-token", "--appid", "--token"):
             assert f"No such option '{name}'" in run("query", "t", name, "x").err
 
 
 class TestProcess:
-    def test_process__whole_life(self, wechat: Sandbox) -> None:
+    def test_process__whole_life(self, wechat):
         """Register, query, update and search as processes, over HTTP."""
         made = ran("trace", "SF1", *REGISTER, "--goods", TEA, "--json")
         token = json.loads(made.out)["waybill_token"]

@@ -102,9 +102,7 @@ def too_wide(line: str, columns: int) -> bool:
 
 @pytest.mark.parametrize("columns", [40, 60])
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_lines__fit(
-    columns: int, language: str, run: Run, wechat: Sandbox, monkeypatch: Any
-) -> None:
+def test_lines__fit(columns, language, run, wechat, monkeypatch):
     """No line is too wide but for what cannot be broken or is to be copied."""
     token = prepare(wechat, run)
     shutil.rmtree(Path("../cache"), ignore_errors=True)

@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Iterator
 
 import attrs
 import pytest
@@ -180,12 +180,7 @@ def rows(page: str) -> list[str]:
         ),
     ],
 )
-def test_page__shows(
-    browser: Browser,
-    prepare: Callable[[Sandbox], Any],
-    path: str,
-    present: list[str],
-) -> None:
+def test_page__shows(browser, prepare, path, present):
     """After some deeds a page has these texts."""
     prepare(browser.sandbox)
 
@@ -215,9 +210,7 @@ def test_page__shows(
         ("fail", {"endpoint": "nothing", "errcode": "-1"}, "no endpoint"),
     ],
 )
-def test_form__problem(
-    browser: Browser, action: str, fields: dict[str, str], problem: str
-) -> None:
+def test_form__problem(browser, action, fields, problem):
     """A mistake is shown on the page of its form, with what was typed."""
     back = "/console/new" if action == "register" else "/console/faults"
 
@@ -248,9 +241,7 @@ class TestDoor:
             (console.EVENTS, {"Origin": "http://evil.example"}),
         ],
     )
-    def test_get__foreign(
-        self, browser: Browser, path: str, headers: dict[str, str]
-    ) -> None:
+    def test_get__foreign(self, browser, path, headers):
         """A foreign Host or Origin sees nothing."""
         response = browser.get(path, **headers)
 
@@ -268,9 +259,7 @@ class TestDoor:
             ("tick", {"Origin": None}),
         ],
     )
-    def test_post__foreign(
-        self, browser: Browser, action: str, headers: dict[str, str | None]
-    ) -> None:
+    def test_post__foreign(self, browser, action, headers):
         """No other page can press a button, and no link or picture either."""
         browser.sandbox.fail("*", delay=1)
         before = console.version(browser.sandbox)
@@ -281,7 +270,7 @@ class TestDoor:
         assert (403, 404) == (pressed.status_code, linked.status_code)
         assert before == console.version(browser.sandbox)
 
-    def test_headers(self, browser: Browser) -> None:
+    def test_headers(self, browser):
         """No page runs, shows or sends to anything but its own."""
         register(browser.sandbox)
         for path in ("/", "/console/calls", "/console/nothing", f"/?q={WAYBILL_ID}"):
@@ -305,13 +294,13 @@ class TestDoor:
             ("box:80", "http://box:80"),
         ],
     )
-    def test_base_url(self, sandbox: Sandbox, host: str, url: str) -> None:
+    def test_base_url(self, sandbox, host, url):
         """The snippets hold the host and the port that the browser came by."""
         page = answer(sandbox, Host=host, allowed_hosts=["box"]).body.decode()
 
         assert f"base_url='{url}'" in html.unescape(page)
 
-    def test_root__others_are_wechat(self, browser: Browser) -> None:
+    def test_root__others_are_wechat(self, browser):
         """The path / is a page for GET and HEAD alone."""
         head, post, put = (
             browser.session.request(method, browser.url + "/", timeout=10)
@@ -322,7 +311,7 @@ class TestDoor:
         assert [40066, 40066] == [post.json()["errcode"], put.json()["errcode"]]
 
     @pytest.mark.parametrize("name", ["console.css", "console.js", "icon.svg"])
-    def test_static(self, browser: Browser, name: str) -> None:
+    def test_static(self, browser, name):
         """What a page needs is here, and asks for nothing elsewhere."""
         text = browser.read(f"/console/static/{name}")
 
@@ -344,7 +333,7 @@ class TestDoor:
             ("/console/call?number=x", "This call is not remembered"),
         ],
     )
-    def test_missing(self, browser: Browser, path: str, text: str) -> None:
+    def test_missing(self, browser, path, text):
         """What is not there is a 404; neither is there any other action."""
         register(browser.sandbox)
 
@@ -368,9 +357,7 @@ class TestLanguage:
             ("fr,zh;q=0.1", "zh-CN"),
         ],
     )
-    def test_accept_language(
-        self, sandbox: Sandbox, accepted: str, language: str
-    ) -> None:
+    def test_accept_language(self, sandbox, accepted, language):
         """The browser's wish decides."""
         page = answer(sandbox, **{"Accept-Language": accepted}).body.decode()
 
@@ -390,7 +377,7 @@ class TestLanguage:
             ("", "/"),
         ],
     )
-    def test_switch(self, browser: Browser, back: str, leads_to: str) -> None:
+    def test_switch(self, browser, back, leads_to):
         """
         The switch decides over the browser, for good, stays on the page, and cannot
         lead out of the console.
@@ -401,7 +388,7 @@ class TestLanguage:
         assert 'lang="zh-CN"' in response.text
         assert 'lang="zh-CN"' in browser.read("/", **ENGLISH)
 
-    def test_switch__unknown(self, browser: Browser) -> None:
+    def test_switch__unknown(self, browser):
         """There is no third."""
         response = browser.press("language", {"to": "x; Domain=evil.example"})
 
@@ -409,11 +396,11 @@ class TestLanguage:
         assert "Set-Cookie" not in response.headers
 
     @pytest.mark.parametrize("cookie", ["\x01=1", f"{site._COOKIE}=fr"])
-    def test_cookie__strange(self, sandbox: Sandbox, cookie: str) -> None:
+    def test_cookie__strange(self, sandbox, cookie):
         """An unknown cookie is ignored."""
         assert b'lang="zh-CN"' in answer(sandbox, Cookie=cookie, **CHINESE).body
 
-    def test_texts__all_are_translated(self) -> None:
+    def test_texts__all_are_translated(self):
         """Every text of the templates has a Chinese one, with as many braces."""
         said = set()
         for path in TEMPLATES.glob("*.html"):
@@ -424,7 +411,7 @@ class TestLanguage:
         for english, chinese in texts._CHINESE.items():
             assert english.count("{") == chinese.count("{"), english
 
-    def test_meanings__of_what_the_sandbox_answers(self) -> None:
+    def test_meanings__of_what_the_sandbox_answers(self):
         """Every errcode that the sandbox answers is explained, in both languages."""
         assert set() == set(TEXTS) - set(WORDS)
         for errcode in TEXTS:
@@ -436,7 +423,7 @@ class TestLanguage:
 class TestWaybills:
     """The list."""
 
-    def test_first_visit(self, browser: Browser) -> None:
+    def test_first_visit(self, browser):
         """
         Before anything is registered it shows how: in Python with the real port, and
         a curl call that registers the document's example.
@@ -460,7 +447,7 @@ class TestWaybills:
         assert 0 == reply.json()["errcode"]
         assert [WAYBILL_ID] == rows(browser.read("/"))
 
-    def test_example(self, browser: Browser) -> None:
+    def test_example(self, browser):
         """A button registers the document's example, as a call like any other."""
         response = browser.press("example", {})
 
@@ -473,7 +460,7 @@ class TestWaybills:
         ("component", "endpoint"),
         [("query", "trace_waybill"), ("message", "follow_waybill")],
     )
-    def test_register(self, browser: Browser, component: str, endpoint: str) -> None:
+    def test_register(self, browser, component, endpoint):
         """A form registers any waybill, as a program would."""
         fields = {
             "waybill_id": " SF123 ",
@@ -499,7 +486,7 @@ class TestWaybills:
         assert ["SF123"] == rows(listed)
         assert f">{component}</span>" in listed
 
-    def test_register__refused(self, browser: Browser) -> None:
+    def test_register__refused(self, browser):
         """A gateway's page in place of an answer is shown above the form."""
         browser.sandbox.fail("trace_waybill", status=502)
 
@@ -508,7 +495,7 @@ class TestWaybills:
         assert 400 == refused.status_code
         assert "refused: HTTP 502" in refused.text
 
-    def test_order(self, browser: Browser) -> None:
+    def test_order(self, browser):
         """What was registered last stands first; registering again changes nothing."""
         browser.sandbox.add_waybill("SF1")
         for waybill_id in ("SF2", "SF3", "SF1", "SF2"):
@@ -516,7 +503,7 @@ class TestWaybills:
 
         assert ["SF1", "SF3", "SF2"] == rows(browser.read("/"))
 
-    def test_search(self, browser: Browser) -> None:
+    def test_search(self, browser):
         """It looks in id, carrier, user and goods, and narrows to a status."""
         register(browser.sandbox, waybill_id="SF1")
         other = {"openid": OTHER_OPENID, "goods_info": goods_of("陶瓷杯")}
@@ -542,7 +529,7 @@ class TestWaybills:
             assert found == rows(page), query
             assert (not found) == ("No matches." in page), query
 
-    def test_pages(self, browser: Browser) -> None:
+    def test_pages(self, browser):
         """Fifty on a page; what is no page's number is the first or the last."""
         for number in range(120):
             browser.sandbox.add_waybill(f"SF{number}")
@@ -559,7 +546,7 @@ class TestWaybills:
         assert rows(third) == rows(browser.read("/?page=99"))
         assert rows(first) == rows(browser.read("/?page=-1"))
 
-    def test_wait(self, browser: Browser) -> None:
+    def test_wait(self, browser):
         """The page knows when the clock moves the next parcel that it shows."""
         register(browser.sandbox)
         assert 'data-wait=""' in browser.read("/")
@@ -576,7 +563,7 @@ class TestWaybill:
     """One waybill."""
 
     @with_settings(missing_goods=0)
-    def test_page__without_goods(self, browser: Browser) -> None:
+    def test_page__without_goods(self, browser):
         """Goods can be missing, and so can their names."""
         register(browser.sandbox, waybill_id="SF1", goods_info=None)
         nameless = {"detail_list": [{"goods_desc": "描述"}]}
@@ -586,7 +573,7 @@ class TestWaybill:
         assert "描述" in browser.read("/console/waybill?id=SF2")
         assert ["SF2", "SF1"] == rows(browser.read("/"))
 
-    def test_page__two_users(self, browser: Browser) -> None:
+    def test_page__two_users(self, browser):
         """Each registration's goods can be seen."""
         first = register(browser.sandbox)
         other = {"openid": OTHER_OPENID, "goods_info": goods_of("陶瓷杯")}
@@ -599,7 +586,7 @@ class TestWaybill:
         assert "测试名字" in other and "陶瓷杯" not in other
         assert first == shown(other, "token-1")
 
-    def test_next(self, browser: Browser) -> None:
+    def test_next(self, browser):
         """Next step after next step, until it is signed; then there is none."""
         register(browser.sandbox)
         fields = {"waybill_id": WAYBILL_ID, "back": PAGE}
@@ -618,7 +605,7 @@ class TestWaybill:
         assert "The parcel is at its end." in response.text
         assert WAYBILL_ID == shown(response.text, "number")
 
-    def test_move(self, browser: Browser) -> None:
+    def test_move(self, browser):
         """Any status, with the carrier's words; after an exception it goes on."""
         register(browser.sandbox)
         fields = {"waybill_id": WAYBILL_ID, "status": "5", "message": " 地址不详 "}
@@ -633,14 +620,14 @@ class TestWaybill:
         browser.press("move", {"waybill_id": WAYBILL_ID, "status": "0"})
         assert 0 == browser.sandbox.world.parcels[WAYBILL_ID].status(NOON)
 
-    def test_tick(self, browser: Browser) -> None:
+    def test_tick(self, browser):
         """Time passes."""
         response = browser.press("tick", {"hours": "1.5", "back": "/console/tokens"})
 
         assert NOON + 5400 == browser.sandbox.clock.now()
         assert browser.url + "/console/tokens" == response.url
 
-    def test_pictures(self, browser: Browser) -> None:
+    def test_pictures(self, browser):
         """Goods pictures are not fetched, and may not be, unless one asks."""
         urls = ["https://img.example/a.png", "www.qq.com", ""]
         goods = [{"goods_name": "n", "goods_img_url": url} for url in urls]
@@ -673,7 +660,7 @@ class TestWaybill:
             ("http:///x", ""),
         ],
     )
-    def test_picture_url(self, url: str, expected: str) -> None:
+    def test_picture_url(self, url, expected):
         """Only what leads to another server's picture."""
         assert expected == pages.picture_url(url)
 
@@ -681,7 +668,7 @@ class TestWaybill:
 class TestCalls:
     """The calls."""
 
-    def test_list(self, browser: Browser) -> None:
+    def test_list(self, browser):
         """
         Newest first, with errcode, its meaning and the rid; they are found by
         endpoint, by outcome, and by what they are about.
@@ -706,7 +693,7 @@ class TestCalls:
         ):
             assert found == rows(browser.read("/console/calls?" + query)), query
 
-    def test_list__waybill(self, browser: Browser) -> None:
+    def test_list__waybill(self, browser):
         """The waybill that a call is about leads to its page; escapes are flagged."""
         query = {"access_token": browser.sandbox.access_token()}
         browser.call(pages.REGISTER[False], EXAMPLE, params=query)
@@ -719,7 +706,7 @@ class TestCalls:
         assert ">\\u</span>" in listed
         assert "escapes non-ASCII characters" in page
 
-    def test_list__faults(self, browser: Browser) -> None:
+    def test_list__faults(self, browser):
         """A gateway's answer and a dropped connection have no errcode."""
         browser.sandbox.fail("get_delivery_list", status=502)
         browser.sandbox.fail("get_delivery_list", drop=True)
@@ -737,7 +724,7 @@ class TestCalls:
         assert "The connection was dropped." in page
         assert "顺丰速运" in shown(page, "reply")
 
-    def test_call(self, browser: Browser) -> None:
+    def test_call(self, browser):
         """One call's page has request and reply, and its neighbours."""
         # A secret of a letter or two is not looked for in other texts.
         browser.sandbox.add_app("wx1", "测试")
@@ -765,7 +752,7 @@ class TestCalls:
         exec(shown(page, "python"), {"print": lambda reply: None})
 
     @pytest.mark.filterwarnings("ignore::ResourceWarning")
-    def test_again(self, browser: Browser) -> None:
+    def test_again(self, browser):
         """curl and Python make the very same call again."""
         tricky = "it's \"\\ \u202e{} %s 顺丰 \U0001f4e6"
         extra = {"list": [], "none": None, "t": True}
@@ -778,7 +765,7 @@ class TestCalls:
         assert first.reply == second.reply == third.reply
 
     @pytest.mark.filterwarnings("ignore::ResourceWarning")
-    def test_again__tokens(self, browser: Browser) -> None:
+    def test_again__tokens(self, browser):
         """So for the token endpoints; the AppSecret is masked until asked for."""
         sandbox, account = browser.sandbox, account_of(browser.sandbox)
         payload = {**account, "notes": [sandbox.secret, 1]}
@@ -795,7 +782,7 @@ class TestCalls:
         made = [(call.endpoint, call.payload) for call in sandbox.calls]
         assert made[:3] == made[3::2] == made[4::2]
 
-    def test_again__beside(self, browser: Browser) -> None:
+    def test_again__beside(self, browser):
         """A call beside the plugin's can be made again with a token."""
         token = browser.sandbox.access_token()
         path = f"/cgi-bin/openapi/rid/get?access_token={token}"
@@ -805,13 +792,13 @@ class TestCalls:
 
         assert path.removeprefix("/cgi-bin") in page
 
-    def test_again__wrong_secret(self, browser: Browser) -> None:
+    def test_again__wrong_secret(self, browser):
         """A secret that is no app's here may be a real one: it is masked."""
         browser.call("/cgi-bin/stable_token", {"appid": "wx1", "secret": "real"})
 
         assert "real" not in shown(browser.read("/console/call?number=1"), "request")
 
-    def test_again__not_json(self, browser: Browser) -> None:
+    def test_again__not_json(self, browser):
         """What was no JSON, or no endpoint, cannot be made again."""
         browser.call("/cgi-bin/stable_token", data=b"x")
         browser.call("/no/such", data=b"x")
@@ -826,7 +813,7 @@ class TestCalls:
 class TestFaults:
     """The faults."""
 
-    def test_fail(self, browser: Browser) -> None:
+    def test_fail(self, browser):
         """The form sets what `fail()` sets."""
         fields = {
             "endpoint": "query_trace",
@@ -860,7 +847,7 @@ class TestFaults:
         assert "dropped" in response.text
         assert "until removed" in response.text
 
-    def test_fail__times(self, browser: Browser) -> None:
+    def test_fail__times(self, browser):
         """How often it is left goes down with the calls."""
         response = browser.press("fail", {"status": "502", "times": "2"})
         assert "Left: 2" in response.text
@@ -869,7 +856,7 @@ class TestFaults:
         browser.call("/cgi-bin/stable_token")
         assert "Left: 1" in browser.read("/console/faults")
 
-    def test_form__chinese(self, browser: Browser) -> None:
+    def test_form__chinese(self, browser):
         """Mistakes, and what each errcode means, are in the visitor's language."""
         response = browser.press("fail", {"errcode": "0"}, **CHINESE)
         page = browser.read("/console/faults", **CHINESE)
@@ -878,7 +865,7 @@ class TestFaults:
         assert '<option value="9300507">waybill_token参数错误</option>' in page
         assert '<option value="-1">系统错误</option>' in page
 
-    def test_mend(self, browser: Browser) -> None:
+    def test_mend(self, browser):
         """One is taken back, or all."""
         for number in (1, 2, 3):
             browser.sandbox.fail("*", errcode=-number)
@@ -895,7 +882,7 @@ class TestFaults:
 class TestTokens:
     """Tokens and quotas."""
 
-    def test_tokens(self, browser: Browser) -> None:
+    def test_tokens(self, browser):
         """Each with its remaining life."""
         lasting = browser.sandbox.access_token()
 
@@ -905,7 +892,7 @@ class TestTokens:
         assert "2:00:00" in page
         assert lasting not in re.sub(r'\w+="[^"]*"', "", page)
 
-    def test_tokens__replaced(self, browser: Browser) -> None:
+    def test_tokens__replaced(self, browser):
         """A classic token that was replaced has five minutes left."""
         for _ in range(2):
             account = account_of(browser.sandbox)
@@ -918,7 +905,7 @@ class TestTokens:
         browser.sandbox.clock.tick(minutes=6)
         assert "replaced" not in browser.read("/console/tokens")
 
-    def test_revoke(self, browser: Browser) -> None:
+    def test_revoke(self, browser):
         """One is revoked, and the client fetches another by itself."""
         sandbox = browser.sandbox
         other = sandbox.access_token(sandbox.add_app().appid)
@@ -937,7 +924,7 @@ class TestTokens:
         browser.press("revoke", {"back": "/console/tokens"})
         assert 0 == sandbox.revoke_tokens()
 
-    def test_secret(self, browser: Browser) -> None:
+    def test_secret(self, browser):
         """AppSecrets are not on a page until they are asked for."""
         component = browser.sandbox.add_component()
         secrets = [browser.sandbox.secret, component.secret]
@@ -950,7 +937,7 @@ class TestTokens:
         assert browser.sandbox.secret in browser.read("/?secret=1")
 
     @with_settings(user_daily_limit=2)
-    def test_quotas(self, browser: Browser) -> None:
+    def test_quotas(self, browser):
         """What was spent of each quota, as a bar."""
         for waybill_id in ("SF1", "SF2"):
             register(browser.sandbox, waybill_id=waybill_id)
@@ -967,7 +954,7 @@ class TestEscaping:
 
     EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>&amp;\u202e{{7*7}}"
 
-    def test_everywhere(self, browser: Browser) -> None:
+    def test_everywhere(self, browser):
         """On no page does it become a tag, an attribute or a template."""
         evil, sandbox = self.EVIL, browser.sandbox
         fault = {"errcode": 45011, "errmsg": evil, "waybill_id": evil}
@@ -1003,7 +990,7 @@ class TestEscaping:
                 assert 'onload="' not in page, path
                 assert 1 == page.count("<script ")
 
-    def test_json(self) -> None:
+    def test_json(self):
         """Shown JSON cannot turn its own direction, and stays the same JSON."""
         value = {"a": "\u202eabc\u2066\u2028\u200f", "b": "顺丰 \U0001f4e6"}
 
@@ -1013,14 +1000,14 @@ class TestEscaping:
         assert "\u202e" not in text and "\u2028" not in text
         assert "顺丰 \U0001f4e6" in text
 
-    def test_path__half_a_surrogate(self, sandbox: Sandbox) -> None:
+    def test_path__half_a_surrogate(self, sandbox):
         """Not even half a character breaks a page."""
         sandbox.add_waybill("\ud83d")
 
         assert 200 == answer(sandbox).status
 
     @pytest.mark.parametrize("moment", [1e300, float("inf")])
-    def test_china_time__beyond(self, moment: float) -> None:
+    def test_china_time__beyond(self, moment):
         """A time that no calendar has is shown as a number."""
         assert f"{moment:.0f}" == pages.china_time(moment)
 
@@ -1045,7 +1032,7 @@ class TestEvents:
         assert b"\n" == response.readline()
         return line.decode().strip()
 
-    def test_tells(self, browser: Browser) -> None:
+    def test_tells(self, browser):
         """First the version, then each change once, without a user's text."""
         evil, sandbox = "<script>\n\ndata: x", browser.sandbox
         with self.listen(browser.url) as response:
@@ -1069,7 +1056,7 @@ class TestEvents:
         assert all(re.fullmatch(r"data: [0-9a-f]{8}-\d+-\d+", text) for text in seen)
         assert f"data: {console.version(sandbox)}" == seen[-1]
 
-    def test_silence(self, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_silence(self, browser, monkeypatch):
         """Without changes a comment is sent now and then."""
         monkeypatch.setattr("wxlogistics.sandbox.server._LOOK_EVERY", 0.01)
         monkeypatch.setattr("wxlogistics.sandbox.server._LONGEST_SILENCE", 3)
@@ -1078,7 +1065,7 @@ class TestEvents:
             assert ":" == self.data(response)
             assert ":" == self.data(response)
 
-    def test_vanished(self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_vanished(self, sandbox, monkeypatch):
         """A browser that has gone leaves nothing behind."""
         ended = threading.Semaphore(0)
         tell = Server._tell
@@ -1097,7 +1084,7 @@ class TestEvents:
 
             assert all(ended.acquire(timeout=5) for _ in range(5))
 
-    def test_hung(self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_hung(self, sandbox, monkeypatch):
         """One that reads no more is given up, and meanwhile delays nothing."""
         monkeypatch.setattr("wxlogistics.sandbox.server._LOOK_EVERY", 0.001)
         monkeypatch.setattr("wxlogistics.sandbox.server._HANGS", 0.3)
@@ -1118,7 +1105,7 @@ class TestEvents:
                     while connection.recv(1 << 20):
                         pass
 
-    def test_close(self, sandbox: Sandbox) -> None:
+    def test_close(self, sandbox):
         """An open page does not keep the server."""
         server = sandbox.serve()
         with self.listen(server.url) as response:
@@ -1128,7 +1115,7 @@ class TestEvents:
             with pytest.raises((http.client.IncompleteRead, ConnectionError)):
                 response.read()
 
-    def test_many(self, browser: Browser) -> None:
+    def test_many(self, browser):
         """Fifty open pages keep no call from its answer."""
         body = json.dumps(EXAMPLE).encode()
         path = f"{pages.REGISTER[False]}?access_token={browser.sandbox.access_token()}"

@@ -204,7 +204,7 @@ def stayed(page: Any) -> bool:
 class TestParcel:
     """See the parcel move."""
 
-    def test_whole_way(self, desk: Desk) -> None:
+    def test_whole_way(self, desk):
         """
         A registration appears by itself. By keyboard past the navigation to "next
         step", where the focus stays until it is signed; there Enter does nothing more.
@@ -243,7 +243,7 @@ class TestParcel:
         assert 4 == page.locator("#track li").count()
         assert stayed(page)
 
-    def test_other_moves(self, desk: Desk) -> None:
+    def test_other_moves(self, desk):
         """Exception with the carrier's words, signing, another status, and time."""
         token, page = desk.at_parcel()
 
@@ -266,7 +266,7 @@ class TestParcel:
         assert "a number is expected: soon" in page.get_by_role("alert").inner_text()
         assert stayed(page)
 
-    def test_others_move_it(self, desk: Desk) -> None:
+    def test_others_move_it(self, desk):
         """What a program or the clock does is seen at once, and in the list."""
         _, page = desk.at_parcel(language="zh-CN")
         listed = desk.open()
@@ -280,7 +280,7 @@ class TestParcel:
         listed.locator("tr", has_text="Signed").wait_for()
         assert stayed(page) and stayed(listed)
 
-    def test_example(self, desk: Desk) -> None:
+    def test_example(self, desk):
         """The button of the first visit leads to the document's example."""
         page = desk.open(language="zh-CN")
 
@@ -291,7 +291,7 @@ class TestParcel:
         page.go_back()
         page.locator(f'tr[data-key="{WAYBILL_ID}"]').wait_for()
 
-    def test_search(self, desk: Desk) -> None:
+    def test_search(self, desk):
         """The list is narrowed as one types, and stays so when something happens."""
         for number in range(3):
             desk.register(f"SF{number}")
@@ -306,7 +306,7 @@ class TestParcel:
         assert page.url.endswith("/?q=sf2")
         assert stayed(page)
 
-    def test_pictures(self, desk: Desk) -> None:
+    def test_pictures(self, desk):
         """Pictures are asked for only after a click, and are not told who asks."""
         _, page = desk.at_parcel()
         asked: list[dict[str, str]] = []
@@ -336,7 +336,7 @@ class TestParcel:
 class TestCalls:
     """See the calls."""
 
-    def test_live(self, desk: Desk) -> None:
+    def test_live(self, desk):
         """A call appears without a reload, and its page has all of it."""
         page = desk.open("/console/calls")
         assert "No call yet." in page.inner_text("main")
@@ -353,7 +353,7 @@ class TestCalls:
         assert '"waybill_token": "made up"' in page.inner_text("#request")
         assert "9300507" in page.inner_text("#reply")
 
-    def test_copy(self, desk: Desk) -> None:
+    def test_copy(self, desk):
         """curl and Python go to the clipboard, with the hidden AppSecret."""
         desk.register()
         page = desk.open(
@@ -377,7 +377,7 @@ class TestCalls:
         page.get_by_role("link", name="Show the AppSecret").click()
         page.locator("#request", has_text=secret).wait_for()
 
-    def test_copy__without_clipboard(self, desk: Desk) -> None:
+    def test_copy__without_clipboard(self, desk):
         """Where the browser lends no clipboard the old way is gone."""
         page = desk.open(permissions=["clipboard-read"])
         page.evaluate(
@@ -392,7 +392,7 @@ class TestCalls:
 class TestFaults:
     """Let calls go wrong."""
 
-    def test_fault(self, desk: Desk) -> None:
+    def test_fault(self, desk):
         """
         The errcode's meaning stands beside it; the next call raises its exception,
         and the fault is gone from the page by itself.
@@ -415,7 +415,7 @@ class TestFaults:
         assert WAYBILL_ID == desk.client.query_trace(token).waybill_id
         assert stayed(page)
 
-    def test_problem(self, desk: Desk) -> None:
+    def test_problem(self, desk):
         """A mistake is shown, nothing typed is lost, and it can be corrected."""
         page = desk.open("/console/faults", language="zh-CN")
         page.get_by_label("错误码", exact=True).fill("0")
@@ -431,7 +431,7 @@ class TestFaults:
         assert 0 == page.get_by_role("alert").count()
         assert stayed(page)
 
-    def test_typing_is_kept(self, desk: Desk) -> None:
+    def test_typing_is_kept(self, desk):
         """What happens meanwhile takes nothing out of a half-filled form."""
         page = desk.open("/console/faults")
         page.get_by_text("More", exact=True).click()
@@ -450,7 +450,7 @@ class TestFaults:
 class TestTokens:
     """Tokens and quotas."""
 
-    def test_life(self, desk: Desk) -> None:
+    def test_life(self, desk):
         """
         The remaining life runs down with the sandbox's clock; the AppSecret is shown
         after a click.
@@ -470,7 +470,7 @@ class TestTokens:
 class TestFrame:
     """What all pages share."""
 
-    def test_hostile_texts(self, desk: Desk) -> None:
+    def test_hostile_texts(self, desk):
         """A script stays text, and text from right to left stays in its place."""
         goods = GoodsInfo([GoodsDetail(EVIL, "www.qq.com"), GoodsDetail(TURNED, "")])
         page = desk.open()
@@ -484,7 +484,7 @@ class TestFrame:
         assert 1 == page.locator("script").count()
         assert "bad" != page.title()
 
-    def test_without_javascript(self, desk: Desk) -> None:
+    def test_without_javascript(self, desk):
         """Without JavaScript the forms still work."""
         token = desk.register()
         context = desk.chromium.new_context(java_script_enabled=False, locale="en")
@@ -497,7 +497,7 @@ class TestFrame:
         page.locator("#status", has_text="Collected").wait_for()
         assert WaybillStatus.COLLECTED is desk.client.query_trace(token).status
 
-    def test_server_goes_and_comes(self, desk: Desk) -> None:
+    def test_server_goes_and_comes(self, desk):
         """The page shows that the server has gone, and resumes when it is back."""
         other = Sandbox(clock=Clock(NOON, speed=0))
         server = other.serve()
@@ -514,7 +514,7 @@ class TestFrame:
             page.close()
 
     @with_settings(user_daily_limit=10**6)
-    def test_under_load(self, desk: Desk) -> None:
+    def test_under_load(self, desk):
         """After a thousand calls the open page shows the last; it asked seldom."""
         token = desk.register()
         page = desk.open("/console/calls")
@@ -624,15 +624,7 @@ class TestLooks:
         ("language", "theme", "width"),
         [("zh-CN", "light", 1280), ("en-GB", "dark", 390)],
     )
-    def test_pages(
-        self,
-        desk: Desk,
-        axe: str,
-        language: str,
-        theme: str,
-        width: int,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
+    def test_pages(self, desk, axe, language, theme, width, monkeypatch):
         """axe-core finds nothing, and nothing is wider than the window."""
         monkeypatch.setattr("wxlogistics.sandbox.console.pages._ROWS", 12)
         page = desk.open(language=language, theme=theme, width=width)

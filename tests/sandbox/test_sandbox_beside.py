@@ -34,7 +34,7 @@ class TestJscode2session:
         query.update(changes)
         return door.send("GET", "/sns/jscode2session", params=query).json()
 
-    def test_jscode2session(self, door: Door) -> None:
+    def test_jscode2session(self, door):
         """A code gives a session_key and an openid, which can register a waybill."""
         code = door.sandbox.js_code(OPENID)
 
@@ -58,16 +58,14 @@ class TestJscode2session:
             ({"secret": "0" * 32}, 40125),
         ],
     )
-    def test_jscode2session__refused(
-        self, door: Door, changes: dict[str, Any], errcode: int
-    ) -> None:
+    def test_jscode2session__refused(self, door, changes, errcode):
         """What is missing or wrong is named, and does not use the code up."""
         code = door.sandbox.js_code()
 
         assert errcode == told(self.login(door, code, **changes))[0]
         assert "openid" in self.login(door, code)
 
-    def test_jscode2session__once(self, door: Door) -> None:
+    def test_jscode2session__once(self, door):
         """A used code is refused with 40163, an old one with 40029."""
         used, old = door.sandbox.js_code(), door.sandbox.js_code()
         self.login(door, used)
@@ -79,7 +77,7 @@ class TestJscode2session:
         assert (40163, "code been used rid: ") == told(again)
         assert (40029, "invalid code rid: ") == told(late)
 
-    def test_jscode2session__of_another_app(self, door: Door) -> None:
+    def test_jscode2session__of_another_app(self, door):
         """A code of one app, or of a user of one, is not another's."""
         other = door.sandbox.add_app()
         codes = [
@@ -115,7 +113,7 @@ class TestComponent:
         ).json()
 
     @pytest.mark.parametrize("parameter", ["component_access_token", "access_token"])
-    def test_authorization(self, door: Door, parameter: str) -> None:
+    def test_authorization(self, door, parameter):
         """From pre_auth_code to a call for the shop, by both names of the token."""
         sandbox = door.sandbox
         component = sandbox.add_component()
@@ -147,7 +145,7 @@ class TestComponent:
             about["authorizer_info"]
         )
 
-    def test_refused(self, door: Door) -> None:
+    def test_refused(self, door):
         """Not authorized, an unknown code, another's code or token, no token."""
         sandbox = door.sandbox
         other = sandbox.add_component()
@@ -168,7 +166,7 @@ class TestComponent:
             reply["errcode"] for reply in replies
         ]
 
-    def test_permissions(self, door: Door) -> None:
+    def test_permissions(self, door):
         """The permission sets of a code hold for the authorization."""
         sandbox = door.sandbox
         component = sandbox.add_component()
@@ -180,7 +178,7 @@ class TestComponent:
         assert 61007 == door.errcode("get_delivery_list", {}, token)
 
     @with_settings(any_content_type=False)
-    def test_content_type__strict(self, door: Door) -> None:
+    def test_content_type__strict(self, door):
         """A setting has JSON without its Content-Type count as unread."""
         door.sandbox.add_component()
 
@@ -189,7 +187,7 @@ class TestComponent:
         assert 41002 == response.json()["errcode"]
 
     @with_settings(opening_unauthorized=0)
-    def test_open__unauthorized(self, door: Door) -> None:
+    def test_open__unauthorized(self, door):
         """By a setting a component can be opened without permission set 45."""
         sandbox = door.sandbox
         component = sandbox.add_component()
@@ -213,7 +211,7 @@ class TestDiagnosis:
         ).json()
 
     @pytest.mark.parametrize("endpoint", ["getcallbackip", "get_api_domain_ip"])
-    def test_addresses(self, door: Door, endpoint: str) -> None:
+    def test_addresses(self, door, endpoint):
         """They are a check of the token."""
         path = "/cgi-bin/" + endpoint
 
@@ -224,7 +222,7 @@ class TestDiagnosis:
         assert all(isinstance(each, str) for each in good["ip_list"])
         assert 40001 == bad["errcode"]
 
-    def test_quota_get(self, door: Door) -> None:
+    def test_quota_get(self, door):
         """What was used of a component's quota, or of a token endpoint's."""
         door.register()
         door.query("x")
@@ -243,7 +241,7 @@ class TestDiagnosis:
         assert {"errcode", "errmsg", "quota"} == set(replies[0])
 
     @with_settings(calls_per_minute=7)
-    def test_quota_get__pace(self, door: Door) -> None:
+    def test_quota_get__pace(self, door):
         """A pace that is set is returned."""
         reply = self.ask(door, "openapi/quota/get", cgi_path=QUERY_TRACE)
 
@@ -259,16 +257,14 @@ class TestDiagnosis:
             ("clear", "/cgi-bin/clear_quota", 76022),
         ],
     )
-    def test_quota__refused(
-        self, door: Door, call: str, cgi_path: Any, errcode: int
-    ) -> None:
+    def test_quota__refused(self, door, call, cgi_path, errcode):
         """An unknown path, and one without a quota."""
         reply = self.ask(door, f"openapi/quota/{call}", cgi_path=cgi_path)
 
         assert errcode == told(reply)[0]
 
     @with_settings(appid_daily_limit=2, clear_quota_monthly_limit=2)
-    def test_clear(self, door: Door) -> None:
+    def test_clear(self, door):
         """A cleared quota can be spent again; that is allowed a few times a month."""
 
         def spend() -> list[int]:
@@ -294,7 +290,7 @@ class TestDiagnosis:
         ] == stories
         assert {"errcode": 0, "errmsg": "ok"} == next_month
 
-    def test_clear_quota__of_another_app(self, door: Door) -> None:
+    def test_clear_quota__of_another_app(self, door):
         """An app clears its own quotas alone; users' are not cleared."""
         door.register()
         refused = self.ask(door, "clear_quota", appid="wx0")
@@ -304,7 +300,7 @@ class TestDiagnosis:
         assert {OPENID: {"query": 1}} == door.sandbox.counters["users"]
         assert {} == door.sandbox.counters["apps"]
 
-    def test_month__at_the_end_of_the_calendar(self, door: Door) -> None:
+    def test_month__at_the_end_of_the_calendar(self, door):
         """A month that no calendar has is a day."""
         door.sandbox.clock.tick(days=10**12)
 
@@ -312,7 +308,7 @@ class TestDiagnosis:
 
         assert 0 == reply["errcode"]
 
-    def test_rid_get(self, door: Door) -> None:
+    def test_rid_get(self, door):
         """A rid of the sandbox is explained from its list of calls."""
         refused = door.query("x")
         door.post("get_delivery_list", {})
@@ -327,7 +323,7 @@ class TestDiagnosis:
         assert "access_token=" + door.token["access_token"] == explained["request_url"]
 
     @pytest.mark.parametrize("rid", ["", "66557522-735e87a4-648726cc", None, 5])
-    def test_rid_get__unknown(self, door: Door, rid: Any) -> None:
+    def test_rid_get__unknown(self, door, rid):
         """Others are not found."""
         door.post("get_delivery_list", {})
 
@@ -336,7 +332,7 @@ class TestDiagnosis:
         )
 
     @with_settings(quota_reset_hour=13)
-    def test_quota__reset_hour(self, door: Door) -> None:
+    def test_quota__reset_hour(self, door):
         """A setting has the day begin at another hour in China; it is noon now."""
         door.post("get_delivery_list", {})
         door.sandbox.clock.tick(minutes=59)
@@ -361,7 +357,7 @@ class TestFirstUse:
             Client(token).get_delivery_list()
         return caught.value.errcode
 
-    def test_app(self, wechat: Any) -> None:
+    def test_app(self, wechat):
         """
         A client with an appid and a secret of its own works; another secret does not.
         The default app keeps its secret.
@@ -371,7 +367,7 @@ class TestFirstUse:
         assert "secret" == wechat.world.tokens.apps["wxshop"].secret
         assert 40125 == self.refused(StableToken(wechat.appid, "other"))
 
-    def test_app__as_the_default_one(self) -> None:
+    def test_app__as_the_default_one(self):
         """Settings of the default app hold for it."""
         with Sandbox(opened=False, ip_whitelist=["203.0.113.7"]).mock() as wechat:
             assert 40164 == self.refused(StableToken("wxshop", "secret"))
@@ -381,7 +377,7 @@ class TestFirstUse:
         ("first_use", "known"),
         [(False, []), (None, ["wx1"]), (True, ["wx1", "wx2"])],
     )
-    def test_setting(self, first_use: bool | None, known: list[str]) -> None:
+    def test_setting(self, first_use, known):
         """A setting turns it off in the mock, or on for the server."""
         sandbox = Sandbox(first_use=first_use)
         query = {"grant_type": "client_credential", "secret": "s"}
@@ -394,7 +390,7 @@ class TestFirstUse:
 
         assert [sandbox.appid, *known] == list(sandbox.world.tokens.apps)
 
-    def test_component(self, wechat: Any) -> None:
+    def test_component(self, wechat):
         """So do a service provider's secret and ticket, and a shop's refresh token."""
 
         def ask(appid: str, secret: str, ticket: str) -> dict[str, Any]:
@@ -422,7 +418,7 @@ class TestFirstUse:
 class TestTruth:
     """Guesses that are settings, and what a call keeps."""
 
-    def test_path__leading_slashes(self, door: Door) -> None:
+    def test_path__leading_slashes(self, door):
         """Slashes at the beginning of a path count as one, others do not."""
         replies = [
             door.send("GET", path).json()["errcode"]
@@ -432,13 +428,13 @@ class TestTruth:
         assert [41002, 41002, 40066] == replies
 
     @with_settings(leading_slashes=False)
-    def test_path__leading_slashes_refused(self, mock_door: Door) -> None:
+    def test_path__leading_slashes_refused(self, mock_door):
         """A setting refuses them; old requests send one slash to a server."""
         reply = mock_door.send("GET", "//cgi-bin/token").json()
 
         assert 40066 == reply["errcode"]
 
-    def test_post__empty(self, door: Door) -> None:
+    def test_post__empty(self, door):
         """With neither body nor Content-Type 44002, with a body 40003."""
         url = OPEN_MSG + "get_delivery_list"
 
@@ -450,7 +446,7 @@ class TestTruth:
         assert [44002, 44002, 40003] == replies
 
     @pytest.mark.parametrize("payload", [{}, {"grant_type": "x"}, {"secret": "s"}])
-    def test_token__bare(self, door: Door, payload: dict[str, Any]) -> None:
+    def test_token__bare(self, door, payload):
         """A missing appid comes before anything is said of grant_type."""
         stable = door.send("POST", "/cgi-bin/stable_token", json=payload).json()
         classic = door.send("GET", "/cgi-bin/token", params=payload).json()
@@ -458,7 +454,7 @@ class TestTruth:
         assert [(41002, "appid missing rid: ")] * 2 == [told(stable), told(classic)]
 
     @with_settings(same_token=False)
-    def test_trace_waybill__another_token(self, door: Door) -> None:
+    def test_trace_waybill__another_token(self, door):
         """A setting gives another token each time, for the goods of the first."""
         first = door.register()
         second = door.register(goods_info=goods_of("x"))
@@ -467,7 +463,7 @@ class TestTruth:
         assert door.query(first) == door.query(second)
 
     @with_settings(foreign_token=0, misshapen_token=40001)
-    def test_tokens__lenient(self, door: Door) -> None:
+    def test_tokens__lenient(self, door):
         """Settings let another app's waybill_token pass, and name another errcode."""
         token = door.register()
         other = door.sandbox.access_token(door.sandbox.add_app().appid)
@@ -484,14 +480,14 @@ class TestTruth:
             (rb'{"waybill_token":"C:\\users"}', False),
         ],
     )
-    def test_call__escaped(self, door: Door, body: bytes, escaped: bool) -> None:
+    def test_call__escaped(self, door, body, escaped):
         """A call that escapes what need not be is flagged."""
         door.raw(QUERY_TRACE, body)
 
         assert escaped is door.sandbox.calls[-1].escaped
 
     @with_settings(keep_body=100, largest_body=2000)
-    def test_call__kept(self, door: Door) -> None:
+    def test_call__kept(self, door):
         """Long requests and replies are not kept; one beyond the limit is refused."""
         door.query("x" * 100)
         long = door.sandbox.calls[-1]
@@ -504,7 +500,7 @@ class TestTruth:
         assert 413 == refused.status_code
         assert 413 == door.sandbox.calls[-1].status
 
-    def test_calls__memory_stays_flat(self) -> None:
+    def test_calls__memory_stays_flat(self):
         """However many calls come, what is kept of them is bounded."""
         sandbox = Sandbox(keep_calls=50)
         component = sandbox.add_component()

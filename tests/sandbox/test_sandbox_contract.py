@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from typing import Any
 
 import pytest
 from sandboxtools import (
@@ -18,7 +17,6 @@ from sandboxtools import (
     OTHER_OPENID,
     QUERY_TRACE,
     WAYBILL_ID,
-    Door,
     goods_of,
     told,
     with_settings,
@@ -43,14 +41,14 @@ class TestPlugin:
 
     # The document's example
 
-    def test_trace_waybill__example(self, door: Door) -> None:
+    def test_trace_waybill__example(self, door):
         """The document's example is registered."""
         reply = door.post("trace_waybill", EXAMPLE)
 
         assert {**OK, "waybill_token": reply["waybill_token"]} == reply
         assert re.fullmatch(r"[A-Za-z0-9_-]{64}", reply["waybill_token"])
 
-    def test_query_trace__example(self, door: Door) -> None:
+    def test_query_trace__example(self, door):
         """Right after, its query gives the document's reply to the letter."""
         reply = door.query(door.register(), openid=OPENID)
 
@@ -60,7 +58,7 @@ class TestPlugin:
             "shop_info": {"goods_info": GOODS},
         } == reply
 
-    def test_update_waybill_goods__example(self, door: Door) -> None:
+    def test_update_waybill_goods__example(self, door):
         """The document's update answers ok and changes the goods."""
         token = door.register()
         goods = goods_of("测试更新商品", url="www.qq.com")
@@ -69,7 +67,7 @@ class TestPlugin:
         assert OK == door.post("update_waybill_goods", update)
         assert goods == door.query(token)["shop_info"]["goods_info"]
 
-    def test_get_delivery_list__example(self, door: Door) -> None:
+    def test_get_delivery_list__example(self, door):
         """Carriers come with their count and without errmsg."""
         reply = door.post("get_delivery_list", {})
 
@@ -83,7 +81,7 @@ class TestPlugin:
         assert ("(AU)", "Interparcel") == next(iter(carriers.items()))
         assert "顺丰速运" == carriers["SF"]
 
-    def test_follow_waybill__example(self, door: Door) -> None:
+    def test_follow_waybill__example(self, door):
         """The message component registers, queries and updates in the same shapes."""
         token = {"waybill_token": door.post("follow_waybill", EXAMPLE)["waybill_token"]}
         goods = goods_of("新")
@@ -96,7 +94,7 @@ class TestPlugin:
             "shop_info": {"goods_info": goods},
         } == door.post("query_follow_trace", token)
 
-    def test_reply__header(self, door: Door) -> None:
+    def test_reply__header(self, door):
         """Replies name their encoding as WeChat does, and are UTF-8 without escapes."""
         response = door.raw(OPEN_MSG + "get_delivery_list", b"{}")
 
@@ -106,7 +104,7 @@ class TestPlugin:
 
     # Refusals before the body counts
 
-    def test_request__chunked(self, door: Door) -> None:
+    def test_request__chunked(self, door):
         """A chunked request gets HTTP 412 without a body."""
         response = door.raw(QUERY_TRACE, iter([b"{}"]))
 
@@ -143,21 +141,14 @@ class TestPlugin:
         ],
         ids=lambda value: None if isinstance(value, (bytes, dict)) else str(value),
     )
-    def test_request__refused(
-        self,
-        door: Door,
-        path: str,
-        body: bytes,
-        headers: dict[str, str],
-        expected: tuple[int, str],
-    ) -> None:
+    def test_request__refused(self, door, path, body, headers, expected):
         """What is no proper request is refused with HTTP 200."""
         response = door.raw(path, body, headers)
 
         assert 200 == response.status_code
         assert expected == told(response.json())
 
-    def test_request__other_methods(self, door: Door) -> None:
+    def test_request__other_methods(self, door):
         """GET is refused, and HEAD as GET is, with a reply that has no body."""
         response = door.raw(QUERY_TRACE, b"", {}, "GET")
         head = door.session.head(
@@ -168,7 +159,7 @@ class TestPlugin:
         assert (200, b"") == (head.status_code, head.content)
         assert 43002 == door.sandbox.calls[-1].errcode
 
-    def test_refusal__rid(self, door: Door) -> None:
+    def test_refusal__rid(self, door):
         """A rid begins with the time in hex."""
         assert " rid: 6a0d31c0-" in door.query("x")["errmsg"]
 
@@ -191,13 +182,11 @@ class TestPlugin:
             ),
         ],
     )
-    def test_access_token__refused(
-        self, door: Door, access_token: str, expected: tuple[int, str]
-    ) -> None:
+    def test_access_token__refused(self, door, access_token, expected):
         """Access tokens that are missing, misshapen or unknown are refused."""
         assert expected == told(door.post("get_delivery_list", {}, access_token))
 
-    def test_access_token__expired(self, door: Door) -> None:
+    def test_access_token__expired(self, door):
         """After two hours a token has expired."""
         token = door.sandbox.access_token()
         door.sandbox.clock.tick(seconds=7199)
@@ -208,7 +197,7 @@ class TestPlugin:
             door.post("get_delivery_list", {}, token)
         )
 
-    def test_access_token__revoked(self, door: Door) -> None:
+    def test_access_token__revoked(self, door):
         """A revoked token is refused as not the latest; the next one works."""
         token = door.sandbox.access_token()
 
@@ -216,7 +205,7 @@ class TestPlugin:
         assert 40001 == door.errcode("get_delivery_list", {}, token)
         assert 0 == door.errcode("get_delivery_list")
 
-    def test_stable_token__normal(self, door: Door) -> None:
+    def test_stable_token__normal(self, door):
         """Within its life the same token is returned, with the seconds left."""
         first = door.stable_token()
         door.sandbox.clock.tick(seconds=6900)
@@ -225,7 +214,7 @@ class TestPlugin:
         assert {"access_token": first["access_token"], "expires_in": 7200} == first
         assert {"access_token": first["access_token"], "expires_in": 300} == second
 
-    def test_stable_token__renewed_early(self, door: Door) -> None:
+    def test_stable_token__renewed_early(self, door):
         """Five minutes before its end a new one comes; the old one still works."""
         first = door.stable_token()
         door.sandbox.clock.tick(seconds=6901)
@@ -238,7 +227,7 @@ class TestPlugin:
 
     # The main path
 
-    def test_trace_waybill__again(self, door: Door) -> None:
+    def test_trace_waybill__again(self, door):
         """Registering again gives a token, but keeps the first goods."""
         first = door.register()
         second = door.register(goods_info=goods_of("x"))
@@ -246,7 +235,7 @@ class TestPlugin:
         assert GOODS == door.query(second)["shop_info"]["goods_info"]
         assert first == second
 
-    def test_query_trace__by_the_clock(self, door: Door) -> None:
+    def test_query_trace__by_the_clock(self, door):
         """A parcel moves along with the clock."""
         token = door.register()
         seen = []
@@ -256,7 +245,7 @@ class TestPlugin:
 
         assert [0, 1, 2, 2, 3, 4] == seen
 
-    def test_query_trace__moved(self, door: Door) -> None:
+    def test_query_trace__moved(self, door):
         """A parcel moved by hand has the status and the text that were given."""
         token = door.register(waybill_id="SF1234567890")
         door.sandbox.move("SF1234567890", WaybillStatus.SIGNED, message="放门口了")
@@ -279,13 +268,13 @@ class TestPlugin:
     # Refusals of the document's table and beyond
 
     @pytest.mark.parametrize("openid", ["", "x" * 28, "o" + "!" * 27])
-    def test_trace_waybill__openid(self, door: Door, openid: str) -> None:
+    def test_trace_waybill__openid(self, door, openid):
         """An openid of the wrong shape is refused."""
         reply = door.post("trace_waybill", {**EXAMPLE, "openid": openid})
 
         assert BAD_OPENID == told(reply)
 
-    def test_trace_waybill__openid_of_another_app(self, door: Door) -> None:
+    def test_trace_waybill__openid_of_another_app(self, door):
         """An openid belongs to the app that used it first."""
         door.register()
         other = door.sandbox.access_token(door.sandbox.add_app().appid)
@@ -298,13 +287,13 @@ class TestPlugin:
     @pytest.mark.parametrize(
         "endpoint", ["query_trace", "update_waybill_goods", "query_follow_trace"]
     )
-    def test_waybill_token__unknown(self, door: Door, endpoint: str) -> None:
+    def test_waybill_token__unknown(self, door, endpoint):
         """A waybill_token that the sandbox did not make is refused."""
         reply = door.post(endpoint, {"waybill_token": "x" * 64, "goods_info": GOODS})
 
         assert BAD_TOKEN == told(reply)
 
-    def test_update_waybill_goods__limit(self, door: Door) -> None:
+    def test_update_waybill_goods__limit(self, door):
         """The sixth change of the goods is refused."""
         update = {"waybill_token": door.register(), "goods_info": GOODS}
         errcodes = [door.errcode("update_waybill_goods", update) for _ in range(5)]
@@ -318,7 +307,7 @@ class TestPlugin:
         )
         assert expected == told(refused)
 
-    def test_query_trace__user_limit(self, door: Door) -> None:
+    def test_query_trace__user_limit(self, door):
         """The 101st call about a user is refused until midnight in China."""
         token = door.register()
         for _ in range(99):
@@ -334,7 +323,7 @@ class TestPlugin:
         assert expected == told(refused)
         assert (9300513, 0) == (still["errcode"], again["errcode"])
 
-    def test_update_waybill_goods__wrongly_nested(self, door: Door) -> None:
+    def test_update_waybill_goods__wrongly_nested(self, door):
         """Goods nested wrongly are answered with ok, ignored and not counted."""
         token = door.register()
         for _ in range(6):
@@ -344,16 +333,16 @@ class TestPlugin:
 
         assert GOODS == door.query(token)["shop_info"]["goods_info"]
 
-    def test_waybill_token__wrong_openid(self, door: Door) -> None:
+    def test_waybill_token__wrong_openid(self, door):
         """A waybill_token together with another user's openid is refused."""
         assert 9300507 == door.query(door.register(), openid=OTHER_OPENID)["errcode"]
 
     @with_settings(wrong_openid=0)
-    def test_waybill_token__wrong_openid_ignored(self, door: Door) -> None:
+    def test_waybill_token__wrong_openid_ignored(self, door):
         """A setting ignores the openid of a query."""
         assert 0 == door.query(door.register(), openid=OTHER_OPENID)["errcode"]
 
-    def test_waybill_token__of_another_app(self, door: Door) -> None:
+    def test_waybill_token__of_another_app(self, door):
         """A waybill_token is of no use to another app."""
         payload = {"waybill_token": door.register()}
         other = door.sandbox.access_token(door.sandbox.add_app().appid)
@@ -364,15 +353,13 @@ class TestPlugin:
         ("registers", "queries"),
         [("trace_waybill", "query_follow_trace"), ("follow_waybill", "query_trace")],
     )
-    def test_waybill_token__of_the_other_component(
-        self, door: Door, registers: str, queries: str
-    ) -> None:
+    def test_waybill_token__of_the_other_component(self, door, registers, queries):
         """A waybill_token belongs to the component that it was made by."""
         token = door.post(registers, EXAMPLE)["waybill_token"]
 
         assert 9300507 == door.errcode(queries, {"waybill_token": token})
 
-    def test_waybill_token__does_not_expire(self, door: Door) -> None:
+    def test_waybill_token__does_not_expire(self, door):
         """A waybill_token works after a year."""
         token = door.register()
         door.sandbox.clock.tick(days=365)
@@ -397,7 +384,7 @@ class TestPlugin:
             ("https://img.example.com/a.invalid", 0),
         ],
     )
-    def test_goods__image(self, door: Door, url: str, errcode: int) -> None:
+    def test_goods__image(self, door, url, errcode):
         """Some image URLs are refused, and some kill the call."""
         payload = {**EXAMPLE, "goods_info": goods_of("x", url=url)}
 
@@ -408,7 +395,7 @@ class TestPlugin:
         text = "图片url错误 rid: "
         assert (errcode == 9300561) == reply["errmsg"].startswith(text)
 
-    def test_goods__too_many(self, door: Door) -> None:
+    def test_goods__too_many(self, door):
         """Ten goods are taken, eleven answer -1."""
         detail = {"goods_name": "x", "goods_img_url": "", "goods_desc": "红"}
         eleven = {**EXAMPLE, "goods_info": {"detail_list": [detail] * 11}}
@@ -426,14 +413,14 @@ class TestPlugin:
         "goods_info",
         [{"detail_list": ["x"]}, {"detail_list": [{"goods_name": 1}]}, None, {}],
     )
-    def test_goods__malformed(self, door: Door, goods_info: Any) -> None:
+    def test_goods__malformed(self, door, goods_info):
         """Registering with goods of the wrong types, or without, is a format error."""
         reply = door.post("trace_waybill", {**EXAMPLE, "goods_info": goods_info})
 
         assert NO_JSON == told(reply)
 
     @with_settings(missing_goods=0)
-    def test_goods__missing(self, door: Door) -> None:
+    def test_goods__missing(self, door):
         """A setting accepts a waybill without goods."""
         reply = door.query(door.register(goods_info=None))
 
@@ -450,9 +437,7 @@ class TestPlugin:
             (rb"\\\u6d4b", 47001),
         ],
     )
-    def test_goods__escapes_refused(
-        self, door: Door, name: bytes, errcode: int
-    ) -> None:
+    def test_goods__escapes_refused(self, door, name, errcode):
         """A setting refuses escapes; an escaped backslash before a u is none."""
         body = json.dumps(EXAMPLE, ensure_ascii=False).encode()
         body = body.replace("测试名字2".encode(), name)
@@ -461,7 +446,7 @@ class TestPlugin:
 
         assert errcode == response.json()["errcode"]
 
-    def test_goods__escapes_read(self, door: Door) -> None:
+    def test_goods__escapes_read(self, door):
         """By default escapes are read as JSON."""
         body = json.dumps(EXAMPLE)
         assert "\\u6d4b" in body
@@ -473,7 +458,7 @@ class TestPlugin:
     # Waybills that WeChat does not know, or not yet
 
     @with_settings(unknown_waybill=9300559)
-    def test_trace_waybill__unknown(self, door: Door) -> None:
+    def test_trace_waybill__unknown(self, door):
         """With a setting only waybills that were added are known."""
         refused = door.post("trace_waybill", EXAMPLE)
         door.sandbox.add_waybill(WAYBILL_ID)
@@ -483,14 +468,14 @@ class TestPlugin:
         assert 0 == door.errcode("trace_waybill", EXAMPLE)
 
     @pytest.mark.parametrize("waybill_id", ["", None, "SF12345:1234"])
-    def test_waybill__not_found(self, door: Door, waybill_id: str | None) -> None:
+    def test_waybill__not_found(self, door, waybill_id):
         """No waybill_id, and one with a phone's tail, are about no waybill."""
         reply = door.post("trace_waybill", {**EXAMPLE, "waybill_id": waybill_id})
 
         assert (931023, "waybill not exist detail: [运单不存在] rid: ") == told(reply)
 
     @with_settings(uncollected=931023)
-    def test_trace_waybill__uncollected(self, door: Door) -> None:
+    def test_trace_waybill__uncollected(self, door):
         """With a setting a waybill without a route counts as not existing."""
         early = door.errcode("trace_waybill", EXAMPLE)
         door.sandbox.clock.tick(hours=1)
@@ -502,7 +487,7 @@ class TestPlugin:
         assert 1 == late["waybill_info"]["status"]
         assert 931023 == door.query(token)["errcode"]
 
-    def test_query_trace__half_a_character(self, door: Door) -> None:
+    def test_query_trace__half_a_character(self, door):
         """A carrier's message that cannot be written as UTF-8 does no harm."""
         token = door.register()
         door.sandbox.move(WAYBILL_ID, 1, message="\ud83d!")
@@ -513,7 +498,7 @@ class TestPlugin:
 
     # Replies with a route
 
-    def test_query_trace__path(self, door: Door) -> None:
+    def test_query_trace__path(self, door):
         """A route comes newest first, with a courier's number among it."""
         token = door.register(delivery_id="YTO")
         door.sandbox.clock.tick(hours=33)
@@ -557,9 +542,7 @@ class TestPlugin:
             ("1234567890", "(AU)", "(AU)"),
         ],
     )
-    def test_query_trace__carrier(
-        self, door: Door, waybill_id: str, delivery_id: str | None, expected: str
-    ) -> None:
+    def test_query_trace__carrier(self, door, waybill_id, delivery_id, expected):
         """The carrier is the one named, or the one that the number begins with."""
         token = door.register(waybill_id=waybill_id, delivery_id=delivery_id)
         door.sandbox.move(waybill_id, WaybillStatus.COLLECTED)
@@ -567,7 +550,7 @@ class TestPlugin:
         assert expected == door.query(token)["delivery_info"]["delivery_id"]
 
     @with_settings(path=False, delivery_info=False)
-    def test_query_trace__bare(self, door: Door) -> None:
+    def test_query_trace__bare(self, door):
         """Settings leave out what the document's example leaves out."""
         token = door.register()
         followed = door.post("follow_waybill", EXAMPLE)["waybill_token"]
@@ -580,7 +563,7 @@ class TestPlugin:
         assert {"status": 1, "waybill_id": WAYBILL_ID} == bare["waybill_info"]
         assert 1 == len(told_all["waybill_info"]["path"]["path_action"])
 
-    def test_query_trace__every_status(self, door: Door) -> None:
+    def test_query_trace__every_status(self, door):
         """Every status can be reached by hand, even one of tomorrow's."""
         token = door.register()
         seen = []
@@ -599,7 +582,7 @@ class TestPlugin:
             (7, "未知状态 7"),
         ] == seen
 
-    def test_query_trace__moved_back(self, door: Door) -> None:
+    def test_query_trace__moved_back(self, door):
         """A parcel can be moved back; not being collected is no step of a route."""
         token = door.register()
         for status in (2, 0, 2):
@@ -612,7 +595,7 @@ class TestPlugin:
             "【深圳市】快件已到达中通快递深圳转运中心",
         ] == [step["action_msg"] for step in info["path"]["path_action"]]
 
-    def test_query_trace__moved_stays(self, door: Door) -> None:
+    def test_query_trace__moved_stays(self, door):
         """The clock does not move a parcel that was moved by hand."""
         token = door.register()
         door.sandbox.clock.tick(hours=2)
@@ -642,7 +625,7 @@ class TestPlugin:
             ("XERR931023", 0),
         ],
     )
-    def test_magic__err(self, door: Door, waybill_id: str, errcode: int) -> None:
+    def test_magic__err(self, door, waybill_id, errcode):
         """ERR and a number is refused with that number."""
         reply = door.post("trace_waybill", {**EXAMPLE, "waybill_id": waybill_id})
 
@@ -650,7 +633,7 @@ class TestPlugin:
         # An errcode that the sandbox has no text for.
         assert (errcode == 12345) == reply["errmsg"].startswith("unknown error rid: ")
 
-    def test_magic__queryerr(self, door: Door) -> None:
+    def test_magic__queryerr(self, door):
         """QUERYERR and a number can be registered; queries and updates are refused."""
         payload = {"waybill_token": door.register(waybill_id="QUERYERR931023")}
 
@@ -658,7 +641,7 @@ class TestPlugin:
         update = {**payload, "goods_info": GOODS}
         assert 931023 == door.errcode("update_waybill_goods", update)
 
-    def test_magic__status(self, door: Door) -> None:
+    def test_magic__status(self, door):
         """STATUS and a number is a parcel that has this status and keeps it."""
         token = door.register(waybill_id="STATUS6-a")
         door.sandbox.clock.tick(days=9)
@@ -671,7 +654,7 @@ class TestPlugin:
     # Quotas
 
     @with_settings(appid_daily_limit=3)
-    def test_quota__appid(self, door: Door) -> None:
+    def test_quota__appid(self, door):
         """One app's calls are limited for each component, until midnight in China."""
         taken = [door.errcode("get_delivery_list") for _ in range(3)]
         refused = door.post("get_delivery_list", {})
@@ -684,7 +667,7 @@ class TestPlugin:
         assert (45009, "reach max api daily quota limit rid: ") == told(refused)
         assert [0] * 6 == [*taken, other_component, other_app, next_day]
 
-    def test_quota__message_user(self, door: Door) -> None:
+    def test_quota__message_user(self, door):
         """The message component allows 50 calls about one user a day."""
         query = {"waybill_token": door.post("follow_waybill", EXAMPLE)["waybill_token"]}
         taken = [door.errcode("query_follow_trace", query) for _ in range(49)]
@@ -696,7 +679,7 @@ class TestPlugin:
         assert [9300513, 0, 0] == [refused, of_the_other, another]
 
     @with_settings(user_daily_limit_message=1000)
-    def test_quota__bound(self, door: Door) -> None:
+    def test_quota__bound(self, door):
         """A user can be bound to 100 open waybills."""
         hundredth = {**EXAMPLE, "waybill_id": "W100"}
         taken = [
@@ -713,7 +696,7 @@ class TestPlugin:
         assert [9300513, 0, 0, 0] == [refused, again, traced, after_one_was_signed]
 
     @with_settings(calls_per_second=2, calls_per_minute=3)
-    def test_quota__pace(self, door: Door) -> None:
+    def test_quota__pace(self, door):
         """Calls that come too fast are refused until the second or minute ends."""
         first = [door.post("get_delivery_list", {}) for _ in range(3)]
         door.sandbox.clock.tick(seconds=1)
@@ -731,7 +714,7 @@ class TestPlugin:
     # Permission
 
     @with_settings(opened=False)
-    def test_permission__not_opened(self, door: Door) -> None:
+    def test_permission__not_opened(self, door):
         """An app without the logistics service is refused until it is opened."""
         refused = door.post("get_delivery_list", {})
 

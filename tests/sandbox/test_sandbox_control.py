@@ -11,7 +11,7 @@ import pytest
 import requests
 from sandboxtools import EXAMPLE, GOODS, NOON, OPENID, WAYBILL_ID, Door
 
-from wxlogistics.sandbox import Sandbox, control
+from wxlogistics.sandbox import control
 from wxlogistics.sandbox.wire import HttpRequest
 from wxlogistics.sandbox.world import state
 
@@ -53,7 +53,7 @@ def api(served_door: Door) -> Iterator[Control]:
 class TestControl:
     """Each command does what its counterpart in Python does."""
 
-    def test_about(self, api: Control) -> None:
+    def test_about(self, api):
         """The first page has all that a caller needs."""
         sandbox = api.door.sandbox
 
@@ -65,7 +65,7 @@ class TestControl:
             "speed": 0,
         } == api.get("")
 
-    def test_move(self, api: Control) -> None:
+    def test_move(self, api):
         """Time passes, and a parcel is moved."""
         token = api.door.register()
 
@@ -76,7 +76,7 @@ class TestControl:
         assert 5 == info["status"]
         assert "雨" == info["path"]["path_action"][0]["action_msg"]
 
-    def test_fail(self, api: Control) -> None:
+    def test_fail(self, api):
         """Faults are set, listed and taken back."""
         fault = api.post("fail", endpoint="query_trace", errcode=-1, times=None)
         listed = api.get("faults")
@@ -88,7 +88,7 @@ class TestControl:
         assert [fault] == listed
         assert [] == api.get("faults")
 
-    def test_calls(self, api: Control) -> None:
+    def test_calls(self, api):
         """
         Calls are listed, all, by endpoint, after a number or the last; and counted,
         until all is forgotten.
@@ -117,7 +117,7 @@ class TestControl:
         assert api.post("reset") is None
         assert [] == api.get("calls")
 
-    def test_token_fetches(self, api: Control) -> None:
+    def test_token_fetches(self, api):
         """Token fetches come with their spacing."""
         api.door.stable_token(force_refresh=True)
         api.door.sandbox.clock.tick(seconds=31)
@@ -130,7 +130,7 @@ class TestControl:
             "forced_spacing": [31.0],
         } == api.get("tokens")
 
-    def test_revoke(self, api: Control) -> None:
+    def test_revoke(self, api):
         """Tokens are revoked."""
         token = api.door.sandbox.access_token()
 
@@ -138,7 +138,7 @@ class TestControl:
         assert {"revoked": 1} == api.post("tokens/revoke")
         assert 40001 == api.door.post("get_delivery_list", {}, token)["errcode"]
 
-    def test_state(self, api: Control) -> None:
+    def test_state(self, api):
         """The state can be taken and put back; one that is none changes nothing."""
         token = api.door.register()
         taken = api.get("state")
@@ -184,9 +184,7 @@ class TestControl:
             (("spent", "day", 1), {"x": 1}, "spent: 'x': 1"),
         ],
     )
-    def test_state__wrong_type(
-        self, mock_door: Door, path: tuple[Any, ...], value: Any, problem: str
-    ) -> None:
+    def test_state__wrong_type(self, mock_door, path, value, problem):
         """A state with a value that calls would break on is refused, with its name."""
         sandbox = mock_door.sandbox
         sandbox.authorize(sandbox.add_component().appid)
@@ -203,7 +201,7 @@ class TestControl:
 
         assert (NOON, 0) == (sandbox.clock.now(), sandbox.clock.speed)
 
-    def test_people(self, api: Control) -> None:
+    def test_people(self, api):
         """Users, waybills, apps and service providers are added."""
         sandbox = api.door.sandbox
         app = api.post("apps", appid="wx1", ip_whitelist=["203.0.113.7"])
@@ -262,7 +260,7 @@ class TestControl:
             ("calls", {"endpoint": 1}, "endpoint: 1 is not of type 'string'"),
         ],
     )
-    def test_mistake(self, api: Control, name: str, fields: Any, problem: str) -> None:
+    def test_mistake(self, api, name, fields, problem):
         """A mistake is HTTP 400."""
         response = api("GET" if name == "calls" else "POST", name, fields)
 
@@ -270,7 +268,7 @@ class TestControl:
         assert problem in response.json()["error"]
 
     @pytest.mark.parametrize("value", ["1e999", "-1e999", "NaN", "Infinity"])
-    def test_mistake__no_number(self, api: Control, value: str) -> None:
+    def test_mistake__no_number(self, api, value):
         """What JSON has no number for is refused, and so never stands in a reply."""
         response = api.door.send(
             "POST", "/_sandbox/move", data=f'{{"waybill_id": "W", "status": {value}}}'
@@ -279,7 +277,7 @@ class TestControl:
         assert 400 == response.status_code
         assert {"error": f"{value} is not a JSON number"} == response.json()
 
-    def test_half_a_character(self, api: Control) -> None:
+    def test_half_a_character(self, api):
         """Half a surrogate pair comes back as what it is, and can be saved."""
         api("POST", "waybills", {"waybill_id": "W\ud800"})
 
@@ -289,7 +287,7 @@ class TestControl:
         assert "W\ud800" == state.json()["parcels"][0]["waybill_id"]
         assert 200 == api("PUT", "state", state.json()).status_code
 
-    def test_mistake__no_json(self, api: Control) -> None:
+    def test_mistake__no_json(self, api):
         """So is a body that is no JSON; its Content-Type does not matter."""
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         bad, good = (
@@ -299,7 +297,7 @@ class TestControl:
 
         assert (400, 200) == (bad.status_code, good.status_code)
 
-    def test_unknown(self, api: Control) -> None:
+    def test_unknown(self, api):
         """An unknown command is answered with those that there are."""
         response = api("GET", "tick")
 
@@ -332,9 +330,7 @@ class TestStrangers:
             ({"Host": "evil.example", "Origin": "http://evil.example"}, 403),
         ],
     )
-    def test_answer__host_and_origin(
-        self, sandbox: Sandbox, headers: dict[str, str], status: int
-    ) -> None:
+    def test_answer__host_and_origin(self, sandbox, headers, status):
         """Foreign names in Host and other pages in Origin are refused."""
         request = HttpRequest(
             "POST", "/_sandbox/tick", headers=headers, body=b'{"hours": 1}'
@@ -345,7 +341,7 @@ class TestStrangers:
         assert status == answer.status
         assert (NOON + 3600 if status == 200 else NOON) == sandbox.clock.now()
 
-    def test_serve__foreign_host(self, api: Control) -> None:
+    def test_serve__foreign_host(self, api):
         """The server asks for this on its own."""
         response = api("POST", "reset", headers={"Host": "evil.example"})
 

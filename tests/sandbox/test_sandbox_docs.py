@@ -46,7 +46,7 @@ def blocks(page: str, language: str) -> list[str]:
 class TestPython:
     """The blocks of Python."""
 
-    def test_blocks__run(self, page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_blocks__run(self, page, capsys):
         """Each block runs by itself."""
         assert 9 == len(blocks(page, "python"))
         for block in blocks(page, "python"):
@@ -54,13 +54,13 @@ class TestPython:
 
         assert "运单不存在或者未揽收\n已签收\n" in capsys.readouterr().out
 
-    def test_block__pytest(self, page: str, pytester: pytest.Pytester) -> None:
+    def test_block__pytest(self, page, pytester):
         """The tests for pytest pass."""
         pytester.makepyfile(blocks(page, "python")[2])
 
         pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
 
-    def test_block__unittest(self, page: str) -> None:
+    def test_block__unittest(self, page):
         """The test case passes."""
         names: dict[str, Any] = {"__name__": "block"}
         exec(blocks(page, "python")[3], names)
@@ -76,7 +76,7 @@ class TestPython:
 class TestCurl:
     """The lines of curl."""
 
-    def test_lines__work(self, page: str) -> None:
+    def test_lines__work(self, page):
         """Each does what it is for, in this order."""
         lines = [
             line
@@ -120,7 +120,7 @@ class TestCurl:
 class TestTables:
     """The tables."""
 
-    def test_settings__complete(self, page: str) -> None:
+    def test_settings__complete(self, page):
         """Every setting is in the table, with its default if that is plain."""
         told = dict(re.findall(r"^\| `([a-z_]+)` \| `([^`]+)` \|", read(page), re.M))
         plain = {
@@ -133,7 +133,7 @@ class TestTables:
         for name in ("appid", "secret", "route", "refused_image"):
             assert f"`{name}`" in read(page)
 
-    def test_behaviours__are_tested(self, page: str) -> None:
+    def test_behaviours__are_tested(self, page):
         """Every behaviour names a test, and that goes through both doors."""
         rows = re.findall(
             r"^\| .+ \| .+ \| `(Test\w+)\.(test_\w+)` \|$", read(page), re.M
@@ -144,7 +144,7 @@ class TestTables:
             [found] = [getattr(each, name) for each in MODULES if hasattr(each, name)]
             assert "door" in inspect.signature(getattr(found, test)).parameters
 
-    def test_behaviours__guesses_are_settings(self, page: str) -> None:
+    def test_behaviours__guesses_are_settings(self, page):
         """A guess names the setting that changes it."""
         sources = re.findall(
             r"^\| .+ \| (.+) \| `Test\w+\.test_\w+` \|$", read(page), re.M
@@ -156,7 +156,7 @@ class TestTables:
         for each in guesses:
             assert re.findall("`([a-z_]+)`", each)[0] in names, each
 
-    def test_behaviours__alike(self, page: str) -> None:
+    def test_behaviours__alike(self, page):
         """Both languages tell the same tests in the same order."""
         pattern = r"`(Test\w+\.test_\w+)`"
 
@@ -164,7 +164,7 @@ class TestTables:
             pattern, read(page)
         )
 
-    def test_links__lead_somewhere(self, page: str) -> None:
+    def test_links__lead_somewhere(self, page):
         """Links within the project lead to what is there."""
         links = re.findall(r"\]\((?!https?:|#)([^)]+)\)", read(page))
 

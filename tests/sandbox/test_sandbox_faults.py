@@ -35,16 +35,14 @@ class TestFail:
         ("options", "errcodes"),
         [({"errcode": -1, "times": 2}, [-1, -1, 0]), ({"errcode": 45009}, [45009, 0])],
     )
-    def test_fail__times(
-        self, door: Door, options: dict[str, int], errcodes: list[int]
-    ) -> None:
+    def test_fail__times(self, door, options, errcodes):
         """The next two calls are refused, the third is not; by default it is one."""
         token = door.register()
         door.sandbox.fail("query_trace", **options)
 
         assert errcodes == self.errcodes(door, token, len(errcodes))
 
-    def test_fail__text(self, door: Door) -> None:
+    def test_fail__text(self, door):
         """The text is WeChat's, with a rid, or one's own without."""
         token = door.register()
         door.sandbox.fail("query_trace", errcode=48001)
@@ -58,7 +56,7 @@ class TestFail:
             "invalid ip 127.0.0.1 ipv6 ::ffff:127.0.0.1, not in whitelist rid: ",
         ) == told(self.query(door, token).json())
 
-    def test_fail__has_no_effect(self, door: Door) -> None:
+    def test_fail__has_no_effect(self, door):
         """A refused call changes nothing and counts for no quota."""
         token = door.register()
         door.sandbox.fail("update_waybill_goods", errcode=-1)
@@ -71,7 +69,7 @@ class TestFail:
         assert before == door.sandbox.counters
         assert GOODS == door.query(token)["shop_info"]["goods_info"]
 
-    def test_fail__other_endpoints(self, door: Door) -> None:
+    def test_fail__other_endpoints(self, door):
         """Only the endpoint named is concerned, or all with a star."""
         token = door.register()
         door.sandbox.fail("trace_waybill", errcode=-1)
@@ -90,9 +88,7 @@ class TestFail:
             ({"waybill_id": WAYBILL_ID}, {"waybill_id": "W2"}),
         ],
     )
-    def test_fail__only(
-        self, door: Door, only: dict[str, str], other: dict[str, str]
-    ) -> None:
+    def test_fail__only(self, door, only, other):
         """A fault for one user or waybill is for registrations and queries of it."""
         mine, others = door.register(), door.register(**other)
         door.sandbox.fail("*", errcode=-1, times=None, **only)
@@ -101,7 +97,7 @@ class TestFail:
         assert [0] == self.errcodes(door, others, 1)
         assert -1 == door.errcode("trace_waybill", EXAMPLE)
 
-    def test_fail__status(self, door: Door) -> None:
+    def test_fail__status(self, door):
         """A server on the way answers with a page of its own."""
         token = door.register()
         door.sandbox.fail("query_trace", status=502)
@@ -115,7 +111,7 @@ class TestFail:
         assert 200 == strange.status_code
         assert "<html>顺</html>" == strange.content.decode()
 
-    def test_fail__drop(self, door: Door) -> None:
+    def test_fail__drop(self, door):
         """The connection breaks, though the call has had its effect."""
         door.sandbox.fail("trace_waybill", drop=True)
 
@@ -126,7 +122,7 @@ class TestFail:
         call = door.sandbox.calls[-1]
         assert ("trace_waybill", 0, 0) == (call.endpoint, call.status, call.errcode)
 
-    def test_fail__delay_beyond_the_timeout(self, door: Door) -> None:
+    def test_fail__delay_beyond_the_timeout(self, door):
         """A delay that is longer than the caller waits is a timeout."""
         token = door.register()
         door.sandbox.fail("query_trace", delay=30, times=None)
@@ -134,7 +130,7 @@ class TestFail:
         with pytest.raises(requests.ReadTimeout):
             self.query(door, token, timeout=(5, 0.1))
 
-    def test_fail__delay(self, door: Door) -> None:
+    def test_fail__delay(self, door):
         """A delay within the timeout is an answer; with an errcode, a late refusal."""
         token = door.register()
         door.sandbox.fail("query_trace", delay=0.1)
@@ -145,7 +141,7 @@ class TestFail:
             100 <= call.milliseconds for call in door.sandbox.calls[-2:]
         ]
 
-    def test_mend(self, door: Door) -> None:
+    def test_mend(self, door):
         """Faults can be taken back, one or all."""
         token = door.register()
         first = door.sandbox.fail("query_trace", errcode=-1, times=None)
@@ -178,20 +174,14 @@ class TestFail:
             ({"delay": "1"}, TypeError, "delay is of type float, not '1'"),
         ],
     )
-    def test_fail__nonsense(
-        self,
-        sandbox: Any,
-        options: dict[str, Any],
-        error: type[Exception],
-        problem: str,
-    ) -> None:
+    def test_fail__nonsense(self, sandbox, options, error, problem):
         """An invalid fault raises at once, and so does a value of a wrong type."""
         with pytest.raises(error, match=re.escape(problem)):
             sandbox.fail(**{"endpoint": "query_trace", **options})
 
         assert [] == sandbox.faults
 
-    def test_mend__spent(self, sandbox: Any) -> None:
+    def test_mend__spent(self, sandbox):
         """A fault that is gone may be removed again; one that never was may not."""
         fault = sandbox.fail("query_trace", errcode=-1)
         sandbox.mend(fault)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Iterator
 from urllib.parse import urlsplit
 
 import pytest
@@ -51,7 +51,7 @@ def server(sandbox: Sandbox) -> Iterator[Server]:
 class TestBytes:
     """Requests that an HTTP library does not send, or only one."""
 
-    def test_java(self, server: Server) -> None:
+    def test_java(self, server):
         """Java's HttpClient asks for HTTP/2 with its first request."""
         token = server.sandbox.access_token()
         head = (
@@ -105,9 +105,7 @@ class TestBytes:
             (b"GET http://[" + END, 200, ("http://[", 40066)),
         ],
     )
-    def test_request__unusual(
-        self, server: Server, sent: bytes, status: int, seen: tuple[Any, ...]
-    ) -> None:
+    def test_request__unusual(self, server, sent, status, seen):
         """Whatever is refused on the way is in the list of calls as well."""
         reply = answered(server, sent)
 
@@ -115,14 +113,14 @@ class TestBytes:
         [call] = server.sandbox.calls
         assert (status, seen) == (call.status, (call.endpoint, call.errcode))
 
-    def test_request__unreadable_console(self, server: Server) -> None:
+    def test_request__unreadable_console(self, server):
         """For a page of the console that is all: it is not a call."""
         reply = answered(server, b"POST /console/tick HTTP/1.1\r\n\r\n")
 
         assert reply.startswith(b"HTTP/1.1 400 Bad Request\r\n")
         assert [] == server.sandbox.calls
 
-    def test_request__expects(self, server: Server) -> None:
+    def test_request__expects(self, server):
         """A caller that waits for a 100 gets one."""
         with connected(server) as connection:
             connection.sendall(
@@ -137,7 +135,7 @@ class TestBytes:
         assert b'{"errcode":41002' in reply
 
     @pytest.mark.parametrize("status", [204, 304])
-    def test_fault__without_a_body(self, server: Server, status: int) -> None:
+    def test_fault__without_a_body(self, server, status):
         """Some statuses have no body; the connection goes on."""
         server.sandbox.fail("token", status=status)
         ask = b"GET /cgi-bin/token" + END
@@ -151,13 +149,7 @@ class TestBytes:
         "sent",
         [b"", b"POST /x HT", LENGTH % b"Content-Length: 9" + b"{"],
     )
-    def test_request__unfinished(
-        self,
-        server: Server,
-        monkeypatch: pytest.MonkeyPatch,
-        caplog: pytest.LogCaptureFixture,
-        sent: bytes,
-    ) -> None:
+    def test_request__unfinished(self, server, monkeypatch, caplog, sent):
         """What does not arrive in time is hung up on."""
         monkeypatch.setattr("wxlogistics.sandbox.server._LONGEST_WAIT", 0.05)
 
@@ -169,9 +161,7 @@ class TestBytes:
         assert [] == caplog.records
         assert [] == server.sandbox.calls
 
-    def test_connections__too_many(
-        self, server: Server, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_connections__too_many(self, server, monkeypatch):
         """More connections than files allow are closed at once; then it goes on."""
         monkeypatch.setattr("wxlogistics.sandbox.server._MOST_CONNECTIONS", 3)
 
@@ -201,7 +191,7 @@ class TestTLS:
             assert said["url"].startswith("https://127.0.0.1:")
             yield said, ca_file
 
-    def test_curl(self, served: tuple[dict[str, str], str]) -> None:
+    def test_curl(self, served):
         """curl trusts it with --cacert."""
         need(shutil.which("curl"), "there is no curl; on Debian: curl")
         said, ca_file = served
@@ -218,7 +208,7 @@ class TestTLS:
 
         assert done.stdout.startswith(b'{"errcode":0,"delivery_list":'), done.stderr
 
-    def test_node(self, served: tuple[dict[str, str], str]) -> None:
+    def test_node(self, served):
         """Node trusts it with NODE_EXTRA_CA_CERTS."""
         need(shutil.which("node"), "there is no node; on Debian: nodejs")
         said, ca_file = served
@@ -240,9 +230,7 @@ class TestTLS:
 
         assert done.stdout.startswith(b'{"errcode":0,"delivery_list":'), done.stderr
 
-    def test_requests(
-        self, served: tuple[dict[str, str], str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_requests(self, served, monkeypatch):
         """requests trusts it with verify=, and without does not."""
         said, ca_file = served
         real = socket.getaddrinfo
@@ -273,9 +261,7 @@ class TestTLS:
         assert said["url"] in page
         assert 303 == answer.status_code
 
-    def test_main__library_missing(
-        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_main__library_missing(self, monkeypatch, capsys):
         """Without trustme it names what to install."""
         monkeypatch.setitem(sys.modules, "trustme", None)
 

@@ -94,7 +94,7 @@ class Caller(threading.Thread):
 class TestLoad:
     """32 threads."""
 
-    def test_load__limited(self) -> None:
+    def test_load__limited(self):
         """No wrong answer, and each user's quota is spent to the last call."""
         sandbox = Sandbox(user_daily_limit=LIMIT, appid_daily_limit=10**9)
         with sandbox.serve() as server:

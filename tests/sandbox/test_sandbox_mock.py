@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from sandboxtools import EXAMPLE, JSON, QUERY_TRACE, run_python
 
 from wxlogistics import ApiError, GoodsDetail, GoodsInfo
 from wxlogistics.sandbox import Sandbox
-from wxlogistics.sandbox.mock import MockedSandbox
 
 #: The document's example as arguments of the client.
 REGISTRATION: dict[str, Any] = {
@@ -38,7 +36,7 @@ def mine() -> bool:
 class TestMock:
     """`Sandbox.mock()`."""
 
-    def test_mock__client_after_a_revocation(self) -> None:
+    def test_mock__client_after_a_revocation(self):
         """The ready client goes on with another token when tokens are revoked."""
         with Sandbox().mock() as wechat:
             wechat.client.get_delivery_list()
@@ -48,7 +46,7 @@ class TestMock:
         assert "Interparcel" == carriers[0].delivery_name
         assert [0, 0] == [call.errcode for call in wechat.calls]
 
-    def test_mock__shares_the_world(self) -> None:
+    def test_mock__shares_the_world(self):
         """The view and the sandbox are one world."""
         sandbox = Sandbox()
         with sandbox.mock() as wechat:
@@ -63,7 +61,7 @@ class TestMock:
         assert wechat.clock is sandbox.clock
         assert wechat.appid == sandbox.appid
 
-    def test_mock__hosts(self) -> None:
+    def test_mock__hosts(self):
         """All WeChat hosts are answered."""
         with Sandbox().mock():
             assert 41001 == query("api.weixin.qq.com")
@@ -72,7 +70,7 @@ class TestMock:
             assert 41001 == query("sz.api.weixin.qq.com")
             assert 41001 == query("hk.api.weixin.qq.com")
 
-    def test_mock__unknown_path(self) -> None:
+    def test_mock__unknown_path(self):
         """An unknown URL of WeChat fails, and the error lists the known ones."""
         with Sandbox().mock() as wechat:
             with pytest.raises(AssertionError) as caught:
@@ -89,13 +87,13 @@ class TestMock:
         assert "- /cgi-bin/stable_token\n" in message
         assert "abc" not in message
 
-    def test_mock__other_hosts(self) -> None:
+    def test_mock__other_hosts(self):
         """Nothing else reaches the network."""
         with Sandbox().mock():
             with pytest.raises(requests.ConnectionError, match="refused by Responses"):
                 requests.get(OTHER_URL, timeout=5)
 
-    def test_mock__ends(self) -> None:
+    def test_mock__ends(self):
         """After the block requests are what they were, after an error in it as well."""
         before = requests.adapters.HTTPAdapter.send
         with Sandbox().mock():
@@ -107,7 +105,7 @@ class TestMock:
         assert before is requests.adapters.HTTPAdapter.send
         assert [] == responses.registered()
 
-    def test_mock__delay_moves_the_clock(self) -> None:
+    def test_mock__delay_moves_the_clock(self):
         """Nothing sleeps for a delay: the sandbox's time passes instead."""
         sandbox = Sandbox(clock=None)
         with sandbox.mock():
@@ -122,7 +120,7 @@ class TestMock:
 
         assert 614 <= sandbox.clock.now() - before < 640
 
-    def test_mock__text_body(self) -> None:
+    def test_mock__text_body(self):
         """A body given as text is read as UTF-8."""
         with Sandbox().mock() as wechat:
             response = requests.post(
@@ -140,7 +138,7 @@ class TestOwnRules:
     """The sandbox together with the user's own `responses` rules."""
 
     @responses.activate
-    def test_activate__inside(self) -> None:
+    def test_activate__inside(self):
         """Inside @responses.activate both answer."""
         responses.get(OTHER_URL, body="mine")
 
@@ -153,7 +151,7 @@ class TestOwnRules:
             query()
 
     @responses.activate(assert_all_requests_are_fired=True)
-    def test_activate__all_fired(self) -> None:
+    def test_activate__all_fired(self):
         """A sandbox that was not called does not count as a rule that was not fired."""
         with Sandbox().mock():
             pass
@@ -161,7 +159,7 @@ class TestOwnRules:
         mocked = Sandbox().mock()
         mocked.__enter__()
 
-    def test_add__in_the_block(self) -> None:
+    def test_add__in_the_block(self):
         """Rules for other hosts can be added in the block, and end with it."""
         with Sandbox().mock():
             responses.get(OTHER_URL, body="mine")
@@ -172,7 +170,7 @@ class TestOwnRules:
 
         assert [] == responses.registered()
 
-    def test_add__for_wechat(self) -> None:
+    def test_add__for_wechat(self):
         """A user's rule for a WeChat URL comes before the sandbox."""
         with Sandbox().mock():
             responses.post(QUERY_URL, json={"errcode": 1})
@@ -180,7 +178,7 @@ class TestOwnRules:
             assert [1, 1, 1] == [query(), query(), query()]
             assert 41001 == query("api2.weixin.qq.com")
 
-    def test_rsps__own(self) -> None:
+    def test_rsps__own(self):
         """A RequestsMock of one's own can be handed in."""
         with responses.RequestsMock() as rsps:
             rsps.get(OTHER_URL, body="mine")
@@ -188,7 +186,7 @@ class TestOwnRules:
                 assert 41001 == query()
                 assert mine()
 
-    def test_nested__inner_first(self) -> None:
+    def test_nested__inner_first(self):
         """Of two sandboxes the inner one answers, and then the outer one again."""
         outer, inner = Sandbox(), Sandbox()
         with outer.mock():
@@ -200,7 +198,7 @@ class TestOwnRules:
 
         assert (2, 2) == (len(outer.calls), len(inner.calls))
 
-    def test_nested__crosswise(self) -> None:
+    def test_nested__crosswise(self):
         """When the first to come leaves first, the other goes on."""
         before = requests.adapters.HTTPAdapter.send
         first, second = Sandbox(), Sandbox()
@@ -222,7 +220,7 @@ class TestPlugin:
 
     @pytest.mark.parametrize("own", ["one", "another"])
     @responses.activate
-    def test_wechat(self, wechat: MockedSandbox, own: str) -> None:
+    def test_wechat(self, wechat, own):
         """
         Each test has a fresh sandbox with a client, under @responses.activate as well.
         """
@@ -235,7 +233,7 @@ class TestPlugin:
         assert mine()
 
     @pytest.mark.once
-    def test_wechat__not_asked_for(self, tmp_path: Path) -> None:
+    def test_wechat__not_asked_for(self, tmp_path):
         """A test run without the fixture loads no library of an extra's."""
         (tmp_path / "test_it.py").write_text(
             "import sys\n"
@@ -265,13 +263,13 @@ class TestImports:
             ),
         ],
     )
-    def test_import(self, code: str, names: list[str]) -> None:
+    def test_import(self, code, names):
         """The core does not load the sandbox, nor that its doors' libraries."""
         look = f"import sys; print([name for name in {names} if name in sys.modules])"
 
         assert "[]\n" == run_python("-c", f"{code}; {look}").stdout
 
-    def test_import__missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_import__missing(self, monkeypatch):
         """Without responses the error names what to install."""
         monkeypatch.setitem(sys.modules, "responses", None)
         monkeypatch.delitem(sys.modules, "wxlogistics.sandbox.mock", False)

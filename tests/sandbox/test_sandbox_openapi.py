@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Iterator
 
 import hypothesis
 import pytest
@@ -33,20 +33,20 @@ SAMPLES = Path(__file__).parent.parent / "samples"
 class TestDescription:
     """wxlogistics/sandbox/openapi.json."""
 
-    def test_description__valid(self) -> None:
+    def test_description__valid(self):
         """It is OpenAPI 3.1."""
         validate(DESCRIPTION)
 
         assert "3.1.0" == DESCRIPTION["openapi"]
 
-    def test_description__complete(self) -> None:
+    def test_description__complete(self):
         """It describes the calls that the sandbox knows and its own, and no others."""
         own = {f"/_sandbox/{name}" for _, name in _COMMANDS}
 
         assert set(PATHS) | own == set(DESCRIPTION["paths"])
         assert set(_COMMANDS) == set(_SCHEMAS)
 
-    def test_description__operation_ids(self) -> None:
+    def test_description__operation_ids(self):
         """Each operation is named as its endpoint, and names its token."""
         for path, operations in DESCRIPTION["paths"].items():
             for method, operation in operations.items():
@@ -55,7 +55,7 @@ class TestDescription:
                     name = operation["operationId"].partition("_by_")[0]
                     assert PATHS[path].replace("/", "_") == name
 
-    def test_description__served(self, served_door: Door) -> None:
+    def test_description__served(self, served_door):
         """The sandbox serves it."""
         response = served_door.send("GET", "/_sandbox/openapi.json")
 
@@ -71,12 +71,12 @@ class TestDescription:
             ("update_waybill_goods", {"errcode": 40003}),
         ],
     )
-    def test_description__bites(self, endpoint: str, reply: dict[str, Any]) -> None:
+    def test_description__bites(self, endpoint, reply):
         """What is not a WeChat reply does not pass."""
         with pytest.raises(ValidationError):
             check_described("post", OPEN_MSG + endpoint, reply)
 
-    def test_description__examples(self) -> None:
+    def test_description__examples(self):
         """Its examples are valid requests."""
         count = 0
         for path, operations in DESCRIPTION["paths"].items():
@@ -98,7 +98,7 @@ class TestSamples:
     @pytest.mark.parametrize(
         "path", sorted(SAMPLES.glob("*.json")), ids=lambda p: p.name
     )
-    def test_samples__as_described(self, path: Path) -> None:
+    def test_samples__as_described(self, path):
         """Every sample of a request or a reply is as described."""
         sample = json.loads(path.read_text(encoding="utf-8"))
         endpoint, what, *_ = path.name.replace("error.", "query_trace.", 1).split(".")
@@ -109,7 +109,7 @@ class TestSamples:
 
         schema_of("post", url, what).validate(sample)
 
-    def test_samples__there(self) -> None:
+    def test_samples__there(self):
         """There are samples of all seven endpoints."""
         names = {path.name.partition(".")[0] for path in SAMPLES.glob("*.json")}
 
@@ -153,7 +153,7 @@ class TestSchemathesis:
         database=None,
         suppress_health_check=list(hypothesis.HealthCheck),
     )
-    def test_call__as_described(self, case: schemathesis.Case, server: Server) -> None:
+    def test_call__as_described(self, case, server):
         """Whatever is sent, there is no 500, and the reply is as described."""
         sandbox = server.sandbox
         component = sandbox.add_component()

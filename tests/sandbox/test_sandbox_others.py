@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from sandboxtools import EXAMPLE, NOON, OPEN_MSG, WAYBILL_ID, Door, need
+from sandboxtools import EXAMPLE, NOON, OPEN_MSG, WAYBILL_ID, need
 from wechatpy import WeChatComponent
 
 from wxlogistics.sandbox import Clock, Sandbox
@@ -131,22 +131,18 @@ class TestStory:
         assert 2 == sandbox.token_fetches.total
 
     @pytest.mark.parametrize("client", ["node-easywechat", "co-wechat-api"])
-    def test_node(
-        self, node: Callable[[str], list[str]], client: str, tmp_path: Path
-    ) -> None:
+    def test_node(self, node, client, tmp_path):
         """Two clients from npm."""
         self.tell(node(client), tmp_path)
 
     @pytest.mark.parametrize(
         "package", ["wechatpy", "wechatpy==2.0.0a26", "openapi-python-client==0.29.1"]
     )
-    def test_python(
-        self, python: Callable[[str], list[str]], package: str, tmp_path: Path
-    ) -> None:
+    def test_python(self, python, package, tmp_path):
         """wechatpy's two lines, and a client generated from the OpenAPI."""
         self.tell(python(package), tmp_path)
 
-    def test_curl(self, tmp_path: Path) -> None:
+    def test_curl(self, tmp_path):
         """Plain curl."""
         need(shutil.which("curl"), "there is no curl; on Debian: curl")
 
@@ -156,7 +152,7 @@ class TestStory:
 class TestWechatpy:
     """wechatpy as it comes."""
 
-    def test_post__no_content_type(self, served_door: Door) -> None:
+    def test_post__no_content_type(self, served_door):
         """It sends no Content-Type, and so gets 40003, as from WeChat."""
         from wechatpy import WeChatClient
         from wechatpy.exceptions import WeChatClientException
@@ -172,7 +168,7 @@ class TestWechatpy:
 
         assert 40003 == caught.value.errcode
 
-    def test_component(self, served_door: Door) -> None:
+    def test_component(self, served_door):
         """Its service provider, which sends no Content-Type either, gets its tokens."""
         sandbox = served_door.sandbox
         account = sandbox.add_component()

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import types
 from pathlib import Path
-from typing import Any
 
 import attrs
 import pytest
@@ -37,7 +36,7 @@ class TestClock:
             ({"start": NOON}, -100, NOON),
         ],
     )
-    def test_now(self, given: dict[str, float], passed: float, shown: float) -> None:
+    def test_now(self, given, passed, shown):
         """It shows real time, or one of its own at a speed of its own."""
         seconds = [1_000_000.0]
         clock = Clock(**given, real=lambda: seconds[0])
@@ -47,7 +46,7 @@ class TestClock:
         assert shown == clock.now()
         assert given.get("speed", 1) == clock.speed
 
-    def test_tick(self) -> None:
+    def test_tick(self):
         """It is moved by days, hours, minutes and seconds, and returns the time."""
         clock = Clock(NOON, speed=0)
 
@@ -59,7 +58,7 @@ class TestClock:
         ("start", "seconds"),
         [(NOON, -1), (NOON, float("inf")), (NOON, float("nan")), (1e308, 1e308)],
     )
-    def test_tick__nonsense(self, start: float, seconds: float) -> None:
+    def test_tick__nonsense(self, start, seconds):
         """Time only moves forward, and not to where no number reaches."""
         clock = Clock(start, speed=0)
 
@@ -68,12 +67,12 @@ class TestClock:
         assert start == clock.now()
 
     @pytest.mark.parametrize("speed", [-1, float("nan"), float("inf"), 10**9 + 1])
-    def test_init__nonsense(self, speed: float) -> None:
+    def test_init__nonsense(self, speed):
         """Time neither runs back nor comes to an end."""
         with pytest.raises(ValueError, match="speed is from 0 to 1000000000"):
             Clock(speed=speed)
 
-    def test_set__no_time(self) -> None:
+    def test_set__no_time(self):
         """What is no time of day is refused, and the clock goes on as it was."""
         clock = Clock(NOON, speed=0)
 
@@ -91,7 +90,7 @@ class TestClock:
 class TestPyInstaller:
     """`wxlogistics._pyinstaller`."""
 
-    def test_hook(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_hook(self, monkeypatch):
         """The hook packs the data files of the sandbox."""
         hooks = types.ModuleType("PyInstaller.utils.hooks")
         asked: list[str] = []
@@ -120,13 +119,13 @@ class TestSeed:
             sandbox.add_component().ticket,
         ]
 
-    def test_seed(self) -> None:
+    def test_seed(self):
         """The same seed gives the same story; another seed, or none, another one."""
         assert self.story(1) == self.story(1) == self.story("1")
         for values in zip(*(self.story(seed) for seed in (1, 2, None, None))):
             assert 4 == len(set(values))
 
-    def test_seed__shapes(self) -> None:
+    def test_seed__shapes(self):
         """What is made up looks like WeChat's."""
         appid, secret, token, openid, _, ticket = self.story(1)
 
@@ -140,7 +139,7 @@ class TestSeed:
 class TestSandbox:
     """What a user does by hand."""
 
-    def test_init__settings(self) -> None:
+    def test_init__settings(self):
         """Settings are keyword arguments; the default app can be one's own."""
         sandbox = Sandbox(appid="wx1", secret="s", edit_limit=2)
 
@@ -173,9 +172,7 @@ class TestSandbox:
             ({"default_delivery_id": "NO SUCH"}, ValueError),
         ],
     )
-    def test_init__nonsense(
-        self, settings: dict[str, Any], error: type[Exception]
-    ) -> None:
+    def test_init__nonsense(self, settings, error):
         """An unknown or invalid setting raises at once."""
         with pytest.raises(error) as caught:
             Sandbox(**settings)
@@ -183,7 +180,7 @@ class TestSandbox:
         assert list(settings)[0] in str(caught.value)
         Sandbox(quota_reset_hour=23, token_lifetime=1, route=[(1, 1), (1, 2)])
 
-    def test_init__known_to_editors(self) -> None:
+    def test_init__known_to_editors(self):
         """The keyword arguments are the settings, with the types that they take."""
         wider = {
             "ip_whitelist": "Iterable[str] | None",
@@ -196,7 +193,7 @@ class TestSandbox:
         assert {**types, **wider} == {n: hint.__forward_arg__ for n, hint in written}
 
     @pytest.mark.once
-    def test_init__misspelt(self, tmp_path: Path) -> None:
+    def test_init__misspelt(self, tmp_path):
         """A misspelt or mistyped setting is an error of mypy and of pyright."""
         lines = [
             "from wxlogistics.sandbox import Sandbox",
@@ -247,13 +244,13 @@ class TestSandbox:
             (lambda s: s.js_code("x"), ValueError, "an openid is"),
         ],
     )
-    def test_nonsense(self, ask: Any, error: type[Exception], problem: str) -> None:
+    def test_nonsense(self, ask, error, problem):
         """What is not there is named; what cannot be raises at once."""
         with pytest.raises(error, match=problem):
             ask(Sandbox())
 
     @pytest.mark.parametrize("kind", ["app", "component"])
-    def test_add__appid_taken(self, kind: str) -> None:
+    def test_add__appid_taken(self, kind):
         """An appid is one account's; the one that was first keeps its secret."""
         sandbox = Sandbox(appid="wx1", secret="s3cret")
         sandbox.add_component("wx2")
@@ -265,7 +262,7 @@ class TestSandbox:
 
         assert "s3cret" == sandbox.world.tokens.apps["wx1"].secret
 
-    def test_add_user__of_an_app(self) -> None:
+    def test_add_user__of_an_app(self):
         """A user can belong to an app before anything is sent."""
         sandbox = Sandbox()
         other = sandbox.add_app()
@@ -284,7 +281,7 @@ class TestSandbox:
             ),
         ],
     )
-    def test_route(self, route: Any, seen: list[str]) -> None:
+    def test_route(self, route, seen):
         """A route of one's own is hours and status."""
         sandbox = Sandbox(route=route, clock=Clock(speed=0))
         sandbox.add_waybill("W")

@@ -10,7 +10,6 @@ import socket
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pytest
@@ -41,7 +40,7 @@ SAYS = ["url", "console", "appid", "secret", "access_token"]
 class TestServe:
     """`Sandbox.serve()`."""
 
-    def test_serve__client(self) -> None:
+    def test_serve__client(self):
         """The client works against it as against WeChat."""
         sandbox = Sandbox()
         goods = GoodsInfo([GoodsDetail("测试名字", "www.qq.com")])
@@ -55,7 +54,7 @@ class TestServe:
         assert WaybillStatus.SIGNED is trace.status
         assert "测试名字" == trace.goods[0].goods_name
 
-    def test_serve__no_address(self) -> None:
+    def test_serve__no_address(self):
         """A port that is taken raises at once, and an address of another machine."""
         with Sandbox().serve() as server:
             port = port_of(server.url)
@@ -64,7 +63,7 @@ class TestServe:
         with pytest.raises(OSError):
             Sandbox().serve(host="203.0.113.7")
 
-    def test_serve__again(self) -> None:
+    def test_serve__again(self):
         """Closing twice does no harm; then the port can be used again."""
         with Sandbox().serve() as server:
             assert 40066 == ask(server.url, "/").json()["errcode"]
@@ -77,13 +76,13 @@ class TestServe:
     @pytest.mark.parametrize(
         ("host", "url"), [("::1", "http://[::1]:"), ("localhost", "http://localhost:")]
     )
-    def test_serve__loopback(self, host: str, url: str) -> None:
+    def test_serve__loopback(self, host, url):
         """The loopback can be named in each way."""
         with Sandbox().serve(host=host) as server:
             assert server.url.startswith(url)
             assert 40066 == ask(server.url, "/").json()["errcode"]
 
-    def test_close__with_open_calls(self) -> None:
+    def test_close__with_open_calls(self):
         """A call that is being delayed does not keep the server."""
         sandbox = Sandbox()
         sandbox.fail("query_trace", delay=300)
@@ -106,7 +105,7 @@ class TestServe:
         caller.join()
 
     @pytest.mark.parametrize("path", ["/cgi-bin/token", "/", "/console/tick"])
-    def test_serve__body_too_large(self, path: str) -> None:
+    def test_serve__body_too_large(self, path):
         """A body beyond the limit is refused, whether its length is sent or not."""
         sandbox = Sandbox(largest_body=1000)
         with sandbox.serve() as server:
@@ -119,7 +118,7 @@ class TestServe:
         recorded = [call.status for call in sandbox.calls]
         assert ([] if "console" in path else [413, 413, 200]) == recorded
 
-    def test_serve__large_state(self) -> None:
+    def test_serve__large_state(self):
         """A state that is put back may be large, but not one of a foreign page."""
         sandbox = Sandbox(largest_body=1000)
         with sandbox.serve() as server, direct() as session:
@@ -132,7 +131,7 @@ class TestServe:
         assert len(state) > 1000
         assert (200, 413) == (mine.status_code, foreign.status_code)
 
-    def test_serve__hung_up(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_serve__hung_up(self, caplog):
         """A caller that hangs up within a body leaves nothing in the output."""
         sandbox = Sandbox()
         with sandbox.serve() as server:
@@ -153,7 +152,7 @@ class TestServe:
         assert [] == caplog.records
         assert ["/"] == [call.endpoint for call in sandbox.calls]
 
-    def test_fork(self) -> None:
+    def test_fork(self):
         """A forked child gets a free lock, and may close."""
         code = """
 import os, threading
@@ -236,7 +235,7 @@ class TestMain:
     """The command line."""
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    def test_main__stops(self, run: Run, number: int) -> None:
+    def test_main__stops(self, run, number):
         """It prints what a program needs, and stops cleanly on Ctrl-C and SIGTERM."""
 
         def during(said: dict[str, str]) -> None:
@@ -256,7 +255,7 @@ class TestMain:
         assert said["url"].startswith("http://127.0.0.1:")
         assert said["url"] + "/ (open it in a browser)" == said["console"]
 
-    def test_main__options(self, run: Run) -> None:
+    def test_main__options(self, run):
         """Seed, speed, settings and allowed hosts are options."""
         speeds: list[float] = []
 
@@ -277,7 +276,7 @@ class TestMain:
         # What is a text stays one, though it may look like a number.
         assert (Sandbox(seed=1).appid, "1" * 32) == (said["appid"], said["secret"])
 
-    def test_main__state(self, run: Run, tmp_path: Path) -> None:
+    def test_main__state(self, run, tmp_path):
         """What happened is in the state file, and the next run goes on from there."""
         path = tmp_path / "state.json"
         replies: list[dict[str, Any]] = []
@@ -298,7 +297,7 @@ class TestMain:
         assert 0 == replies[1]["errcode"]
         assert 3600 == json.loads(path.read_text())["clock"]["speed"]
 
-    def test_main__state_speed_kept(self, run: Run, tmp_path: Path) -> None:
+    def test_main__state_speed_kept(self, run, tmp_path):
         """Without --speed the state file's speed goes on."""
         path = tmp_path / "state.json"
         Sandbox(clock=Clock(NOON, speed=0)).save(path)
@@ -313,9 +312,7 @@ class TestMain:
         monkeypatch.setattr("wxlogistics.sandbox.command._SAVE_EVERY", 0.1)
         monkeypatch.setattr("wxlogistics.sandbox.command._LOOK_EVERY", 0.05)
 
-    def test_main__state_kept_written(
-        self, run: Run, tmp_path: Path, hasty: None
-    ) -> None:
+    def test_main__state_kept_written(self, run, tmp_path, hasty):
         """The state file is written now and then, not only at the end."""
         path = tmp_path / "state.json"
 
@@ -328,9 +325,7 @@ class TestMain:
 
         run("--state", str(path), during=during)
 
-    def test_main__state_lost_meanwhile(
-        self, run: Run, tmp_path: Path, hasty: None
-    ) -> None:
+    def test_main__state_lost_meanwhile(self, run, tmp_path, hasty):
         """
         A state file that can be written no more is reported, and stops nothing; at the
         end the exit code is 1.
@@ -354,7 +349,7 @@ class TestMain:
             f"wxlogistics sandbox: {path} cannot be written: No such file or directory"
         } == set(errors.splitlines())
 
-    def test_main__state_and_settings(self, run: Run, tmp_path: Path) -> None:
+    def test_main__state_and_settings(self, run, tmp_path):
         """With a state file that exists, a notice names what is ignored."""
         path = tmp_path / "state.json"
         argv = ["--state", str(path), "--set", "edit_limit=2"]
@@ -372,7 +367,7 @@ class TestMain:
         assert Sandbox(seed=1).appid == Sandbox.load(path).appid
 
     @pytest.mark.parametrize("given", [False, True])
-    def test_main__tls(self, run: Run, tmp_path: Path, given: bool) -> None:
+    def test_main__tls(self, run, tmp_path, given):
         """It serves HTTPS, with a certificate of its own making or a given one."""
         ca_file = str(tmp_path / "ca.pem")
         options = ["--tls", "--ca-file", ca_file]
@@ -420,9 +415,7 @@ class TestMain:
             (["--certfile", __file__, "--keyfile", __file__], __file__),
         ],
     )
-    def test_main__nonsense(
-        self, capsys: pytest.CaptureFixture[str], argv: list[str], problem: str
-    ) -> None:
+    def test_main__nonsense(self, capsys, argv, problem):
         """An option that makes no sense ends it, with its name and one line."""
         try:
             code: object = main(["--port", "0", *argv])
@@ -437,9 +430,7 @@ class TestMain:
     @pytest.mark.parametrize(
         ("host", "named"), [("0.0.0.0", "127.0.0.1"), ("name.example", "name.example")]
     )
-    def test_main__open_to_others(
-        self, run: Run, monkeypatch: pytest.MonkeyPatch, host: str, named: str
-    ) -> None:
+    def test_main__open_to_others(self, run, monkeypatch, host, named):
         """Beyond the loopback it warns."""
         # The tests listen on the loopback alone.
         create = socket.create_server
@@ -457,9 +448,7 @@ class TestMain:
         )
         assert said["url"].startswith(f"http://{named}:")
 
-    def test_main__library_missing(
-        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_main__library_missing(self, monkeypatch, capsys):
         """Without its libraries it names what to install; the exit code is 2."""
         monkeypatch.setitem(sys.modules, "h11", None)
         monkeypatch.delitem(sys.modules, "wxlogistics.sandbox.server", False)
@@ -475,7 +464,7 @@ class TestMain:
             "jsonschema: pip install 'wxlogistics[sandbox]'\n"
         ) == capsys.readouterr().err
 
-    def test_main__many_signals(self) -> None:
+    def test_main__many_signals(self):
         """A signal that comes while another is dealt with does not hang it."""
         with served_process() as (child, said):
             for _ in range(100):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,7 +49,7 @@ def lived_in() -> Sandbox:
 class TestSave:
     """`Sandbox.save()` and `Sandbox.load()`."""
 
-    def test_load__same(self, tmp_path: Path) -> None:
+    def test_load__same(self, tmp_path):
         """What is loaded is what was saved."""
         sandbox = lived_in()
         sandbox.save(tmp_path / "state.json")
@@ -61,7 +60,7 @@ class TestSave:
         assert sandbox.settings == loaded.settings
         assert sandbox.appid == loaded.appid
 
-    def test_load__goes_on(self, tmp_path: Path) -> None:
+    def test_load__goes_on(self, tmp_path):
         """The two go on alike, to the last digit of a rid."""
         first = lived_in()
         first.save(tmp_path / "state.json")
@@ -84,7 +83,7 @@ class TestSave:
         assert [-1, -1, 0] == [reply["errcode"] for reply in stories[0][:3]]
         assert 2 == stories[0][2]["waybill_info"]["status"]
 
-    def test_load__time_stood_still(self, tmp_path: Path) -> None:
+    def test_load__time_stood_still(self, tmp_path):
         """Time goes on from where it was, at the speed that it had."""
         Sandbox(clock=Clock(NOON, speed=60)).save(tmp_path / "state.json")
         real = [0.0]
@@ -97,7 +96,7 @@ class TestSave:
         assert NOON <= before <= NOON + 600
         assert before + 60 == clock.now()
 
-    def test_save__readable(self, tmp_path: Path) -> None:
+    def test_save__readable(self, tmp_path):
         """The file is JSON in plain UTF-8."""
         lived_in().save(tmp_path / "state.json")
 
@@ -109,9 +108,7 @@ class TestSave:
         assert OPENID in data["users"]
         assert [WAYBILL_ID, "W2"] == [one["waybill_id"] for one in data["parcels"]]
 
-    def test_save__whole_or_not_at_all(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_save__whole_or_not_at_all(self, tmp_path, monkeypatch):
         """When writing fails, the old file stays and nothing is left behind."""
         path = tmp_path / "state.json"
         lived_in().save(path)
@@ -127,7 +124,7 @@ class TestSave:
         assert before == path.read_bytes()
         assert [path] == list(tmp_path.iterdir())
 
-    def test_save__half_a_character(self, tmp_path: Path) -> None:
+    def test_save__half_a_character(self, tmp_path):
         """Half a surrogate pair, which UTF-8 cannot hold, is saved as JSON's escape."""
         sandbox = Sandbox()
         sandbox.add_waybill("W")
@@ -139,7 +136,7 @@ class TestSave:
         loaded = Sandbox.load(tmp_path / "state.json")
         assert "\ud800测" == loaded.world.parcels["W"].moves[0].message
 
-    def test_save__after_one_that_was_killed(self, tmp_path: Path) -> None:
+    def test_save__after_one_that_was_killed(self, tmp_path):
         """What a killed process left is cleaned up, and not written through."""
         left, other = tmp_path / ".state.json.new", tmp_path / "other"
         other.write_text("kept")
@@ -154,7 +151,7 @@ class TestSave:
             assert "wx1" == Sandbox.load(tmp_path / "state.json").appid
 
     @pytest.mark.skipif(os.name == "nt", reason="modes are POSIX's")
-    def test_save__mode(self, tmp_path: Path) -> None:
+    def test_save__mode(self, tmp_path):
         """A new file is its owner's alone; one that was there keeps its mode."""
         path = tmp_path / "state.json"
         Sandbox().save(path)
@@ -166,7 +163,7 @@ class TestSave:
         assert (0o600, 0o644) == (new, path.stat().st_mode & 0o777)
 
     @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
-    def test_save__link(self, tmp_path: Path) -> None:
+    def test_save__link(self, tmp_path):
         """A link stays one, and the file that it leads to is written."""
         (tmp_path / "elsewhere").mkdir()
         target, link = tmp_path / "elsewhere" / "s.json", tmp_path / "state.json"
@@ -193,7 +190,7 @@ class TestSave:
             (STATE + '"version": 2, "clock": 5}', "damaged: no 'mint'"),
         ],
     )
-    def test_load__no_state(self, tmp_path: Path, text: str, problem: str) -> None:
+    def test_load__no_state(self, tmp_path, text, problem):
         """A file that is not a state raises, with its name."""
         (tmp_path / "state.json").write_text(text)
 

@@ -26,7 +26,7 @@ def errcode(door: Door, access_token: str) -> int:
 class TestStableToken:
     """POST /cgi-bin/stable_token."""
 
-    def test_stable_token__reply(self, door: Door) -> None:
+    def test_stable_token__reply(self, door):
         """A success has neither errcode nor errmsg; the token works."""
         reply = door.stable_token()
 
@@ -48,9 +48,7 @@ class TestStableToken:
             ({"secret": ["0"]}, BAD_SECRET),
         ],
     )
-    def test_stable_token__refused(
-        self, door: Door, changes: dict[str, Any], expected: tuple[int, str]
-    ) -> None:
+    def test_stable_token__refused(self, door, changes, expected):
         """What is missing or wrong in the request is named."""
         assert expected == told(door.stable_token(**changes))
 
@@ -64,15 +62,13 @@ class TestStableToken:
         ],
         ids=["form", "empty", "no JSON", "GET"],
     )
-    def test_stable_token__body(
-        self, door: Door, options: dict[str, Any], expected: tuple[int, str]
-    ) -> None:
+    def test_stable_token__body(self, door, options, expected):
         """A form or an empty body is no request at all, and GET is refused."""
         options = {"method": "POST", "path": "/cgi-bin/stable_token", **options}
 
         assert expected == told(door.send(**options).json())
 
-    def test_stable_token__forced(self, door: Door) -> None:
+    def test_stable_token__forced(self, door):
         """force_refresh kills the old token at once."""
         first = door.stable_token()["access_token"]
         second = door.stable_token(force_refresh=True)["access_token"]
@@ -88,7 +84,7 @@ class TestStableToken:
             replies.append(door.stable_token(force_refresh=True))
         return replies
 
-    def test_stable_token__forced_too_soon(self, door: Door) -> None:
+    def test_stable_token__forced_too_soon(self, door):
         """A forced call within 30 seconds returns the token in use, uncounted."""
         first, again, second = self.forced_after(door)
 
@@ -97,7 +93,7 @@ class TestStableToken:
         assert 2 == door.sandbox.counters["apps"][door.sandbox.appid]["force_refresh"]
 
     @with_settings(force_refresh_too_soon=45011)
-    def test_stable_token__forced_too_soon_refused(self, door: Door) -> None:
+    def test_stable_token__forced_too_soon_refused(self, door):
         """A setting has it refused."""
         first, refused, second = self.forced_after(door)
 
@@ -107,7 +103,7 @@ class TestStableToken:
         ) == told(refused)
         assert first["access_token"] != second["access_token"]
 
-    def test_stable_token__forced_limit(self, door: Door) -> None:
+    def test_stable_token__forced_limit(self, door):
         """The 21st forced call of a day is refused, and the token stays."""
         for _ in range(20):
             last = door.stable_token(force_refresh=True)["access_token"]
@@ -127,7 +123,7 @@ class TestStableToken:
         assert "access_token" in next_day
 
     @with_settings(token_minute_limit=2, token_daily_limit=3)
-    def test_stable_token__limits(self, door: Door) -> None:
+    def test_stable_token__limits(self, door):
         """Calls are limited by the minute and by the day."""
         errcodes = [door.stable_token().get("errcode") for _ in range(3)]
         door.sandbox.clock.tick(minutes=1)
@@ -136,7 +132,7 @@ class TestStableToken:
         assert [None, None, 45011, None, 45009] == errcodes
 
     @with_settings(ip_whitelist=["203.0.113.7"])
-    def test_stable_token__ip(self, door: Door) -> None:
+    def test_stable_token__ip(self, door):
         """An address outside the whitelist is returned; one inside gets a token."""
         assert (
             40164,
@@ -147,7 +143,7 @@ class TestStableToken:
         assert 7200 == door.stable_token()["expires_in"]
 
     @with_settings(token_lifetime=60)
-    def test_stable_token__short_life(self, door: Door) -> None:
+    def test_stable_token__short_life(self, door):
         """A token with a short life is renewed when half of it is over, and ends."""
         first = door.stable_token()
         door.sandbox.clock.tick(seconds=30)
@@ -163,7 +159,7 @@ class TestStableToken:
         assert second["access_token"] != third["access_token"]
         assert (0, 42001) == (in_time, errcode(door, first["access_token"]))
 
-    def test_stable_token__old_ones_forgotten(self, door: Door) -> None:
+    def test_stable_token__old_ones_forgotten(self, door):
         """A token that ended more than a day ago is not known as expired any more."""
         token = door.stable_token()["access_token"]
         door.sandbox.clock.tick(hours=26, seconds=1)
@@ -172,7 +168,7 @@ class TestStableToken:
 
         assert (42001, 40001) == (before, errcode(door, token))
 
-    def test_access_token__of_an_app(self, door: Door) -> None:
+    def test_access_token__of_an_app(self, door):
         """Another app has a token of its own, for its appid and secret."""
         other = door.sandbox.add_app("wx1111111111111111", "s3cret")
 
@@ -190,7 +186,7 @@ class TestClassicToken:
         query = {**door.account, **changes}
         return door.send(method, "/cgi-bin/token", params=query).json()
 
-    def test_token__replaces(self, door: Door) -> None:
+    def test_token__replaces(self, door):
         """Each call gives a new token; the one before lives five minutes."""
         first, second = self.get(door), self.get(door)
         door.sandbox.clock.tick(seconds=299)
@@ -204,7 +200,7 @@ class TestClassicToken:
         assert (0, 40001) == (in_time, too_late)
         assert 0 == errcode(door, second["access_token"])
 
-    def test_token__does_not_disturb_stable(self, door: Door) -> None:
+    def test_token__does_not_disturb_stable(self, door):
         """Classic and stable tokens live side by side."""
         stable = door.stable_token()["access_token"]
         classic = self.get(door)["access_token"]
@@ -213,18 +209,18 @@ class TestClassicToken:
 
         assert [40001, 0, 0] == [errcode(door, t) for t in (stable, classic, forced)]
 
-    def test_token__methods(self, door: Door) -> None:
+    def test_token__methods(self, door):
         """POST is taken as well, with the same query; others are refused."""
         assert 7200 == self.get(door, "POST")["expires_in"]
         assert 43002 == self.get(door, "PUT")["errcode"]
 
-    def test_token__refused(self, door: Door) -> None:
+    def test_token__refused(self, door):
         """Its refusals are those of stable_token."""
         assert 40125 == self.get(door, secret="wrong")["errcode"]
         assert 40002 == self.get(door, grant_type="")["errcode"]
 
     @with_settings(classic_token_daily_limit=1)
-    def test_token__limit(self, door: Door) -> None:
+    def test_token__limit(self, door):
         """Its calls are limited by the day."""
         self.get(door)
 
@@ -255,7 +251,7 @@ class TestAuthorizerToken:
         query = {"component_access_token": access_token}
         return door.send("POST", AUTHORIZER_TOKEN, params=query, json=payload).json()
 
-    def test_api_authorizer_token__works(self, door: Door) -> None:
+    def test_api_authorizer_token__works(self, door):
         """The token acts for the shop: what it registers is the shop's own."""
         component, refresh_token = self.authorized(door)
 
@@ -270,7 +266,7 @@ class TestAuthorizerToken:
         registered = door.post("trace_waybill", EXAMPLE, token)
         assert 0 == door.query(registered["waybill_token"])["errcode"]
 
-    def test_api_authorizer_token__changed_refresh_token(self, door: Door) -> None:
+    def test_api_authorizer_token__changed_refresh_token(self, door):
         """When the refresh token changes, the old one lives five minutes."""
         component = door.sandbox.add_component()
         old = door.sandbox.authorize(component.appid)
@@ -288,7 +284,7 @@ class TestAuthorizerToken:
         assert (61023, "refresh_token is invalid rid: ") == told(too_late)
         assert "authorizer_access_token" in with_new
 
-    def test_api_authorizer_token__not_authorized(self, door: Door) -> None:
+    def test_api_authorizer_token__not_authorized(self, door):
         """A shop that has not authorized the service provider is not its."""
         component = door.sandbox.add_component()
 
@@ -299,7 +295,7 @@ class TestAuthorizerToken:
         assert expected == told(reply)
         assert 61003 == unknown["errcode"]
 
-    def test_api_authorizer_token__component_token(self, door: Door) -> None:
+    def test_api_authorizer_token__component_token(self, door):
         """The call needs the service provider's own token."""
         component = door.sandbox.add_component()
         other = door.sandbox.add_component()
@@ -318,7 +314,7 @@ class TestAuthorizerToken:
         assert [41001, 40001, 40001] == [reply["errcode"] for reply in replies]
         assert 40013 == unknown["errcode"]
 
-    def test_api_authorizer_token__ip(self, door: Door) -> None:
+    def test_api_authorizer_token__ip(self, door):
         """A service provider's whitelist has an errcode of its own."""
         component = door.sandbox.add_component(ip_whitelist=["203.0.113.7"])
         refresh_token = door.sandbox.authorize(component.appid)
@@ -328,7 +324,7 @@ class TestAuthorizerToken:
             "access clientip is not registered requestIP: 127.0.0.1 rid: ",
         ) == told(self.fetch(door, component, refresh_token))
 
-    def test_permission_set__missing(self, door: Door) -> None:
+    def test_permission_set__missing(self, door):
         """Without permission set 45 the token does not open the logistics plugin."""
         component, refresh_token = self.authorized(door, permissions=[17, 19])
         token = self.fetch(door, component, refresh_token)["authorizer_access_token"]
@@ -336,7 +332,7 @@ class TestAuthorizerToken:
         assert NOT_AUTHORIZED == told(door.post("get_delivery_list", {}, token))
 
     @pytest.mark.parametrize("endpoint", ["open_query_plugin", "open_openmsg"])
-    def test_permission_set__opens_nothing(self, door: Door, endpoint: str) -> None:
+    def test_permission_set__opens_nothing(self, door, endpoint):
         """Nor can the service be opened for the shop without it."""
         component, refresh_token = self.authorized(door, permissions=[17])
         token = self.fetch(door, component, refresh_token)["authorizer_access_token"]
@@ -347,9 +343,7 @@ class TestAuthorizerToken:
         assert app.opened is False
 
     @pytest.mark.parametrize("media_type", [None, "text/plain"])
-    def test_api_component_token__content_type(
-        self, door: Door, media_type: str | None
-    ) -> None:
+    def test_api_component_token__content_type(self, door, media_type):
         """JSON is read as such whatever its Content-Type."""
         component = door.sandbox.add_component()
         payload = {
@@ -363,7 +357,7 @@ class TestAuthorizerToken:
 
         assert ["component_access_token", "expires_in"] == list(reply)
 
-    def test_component_token__is_no_access_token(self, door: Door) -> None:
+    def test_component_token__is_no_access_token(self, door):
         """A component's own token does not open the plugin."""
         component = door.sandbox.add_component()
         token = door.sandbox.component_access_token(component.appid)
@@ -371,7 +365,7 @@ class TestAuthorizerToken:
         assert 48001 == door.errcode("open_query_plugin", {}, token)
         assert 48001 == errcode(door, token)
 
-    def test_api_component_token__works(self, door: Door) -> None:
+    def test_api_component_token__works(self, door):
         """A service provider gets its token for its secret and its ticket."""
         component = door.sandbox.add_component("wx2222222222222222", "s3cret")
         payload = {
@@ -401,7 +395,7 @@ class TestAuthorizerToken:
 class TestBookkeeping:
     """What the sandbox knows about tokens and calls."""
 
-    def test_token_fetches(self, door: Door) -> None:
+    def test_token_fetches(self, door):
         """Fetches are counted: all, refused ones, forced ones and their spacing."""
         door.stable_token()
         door.stable_token(secret="wrong")
@@ -418,7 +412,7 @@ class TestBookkeeping:
         assert (7, 3, 3) == (fetches.total, fetches.refused, fetches.forced)
         assert (10.0, 45.0) == fetches.forced_spacing
 
-    def test_counters(self, door: Door) -> None:
+    def test_counters(self, door):
         """Calls are counted by app and by user, for each component and day."""
         door.query(door.register())
         door.post("follow_waybill", EXAMPLE)
@@ -435,7 +429,7 @@ class TestBookkeeping:
         } == today
         assert {"apps": {}, "users": {}} == door.sandbox.counters
 
-    def test_calls(self, door: Door) -> None:
+    def test_calls(self, door):
         """Calls are remembered with what was sent and answered."""
         door.sandbox.clock.tick(seconds=5)
         reply = door.post("trace_waybill", EXAMPLE)
@@ -457,14 +451,14 @@ class TestBookkeeping:
         ] == [(call.endpoint, call.status, call.errcode) for call in calls]
 
     @with_settings(keep_calls=2)
-    def test_calls__bounded(self, door: Door) -> None:
+    def test_calls__bounded(self, door):
         """Only the last calls are kept; they keep their numbers."""
         for _ in range(5):
             door.post("get_delivery_list", {})
 
         assert [4, 5] == [call.number for call in door.sandbox.calls]
 
-    def test_revoke_tokens__of_one_app(self, door: Door) -> None:
+    def test_revoke_tokens__of_one_app(self, door):
         """Tokens of one app can be revoked alone, and none twice."""
         other = door.sandbox.add_app()
         mine = door.sandbox.access_token()
@@ -475,7 +469,7 @@ class TestBookkeeping:
         assert [1, 0] == counts
         assert (0, 40001) == (errcode(door, mine), errcode(door, its))
 
-    def test_reset(self, door: Door) -> None:
+    def test_reset(self, door):
         """A reset forgets all but the app; the lock stays."""
         token = door.register()
         access_token = door.sandbox.access_token()
