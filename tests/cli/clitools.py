@@ -47,7 +47,7 @@ def process(*argv: str, **options: Any) -> subprocess.Popen[str]:
 def ran(*argv: str, **options: Any) -> Ran:
     """Run the command as a process."""
     started = process(*argv, **options)
-    out, err = started.communicate(timeout=30)
+    out, err = started.communicate(timeout=60)
     return Ran(started.returncode, out, err)
 
 

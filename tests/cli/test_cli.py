@@ -138,7 +138,7 @@ class TestSandboxCommand:
                 )
                 status = client.query_trace(waybill_token).status
             sandbox.send_signal(signal.SIGTERM)
-            code = sandbox.wait(10)
+            code = sandbox.wait(60)
 
         assert ["url", "console", "appid", "secret", "access_token"] == [*found]
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+", found["url"])

@@ -126,7 +126,7 @@ class TestQuery:
         for _ in range(2):
             with process(*argv) as query:
                 Path("pipe").write_text("\n".join(tokens))
-                out, _ = query.communicate(timeout=30)
+                out, _ = query.communicate(timeout=60)
             found.append((query.returncode, json.loads(out)["done_now"]))
 
         assert [(0, 3), (0, 0)] == found
@@ -502,7 +502,7 @@ class TestSummary:
         found = ran.json
 
         assert 1 == ran.code
-        assert 0 < found.pop("seconds") < 10
+        assert 0 < found.pop("seconds")
         assert {
             "ok": False,
             "out": "t.results.jsonl",
@@ -792,8 +792,9 @@ class TestProgress:
         assert 1 == run("bulk", "query", "-", "--out", "o.jsonl").code
 
     @pytest.mark.parametrize("lang", ["en", "zh"])
-    def test_lines__now_and_then(self, lang, capsys):
+    def test_lines__now_and_then(self, lang, capsys, monkeypatch):
         """Without a terminal there is a line every ten seconds."""
+        monkeypatch.delenv("COLUMNS", raising=False)
         now = 100.0
         with speak(lang):
             for total in (40_000, None):
@@ -953,9 +954,9 @@ class TestProcess:
     def test_process__second_interrupt(self, wechat):
         """The second Ctrl-C ends a run that hangs."""
         Path("t.csv").write_text("A\n")
-        wechat.fail("query_trace", delay=20, times=None)
+        wechat.fail("query_trace", delay=600, times=None)
         with process("bulk", "query", "t.csv") as query:
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while time.monotonic() < deadline and not any(
                 fault.times is None and calls_begun(wechat) for fault in wechat.faults
             ):
@@ -963,7 +964,7 @@ class TestProcess:
             query.send_signal(signal.SIGINT)
             assert "Finishing the calls under way" in query.stderr.readline()
             query.send_signal(signal.SIGINT)
-            code = query.wait(5)
+            code = query.wait(60)
 
         assert -signal.SIGINT == code
 

@@ -73,7 +73,7 @@ def kill_and_go_on(out: Path, *argv: str) -> tuple[list[dict[str, Any]], int]:
             child = int(nursery.stdout.readline())
             if moments.random() < 0.8:
                 # From its first result on; else at any moment from its start on.
-                deadline = time.monotonic() + 10
+                deadline = time.monotonic() + 60
                 while not out.exists() or out.stat().st_size == before:
                     assert time.monotonic() < deadline
                     time.sleep(0.001)

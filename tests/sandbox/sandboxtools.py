@@ -96,7 +96,7 @@ def direct() -> Iterator[requests.Session]:
 def ask(url: str, path: str, **options: Any) -> requests.Response:
     """POST to a server on this machine."""
     with direct() as session:
-        return session.post(url + path, timeout=10, **options)
+        return session.post(url + path, timeout=60, **options)
 
 
 def run_python(*argv: str, **options: Any) -> subprocess.CompletedProcess[str]:

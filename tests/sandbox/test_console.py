@@ -62,7 +62,7 @@ class Browser:
     session: requests.Session
 
     def get(self, path: str, **headers: str) -> requests.Response:
-        return self.session.get(self.url + path, headers=headers, timeout=10)
+        return self.session.get(self.url + path, headers=headers, timeout=60)
 
     def read(self, path: str, **headers: str) -> str:
         """The text of a page that is there."""
@@ -78,14 +78,14 @@ class Browser:
             f"{self.url}/console/{action}",
             data=fields,
             headers={"Origin": self.url, **headers},
-            timeout=10,
+            timeout=60,
         )
 
     def call(self, path: str, payload: Any = None, **options: Any) -> Any:
         """Call what is no page, as a program would; a payload is sent as JSON."""
         if payload is not None:
             options["json"] = payload
-        return self.session.post(self.url + path, timeout=10, **options)
+        return self.session.post(self.url + path, timeout=60, **options)
 
 
 @pytest.fixture
@@ -303,7 +303,7 @@ class TestDoor:
     def test_root__others_are_wechat(self, browser):
         """The path / is a page for GET and HEAD alone."""
         head, post, put = (
-            browser.session.request(method, browser.url + "/", timeout=10)
+            browser.session.request(method, browser.url + "/", timeout=60)
             for method in ("HEAD", "POST", "PUT")
         )
 
@@ -442,7 +442,7 @@ class TestWaybills:
         assert ["curl", "-H", "-d"] == [words[0], words[2], words[4]]
         headers = dict([words[3].split(": ")])
         reply = browser.session.post(
-            words[1], data=words[5].encode(), headers=headers, timeout=10
+            words[1], data=words[5].encode(), headers=headers, timeout=60
         )
         assert 0 == reply.json()["errcode"]
         assert [WAYBILL_ID] == rows(browser.read("/"))
@@ -743,11 +743,11 @@ class TestCalls:
         """Do what both snippets say."""
         words = shlex.split(shown(page, "curl").replace("\\\n", ""))
         if len(words) == 2:
-            browser.session.get(words[1], timeout=10)
+            browser.session.get(words[1], timeout=60)
         else:
             assert ["-H", "Content-Type: application/json", "-d"] == words[2:5]
             browser.session.post(
-                words[1], data=words[5].encode(), headers=JSON, timeout=10
+                words[1], data=words[5].encode(), headers=JSON, timeout=60
             )
         exec(shown(page, "python"), {"print": lambda reply: None})
 
@@ -771,7 +771,7 @@ class TestCalls:
         payload = {**account, "notes": [sandbox.secret, 1]}
         browser.call("/cgi-bin/stable_token", payload)
         browser.call("/cgi-bin/component/api_authorizer_token", payload)
-        browser.session.get(browser.url + "/cgi-bin/token", params=account, timeout=10)
+        browser.session.get(browser.url + "/cgi-bin/token", params=account, timeout=60)
 
         for number in (1, 2, 3):
             path = f"/console/call?number={number}"
@@ -1017,7 +1017,7 @@ class TestEvents:
 
     @contextlib.contextmanager
     def listen(self, url: str) -> Iterator[http.client.HTTPResponse]:
-        connection = http.client.HTTPConnection("127.0.0.1", port_of(url), timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port_of(url), timeout=60)
         with contextlib.closing(connection):
             connection.request("GET", console.EVENTS)
             with connection.getresponse() as response:
@@ -1082,7 +1082,7 @@ class TestEvents:
                 with self.listen(server.url) as response:
                     self.data(response)
 
-            assert all(ended.acquire(timeout=5) for _ in range(5))
+            assert all(ended.acquire(timeout=60) for _ in range(5))
 
     def test_hung(self, sandbox, monkeypatch):
         """One that reads no more is given up, and meanwhile delays nothing."""
@@ -1120,7 +1120,7 @@ class TestEvents:
         body = json.dumps(EXAMPLE).encode()
         path = f"{pages.REGISTER[False]}?access_token={browser.sandbox.access_token()}"
         caller = http.client.HTTPConnection(
-            "127.0.0.1", port_of(browser.url), timeout=10
+            "127.0.0.1", port_of(browser.url), timeout=60
         )
         with contextlib.ExitStack() as stack:
             stack.enter_context(contextlib.closing(caller))

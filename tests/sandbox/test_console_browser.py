@@ -508,7 +508,7 @@ class TestFrame:
         page.locator("#live", has_text="Not connected").wait_for()
         other.add_waybill("SF1")
         with other.serve(port=port_of(server.url)):
-            page.locator('tr[data-key="SF1"]').wait_for(timeout=15000)
+            page.locator('tr[data-key="SF1"]').wait_for(timeout=60_000)
             page.locator("#live.on").wait_for()
             assert stayed(page)
             page.close()

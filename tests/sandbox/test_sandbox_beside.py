@@ -383,10 +383,10 @@ class TestFirstUse:
         query = {"grant_type": "client_credential", "secret": "s"}
         with sandbox.mock():
             url = "https://api.weixin.qq.com/cgi-bin/token"
-            requests.get(url, params={**query, "appid": "wx1"}, timeout=10)
+            requests.get(url, params={**query, "appid": "wx1"}, timeout=60)
         with sandbox.serve() as server, direct() as session:
             url = server.url + "/cgi-bin/token"
-            session.get(url, params={**query, "appid": "wx2"}, timeout=10)
+            session.get(url, params={**query, "appid": "wx2"}, timeout=60)
 
         assert [sandbox.appid, *known] == list(sandbox.world.tokens.apps)
 
@@ -400,7 +400,7 @@ class TestFirstUse:
                 "component_verify_ticket": ticket,
             }
             url = "https://api.weixin.qq.com" + COMPONENT_TOKEN
-            return requests.post(url, json=payload, timeout=10).json()
+            return requests.post(url, json=payload, timeout=60).json()
 
         token = ask("wxprovider", "s", "ticket")["component_access_token"]
         shop = "wxprovider", token, "wxshop"

@@ -152,7 +152,7 @@ class TestPlugin:
         """GET is refused, and HEAD as GET is, with a reply that has no body."""
         response = door.raw(QUERY_TRACE, b"", {}, "GET")
         head = door.session.head(
-            door.base_url + QUERY_TRACE, params=door.token, timeout=10
+            door.base_url + QUERY_TRACE, params=door.token, timeout=60
         )
 
         assert (43002, "require POST method rid: ") == told(response.json())

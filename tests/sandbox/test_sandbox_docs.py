@@ -92,7 +92,7 @@ class TestCurl:
                 if body == "@state.json":
                     body = session.get(server.url + "/_sandbox/state").text
                 url = url.replace("http://127.0.0.1:8790", server.url)
-                response = session.request(method, url, data=body, timeout=5)
+                response = session.request(method, url, data=body, timeout=60)
                 assert 200 == response.status_code, (line, response.text)
                 name = url.partition("/_sandbox/")[2].partition("?")[0]
                 seen.add((method, name or "about"))

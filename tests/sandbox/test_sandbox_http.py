@@ -203,7 +203,7 @@ class TestTLS:
             + ["-H", "Content-Type: application/json", "-d", "{}"]
             + [url_of(said, "api.weixin.qq.com")],
             capture_output=True,
-            timeout=30,
+            timeout=60,
         )
 
         assert done.stdout.startswith(b'{"errcode":0,"delivery_list":'), done.stderr
@@ -225,7 +225,7 @@ class TestTLS:
             ["node", "-e", code, url_of(said, "sh.api.weixin.qq.com")],
             env={"NODE_EXTRA_CA_CERTS": ca_file, "PATH": "/usr/bin:/bin"},
             capture_output=True,
-            timeout=30,
+            timeout=60,
         )
 
         assert done.stdout.startswith(b'{"errcode":0,"delivery_list":'), done.stderr
@@ -240,18 +240,18 @@ class TestTLS:
         url = url_of(said, "api.weixin.qq.com")
         with direct() as session:
             with pytest.raises(requests.exceptions.SSLError):
-                session.post(url, json={}, timeout=10)
+                session.post(url, json={}, timeout=60)
             session.verify = ca_file
-            reply = session.post(url, json={}, timeout=10).json()
+            reply = session.post(url, json={}, timeout=60).json()
             about = url.partition("/cgi-bin")[0] + "/_sandbox/"
-            appid = session.get(about, timeout=10).json()["appid"]
-            page = session.get(said["url"] + "/", timeout=10).text
+            appid = session.get(about, timeout=60).json()["appid"]
+            page = session.get(said["url"] + "/", timeout=60).text
             answer = session.post(
                 said["url"] + "/console/tick",
                 data={"hours": "1"},
                 headers={"Origin": said["url"]},
                 allow_redirects=False,
-                timeout=10,
+                timeout=60,
             )
 
         assert 0 == reply["errcode"]

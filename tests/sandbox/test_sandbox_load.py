@@ -35,7 +35,7 @@ class Caller(threading.Thread):
         self.openid = f"o{number // 2:027d}"
         self.end = time.monotonic() + 60
         self.path = OPEN_MSG + "{}?access_token=" + sandbox.access_token()
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         self.outcomes: Counter[int] = Counter()
         self.problems: list[str] = []
         self.serial = 0

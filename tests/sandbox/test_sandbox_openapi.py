@@ -169,7 +169,7 @@ class TestSchemathesis:
             checks.response_schema_conformance,
         ]
 
-        case.call_and_validate(server.url, params=query, checks=described, timeout=10)
+        case.call_and_validate(server.url, params=query, checks=described, timeout=60)
         if isinstance(case.body, dict):
             # Once more with values that are right, to get beyond the first check.
             right = {
@@ -187,5 +187,5 @@ class TestSchemathesis:
             for name in right.keys() & case.body.keys():
                 case.body[name] = right[name]
             case.call_and_validate(
-                server.url, params=query, checks=described, timeout=10
+                server.url, params=query, checks=described, timeout=60
             )

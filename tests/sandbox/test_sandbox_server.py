@@ -123,10 +123,10 @@ class TestServe:
         sandbox = Sandbox(largest_body=1000)
         with sandbox.serve() as server, direct() as session:
             url = server.url + "/_sandbox/state"
-            state = session.get(url, timeout=10).content
-            mine = session.put(url, data=state, timeout=10)
+            state = session.get(url, timeout=60).content
+            mine = session.put(url, data=state, timeout=60)
             headers = {"Origin": "http://evil.example"}
-            foreign = session.put(url, data=state, headers=headers, timeout=10)
+            foreign = session.put(url, data=state, headers=headers, timeout=60)
 
         assert len(state) > 1000
         assert (200, 413) == (mine.status_code, foreign.status_code)
@@ -163,9 +163,9 @@ held, done = threading.Event(), threading.Event()
 def hold():
     with sandbox.world.lock:
         held.set()
-        done.wait(30)
+        done.wait(60)
 threading.Thread(target=hold, daemon=True).start()
-held.wait(30)
+held.wait(60)
 child = os.fork()
 if child == 0:
     sandbox.add_waybill("W")
@@ -220,7 +220,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
         try:
             code = main(["--port", "0", *argv])
         finally:
-            watcher.join(10)
+            watcher.join(60)
         if problems:
             raise problems[0]
         return code, "".join(errors) + capsys.readouterr().err, said
@@ -262,7 +262,7 @@ class TestMain:
         def during(said: dict[str, str]) -> None:
             with direct() as session:
                 about = said["url"] + "/_sandbox/"
-                reply = session.get(about, headers={"Host": "box:1"}, timeout=5)
+                reply = session.get(about, headers={"Host": "box:1"}, timeout=60)
             speeds.append(reply.json()["speed"])
 
         code, _, said = run(
@@ -381,7 +381,7 @@ class TestMain:
                 # A caller that still sends reads why it is refused.
                 for body in (b"{}", b"x" * 11):
                     url = said["url"] + "/cgi-bin/stable_token"
-                    reply = session.post(url, data=body, verify=ca_file, timeout=10)
+                    reply = session.post(url, data=body, verify=ca_file, timeout=60)
                     statuses.append(reply.status_code)
 
         code, _, said = run("--set", "largest_body=10", *options, during=during)

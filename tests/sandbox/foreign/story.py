@@ -30,7 +30,7 @@ def wechatpy(url: str, appid: str, secret: str) -> Post:
             }
             return self._fetch_access_token(url + "/cgi-bin/token", query)
 
-    client = LocalClient(appid, secret, timeout=10)
+    client = LocalClient(appid, secret, timeout=60)
 
     def post(endpoint: str, payload: Any) -> Any:
         headers = {"Content-Type": "application/json"}
@@ -126,7 +126,7 @@ def main(name: str, url: str, appid: str, secret: str, text: str) -> None:
     post("trace_waybill", {**example, "openid": "x"})
     post("trace_waybill", {**example, "waybill_id": "UNKNOWN"})
     tick = urllib.request.Request(url + "/_sandbox/tick", b'{"hours": 3}')
-    urllib.request.urlopen(tick, timeout=10).read()
+    urllib.request.urlopen(tick, timeout=60).read()
     post("get_delivery_list", {})
     goods = trace["shop_info"]["goods_info"]["detail_list"]
     same = carriers["count"] == len(carriers["delivery_list"])
