@@ -172,7 +172,7 @@ STRANGE: list[tuple[bytes, str, str | None]] = [
     (b'{"errcode":0,"a":' + b"9" * 100_000 + b"}", "no JSON object", None),
     (b"<html>" + b"x" * 100_000, "no JSON object", "<html>" + "x" * 194),
     *(
-        (b'{"errcode":%s}' % value, "an errcode that is no number", None)
+        (b'{"errcode":%s}' % value, "an errcode that is not a number", None)
         for value in [b'"x"', b'""', b"true", b"false", b"[]", b"{}", b"1.5", b"NaN"]
         + [b"Infinity"]
     ),

@@ -276,7 +276,7 @@ def _decode(request: Request, status: int, body: bytes) -> Json:
         if errcode is not None:
             errmsg = _mask(request, text(reply.get("errmsg")) or "", 1000)
             raise errors.api_error(request.endpoint, errcode, errmsg)
-        reason = "an errcode that is no number"
+        reason = "an errcode that is not a number"
     said = body[: 64 * 1024].decode("utf-8", "replace")
     excerpt = _mask(request, said, 200)
     raise UnexpectedResponseError(request.endpoint, status, excerpt, reason)

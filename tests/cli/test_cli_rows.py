@@ -790,7 +790,7 @@ class TestParcels:
         ]
 
     def test_digest__content(self):
-        """The digest changes with what is sent, and is no number."""
+        """The digest changes with what is sent, and is not a number."""
         (one,) = tasks(f"{HEAD}\no,SF1,138,茶,a\n", TRACE)
         (same,) = tasks(f"备注,{HEAD}\nx,o,SF1,138,茶,a\n", TRACE)
         (more,) = tasks(f"{HEAD}\no,SF1,138,茶,a\no,SF1,138,杯,b\n", TRACE)

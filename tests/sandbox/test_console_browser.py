@@ -298,10 +298,10 @@ class TestParcel:
         page = desk.open()
 
         page.get_by_role("searchbox").fill("sf2")
-        page.locator("#found", has_text="1 of 3 waybills").wait_for()
+        page.locator("#found", has_text="Waybills: 1 of 3").wait_for()
         desk.register("SF22")
 
-        page.locator("#found", has_text="2 of 4 waybills").wait_for()
+        page.locator("#found", has_text="Waybills: 2 of 4").wait_for()
         assert "sf2" == page.get_by_role("searchbox").input_value()
         assert page.url.endswith("/?q=sf2")
         assert stayed(page)

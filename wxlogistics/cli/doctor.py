@@ -179,7 +179,7 @@ def base_urls() -> list[str]:
 
 def _proxy(url: str) -> str:
     """
-    Return by which proxy *url* is reached and which variable says so, as a part of a
+    Return by which proxy *url* is reached and which variable names it, as a part of a
     sentence.
     """
     values = {k: v for k, v in os.environ.items() if v and k.lower() in _PROXIES}

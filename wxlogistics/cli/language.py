@@ -33,8 +33,8 @@ def choose_language(argv: Sequence[str], environ: Mapping[str, str]) -> str:
         if environ.get(name):
             return "zh" if environ[name].lower().startswith("zh") else "en"
     # Without a variable, as on Windows: "Chinese (Simplified)_China".
-    tongue = (locale.getlocale()[0] or "").lower()
-    return "zh" if tongue.startswith(("zh", "chinese")) else "en"
+    language = (locale.getlocale()[0] or "").lower()
+    return "zh" if language.startswith(("zh", "chinese")) else "en"
 
 
 @contextlib.contextmanager

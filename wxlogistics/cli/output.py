@@ -225,7 +225,7 @@ def unusable(path: object, number: int | None) -> Problem:
 
 def explain(error: Exception, command: str = "wxlogistics") -> tuple[int, str, Rows]:
     """
-    Return the exit code, the line that says what happened, and rows with the rest.
+    Return the exit code, the line with the outcome, and rows with the rest.
 
     A secret of the environment is in none of them, wherever it was put.
     """

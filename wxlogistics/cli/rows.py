@@ -455,7 +455,7 @@ def _by_field(
 
 def parcel_of(rows: Sequence[Row]) -> Task:
     """
-    Return the task of one parcel's rows: all their goods, and what all of them tell.
+    Return the task of one parcel's rows: all their goods, and what they have in common.
     """
     fields: dict[str, str] = {}
     details: list[Any] = []

@@ -39,9 +39,9 @@ def read(
     Args:
         name: The file's or the pipe's name; - is stdin.
 
-        form: csv, tsv or jsonl; None: as the name and the content tell.
+        form: csv, tsv or jsonl; None: by the name and the content.
 
-        encoding: utf-8 or gbk; None: as the content tells.
+        encoding: utf-8 or gbk; None: by the content.
 
         ended: Reading a pipe stops once this is set.
 

@@ -59,7 +59,7 @@ class Clock:
         seconds: float = 0,
     ) -> float:
         """
-        Let time pass at once.
+        Advance the time at once.
 
         Returns:
             The time it is now.

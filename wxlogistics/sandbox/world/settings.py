@@ -12,7 +12,7 @@ from ...models import WaybillStatus
 from .carriers import CARRIERS
 from .fields import checked, strings, typed
 
-#: More than anybody waits for or counts to, and still a number of seconds.
+#: Beyond every use, and still a number of seconds.
 _LARGEST_AMOUNT = 10**15
 
 
@@ -105,10 +105,10 @@ class Settings:
         opened: Whether the default app has the logistics service; False answers 48001.
 
         ip_whitelist: Addresses that may fetch the default app's tokens; others get
-            40164. None lets every address.
+            40164. None allows every address.
 
         unknown_waybill: errcode for registering a waybill_id that was not added before.
-            0 lets it begin a route, so that a first try works; WeChat itself answers
+            0 begins a route, so that a first try works; WeChat itself answers
             931023, its document says 9300559.
 
         uncollected: errcode for a waybill before it is collected. 0 answers status 0,
@@ -189,7 +189,7 @@ class Settings:
         same_token: Whether registering again gives the same waybill_token; False gives
             a new one, and both work. Guess.
 
-        foreign_token: errcode for a waybill_token of another app; 0 lets it pass.
+        foreign_token: errcode for a waybill_token of another app; 0 accepts it.
             Guess.
 
         opening_unauthorized: errcode of open_query_plugin and open_openmsg for a

@@ -55,7 +55,7 @@ class App:
 
         opened: Whether it has the logistics service.
 
-        ip_whitelist: Addresses that may fetch its tokens; None lets every address.
+        ip_whitelist: Addresses that may fetch its tokens; None allows every address.
     """
 
     appid: str

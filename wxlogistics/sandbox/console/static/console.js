@@ -1,5 +1,5 @@
 "use strict";
-// Keeps an open page as fresh as the sandbox: the server tells that something changed,
+// Keeps an open page as fresh as the sandbox: the server reports changes,
 // the page asks for itself again and takes over what is different. Without this script
 // every page and every form works too.
 
@@ -76,11 +76,11 @@ function keeps(element, name) {
 
 const parser = new DOMParser();
 
-function take(text, told) {
+function take(text, withProblem) {
   const fresh = parser.parseFromString(text, "text/html");
   if (!fresh.body.dataset.version) throw new Error("not a page of the console");
   // What was wrong with a form stays until the next is sent.
-  const problem = told && document.getElementById("problem");
+  const problem = withProblem && document.getElementById("problem");
   if (problem) fresh.getElementById("content").prepend(problem.cloneNode(true));
   const live = document.getElementById("live");
   const state = live && { on: live.classList.contains("on"), text: live.textContent };
@@ -135,7 +135,7 @@ let stream = null;
 function listen() {
   stream?.close();
   stream = null;
-  // A page that nobody looks at holds no connection: a browser has but six of them.
+  // A hidden page holds no connection: a browser has but six of them.
   if (document.hidden) return;
   stream = new EventSource(EVENTS);
   stream.onopen = () => tellLive(true);
@@ -214,7 +214,7 @@ document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.hasAttribute("data-plain")) return;
   event.preventDefault();
-  // Not disabled: that would take the focus from whoever pressed it last.
+  // Not disabled: that would take the focus away.
   if (event.submitter?.getAttribute("aria-disabled") === "true") return;
   if (form.method === "get") {
     search(form);
