@@ -353,6 +353,13 @@ class TestRegister:
 
         assert "12" == client.trace_waybill(**LEAST)
 
+    def test_query_trace__success_without_status(self, rsps, client):
+        rsps.post(HOST + OPEN_MSG + "query_trace", json={"waybill_info": {}})
+        with pytest.raises(UnexpectedResponseError) as caught:
+            CALLS["query_trace"](client)
+
+        assert "no waybill_info.status" == caught.value.reason
+
 
 class TestRequest:
     def test_request__payload_as_given(self, rsps, client):

@@ -351,6 +351,7 @@ class TestTree:
     def test_copies__keep_everything(self, error, bases, retryable):
         """Celery and multiprocessing pickle errors."""
         ways: list[Callable[[Any], Any]] = [copy.copy, copy.deepcopy]
+        ways.append(lambda each: type(each)(**vars(each)))
         for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
             ways.append(lambda each: pickle.loads(pickle.dumps(each, protocol)))
         for way in ways:

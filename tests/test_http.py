@@ -10,7 +10,7 @@ import chaos
 import pytest
 import requests
 import responses
-from chaos import ChaosServer
+from chaos import ChaosServer, closed_port
 from private import GOODS, HOST, OPEN_MSG
 
 from wxlogistics import (
@@ -54,6 +54,21 @@ class TestHooks:
         assert caught.value.maybe_applied is True
 
 
+class TestSession:
+    def test_unreached_host__other_connections_stay(self):
+        with ChaosServer() as server, closed_port() as nowhere:
+            with Client("TOKEN", base_url=server.url, retries=0) as client:
+                client.query_trace("A")
+                client._wire.hosts = (nowhere,)
+                with pytest.raises(TransportError):
+                    client.query_trace("B")
+                client._wire.hosts = (server.url,)
+                client.query_trace("C")
+
+        assert 1 == server.connections
+        assert 2 == len(server.requests)
+
+
 class TestAnswer:
     @pytest.mark.parametrize("own", [True, False])
     def test_update__two_content_lengths(self, own):
@@ -92,7 +107,7 @@ class TestAnswer:
         with pytest.raises(UnexpectedResponseError) as caught:
             Client("TOKEN").update_waybill_goods("W", GOODS)
 
-        assert reason == caught.value.reason
+        assert (reason, "") == (caught.value.reason, caught.value.excerpt.strip())
 
     def test_query__endless_gzip_name(self):
         """The header of such a gzip never ends, so nothing is unpacked."""

@@ -143,6 +143,15 @@ class TestAnswers:
 
         assert errmsg == caught.value.errmsg
 
+    def test_errmsg__private_from_4_characters(self, rsps, client):
+        """Values of 4 characters or more under private keys are replaced, no others."""
+        errmsg = "1234 567 SF1000001"
+        rsps.post(f"{HOST}/x", json={"errcode": 933001, "errmsg": errmsg})
+        with pytest.raises(ApiError) as caught:
+            client.request("/x", {"openid": "1234", "phone": "567", "id": "SF1000001"})
+
+        assert "*** 567 SF1000001" == caught.value.errmsg
+
 
 def max_retries(reason: Exception) -> urllib3.exceptions.MaxRetryError:
     pool: Any = "HTTPSConnectionPool(host='api.weixin.qq.com', port=443)"

@@ -456,6 +456,7 @@ class TestFailures:
             "the cache holds no token under wxlogistics:stable_token:wx1234567890abcdef"
             ":token: ignored"
         ] * warnings == log.messages
+        assert {"wxlogistics"} >= {record.name for record in log.records}
 
     @pytest.mark.parametrize(
         "entry", [f'["first", {NOON + 7200}]', b'["first", 1779249600.5]']

@@ -377,6 +377,18 @@ class TestStableToken:
         assert 24 <= fetches.total <= 50
         assert 0 == fetches.forced
 
+    def test_client__renewed_token_refused_soon(self, clock):
+        """A renewed token that has served is renewed as soon as it is refused."""
+        refused = {"errcode": 40001}
+        wechat, asker = stable(
+            *(issued("first"), refused, issued("second"), {}),
+            *(refused, issued("third"), {}),
+        )
+        asker.client.request("/x", {})
+        asker.client.request("/x", {})
+
+        assert [] == wechat.answers
+
     def test_client__two_share_a_provider(self, clock):
         provider = StableToken(APPID, SECRET)
         gate = Gate(issued("first"))
@@ -515,6 +527,12 @@ class TestPost:
 
         assert "elsewhere" == refused.value.endpoint
         assert "secret" == invalid.value.field
+
+    def test_post__with_token_of_another_provider(self):
+        wechat, asker = stable(issued("first"), {})
+        asker.client._wire.post()("/x", {}, tokens=asker.provider)
+
+        assert "https://api.weixin.qq.com/x?access_token=first" == wechat.urls[1]
 
 
 class TestSecrets:

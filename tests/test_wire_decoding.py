@@ -154,6 +154,12 @@ class TestErrcode:
         assert error is type(caught.value)
         assert (errcode, errmsg) == (caught.value.errcode, caught.value.errmsg)
 
+    def test_errmsg__cut(self, answered):
+        with pytest.raises(ApiError) as caught:
+            answered(json.dumps({"errcode": 933001, "errmsg": "x" * 1001}))
+
+        assert "x" * 1000 == caught.value.errmsg
+
 
 #: Bodies of status 200 that are no reply, why not, and how their excerpts begin.
 STRANGE: list[tuple[bytes, str, str | None]] = [
@@ -273,6 +279,12 @@ class TestNoAnswer:
     def test_post__other_error(self, answered):
         with pytest.raises(ZeroDivisionError, match="a bug"):
             answered(ZeroDivisionError("a bug"))
+
+    def test_reason__cut(self, answered):
+        with pytest.raises(TransportError) as caught:
+            answered(requests.ConnectionError("x" * 10_000))
+
+        assert 10_000 == len(caught.value.reason)
 
 
 class TestFastPath:

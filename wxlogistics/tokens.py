@@ -281,7 +281,7 @@ class _FetchedToken(abc.ABC):
                     del self._under_way[os.getpid()]
                     mine.set_result(failure)
             try:
-                failure = running.result(max(0, post.left()))
+                failure = running.result(post.left())
             except concurrent.futures.TimeoutError:
                 reason = "another thread's fetch of the token takes too long"
                 raise TransportError(self._endpoint, reason, False) from None

@@ -122,9 +122,10 @@ class TestHandshakes:
         certificate = authority.issue_cert("127.0.0.1")
         with authority.cert_pem.tempfile() as pem:
             monkeypatch.setenv("REQUESTS_CA_BUNDLE", pem)
-            with ChaosServer(then=together(THREADS), certificate=certificate) as server:
+            with ChaosServer(certificate=certificate) as server:
                 client = made(server)
                 for _ in range(5):
+                    server.then = together(THREADS)
                     in_threads(THREADS, lambda number: query(client))
                 client.close()
 
