@@ -1,7 +1,5 @@
 """A bad argument is named, and nothing is sent."""
 
-from __future__ import annotations
-
 from typing import Any, Callable
 
 import pytest

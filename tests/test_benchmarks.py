@@ -1,7 +1,5 @@
 """The benchmarks run; what they measure is nothing for a test."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

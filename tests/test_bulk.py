@@ -1,7 +1,5 @@
 """Many queries at once: lazily, in bounded memory, and never a thread left behind."""
 
-from __future__ import annotations
-
 import gc
 import itertools
 import pickle

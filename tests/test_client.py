@@ -1,7 +1,5 @@
 """Each endpoint: the bytes that go out, where they go, and what comes back."""
 
-from __future__ import annotations
-
 import inspect
 import json
 from typing import Any, Callable, NamedTuple

@@ -1,7 +1,5 @@
 """What docs/ and the READMEs claim of commands, tables and links holds."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib.metadata
 import io
@@ -97,8 +95,7 @@ class TestPages:
         )
 
     @pytest.mark.parametrize(
-        ("page", "language"),
-        [("docs/errors.md", "en"), ("docs/errors.zh-CN.md", "zh")],
+        ("page", "language"), [("docs/errors.md", "en"), ("docs/errors.zh-CN.md", "zh")]
     )
     def test_errcodes__table(self, page, language):
         """The table is the output of docs/generate.py."""

@@ -1,7 +1,5 @@
 """Every block of Python of every page and README runs, and passes type checkers."""
 
-from __future__ import annotations
-
 import ast
 import inspect
 import json
@@ -195,8 +193,7 @@ class TestFiles:
     """The blocks with a title: together they are files of a project with tests."""
 
     @pytest.mark.parametrize(
-        "page",
-        [page for page in ENGLISH if {*documents.modules(page)} - {"page.py"}],
+        "page", [page for page in ENGLISH if {*documents.modules(page)} - {"page.py"}]
     )
     def test_files__pass(self, page, tmp_path):
         write(page, tmp_path)

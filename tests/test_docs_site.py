@@ -1,7 +1,5 @@
 """The site that `make docs` builds: whole, bilingual, and sufficient to itself."""
 
-from __future__ import annotations
-
 import html.parser
 import json
 import os

@@ -1,7 +1,5 @@
 """Every public name and every public argument is documented."""
 
-from __future__ import annotations
-
 import importlib
 import inspect
 import pkgutil

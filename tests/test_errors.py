@@ -1,7 +1,5 @@
 """Every errcode becomes its exception, and every exception survives a journey."""
 
-from __future__ import annotations
-
 import copy
 import inspect
 import json

@@ -1,7 +1,5 @@
 """Each example passes its own tests, with real servers; its README's commands work."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import pathlib

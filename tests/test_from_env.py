@@ -1,7 +1,5 @@
 """A client made from the environment's variables."""
 
-from __future__ import annotations
-
 from typing import Iterator
 
 import pytest

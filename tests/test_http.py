@@ -1,7 +1,5 @@
 """What comes after an answer, and how much of it is read."""
 
-from __future__ import annotations
-
 import gzip
 import zlib
 from typing import Any

@@ -1,7 +1,5 @@
 """Imports run one way, and the core asks for requests and attrs alone."""
 
-from __future__ import annotations
-
 import ast
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """No error and no log line holds a token, a secret, an openid or a phone number."""
 
-from __future__ import annotations
-
 import json
 import logging
 from typing import Any, Callable

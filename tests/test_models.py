@@ -1,7 +1,5 @@
 """WeChat's shapes: read whatever comes, keep all of it, never raise."""
 
-from __future__ import annotations
-
 import copy
 import json
 import pickle

@@ -1,7 +1,5 @@
 """The installed metadata: setuptools ignores misspelt keys."""
 
-from __future__ import annotations
-
 import ast
 import configparser
 import re

@@ -1,7 +1,5 @@
 """What holds for any reply and any text, tried with many that hypothesis thinks up."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json

@@ -1,7 +1,5 @@
 """The public names, signatures and defaults."""
 
-from __future__ import annotations
-
 import inspect
 import logging
 import pkgutil

@@ -1,7 +1,5 @@
 """What the README installs is enough for what it shows, in a new environment."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import shutil

@@ -4,8 +4,6 @@
 reasons for those that differ from a plain retry.
 """
 
-from __future__ import annotations
-
 import contextlib
 import datetime
 import gc

@@ -1,7 +1,5 @@
 """`make soak`, for two seconds: many threads, and a server that misbehaves."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

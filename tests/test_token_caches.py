@@ -1,7 +1,5 @@
 """Tokens shared through a cache: each kind that people have, and how it can fail."""
 
-from __future__ import annotations
-
 import json
 import logging
 import re

@@ -1,7 +1,5 @@
 """Many processes that share one token through a cache, over HTTP."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import subprocess

@@ -1,7 +1,5 @@
 """Where access tokens come from, how long they are kept, and how they are renewed."""
 
-from __future__ import annotations
-
 import copy
 import gc
 import json

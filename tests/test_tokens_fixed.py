@@ -1,7 +1,5 @@
 """Tokens from a str, a callable or the caller's provider: which is sent, and when."""
 
-from __future__ import annotations
-
 from typing import Any, Callable
 
 import pytest

@@ -3,8 +3,6 @@
 And a user's session: what requests would do with it, the client does.
 """
 
-from __future__ import annotations
-
 import io
 import json
 from typing import Any

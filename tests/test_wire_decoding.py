@@ -1,7 +1,5 @@
 """What goes over the wire in between: encodings, strange answers, other people's."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import zlib

@@ -1,7 +1,5 @@
 """The command itself, the demo and the sandbox, as functions and as processes."""
 
-from __future__ import annotations
-
 import errno
 import io
 import json

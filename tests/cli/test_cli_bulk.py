@@ -1,7 +1,5 @@
 """`bulk query` and `bulk trace` from the file to the summary."""
 
-from __future__ import annotations
-
 import csv
 import datetime
 import errno

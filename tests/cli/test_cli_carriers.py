@@ -1,7 +1,5 @@
 """`carriers` and its cache, and `errors`."""
 
-from __future__ import annotations
-
 import json
 import os
 import time

@@ -1,7 +1,5 @@
 """`doctor`: each thing that a newcomer trips over, and what it says to do."""
 
-from __future__ import annotations
-
 import contextlib
 import http.server
 import json

@@ -1,7 +1,5 @@
 """What a bulk run does with each row, and when it stops."""
 
-from __future__ import annotations
-
 import threading
 import time
 from pathlib import Path

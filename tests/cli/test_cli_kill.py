@@ -1,7 +1,5 @@
 """kill -9 at random moments, and then another run: one line for every row."""
 
-from __future__ import annotations
-
 import csv
 import json
 import os

@@ -1,7 +1,5 @@
 """Every message in both languages, which of them is used, and how text is folded."""
 
-from __future__ import annotations
-
 import ast
 import locale
 import os

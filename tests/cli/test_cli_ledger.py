@@ -1,7 +1,5 @@
 """The output: what is kept, what is read again, and what is never harmed."""
 
-from __future__ import annotations
-
 import csv
 import errno
 import os

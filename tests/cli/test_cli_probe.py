@@ -1,7 +1,5 @@
 """The probe of the real WeChat, against sandboxes that differ."""
 
-from __future__ import annotations
-
 import io
 import json
 import os

@@ -1,7 +1,5 @@
 """Reading what shops have: CSV, TSV, JSON Lines, Excel; UTF-8 and GBK; broken rows."""
 
-from __future__ import annotations
-
 import io
 import json
 import sys

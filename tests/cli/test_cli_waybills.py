@@ -1,7 +1,5 @@
 """One waybill at the terminal: register, query, update, and what goes wrong."""
 
-from __future__ import annotations
-
 import io
 import json
 import sys

@@ -1,7 +1,5 @@
 """What every command prints fits the terminal, in both languages."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from pathlib import Path

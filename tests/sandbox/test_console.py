@@ -1,7 +1,5 @@
 """The console without a browser: what its pages hold, do and refuse."""
 
-from __future__ import annotations
-
 import contextlib
 import html
 import http.client

@@ -3,8 +3,6 @@
 Screenshots of every page are left under build/screenshots/.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import re

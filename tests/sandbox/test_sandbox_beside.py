@@ -1,7 +1,5 @@
 """The calls beside the plugin's, and what the first use of an appid makes known."""
 
-from __future__ import annotations
-
 import gc
 import json
 from typing import Any, Iterator
@@ -374,8 +372,7 @@ class TestFirstUse:
             assert not wechat.world.tokens.apps["wxshop"].opened
 
     @pytest.mark.parametrize(
-        ("first_use", "known"),
-        [(False, []), (None, ["wx1"]), (True, ["wx1", "wx2"])],
+        ("first_use", "known"), [(False, []), (None, ["wx1"]), (True, ["wx1", "wx2"])]
     )
     def test_setting(self, first_use, known):
         """A setting turns it off in the mock, or on for the server."""

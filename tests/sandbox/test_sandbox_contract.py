@@ -1,7 +1,5 @@
 """What WeChat does, through each door of the sandbox."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import re

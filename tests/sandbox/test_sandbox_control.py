@@ -1,7 +1,5 @@
 """The control API, over HTTP."""
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any, Iterator

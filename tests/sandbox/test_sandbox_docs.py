@@ -1,7 +1,5 @@
 """What docs/sandbox.md shows works as it stands there, and what it claims is tested."""
 
-from __future__ import annotations
-
 import inspect
 import re
 import shlex

@@ -1,7 +1,5 @@
 """Faults on demand, through each door of the sandbox."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The server byte by byte, and over HTTPS."""
 
-from __future__ import annotations
-
 import contextlib
 import shutil
 import socket
@@ -146,8 +144,7 @@ class TestBytes:
         assert b'{"errcode":41002' in reply
 
     @pytest.mark.parametrize(
-        "sent",
-        [b"", b"POST /x HT", LENGTH % b"Content-Length: 9" + b"{"],
+        "sent", [b"", b"POST /x HT", LENGTH % b"Content-Length: 9" + b"{"]
     )
     def test_request__unfinished(self, server, monkeypatch, caplog, sent):
         """What does not arrive in time is hung up on."""

@@ -1,7 +1,5 @@
 """Many threads against the served sandbox."""
 
-from __future__ import annotations
-
 import http.client
 import json
 import threading

@@ -1,7 +1,5 @@
 """Door 1: in process, through `responses`."""
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The OpenAPI description: valid, complete, and true of the sandbox."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Iterator

@@ -1,7 +1,5 @@
 """The served sandbox and clients of other houses."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

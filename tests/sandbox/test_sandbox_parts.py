@@ -1,7 +1,5 @@
 """The sandbox's clock, mint and settings, and the object that its user holds."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -231,11 +229,7 @@ class TestSandbox:
                 r"message is of type str \| None, not 5",
             ),
             (lambda s: s.authorize("wx0"), LookupError, "wx0"),
-            (
-                lambda s: s.authorize(s.add_component().appid, "wx0"),
-                LookupError,
-                "wx0",
-            ),
+            (lambda s: s.authorize(s.add_component().appid, "wx0"), LookupError, "wx0"),
             (lambda s: s.change_refresh_token("wx0"), LookupError, "wx0"),
             (lambda s: s.component_access_token("wx0"), LookupError, "wx0"),
             (lambda s: s.access_token("wx0"), LookupError, "wx0"),

@@ -1,7 +1,5 @@
 """Door 2: the HTTP server and its command line."""
 
-from __future__ import annotations
-
 import json
 import os
 import runpy

@@ -1,7 +1,5 @@
 """The sandbox's state file."""
 
-from __future__ import annotations
-
 import json
 import os
 from typing import Any

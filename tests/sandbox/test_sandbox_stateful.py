@@ -1,7 +1,5 @@
 """A random life of two sandboxes, one behind each door, that must stay alike."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import tempfile

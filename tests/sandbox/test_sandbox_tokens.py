@@ -1,7 +1,5 @@
 """The token endpoints, through each door of the sandbox."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

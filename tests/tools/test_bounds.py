@@ -1,7 +1,5 @@
 """Bounds: redaction's time, calls for tokens, what a cache can do, where secrets go."""
 
-from __future__ import annotations
-
 import json
 import re
 import socket

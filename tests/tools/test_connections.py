@@ -1,7 +1,5 @@
 """Connections that died, answers left in them, and sessions that change."""
 
-from __future__ import annotations
-
 import contextlib
 import socket
 import sys

@@ -5,8 +5,6 @@ whose request came in by which connection. The scenarios run in a process of the
 this file as a script.
 """
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import json

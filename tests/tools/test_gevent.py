@@ -1,7 +1,5 @@
 """A client under gevent and eventlet, patched before and after the import."""
 
-from __future__ import annotations
-
 import json
 import time
 from typing import Any
@@ -11,13 +9,7 @@ import requests
 import trustme
 from chaos import ChaosServer, answer, silence
 from programs import needed
-from toolbox import (
-    TokenWeChat,
-    application,
-    in_threads,
-    run_python,
-    together,
-)
+from toolbox import TokenWeChat, application, in_threads, run_python, together
 
 pytestmark = pytest.mark.once
 

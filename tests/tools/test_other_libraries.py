@@ -3,8 +3,6 @@
 With each of them the client does what plain requests does.
 """
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import io
