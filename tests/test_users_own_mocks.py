@@ -17,7 +17,12 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.auth import HTTPDigestAuth
 from responses import matchers
 
-from wxlogistics import Client, TransportError, WaybillStatus
+from wxlogistics import (
+    Client,
+    TransportError,
+    UnexpectedResponseError,
+    WaybillStatus,
+)
 
 TRACE = {"errcode": 0, "waybill_info": {"status": 4}}
 
@@ -85,6 +90,15 @@ class TestResponses:
 
         for _ in range(2):
             assert Client("ACCESS_TOKEN").query_trace("x").status == 4
+
+    def test_send__patched_without_content(self, monkeypatch):
+        made = requests.Response()
+        made.status_code = 500
+        monkeypatch.setattr(requests.Session, "send", lambda *_, **__: made)
+        with pytest.raises(UnexpectedResponseError) as caught:
+            Client("ACCESS_TOKEN").query_trace("x")
+
+        assert (500, "") == (caught.value.status, caught.value.excerpt)
 
 
 class Answering(BaseAdapter):

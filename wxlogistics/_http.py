@@ -7,7 +7,6 @@ access token: `wxlogistics._wire` replaces that before a caller sees it.
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import re
 import ssl
@@ -162,7 +161,7 @@ class Http:
             answers.append(response)
             if response.raw is None:
                 # Made by hand, for a test.
-                response.raw = io.BytesIO(response.content or b"")
+                return response.status_code, response.content or b""
             with response:
                 # The real answer follows an interim one. Closing the connection
                 # unread keeps it from the next request.
@@ -269,7 +268,7 @@ class _OwnSession(requests.Session):
     The library's own session, for one process.
     """
 
-    used_at = 0.0
+    used_at: float
 
     def __init__(self) -> None:
         super().__init__()
