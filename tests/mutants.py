@@ -41,7 +41,8 @@ TESTS = {
     "tools/test_bounds test_resilience",
     "tokens": "test_tokens* test_token_caches test_leaks tools/test_bounds "
     "test_token_processes tools/test_other_libraries",
-    "client": "test_client test_arguments test_from_env test_tokens* test_bulk",
+    "client": "test_client test_arguments test_from_env test_tokens* test_bulk "
+    "test_public_names",
     "bulk": "test_bulk",
     "_arguments": "test_arguments test_client test_tokens* test_bulk test_from_env",
     "_hosts": "test_public_names test_tokens",

@@ -681,7 +681,7 @@ class TestDeadline:
         clock = Clock()
         server.script(then=reply(SAID_BUSY))
         client = make(
-            server.url, retries=99, deadline=10, clock=clock, sleep=clock.sleep
+            server.url, retries=99, deadline=15.5, clock=clock, sleep=clock.sleep
         )
         with pytest.raises(SystemBusyError) as caught:
             query(client)
