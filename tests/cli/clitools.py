@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple
 
 SNAPSHOTS = Path(__file__).parent.with_name("snapshots")
 
@@ -34,20 +35,26 @@ class Ran(NamedTuple):
 Run = Callable[..., Ran]
 
 
-def process(*argv: str, **options: Any) -> subprocess.Popen[str]:
-    """Start the command as a process."""
-    return subprocess.Popen(
+@contextlib.contextmanager
+def process(*argv: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """Start the command as a process; a test that fails ends it."""
+    with subprocess.Popen(
         [sys.executable, "-m", "wxlogistics", *argv],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         **{"encoding": "utf-8", **options},
-    )
+    ) as started:
+        try:
+            yield started
+        except BaseException:
+            started.kill()
+            raise
 
 
 def ran(*argv: str, **options: Any) -> Ran:
     """Run the command as a process."""
-    started = process(*argv, **options)
-    out, err = started.communicate(timeout=60)
+    with process(*argv, **options) as started:
+        out, err = started.communicate(timeout=60)
     return Ran(started.returncode, out, err)
 
 

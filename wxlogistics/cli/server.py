@@ -27,7 +27,7 @@ def command(terminal: Terminal) -> click.Command:
             for name, value in ready.items():
                 if name == "console_url":
                     name, value = "console", f"{value} {say('(open it in a browser)')}"
-                echo(f"{name}: {value}")
+                echo(value, head=f"{name}: ")
 
         def on_notice(text: str, *values: object) -> None:
             note(f"wxlogistics sandbox: {say(text).format(*values)}")
