@@ -289,6 +289,13 @@ class TestStableToken:
                 "first second second second second",
                 "NNFNN",
             ),
+            # A token that has served in between may be forced again.
+            (
+                "first first second second third",
+                [get, "first", 10, "second"],
+                "first second third",
+                "NNFNF",
+            ),
             # Tokens that serve and are revoked soon are renewed each time.
             (
                 "first second third",

@@ -348,8 +348,7 @@ def _host(url: str) -> str:
 
 def _drop_location(response: requests.Response, **kwargs: Any) -> None:
     # requests reads the whole body of a redirect, even with allow_redirects=False.
-    if "Location" in response.headers:
-        del response.headers["Location"]
+    response.headers.pop("Location", None)
 
 
 def _read(request: Request, response: requests.Response, deadline: Deadline) -> bytes:
@@ -401,12 +400,12 @@ def _said(error: BaseException) -> str | None:
     """
     Return the message of the operating system, the certificate check or a mock.
     """
+    if not isinstance(error, OSError):
+        return None
+    said = error.strerror or next((a for a in error.args if isinstance(a, str)), None)
     if isinstance(error, ssl.SSLCertVerificationError):
-        message = getattr(error, "verify_message", "") or str(error)
-        return f"certificate verify failed: {message}"
-    if type(error) is OSError or isinstance(error, requests.RequestException):
-        return next((each for each in error.args if isinstance(each, str)), None)
-    return error.strerror if isinstance(error, OSError) else None
+        said = f"certificate verify failed: {getattr(error, 'verify_message', said)}"
+    return said
 
 
 _BASE_URL = re.compile(

@@ -169,10 +169,20 @@ class _Kept:
         Whether a call whose token was *refused* may use it.
         """
         # If a renewal did not help just now, another would not either.
-        in_vain = self.is_useless or (self.renewal and self.renewal.refusals > 1)
-        if in_vain and abs(time.time() - self.renewed_at) < RENEWAL_PAUSE:
-            refused = None
-        return self.is_good() and not self.is_same(refused)
+        is_last_word = self.was_in_vain() and self.is_new()
+        return self.is_good() and (is_last_word or not self.is_same(refused))
+
+    def was_in_vain(self) -> bool:
+        """
+        Whether the renewal is known not to have helped.
+        """
+        return self.is_useless or bool(self.renewal and self.renewal.refusals > 1)
+
+    def is_new(self) -> bool:
+        """
+        Whether it was renewed just now.
+        """
+        return abs(time.time() - self.renewed_at) < RENEWAL_PAUSE
 
 
 def _check_appid(field: str, appid: str) -> None:
@@ -295,21 +305,21 @@ class _FetchedToken(abc.ABC):
         self._kept, now = None, time.time()
         try:
             if refused is None:
-                found = self._look_up() or self._fetch(None, post)
+                new = self._look_up() or self._fetch(None, post)
             else:
-                # If a renewal returned it, a forced one would not help.
-                found = self._fetch(None if kept and kept.renewal else refused, post)
-                is_same = found.is_same(refused)
-                found = _Kept(found.token, found.good_until, now, post, is_same)
+                # By force only once, until a token that a renewal returned has served.
+                again = kept and kept.renewal and (kept.was_in_vain() or kept.is_new())
+                new = self._fetch(None if again else refused, post)
+                new = _Kept(new.token, new.good_until, now, post, new.is_same(refused))
         except WxLogisticsError:
             # A failed renewal is not tried again at once either.
             self._kept = kept and attrs.evolve(kept, renewed_at=now, is_useless=True)
             raise
-        self._kept = found
-        entry = json.dumps([found.token, found.good_until])
-        left = max(1, int(found.good_until - time.time()))
+        self._kept = new
+        entry = json.dumps([new.token, new.good_until])
+        left = max(1, int(new.good_until - time.time()))
         self._ask_cache("set", self._key(), entry, timeout=left)
-        return found
+        return new
 
     def _kept_from(self, reply: Json, field: str, asked_at: float) -> _Kept:
         """
@@ -372,8 +382,8 @@ class StableToken(_FetchedToken):
 
     Fetched once for all threads, kept until shortly before it expires, and renewed when
     WeChat refuses it. A forced renewal, which ends the old token at once for all that
-    use it, is made only if WeChat returns the refused token again, and not for a token
-    that a renewal returned.
+    use it, is made only if WeChat returns the refused token again, and not if the last
+    renewal did not help.
 
     Args:
         appid: The mini-program's appid.

@@ -50,6 +50,14 @@ class TestCarriers:
         assert ["ok", "count", "fetched_at", "carriers"] == list(ran.json)
         assert "" == ran.err
 
+    def test_carriers__half_a_character(self, run, wechat):
+        """A name that cannot be encoded ends no run, and the list is kept."""
+        body = r'{"delivery_list": [{"delivery_id": "A", "delivery_name": "\ud800"}]}'
+        wechat.fail("get_delivery_list", status=200, body=body)
+
+        assert 0 == run("carriers", "A").code
+        assert 1 == run("carriers", "A", "--json").json["count"]
+
     @pytest.mark.parametrize(
         "text, found",
         [

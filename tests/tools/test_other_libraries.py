@@ -86,25 +86,27 @@ class TestResponses:
         assert TOKEN not in text and OPENID not in text
 
     @pytest.mark.parametrize(
-        "body",
+        "body, said",
         [
-            ssl.SSLCertVerificationError(1, "x"),
-            ssl.SSLError("x"),
-            ssl.SSLError(),
-            OSError(),
-            requests.exceptions.SSLError(),
-            requests.exceptions.ProxyError("x"),
-            requests.exceptions.ConnectionError(ssl.SSLCertVerificationError("x")),
+            (ssl.SSLCertVerificationError(1, "x"), "verify failed: x"),
+            (ssl.SSLError("x"), "answer had come: x"),
+            (ssl.SSLError(), "answer had come"),
+            (OSError(), "answer had come"),
+            (ConnectionError("x"), "answer had come: x"),
+            (requests.exceptions.SSLError(), "answer had come"),
+            (requests.exceptions.ProxyError("x"), "answer had come: x"),
+            (requests.ConnectionError(ssl.SSLCertVerificationError("x")), "failed: x"),
         ],
         ids=repr,
     )
     @responses.activate
-    def test_error__made_by_hand(self, body):
+    def test_error__made_by_hand(self, body, said):
         """The real errors have attributes that these lack."""
         responses.post(QUERY_URL, body=body)
         with pytest.raises(TransportError) as caught:
             query(Client(TOKEN, retries=0))
 
+        assert caught.value.reason.endswith(said)
         assert TOKEN not in "".join(traceback.format_exception(caught.value))
 
 

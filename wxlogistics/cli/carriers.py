@@ -132,4 +132,4 @@ def save(path: Path, carriers: Sequence[DeliveryInfo]) -> None:
     # Without a cache folder the next run is slower, no more.
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(kept, ensure_ascii=False), encoding="utf-8")
+        path.write_text(json.dumps(kept), encoding="utf-8")
