@@ -27,14 +27,14 @@ _TEXTS = {
         "| errcode | meaning | exception | what to do |\n|---|---|---|---|\n",
         "reference.md",
         " (The client does that, and calls once more.)",
-        " (The client tries again.)",
+        " (The client tries again after a limit per second.)",
         "too fast: the errmsg names a second or a minute",
     ),
     "zh": (
         "| 错误码 | 含义 | 异常 | 处理办法 |\n|---|---|---|---|\n",
         "reference.zh-CN.md",
         "（客户端会自动换 token 再调用一次。）",
-        "（客户端会自动重试。）",
+        "（按秒的限制，客户端会自动重试。）",
         "调用太快：errmsg 里有 second 或 minute",
     ),
 }

@@ -157,12 +157,14 @@ class TestSetupCfg:
         assert [ast.Expr, ast.Assign] == [type(each) for each in ast.parse(source).body]
 
     def test_oldest__every_bound(self, config):
-        pins = config["testenv:oldest"]["deps"].split()
+        pins = config["testenv:oldest"]["deps"].splitlines()
+        # pytest's lowest does not run on newer Pythons.
+        pins = {pin.removesuffix('; python_version < "3.12"') for pin in pins}
         lowest = {
             each.replace(">=", "==") for each in requirements() | requirements("all")
         }
 
-        assert lowest == {pin for pin in pins if "==" in pin}
+        assert lowest == {pin for pin in pins if "==" in pin and ";" not in pin}
 
     def test_pyproject__none(self):
         assert not (ROOT / "pyproject.toml").exists()

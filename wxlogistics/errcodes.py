@@ -143,7 +143,12 @@ WORDS: Mapping[int, Words] = MappingProxyType(
             "Unfreeze the AppSecret in WeChat's console.",
             "请在微信公众平台解冻 AppSecret。",
         ),
-        41001: Words("缺少 access_token", "access_token missing", *_RENEW),
+        41001: Words(
+            "缺少 access_token",
+            "access_token missing",
+            "Send the access_token in the URL; a proxy may have removed the query.",
+            "请在 URL 中带上 access_token；也可能是代理去掉了查询参数。",
+        ),
         41002: Words(
             "缺少 appid", "appid missing", "Give the appid.", "请提供 appid。"
         ),

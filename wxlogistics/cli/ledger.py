@@ -2,7 +2,7 @@
 
 The output is JSON Lines or CSV. Each line is appended with one write(2) as soon as its
 result is there: that survives kill -9. A row without a line was not finished and is
-sent again, which is harmless: WeChat answers a second registration with the same token.
+sent again, which is harmless: WeChat answers a second registration with a token.
 """
 
 from __future__ import annotations
