@@ -541,6 +541,7 @@ class TestTrace:
             ("o,SF1,138,茶\x07,a", UNREADABLE),
             ("o,7.77123E+14,138,茶,a", "[rounded]"),
             ('o,SF1,"1,38E+10",茶,a', "[rounded]"),
+            ("o,SF1,138,6.90123E+12,a", "[rounded]"),
         ],
     )
     def test_rows__bad_values(self, values, problem):
@@ -819,6 +820,8 @@ class TestWorkbook:
                 ["o", "SF2", "138", "杯", None],
                 ["o", 7712345678901234567, 138, "杯", "b"],
                 ["o", 77123.5, 138, "杯", "b"],
+                ["o", "SF3", 138, 1.5, 0.1 + 0.2],
+                ["o", "SF4", 138, 6901234567890123, "b"],
             ]
         )
         found = [*Reader(TRACE).tasks(with_headings(workbook(data), TRACE))]
@@ -828,12 +831,17 @@ class TestWorkbook:
             ("SF2", "138"),
             (None, "138"),
             (None, "138"),
+            ("SF3", "138"),
+            ("SF4", "138"),
         ] == [
             (task.fields.get("waybill_id"), task.fields["receiver_phone"])
             for task in found
         ]
-        assert [2, 4, 5, 6] == [task.rows[0].line for task in found]
-        assert ["", "", "[rounded]", "[rounded]"] == [why(task) for task in found]
+        assert [2, 4, 5, 6, 7, 8] == [task.rows[0].line for task in found]
+        problems = ["", "", "[rounded]", "[not one waybill_id]", "", "[rounded]"]
+        assert problems == [why(task) for task in found]
+        goods = found[4].goods
+        assert goods and (GoodsDetail("1.5", "0.3"),) == goods.detail_list
 
     def test_workbook__none(self, monkeypatch):
         """A file that only begins like one, an empty one, and a missing extra."""

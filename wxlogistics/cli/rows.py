@@ -304,11 +304,10 @@ def workbook(data: bytes) -> Iterator[tuple[int, list[str]]]:
 
 def _cell(value: object) -> str:
     """
-    Return a cell of a workbook as text; a number of more than 15 digits was rounded.
+    Return a cell of a workbook as text; a number of more than 15 digits was rounded,
+    and looks so: 7.7123E+18.
     """
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    return f"{value:.5E}" if isinstance(value, float) else str(value)
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
 # Records to tasks
@@ -530,8 +529,8 @@ def text_of(name: str, value: object) -> str:
     value = value.strip()
     if name in (*_PATTERNS, "id"):
         value = _unprotected(value)
-        if name != "waybill_token" and _ROUNDED.fullmatch(value):
-            raise Problem("[rounded]", name=name, value=value)
+    if name != "waybill_token" and _ROUNDED.fullmatch(value):
+        raise Problem("[rounded]", name=name, value=value)
     if _CONTROL.search(value):
         raise Problem("[unreadable]", name=name)
     if value and name in _PATTERNS and not _PATTERNS[name].fullmatch(value):
