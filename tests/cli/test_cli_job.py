@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Iterable, Mapping
 
+import attrs
 import pytest
 
 from wxlogistics import InvalidArgumentError, TransportError, UnexpectedResponseError
@@ -213,6 +214,25 @@ class TestJob:
         with pytest.raises(Problem, match="row changed"):
             run(Calls("SIGNED"), [task(1, "other")])
 
+    def test_due__refused_and_fixed(self):
+        """A refused row that was fixed is done without --again."""
+        run(Calls(refusal(40003)), TASKS[:1])
+        _, rows = run(Calls("SIGNED"), [task(1, "other")])
+
+        assert {1: Tally("ok", "SIGNED")} == rows
+
+    def test_due__torn_parcel(self):
+        """Of a parcel, only the row whose line was torn off is written again."""
+        parcel = attrs.evolve(TASKS[0], rows=TASKS[0].rows + TASKS[1].rows)
+        out = Path("out.jsonl")
+        run(Calls("SIGNED"), [parcel])
+        out.write_text(out.read_text()[:-9])
+        run(Calls("SIGNED"), [parcel])
+
+        assert ['{"row": 1', '{"row": 2'] == [
+            line[:9] for line in out.read_text().splitlines()
+        ]
+
     @pytest.mark.parametrize("most, done", [(0, 0), (3, 3), (100, 100)])
     def test_run__max_calls(self, most, done):
         """--max-calls counts calls; invalid rows cost none."""
@@ -246,7 +266,7 @@ class TestJob:
         out = Ledger(Path("out.jsonl"))
 
         def call(each: Task) -> Mapping[str, Any]:
-            if each is TASKS[4]:
+            if each == TASKS[4]:
                 ended.set()
             return {}
 

@@ -153,31 +153,28 @@ class Job:
         Raises:
             Problem: It was done with other content.
         """
-        due = False
         seen = self._ledger.rows
         known = {row.number: seen.get(row.number, _NEW) for row in task.rows}
-        done = [row for row in task.rows if known[row.number][0].outcome != INVALID]
+        done = [row for row in task.rows if known[row.number][0].outcome == OK]
         before = parcel_of(done).digest if 0 < len(done) < len(known) else ""
         if {known[row.number][1] for row in done} == {before} != {task.digest}:
             # Rows have joined a parcel that was done without them.
-            if all(known[row.number][0].outcome == REFUSED for row in done):
-                return task
             names = {**task.fields, "line": done[0].line, "row": done[0].number}
             problem = Problem("[parcel is registered]", **names)
             rest = [row for row in task.rows if row not in done]
             task = attrs.evolve(task, rows=tuple(rest), problem=problem)
+        due = []
         for row in task.rows:
             tally, digest = known[row.number]
-            if digest == task.digest:
-                due |= tally.outcome == REFUSED and self.again
-            elif tally.outcome == INVALID:
-                # It is new, or was fixed.
-                due = True
-            else:
+            is_changed = digest != task.digest
+            if is_changed and tally.outcome == OK:
                 id_ = row.fields.get("waybill_id") or row.id
                 fields = {"row": row.number, "line": row.line, "id": id_}
                 raise Problem("[row changed]", path=self._ledger.path, **fields)
-        return task if due else None
+            # It is new, was fixed, or is done once more.
+            if is_changed or (tally.outcome == REFUSED and self.again):
+                due.append(row)
+        return attrs.evolve(task, rows=tuple(due)) if due else None
 
     def _do(self, task: Task) -> None:
         if task.problem:
