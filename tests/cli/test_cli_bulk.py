@@ -280,7 +280,7 @@ class TestTrace:
         # A further article would be lost: WeChat keeps the first ones.
         assert 2 == grown.code
         assert "line 5: its parcel SF1 (line 2) was registered without" in grown.told
-        assert "update-goods and the waybill_token of row 1" in grown.told
+        assert "row 1 and the goods of all the parcel's rows" in grown.told
         assert 2 == len(calls(wechat, "trace_waybill"))
 
     @pytest.mark.parametrize(
