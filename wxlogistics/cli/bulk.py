@@ -204,7 +204,7 @@ class _Run:
         numbers = {"rows": rows, "calls": len(good), "endpoint": self._endpoint}
         output.echo(say("[nothing was sent]", **numbers))
         pairs = [(row["line"], row["message"]) for row in problems]
-        name_rows(pairs, skipped)
+        name_rows(pairs, self._reader)
         return code
 
     def _tell(self, job: Job, ledger: Ledger, total: int | None) -> int:
@@ -237,7 +237,7 @@ class _Run:
             output.answer({**start, **more, **end})
         else:
             show_summary(ledger.path, summary, counts, job.unanswered)
-        name_rows(sorted(job.invalid), self._reader.skipped)
+        name_rows(sorted(job.invalid), self._reader)
         if stop:
             day = f"{resume_at:%Y-%m-%d %H:%M}" if resume_at else ""
             note(say(f"[stopped: {stop.reason}]", time=day))
@@ -251,16 +251,18 @@ _CODES = {REFUSED: output.REFUSED, "failed": output.NO_ANSWER}
 _CODES[INVALID] = output.WRONG_USE
 
 
-def name_rows(problems: Sequence[tuple[int, str]], skipped: Sequence[int]) -> None:
+def name_rows(problems: Sequence[tuple[int, str]], reader: Reader) -> None:
     """
-    Name the first rows that cannot be used, and the lines that are not rows.
+    Name the first rows that cannot be used, and what was skipped.
     """
-    sums = [(line, say("skipped: a sum below the table")) for line in skipped]
+    sums = [(line, say("skipped: a sum below the table")) for line in reader.skipped]
     for line, message in [*problems[:_NAMED], *sums]:
         note(output.clean(say("line {line}: {message}", line=line, message=message)))
     more = len(problems) - _NAMED
     if more > 0:
         note(plural("… and {count:,} more row", "… and {count:,} more rows", more))
+    if reader.without_token:
+        note(plural("[row without token]", "[rows without token]", reader.without_token))
 
 
 def _payload(task: Task) -> dict[str, Any]:
@@ -279,10 +281,8 @@ def _caller(client: Client, endpoint: str) -> Callable[[Task], Mapping[str, Any]
 
     def call(task: Task) -> Mapping[str, Any]:
         if task.goods is None:
-            trace = output.trace_fields(method(**task.fields))
-            return {"waybill_token": task.fields["waybill_token"], **trace}
-        waybill_token = method(goods_info=task.goods, **task.fields)
-        return {"waybill_id": task.fields["waybill_id"], "waybill_token": waybill_token}
+            return output.trace_fields(method(**task.fields))
+        return {"waybill_token": method(goods_info=task.goods, **task.fields)}
 
     return call
 

@@ -233,9 +233,11 @@ class Job:
 
     def _write(self, task: Task, outcome: str, fields: Mapping[str, Any]) -> None:
         found = []
+        names = ("waybill_id", "waybill_token")
+        given = {name: task.fields[name] for name in names if name in task.fields}
         for row in task.rows:
             start = {"row": row.number, "id": row.id, "outcome": outcome}
-            found.append({**start, **fields, "digest": task.digest})
+            found.append({**start, **given, **fields, "digest": task.digest})
         tallies = self._ledger.write(found)
         with self._lock:
             self._streak = 0

@@ -328,6 +328,8 @@ class Reader:
         rows_read: The rows so far.
 
         skipped: The lines of the sums below the table.
+
+        without_token: How many rows of an earlier output have nothing to query.
     """
 
     def __init__(self, columns: Columns, given: Mapping[str, str] = {}) -> None:
@@ -335,6 +337,7 @@ class Reader:
         self._given = given
         self.ignored: list[str] = []
         self.skipped: list[int] = []
+        self.without_token = 0
         self.rows_read = 0
 
     def tasks(self, found: Iterable[Record]) -> Iterator[Task]:
@@ -396,8 +399,8 @@ class Reader:
             if values and isinstance(values[0], Problem):
                 problem, values = values[0], []
             cells = _by_field(headings, fields, values)
-            # An earlier result without a waybill_token has nothing to query.
             if is_ours and self._columns is QUERY and not cells.get("waybill_token"):
+                self.without_token += 1
                 continue
             waiting.append((line, cells, problem))
             first = next((str(value) for value in values if value), "")
