@@ -106,6 +106,8 @@ class TestForms:
             '"sep=,"\r\ntoken,note\r\nA,1\r\nB,2\r\n',
             "sep=\t\nwaybill_token\tnote\nA\t1\nB\t2\n",
             'waybill_token\n\'A\n="B"\n',
+            'token,备注\nA,"一\n二,加急"\nB,"second\nthird line,soon\n"\n',
+            '备注,token\n"一\n二,加急",A\n,"\nB"\n',
         ],
     )
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk"])
@@ -165,6 +167,7 @@ class TestForms:
             ('waybill_token,id\nA,1\n"B"x,2\nC,3\n', "[not CSV]"),
             ('waybill_token,id\n"A,1\nB,2\nC",3\nD,4\n', "[not CSV]"),
             ('token,note\nA,"1\nB,2\nC,3"\n', "[not CSV]"),
+            ('备注,token\n"一,A\n二, B\n三",C\n', "[not CSV]"),
             ("token\n" + "B" * 200_000, "[not CSV]"),
             ('[{"waybill_token": "A"}]', "[JSON array]"),
             ('[\n"A"]', "[JSON array]"),

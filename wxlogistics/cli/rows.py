@@ -244,12 +244,22 @@ def _cells(
         for cells in reader:
             # Two stray quotation marks may swallow the rows between them.
             inner = [text for cell in cells for text in cell.splitlines()[1:]]
-            if any(text.count(delimiter) >= max(len(cells) - 1, 1) for text in inner):
+            if any(_is_row(text.split(delimiter), cells) for text in inner):
                 raise csv.Error("rows within a cell")
             yield line, cells
             line = start + reader.line_num
     except csv.Error as error:
         raise Problem("[not CSV]", line=line, reason=error) from None
+
+
+def _is_row(parts: Sequence[str], cells: Sequence[str]) -> bool:
+    """
+    Return whether a line of a cell, in *parts*, looks like a row as wide as *cells*: the
+    lines of a note hardly have a number or a token in the same column.
+    """
+    both = zip(parts, cells)
+    words = [all(_TOKEN.fullmatch(each.strip(" ")) for each in pair) for pair in both]
+    return len(parts) >= len(cells) and any(words)
 
 
 def with_headings(
