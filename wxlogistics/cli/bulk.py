@@ -262,7 +262,7 @@ def name_rows(problems: Sequence[tuple[int, str]], reader: Reader) -> None:
     if more > 0:
         note(plural("… and {count:,} more row", "… and {count:,} more rows", more))
     if reader.without_token:
-        note(plural("[row without token]", "[rows without token]", reader.without_token))
+        note(plural("[token missing]", "[tokens missing]", reader.without_token))
 
 
 def _payload(task: Task) -> dict[str, Any]:

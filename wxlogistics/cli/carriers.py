@@ -75,10 +75,8 @@ def search(carriers: Sequence[DeliveryInfo], text: str) -> list[DeliveryInfo]:
     Return the carriers with *text* in their id or name; the one of that id first.
     """
     wanted = text.strip().casefold()
-    found = []
-    for carrier in carriers:
-        if wanted in f"{carrier.delivery_id}\n{carrier.delivery_name}".casefold():
-            found.append(carrier)
+    words = "{0.delivery_id}\n{0.delivery_name}".format
+    found = [each for each in carriers if wanted in words(each).casefold()]
     if wanted:
         found.sort(key=lambda carrier: carrier.delivery_id.casefold() != wanted)
     return found

@@ -25,8 +25,7 @@ def command(terminal: output.Terminal) -> click.Command:
             if errcode == 45009:
                 found.append((api_error("", errcode, "second"), say("[too fast]")))
             for error, text in found:
-                name = type(error).__name__
-                rows.append((errcode, name, text, output.advice(error)))
+                rows.append((errcode, type(error).__name__, text, output.advice(error)))
         if terminal.as_json:
             keys = ("errcode", "error", "meaning", "advice")
             errors = [dict(zip(keys, row)) for row in rows]

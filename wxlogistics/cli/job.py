@@ -233,8 +233,7 @@ class Job:
 
     def _write(self, task: Task, outcome: str, fields: Mapping[str, Any]) -> None:
         found = []
-        names = ("waybill_id", "waybill_token")
-        given = {name: task.fields[name] for name in names if name in task.fields}
+        given = {key: task.fields[key] for key in task.fields if "waybill" in key}
         for row in task.rows:
             start = {"row": row.number, "id": row.id, "outcome": outcome}
             found.append({**start, **given, **fields, "digest": task.digest})

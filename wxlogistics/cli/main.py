@@ -73,9 +73,8 @@ def commands(terminal: output.Terminal) -> Group:
     """
     variables = [(f"WXLOGISTICS_{name}", say(f"[{name}]")) for name in _VARIABLES]
     codes = [(str(code), say(f"[exit code {code}]")) for code in range(4)]
-    parts = [
-        part.command(terminal) for part in (carriers, bulk, doctor, probe, errcodes)
-    ]
+    modules = (carriers, bulk, doctor, probe, errcodes)
+    parts = [module.command(terminal) for module in modules]
     parts += [_demo(terminal), server.command(terminal)]
     return Group(
         "wxlogistics",

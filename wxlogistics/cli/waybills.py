@@ -117,8 +117,6 @@ def _goods(goods: Sequence[str], goods_file: str | None) -> GoodsInfo:
     path = Path(goods_file)
     try:
         data = output.stdin().read() if goods_file == "-" else path.read_bytes()
-        return goods_from_json(data.decode("utf-8-sig"))
+        return goods_from_json(data)
     except OSError as error:
         raise output.unusable(goods_file, error.errno) from None
-    except UnicodeDecodeError:
-        raise output.Problem("the goods are not JSON") from None
