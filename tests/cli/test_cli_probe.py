@@ -158,6 +158,15 @@ class TestProbe:
         assert f"✗ {report}: " in ran.err
         assert ("same" in ran.out) == (report == "/dev/full") == bool(wechat.calls)
 
+    def test_probe__no_answer(self, run, wechat):
+        """A probe that fails leaves no report, and keeps one that was there."""
+        Path("old.md").write_text("old")
+        for report in ("r.md", "old.md"):
+            wechat.fail("stable_token", errcode=40125)
+            assert 1 == run("probe", "--yes", "--report", report).code
+
+        assert (False, "old") == (Path("r.md").exists(), Path("old.md").read_text())
+
     def test_make__keys(self, monkeypatch):
         """A reply's keys are masked as its errmsg is."""
         reply = requests.Response()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import urllib.parse
@@ -30,7 +31,10 @@ def command(terminal: output.Terminal) -> click.Command:
         url = (terminal.base_urls or base_urls())[0].rstrip("/")
         if not yes:
             _ask(masked(str(urllib.parse.urlsplit(url).hostname)))
+        is_new = not os.path.lexists(report)
         _write(report, "")
+        if is_new:
+            os.remove(report)
         with terminal.client() as client:
             found = _all(url, client.access_token())
         sandbox = Sandbox()
