@@ -162,7 +162,7 @@ class TestForms:
             ("收件人手机号\n1\n", "no column waybill_token"),
             ("goods_name_2\n1\n", "no column waybill_token"),
             ("token,waybill_token\n", "[several columns]"),
-            ("token,token\n", "[several columns]"),
+            ("token, token,\n", "[same headings]"),
             ('"waybill_token\nA\n', "[not CSV]"),
             ('waybill_token,id\nA,1\n"B"x,2\nC,3\n', "[not CSV]"),
             ('waybill_token,id\n"A,1\nB,2\nC",3\nD,4\n', "[not CSV]"),

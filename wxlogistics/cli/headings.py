@@ -122,10 +122,11 @@ def known(
     pairs = zip(fields, vague)
     fields = ["" if is_vague and field in exact else field for field, is_vague in pairs]
     for field in {*fields} - {""}:
-        found = [head for head, each in zip(headings, fields) if each == field]
+        found = [head.strip() for head, each in zip(headings, fields) if each == field]
         if len(found) > (len({*found}) if field in _ALTERNATIVES else 1):
-            names = {"name": field, "found": listed(found), "head": found[0]}
-            raise Problem("[several columns]", **names)
+            once = [head for head in found if found.count(head) == 1]
+            names = {"name": field, "found": listed(found), "head": [*once, ""][0]}
+            raise Problem("[several columns]" if once else "[same headings]", **names)
     return fields
 
 
