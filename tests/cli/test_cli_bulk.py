@@ -192,7 +192,7 @@ class TestQuery:
     def test_query__openid(self, run, wechat):
         """An openid in the input is sent along."""
         (token,) = register(wechat, run, 1)
-        Path("t.csv").write_text(f"openid,waybill_token\n{openid(1)},{token}\n")
+        Path("t.csv").write_text(f"openid,waybill_token\n'{openid(1)},{token}\n")
 
         run("bulk", "query", "t.csv")
 

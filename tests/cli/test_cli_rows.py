@@ -540,6 +540,7 @@ class TestTrace:
             ("o,,138,茶,a", "waybill_id is empty"),
             ("o,SF1,,茶,a", "receiver_phone is empty"),
             ("o,SF1,138,,", "goods_name is empty"),
+            ("o p,SF1,138,茶,a", "[not one openid]"),
             ("o,SF1,138,,a", "goods without a goods_name"),
             ("o,SF1,138,茶\x07,a", UNREADABLE),
             ("o,7.77123E+14,138,茶,a", "[rounded]"),

@@ -552,7 +552,7 @@ def text_of(name: str, value: object) -> str:
 
 
 _PATTERNS = {"waybill_id": _WAYBILL, "trans_id": _TOKEN, "waybill_token": _TOKEN}
-_PATTERNS |= {"receiver_phone": _PHONE, "sender_phone": _PHONE}
+_PATTERNS |= {"openid": _TOKEN, "receiver_phone": _PHONE, "sender_phone": _PHONE}
 
 
 def _unprotected(value: str) -> str:
