@@ -196,17 +196,18 @@ class TestJob:
         made, rows = run(Calls("SIGNED", refused), [TASKS[0], bad, TASKS[2]])
 
         assert [Tally("invalid")] * 2 == [rows[2], rows[3]]
-        assert [
-            (3, "openid is empty"),
-            (4, "waybill_token: is empty; give its value"),
-        ] == made.invalid
+        assert {
+            3: "openid is empty",
+            4: "waybill_token: is empty; give its value",
+        } == made.invalid
 
     def test_due__fixed_and_changed(self):
         """An invalid row that was fixed is done; another changed row is an error."""
         bad = task(2, problem=Problem("{name} is empty", name="openid"))
         run(Calls("SIGNED"), [TASKS[0], bad])
         same = Calls("SIGNED")
-        run(same, [TASKS[0], bad])
+        # It is named again.
+        assert {3: "openid is empty"} == run(same, [TASKS[0], bad])[0].invalid
         fixed = Calls("SIGNED")
         _, rows = run(fixed, TASKS[:2])
 

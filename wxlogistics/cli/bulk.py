@@ -146,7 +146,7 @@ class _Run:
                 total = self._rows()
                 self._check_length(ledger, total)
         except OSError as error:
-            reason = error.strerror or error
+            reason = say(error.strerror or str(error))
             raise Problem("[disk]", path=ledger.path, reason=reason) from None
         finally:
             ledger.close()
@@ -237,7 +237,7 @@ class _Run:
             output.answer({**start, **more, **end})
         else:
             show_summary(ledger.path, summary, counts, job.unanswered)
-        name_rows(sorted(job.invalid), self._reader)
+        name_rows(sorted(job.invalid.items()), self._reader)
         if stop:
             day = f"{resume_at:%Y-%m-%d %H:%M}" if resume_at else ""
             note(say(f"[stopped: {stop.reason}]", time=day))

@@ -71,7 +71,7 @@ class Job:
 
         progress: Is called after each row, with the counts of this run.
 
-        invalid: The line and the message of each row that cannot be used.
+        invalid: The line of each row that cannot be used, and its message.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Job:
         self._streak = 0
         self.wait: Callable[[float], object] = ended.wait
         self._ended = ended
-        self.invalid: list[tuple[int, str]] = []
+        self.invalid: dict[int, str] = {}
         self.counts: Counter[Tally] = Counter()
         self.unanswered = 0
         self.last_error: errors.WxLogisticsError | None = None
@@ -174,6 +174,8 @@ class Job:
             # It is new, was fixed, or is done once more.
             if is_changed or (tally.outcome == REFUSED and self.again):
                 due.append(row)
+            elif task.problem:
+                self.invalid[row.line] = task.why(row)
         return attrs.evolve(task, rows=tuple(due)) if due else None
 
     def _do(self, task: Task) -> None:
@@ -229,7 +231,7 @@ class Job:
             error = {"type": "InvalidRow", "message": why(row)}
             fields = {"error": error, "line": row.line}
             self._write(attrs.evolve(task, rows=(row,)), INVALID, fields)
-            self.invalid.append((row.line, why(row)))
+            self.invalid[row.line] = why(row)
 
     def _write(self, task: Task, outcome: str, fields: Mapping[str, Any]) -> None:
         found = []

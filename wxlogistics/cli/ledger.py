@@ -35,9 +35,6 @@ _CSV = (
     "delivery_id delivery_name time message goods errcode error rid reason line digest"
 ).split()
 
-# What a spreadsheet takes for a formula.
-_FORMULA = tuple("=+-@")
-
 
 class Tally(NamedTuple):
     """
@@ -215,10 +212,10 @@ class Ledger:
 
 def _cell(value: object) -> str:
     """
-    Return one line of text that a spreadsheet shows as it is.
+    Return one line of text that a spreadsheet shows as it is, not as a formula.
     """
     text = "" if value is None else clean(str(value))
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def tally_of(line: Mapping[str, Any]) -> Tally:

@@ -254,8 +254,8 @@ def _cells(
 
 def _is_row(parts: Sequence[str], cells: Sequence[str]) -> bool:
     """
-    Return whether a line of a cell, in *parts*, looks like a row as wide as *cells*: the
-    lines of a note hardly have a number or a token in the same column.
+    Return whether a line of a cell, in *parts*, looks like a row as wide as *cells*: a
+    line of a note hardly has a number or a token in the same column.
     """
     both = zip(parts, cells)
     words = [all(_TOKEN.fullmatch(each.strip(" ")) for each in pair) for pair in both]
