@@ -17,7 +17,7 @@ from babel.messages.pofile import read_po
 import wxlogistics.cli
 from wxlogistics.cli.language import LANGUAGES, choose_language, listed, say, speak
 from wxlogistics.cli.main import commands
-from wxlogistics.cli.output import Terminal, advice, cells, fold, meaning, pad
+from wxlogistics.cli.output import Terminal, advice, cells, fold, meaning, pad, unusable
 from wxlogistics.errcodes import WORDS
 from wxlogistics.errors import api_error
 from wxlogistics.probe import CALLS
@@ -216,10 +216,8 @@ class TestLanguage:
         if before:
             monkeypatch.setenv("LANGUAGE", before)
         with speak("zh"):
-            assert ("{name} 为空", "a、b") == (
-                say("{name} is empty"),
-                listed(["a", "b"]),
-            )
+            assert ("{name} 为空", "a、b") == (say("{name} is empty"), listed("ab"))
+            assert "x：没有这个文件或目录" == unusable("x", 2).format_message()
 
         assert before == os.environ.get("LANGUAGE")
         assert "{name} is empty" == say("{name} is empty")

@@ -216,7 +216,7 @@ def unusable(path: object, number: int | None) -> Problem:
     """
     Return the system's problem with *path*, by its errno.
     """
-    reason = os.strerror(number or errno.EIO)
+    reason = say(os.strerror(number or errno.EIO))
     return Problem("{path}: {reason}", path=path, reason=reason)
 
 
