@@ -752,12 +752,10 @@ class TestFiles:
 
         with monkeypatch.context() as patch:
             patch.setattr(os, "write", write)
-            code, _, err = run("bulk", "query", "t.csv")
+            full = run("bulk", "query", "t.csv")
 
-        assert 2 == code
-        assert "cannot write t.results.jsonl: No space left on device" in err.replace(
-            "\n  ", " "
-        )
+        assert 2 == full.code
+        assert "cannot write t.results.jsonl: No space left on device" in full.told
 
 
 class Terminal(io.StringIO):

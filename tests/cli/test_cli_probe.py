@@ -96,12 +96,8 @@ class TestProbe:
         shown += Path("wxlogistics-probe.md").read_text(encoding="utf-8")
 
         assert "bad *** *** *** *** ADDRESS ADDRESS ADDRESS" in shown
-        for value in (
-            *private,
-            "127.0.0.1",
-            os.environ["WXLOGISTICS_BASE_URL"],
-            "1-2-3",
-        ):
+        url = os.environ["WXLOGISTICS_BASE_URL"]
+        for value in (*private, "127.0.0.1", url, "1-2-3"):
             assert value not in shown
 
     @pytest.mark.parametrize("words, code", [("y\n", 0), ("n\n", 2), ("", 130)])

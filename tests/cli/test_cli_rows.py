@@ -424,14 +424,9 @@ class TestHeadings:
         """A picture's column that is not known is an error, never an empty picture."""
         values = ",".join("x" * (head.count(",") + 1))
         data = f"openid,waybill_id,receiver_phone,{head}\no,SF1,138,{values}\n"
-        line = json.dumps(
-            {
-                "openid": "o",
-                "waybill_id": "SF1",
-                "receiver_phone": "138",
-                "goods_name": "茶",
-                "pics": "a",
-            }
+        line = (
+            '{"openid": "o", "waybill_id": "SF1", "receiver_phone": "138", '
+            '"goods_name": "茶", "pics": "a"}'
         )
 
         assert refused(data, TRACE).startswith("no column goods_img_url")
@@ -463,10 +458,7 @@ class TestHeadings:
             ("a=phone", "[not a map]"),
             ("a=openid_2", "[not a map]"),
             ("a=goods_name_11", "[not a map]"),
-            (
-                "none=openid",
-                "no column none\nFound: openid, waybill_id, receiver_phone",
-            ),
+            ("none=openid", "no column none\nFound: openid, waybill_id, receiver_"),
         ],
     )
     def test_map__wrong(self, given, problem):
@@ -572,19 +564,9 @@ class TestTrace:
         "phone",
         ["138****8000", "13800138000/13900139000", "13800138000 13900139000", "无", "-"]
         + ["张三 13800138000", "13800138000,13900139000", "NULL", "0", "########"]
-        + [
-            "\uff11\uff13\uff18",
-            "\u202a13800138000",
-            "1.38e10",
-            "13800138000;139",
-            "12",
-        ]
-        + [
-            "13800138000 0755-26001234",
-            "138xxxx8000",
-            "00000000000",
-            "13800138000张三",
-        ],
+        + ["\uff11\uff13\uff18", "\u202a13800138000", "1.38e10", "13800138000;139"]
+        + ["13800138000 0755-26001234", "138xxxx8000", "00000000000", "12"]
+        + ["13800138000张三"],
     )
     def test_rows__no_phone(self, phone):
         """A cell that cannot be one phone number is refused."""
@@ -643,10 +625,7 @@ class TestTrace:
     @pytest.mark.parametrize(
         "values, message",
         [
-            (
-                "o,SF\u200b1,138,茶,a",
-                "waybill_id 'SF\\u200b1' is not one waybill number",
-            ),
+            ("o,SF\u200b1,138,茶,a", "waybill_id 'SF\\u200b1' is not one waybill num"),
             ("o,SF1,138****8000,茶,a", "receiver_phone '138****8000' is not one phone"),
             ("o,7.7E+14,138,茶,a", "waybill_id 7.7E+14 was rounded by a spreadsheet"),
             (f"o,{'x' * 99},138,茶,a", f"waybill_id '{'x' * 60}' is not one waybill"),
