@@ -18,10 +18,18 @@ def private_values() -> list[str]:
     ]
 
 
+def known_masked(text: str) -> str:
+    """
+    Return *text* with *** for the secrets of the environment.
+    """
+    for value in sorted(private_values(), key=len, reverse=True):
+        text = text.replace(value, "***")
+    return text
+
+
 def masked(text: str) -> str:
     """
     Return *text* with *** for everything that may be a secret.
     """
-    for value in sorted(private_values(), key=len, reverse=True):
-        text = text.replace(value, "***")
+    text = known_masked(text)
     return re.sub(r"(?<![\w-])([0-9A-Fa-f]{32}|[\w-]{48,})(?![\w-])", "***", text)

@@ -19,7 +19,7 @@ import attrs
 import click
 
 from .. import errors
-from .._private import masked
+from .._private import known_masked, masked
 from ..client import Client
 from ..errcodes import SLOW_DOWN, UNKNOWN, WORDS
 from ..models import GoodsDetail, Trace, WaybillStatus
@@ -230,9 +230,9 @@ def explain(error: Exception, command: str = "wxlogistics") -> tuple[int, str, R
     A secret of the environment is in none of them, wherever it was put.
     """
     code, title, rows = _explained(error, command)
-    if isinstance(error, errors.WxLogisticsError):
-        title, rows = masked(title), [(label, masked(text)) for label, text in rows]
-    return code, title, rows
+    # A file's name may look like a secret.
+    hide = masked if isinstance(error, errors.WxLogisticsError) else known_masked
+    return code, hide(title), [(label, hide(text)) for label, text in rows]
 
 
 def _explained(error: Exception, command: str) -> tuple[int, str, Rows]:
