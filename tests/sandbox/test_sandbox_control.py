@@ -227,6 +227,7 @@ class TestControl:
             ("tick", {"hours": -1}, "time only moves forward"),
             ("tick", {"hours": "1"}, "hours: '1' is not of type 'number'"),
             ("tick", {"hours": 10**400}, "time only moves forward"),
+            ("tick", {"days": 10**400, "hours": 0.5}, "time only moves forward"),
             ("tick", [], "is not of type 'object'"),
             ("fail", {"endpoint": "x", "errcode": 1}, "no endpoint 'x'"),
             ("fail", {"status": 502, "body": {"a": 1}}, "body: {'a': 1} is not" + TEXT),

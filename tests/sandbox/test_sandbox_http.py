@@ -118,6 +118,16 @@ class TestBytes:
         assert reply.startswith(b"HTTP/1.1 400 Bad Request\r\n")
         assert [] == server.sandbox.calls
 
+    def test_request__bug(self, server, monkeypatch, caplog):
+        """An unforeseen exception is logged and answered; the connection goes on."""
+        monkeypatch.setattr("wxlogistics.sandbox.wire.answer", lambda *a, **k: 1 / 0)
+
+        reply = answered(server, (b"GET /x" + END) * 2)
+
+        assert 2 == reply.count(b"HTTP/1.1 500 Internal Server Error\r\n")
+        assert ["GET /x"] * 2 == [record.getMessage() for record in caplog.records]
+        assert "ZeroDivisionError" in caplog.text
+
     def test_request__expects(self, server):
         """A caller that waits for a 100 gets one."""
         with connected(server) as connection:

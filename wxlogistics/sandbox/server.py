@@ -148,7 +148,12 @@ class Server:
         if (request.method, request.path) == ("GET", console.EVENTS):
             await self._tell(connection, request)
             return False
-        answer = await self._answer(connection, request)
+        try:
+            answer = await self._answer(connection, request)
+        except Exception as error:
+            context = {"message": f"{request.method} {request.path}"}
+            self._loop.call_exception_handler({**context, "exception": error})
+            answer = Answer(500, {}, b"")
         if answer.delay:
             await asyncio.sleep(answer.delay)
         if answer.drop:

@@ -41,6 +41,9 @@ _STATIC = {
     "icon.svg": "image/svg+xml",
 }
 
+#: Milliseconds; JavaScript has no longer timeout.
+_LONGEST_WAIT = 2**31 - 1
+
 #: Hours in a year.
 _LONGEST_TICK = 366 * 24
 
@@ -180,8 +183,13 @@ def _page(
             say=visit.say,
             now=now,
             speed=speed,
-            # Milliseconds until the clock itself changes what is shown here.
-            wait=math.ceil((due - now) / speed * 1000) if due and speed else "",
+            # Milliseconds until the clock itself changes what is shown here. At a very
+            # low speed they are infinite.
+            wait=(
+                math.ceil(min((due - now) / speed * 1000, _LONGEST_WAIT))
+                if due and speed
+                else ""
+            ),
             languages=texts.LANGUAGES,
             status_name=functools.partial(texts.status_name, visit.language),
         )
