@@ -185,6 +185,14 @@ class TestBytes:
 
         assert b"40066" in answered(server, b"GET /x" + END)
 
+    def test_connections__gone_in_a_delay(self, server, monkeypatch):
+        """A caller that hangs up during a delay keeps no connection."""
+        monkeypatch.setattr("wxlogistics.sandbox.server._MOST_CONNECTIONS", 1)
+        server.sandbox.fail("token", delay=300)
+
+        assert b"" == answered(server, b"GET /cgi-bin/token" + END)
+        assert b"40066" in answered(server, b"GET /x" + END)
+
 
 class TestTLS:
     """``--tls`` and ``--certfile``: WeChat's own name, which leads to this machine."""

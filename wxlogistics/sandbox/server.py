@@ -42,8 +42,8 @@ _MOST_CONNECTIONS = 256
 #: Seconds in which a caller that is refused may still send, so that it reads why.
 _LINGER = 1.0
 
-#: Seconds between two looks whether something changed, while a page is open. All that
-#: is compared then is one short text.
+#: Seconds between two looks whether a caller hung up, during a delay or while a page is
+#: open, and whether something changed; all that is compared then is one short text.
 _LOOK_EVERY = 0.25
 
 #: After this many looks without a change a page gets a sign of life.
@@ -154,9 +154,7 @@ class Server:
             context = {"message": f"{request.method} {request.path}"}
             self._loop.call_exception_handler({**context, "exception": error})
             answer = Answer(500, {}, b"")
-        if answer.delay:
-            await asyncio.sleep(answer.delay)
-        if answer.drop:
+        if not await connection.stays(answer.delay) or answer.drop:
             connection.hang_up()
             return False
         return await connection.send(request, answer)
@@ -197,8 +195,8 @@ class Server:
         # Milliseconds until a browser whose stream broke asks for another.
         retry = h11.Data(data=b"retry: 1000\n\n")
         await connection.write(_head(200, console.EVENT_HEADERS), retry)
-        sent, silence = "", 0
-        while not connection.is_gone:
+        sent, silence, stays = "", 0, True
+        while stays:
             version = console.version(self.sandbox)
             if version != sent:
                 await connection.write(h11.Data(data=f"data: {version}\n\n".encode()))
@@ -207,7 +205,7 @@ class Server:
                 await connection.write(h11.Data(data=b":\n\n"))
                 silence = 0
             silence += 1
-            await asyncio.sleep(_LOOK_EVERY)
+            stays = await connection.stays(_LOOK_EVERY)
 
 
 def _set_target(request: HttpRequest, target: str) -> None:
@@ -242,12 +240,16 @@ class _Connection:
         peer = self._writer.get_extra_info("peername")
         return str(peer[0]) if peer else ""
 
-    @property
-    def is_gone(self) -> bool:
+    async def stays(self, seconds: float) -> bool:
         """
-        Whether the caller hung up.
+        Wait; return False as soon as the caller hung up.
         """
-        return self._reader.at_eof() or self._writer.is_closing()
+        while seconds > 0:
+            await asyncio.sleep(min(seconds, _LOOK_EVERY))
+            if self._reader.at_eof() or self._writer.is_closing():
+                return False
+            seconds -= _LOOK_EVERY
+        return True
 
     def hang_up(self) -> None:
         """
