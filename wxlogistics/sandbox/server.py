@@ -84,7 +84,6 @@ class Server:
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
-        self._connections = 0
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._run()),
             name="wxlogistics-sandbox",
@@ -111,22 +110,43 @@ class Server:
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        server = await asyncio.start_server(
-            self._connected, sock=self._socket, ssl=self._tls
-        )
+        accepting = asyncio.create_task(self._accept())
         self._ready.set()
         await self._stop.wait()
         # asyncio.run() cancels what is still connected.
-        server.close()
+        accepting.cancel()
 
-    async def _connected(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        connection = _Connection(reader, writer)
-        if self._connections >= _MOST_CONNECTIONS:
-            connection.hang_up()
+    async def _accept(self) -> None:
+        # Not asyncio.start_server(), which shows no connection before its TLS handshake.
+        self._socket.setblocking(False)
+        connected = set[asyncio.Task[None]]()
+        with self._socket:
+            while True:
+                try:
+                    accepted, _ = await self._loop.sock_accept(self._socket)
+                except OSError:
+                    # The process may have run out of files, until others are closed.
+                    await asyncio.sleep(_LOOK_EVERY)
+                    continue
+                if len(connected) >= _MOST_CONNECTIONS:
+                    accepted.close()
+                    continue
+                task = asyncio.create_task(self._connected(accepted))
+                connected.add(task)
+                task.add_done_callback(connected.discard)
+
+    async def _connected(self, accepted: socket.socket) -> None:
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        try:
+            transport, _ = await self._loop.connect_accepted_socket(
+                lambda: protocol, accepted, ssl=self._tls
+            )
+        except OSError:
+            # No TLS handshake.
             return
-        self._connections += 1
+        writer = asyncio.StreamWriter(transport, protocol, reader, self._loop)
+        connection = _Connection(reader, writer)
         try:
             while await self._exchange(connection):
                 pass
@@ -134,7 +154,6 @@ class Server:
         except (OSError, asyncio.TimeoutError, asyncio.CancelledError):
             connection.hang_up()
         finally:
-            self._connections -= 1
             writer.close()
 
     async def _exchange(self, connection: _Connection) -> bool:
