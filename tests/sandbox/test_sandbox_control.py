@@ -161,7 +161,11 @@ class TestControl:
             (("settings", "edit_limit"), "5", "edit_limit is of type int, not '5'"),
             (("faults", 0, "delay"), None, "delay is of type float, not None"),
             (("apps", 0, "secret"), 1, "secret is of type str, not 1"),
-            (("authorizations", 0, "permissions"), ["x"], "'permissions' must be <cl"),
+            (
+                ("authorizations", 0, "permissions"),
+                ["x"],
+                "permissions is a list of numbers",
+            ),
             (("tokens", 0, "component_appid"), "wx0", "component_appid: there is no"),
             (("latest", "stable wx1"), 1, "'latest' must be"),
             (("forced_at", "wx1"), "x", "'forced_at' must be"),

@@ -236,6 +236,28 @@ class TestSandbox:
             (lambda s: s.add_user(appid="wx0"), LookupError, "wx0"),
             (lambda s: s.js_code(appid="wx0"), LookupError, "no app 'wx0'"),
             (lambda s: s.js_code("x"), ValueError, "an openid is"),
+            (
+                lambda s: s.add_app(ip_whitelist="10.0.0.1"),
+                TypeError,
+                "ip_whitelist is a list of texts, not '10.0.0.1'",
+            ),
+            (
+                lambda s: s.add_component(ip_whitelist=[5]),
+                TypeError,
+                r"ip_whitelist is a list of texts, not \(5,\)",
+            ),
+            (
+                lambda s: s.authorize(s.add_component().appid, permissions=None),
+                TypeError,
+                "permissions is a list of numbers, not None",
+            ),
+            (
+                lambda s: s.authorization_code(
+                    s.add_component().appid, permissions=["45"]
+                ),
+                TypeError,
+                r"permissions is a list of numbers, not \('45',\)",
+            ),
         ],
     )
     def test_nonsense(self, ask, error, problem):

@@ -397,6 +397,10 @@ class TestMain:
             (["--set", "token_lifetime=-1"], "--set: token_lifetime is from"),
             (["--set", "edit_limit=-5"], "--set: edit_limit is from 0"),
             (["--set", "opened=1"], "--set: opened is of type bool, not 1"),
+            (
+                ["--set", "ip_whitelist=10.0.0.1"],
+                "--set: ip_whitelist is a list of texts, not '10.0.0.1'",
+            ),
             (["--speed", "-1"], "argument --speed: give a number from 0"),
             (["--speed", "nan"], "argument --speed: give a number from 0"),
             (["--speed", "fast"], "argument --speed: give a number from 0"),

@@ -127,6 +127,7 @@ PROBLEMS = (
     "--set: no setting {}; there are: {}",
     "--set: {}",
     "{} is of type {}, not {}",
+    "{} is a list of texts, not {}",
     "{} is from 0 to 10**15, not {}",
     "{} is from 0 to 23, not {}",
     "{} is from 1 to 10**15, not {}",
@@ -264,7 +265,7 @@ def _settings(items: Sequence[str]) -> dict[str, Any]:
     try:
         Settings(**settings)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"--set: {error.args[0]}") from None
+        raise ValueError(f"--set: {error}") from None
     return settings
 
 

@@ -10,7 +10,7 @@ import attrs
 
 from ...models import WaybillStatus
 from .carriers import CARRIERS
-from .fields import checked, strings, typed
+from .fields import checked, tuple_of, typed
 
 #: Beyond every use, and still a number of seconds.
 _LARGEST_AMOUNT = 10**15
@@ -213,7 +213,7 @@ class Settings:
     appid: str = ""
     secret: str = ""
     opened: bool = True
-    ip_whitelist: tuple[str, ...] | None = strings()
+    ip_whitelist: tuple[str, ...] | None = tuple_of(str, "texts", None)
     first_use: bool | None = None
 
     unknown_waybill: int = 0

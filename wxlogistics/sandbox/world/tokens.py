@@ -9,11 +9,10 @@ from collections import deque
 from typing import Any, Iterable
 
 import attrs
-from attrs.validators import deep_iterable, instance_of
 
 from .clock import Clock
 from .errcodes import Refusal
-from .fields import checked, several, strings, typed
+from .fields import several, tuple_of, typed
 from .mint import Mint
 from .settings import Settings
 
@@ -39,8 +38,7 @@ def _last(times: Iterable[float]) -> deque[float]:
 
 
 def _permissions() -> Any:
-    are_numbers = deep_iterable(instance_of(int), instance_of(tuple))
-    return checked(are_numbers, default=(LOGISTICS_PERMISSION,), converter=several)
+    return tuple_of(int, "numbers", (LOGISTICS_PERMISSION,))
 
 
 @attrs.define(field_transformer=typed)
@@ -61,7 +59,7 @@ class App:
     appid: str
     secret: str
     opened: bool = True
-    ip_whitelist: tuple[str, ...] | None = strings()
+    ip_whitelist: tuple[str, ...] | None = tuple_of(str, "texts", None)
 
 
 @attrs.define(field_transformer=typed)
@@ -292,7 +290,7 @@ class Tokens:
             self.component(component_appid).appid,
             self.app(appid).appid,
             self.refresh_token(),
-            tuple(permissions),
+            several(permissions),
         )
         self.authorizations[component_appid, appid] = authorization
         return authorization
