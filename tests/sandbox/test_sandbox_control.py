@@ -236,6 +236,7 @@ class TestControl:
             ("fail", {"endpoint": "x", "errcode": 1}, "no endpoint 'x'"),
             ("fail", {"status": 502, "body": {"a": 1}}, "body: {'a': 1} is not" + TEXT),
             ("fail", {"errcode": 1, "errmsg": 5}, "errmsg: 5 is not" + TEXT),
+            ("fail", {"errcode": 1, "body": "x"}, "body goes with a status"),
             ("mend", {"number": 1}, "Additional properties are not allowed"),
             ("mend", {"fault": "1"}, "fault: '1' is not of type 'integer', 'null'"),
             ("mend", {"fault": 77}, "fault: there never was a fault 77"),

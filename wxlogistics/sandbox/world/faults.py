@@ -64,6 +64,10 @@ class Fault:
                 raise ValueError("name what goes wrong: errcode, status, delay or drop")
         if self.errmsg is not None and self.errcode is None:
             raise ValueError("errmsg goes with an errcode")
+        if self.errcode is not None and self.status is not None:
+            raise ValueError("errcode or status, not both")
+        if self.body is not None and self.status is None:
+            raise ValueError("body goes with a status")
         if self.times is not None and self.times < 1:
             raise ValueError("times is a whole number from 1, or None for always")
 
