@@ -294,12 +294,13 @@ class TestControl:
     def test_mistake__no_json(self, api):
         """So is a body that is no JSON; its Content-Type does not matter."""
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        bad, good = (
+        bad, worse, good = (
             api.door.send("POST", "/_sandbox/tick", data=data, headers=headers)
-            for data in (b"{", b'{"hours": 1}')
+            for data in (b"{", b'{"hours": "\xff"}', b'{"hours": 1}')
         )
 
-        assert (400, 200) == (bad.status_code, good.status_code)
+        assert (400, 400, 200) == (bad.status_code, worse.status_code, good.status_code)
+        assert "can't decode byte 0xff in position 11" in worse.json()["error"]
 
     def test_unknown(self, api):
         """An unknown command is answered with those that there are."""

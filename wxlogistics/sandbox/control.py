@@ -61,7 +61,7 @@ def answer(
         _check(schema, fields)
         return _json(200, command(controls, fields))
     except (TypeError, ValueError, LookupError) as error:
-        return _json(400, {"error": str(error.args[0] if error.args else error)})
+        return _json(400, {"error": str(error)})
 
 
 def is_welcome(headers: Mapping[str, str], allowed_hosts: Collection[str]) -> bool:
