@@ -493,6 +493,14 @@ class TestWaybills:
         assert 400 == refused.status_code
         assert "refused: HTTP 502" in refused.text
 
+    @with_settings(keep_calls=0)
+    def test_register__nothing_kept(self, browser):
+        """A refusal is shown though no call is remembered; no other user is made."""
+        refused = browser.press("register", {"openid": "x", "waybill_id": "V"})
+
+        assert "refused: 40003 openid wrong" in refused.text
+        assert {} == browser.sandbox.world.users
+
     def test_order(self, browser):
         """What was registered last stands first; registering again changes nothing."""
         browser.sandbox.add_waybill("SF1")

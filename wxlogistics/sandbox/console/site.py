@@ -254,7 +254,7 @@ def _act(visit: Visit, name: str) -> Answer:
             visit,
             path=back.path,
             fields=_fields(back.query),
-            problem=visit.say(str(error.args[0])),
+            problem=visit.say(str(error)),
         )
         return _look(again, back.path.removeprefix(PREFIX), status=400)
     headers = {**_HEADERS, "Location": target}
@@ -311,7 +311,8 @@ def _register(visit: Visit) -> str:
     payload: dict[str, Any] = {
         name: text for name in names if (text := _text(visit, name))
     }
-    payload.setdefault("openid", visit.sandbox.add_user())
+    if "openid" not in payload:
+        payload["openid"] = visit.sandbox.add_user()
     payload["goods_info"] = {
         "detail_list": [
             {name: _text(visit, name) or "" for name in ("goods_name", "goods_img_url")}
@@ -337,7 +338,7 @@ def _send(visit: Visit, payload: dict[str, Any], message: bool) -> str:
     )
     if b'"waybill_token"' in answer.body:
         return _waybill(payload["waybill_id"])
-    errcode = visit.sandbox.calls[-1].errcode
+    errcode = answer.errcode
     refused = f"HTTP {answer.status}" if errcode is None else errcode
     raise ValueError(
         visit.say("refused: {} {}", refused, visit.meaning(errcode or 0)).strip()
