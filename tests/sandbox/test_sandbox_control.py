@@ -340,7 +340,7 @@ class TestStrangers:
         request = HttpRequest(
             "POST", "/_sandbox/tick", headers=headers, body=b'{"hours": 1}'
         )
-        hosts = ["sandbox", "MyBox"]
+        hosts = ["sandbox", "MyBox", ""]
         answer = control.answer(sandbox, request, allowed_hosts=hosts)
 
         assert status == answer.status

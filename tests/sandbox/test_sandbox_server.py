@@ -412,6 +412,8 @@ class TestMain:
             (["--host", "no.such.host.invalid"], ""),
             (["--state", "setup.cfg"], "setup.cfg: not JSON: Expecting value"),
             (["--state", "/no/such/folder/s.json"], "/no/such/folder/s.json"),
+            (["--tls", "--allow-host", "*"], "--allow-host: Codepoint U+002A"),
+            (["--tls", "--allow-host", ""], "--allow-host: Empty"),
             (["--tls", "--ca-file", "/no/ca.pem"], "/no/ca.pem: No such file or dir"),
             (["--certfile", "/no.pem"], "/no.pem: No such file or directory"),
             (["--certfile", __file__, "--keyfile", __file__], __file__),

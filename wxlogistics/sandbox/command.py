@@ -124,6 +124,7 @@ PROBLEMS = (
     "port {} of {} is taken: choose another, or 0 for any free one",
     "--keyfile: it goes with --certfile",
     "--ca-file: it goes with --tls",
+    "--allow-host: {}",
     "--set: no setting {}; there are: {}",
     "--set: {}",
     "{} is of type {}, not {}",

@@ -74,7 +74,9 @@ def is_welcome(headers: Mapping[str, str], allowed_hosts: Collection[str]) -> bo
         if origin.lower() not in (f"http://{host}", f"https://{host}"):
             return False
     found = re.fullmatch(r"(\[[0-9a-f:.]+\]|[\w.-]+)(:[0-9]+)?", host, re.ASCII)
-    name = found[1].strip("[]") if found else ""
+    if found is None:
+        return False
+    name = found[1].strip("[]")
     if name in {"localhost", *map(str.lower, allowed_hosts)}:
         return True
     try:

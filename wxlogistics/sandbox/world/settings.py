@@ -34,7 +34,7 @@ def _route(value: Any) -> tuple[tuple[float, WaybillStatus], ...]:
     except (TypeError, ValueError, OverflowError):
         route = ((math.nan, WaybillStatus.NOT_COLLECTED),)
     hours = [when for when, _ in route]
-    if not all(map(math.isfinite, hours)) or hours != sorted(hours):
+    if hours != sorted(hours) or not all(abs(h) <= _LARGEST_AMOUNT for h in hours):
         wanted = "pairs of hours, in ascending order, and status"
         raise ValueError(f"route is {wanted}, not {value!r:.200}")
     return route
