@@ -138,13 +138,9 @@ class _Rule(responses.BaseResponse):
             raise requests.ReadTimeout("Read timed out.", request=request)
         self._sandbox.clock.tick(seconds=answer.delay)
         if answer.drop:
-            raise requests.ConnectionError(
-                ProtocolError(
-                    "Connection aborted.",
-                    ConnectionResetError(104, "Connection reset by peer"),
-                ),
-                request=request,
-            )
+            reset = ConnectionResetError(104, "Connection reset by peer")
+            aborted = ProtocolError("Connection aborted.", reset)
+            raise requests.ConnectionError(aborted, request=request)
         return responses.Response(
             self.method,
             self.url,

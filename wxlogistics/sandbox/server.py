@@ -83,7 +83,7 @@ class Server:
         self.url = f"{self._scheme}://{_reachable(host)}:{port}"
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop
-        self._stop: asyncio.Event
+        self._accepting: asyncio.Task[None]
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._run()),
             name="wxlogistics-sandbox",
@@ -104,20 +104,18 @@ class Server:
         """
         # In a forked child it is not.
         if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stop.set)
+            self._loop.call_soon_threadsafe(self._accepting.cancel)
             self._thread.join()
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
-        accepting = asyncio.create_task(self._accept())
+        self._accepting = asyncio.create_task(self._accept())
         self._ready.set()
-        await self._stop.wait()
+        await asyncio.wait([self._accepting])
         # asyncio.run() cancels what is still connected.
-        accepting.cancel()
 
     async def _accept(self) -> None:
-        # Not asyncio.start_server(), which shows no connection before its TLS handshake.
+        # asyncio.start_server() shows no connection before its TLS handshake.
         self._socket.setblocking(False)
         connected = set[asyncio.Task[None]]()
         with self._socket:
@@ -128,12 +126,12 @@ class Server:
                     # The process may have run out of files, until others are closed.
                     await asyncio.sleep(_LOOK_EVERY)
                     continue
-                if len(connected) >= _MOST_CONNECTIONS:
+                if len(connected) < _MOST_CONNECTIONS:
+                    task = asyncio.create_task(self._connected(accepted))
+                    connected.add(task)
+                    task.add_done_callback(connected.discard)
+                else:
                     accepted.close()
-                    continue
-                task = asyncio.create_task(self._connected(accepted))
-                connected.add(task)
-                task.add_done_callback(connected.discard)
 
     async def _connected(self, accepted: socket.socket) -> None:
         reader = asyncio.StreamReader()
@@ -382,10 +380,8 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        raise OSError(
-            errno.EADDRINUSE,
-            f"port {port} of {host} is taken: choose another, or 0 for any free one",
-        ) from None
+        text = f"port {port} of {host} is taken: choose another, or 0 for any free one"
+        raise OSError(errno.EADDRINUSE, text) from None
 
 
 def _reachable(host: str) -> str:

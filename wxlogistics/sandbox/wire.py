@@ -103,8 +103,7 @@ class Answer(NamedTuple):
         """
         WeChat's JSON; empty if there is none.
         """
-        is_json = self.headers.get("Content-Type") == CONTENT_TYPE
-        return self.body if is_json else b""
+        return self.body if self.headers.get("Content-Type") == CONTENT_TYPE else b""
 
     @property
     def errcode(self) -> int | None:

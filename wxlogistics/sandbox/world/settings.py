@@ -274,10 +274,8 @@ class Settings:
         try:
             re.compile(self.refused_image)
         except re.error as error:
-            raise ValueError(
-                f"refused_image is not a regular expression: {error}"
-            ) from None
-        if self.default_delivery_id not in CARRIERS:
-            raise ValueError(
-                f"default_delivery_id: no carrier {self.default_delivery_id!r}"
-            )
+            problem = f"refused_image is not a regular expression: {error}"
+            raise ValueError(problem) from None
+        carrier = self.default_delivery_id
+        if carrier not in CARRIERS:
+            raise ValueError(f"default_delivery_id: no carrier {carrier!r}")

@@ -37,10 +37,6 @@ def _last(times: Iterable[float]) -> deque[float]:
     return kept
 
 
-def _permissions() -> Any:
-    return tuple_of(int, "numbers", (LOGISTICS_PERMISSION,))
-
-
 @attrs.define(field_transformer=typed)
 class App:
     """
@@ -90,7 +86,7 @@ class Authorization:
     component_appid: str
     appid: str
     refresh_token: str
-    permissions: tuple[int, ...] = _permissions()
+    permissions: tuple[int, ...] = tuple_of(int, "numbers", (LOGISTICS_PERMISSION,))
     old_refresh_token: str = ""
     old_until: float = 0.0
 
@@ -172,7 +168,7 @@ class Code:
     appid: str = ""
     openid: str = ""
     component_appid: str = ""
-    permissions: tuple[int, ...] = _permissions()
+    permissions: tuple[int, ...] = tuple_of(int, "numbers", (LOGISTICS_PERMISSION,))
     used: bool = False
 
 
