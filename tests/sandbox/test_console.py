@@ -34,7 +34,7 @@ from sandboxtools import (
 import wxlogistics.sandbox
 from wxlogistics import ApiError, Client, StableToken
 from wxlogistics.errcodes import WORDS
-from wxlogistics.sandbox import Sandbox, console
+from wxlogistics.sandbox import Call, Sandbox, console
 from wxlogistics.sandbox.console import pages, site, texts
 from wxlogistics.sandbox.server import Server
 from wxlogistics.sandbox.wire import Answer, HttpRequest
@@ -493,6 +493,14 @@ class TestWaybills:
         assert 400 == refused.status_code
         assert "refused: HTTP 502" in refused.text
 
+    @with_settings(keep_calls=0)
+    def test_register__nothing_kept(self, browser):
+        """A refusal is shown though no call is remembered; no other user is made."""
+        refused = browser.press("register", {"openid": "x", "waybill_id": "V"})
+
+        assert "refused: 40003 openid wrong" in refused.text
+        assert {} == browser.sandbox.world.users
+
     def test_order(self, browser):
         """What was registered last stands first; registering again changes nothing."""
         browser.sandbox.add_waybill("SF1")
@@ -552,6 +560,8 @@ class TestWaybills:
         browser.sandbox.clock.set(NOON, 3600)
         wait = int(re.findall('data-wait="([0-9]+)"', browser.read("/"))[0])
         assert 0 < wait <= 1000
+        browser.sandbox.clock.set(NOON, 5e-324)
+        assert 'data-wait="2147483647"' in browser.read("/")
 
         browser.sandbox.move(WAYBILL_ID, 4)
         assert 'data-wait=""' in browser.read("/")
@@ -1003,6 +1013,15 @@ class TestEscaping:
         sandbox.add_waybill("\ud83d")
 
         assert 200 == answer(sandbox).status
+
+    def test_call__half_a_surrogate(self, browser):
+        """Nor one in a call from a state file."""
+        request = '{"appid":"\\ud800"}'
+        fields = {"number": 1, "time": NOON, "status": 200, "milliseconds": 1.0}
+        call = Call(endpoint="token", request=request, **fields)
+        browser.sandbox.world.calls.append(call)
+
+        assert "?appid=%3F" in browser.read("/console/call?number=1")
 
     @pytest.mark.parametrize("moment", [1e300, float("inf")])
     def test_china_time__beyond(self, moment):

@@ -161,7 +161,11 @@ class TestControl:
             (("settings", "edit_limit"), "5", "edit_limit is of type int, not '5'"),
             (("faults", 0, "delay"), None, "delay is of type float, not None"),
             (("apps", 0, "secret"), 1, "secret is of type str, not 1"),
-            (("authorizations", 0, "permissions"), ["x"], "'permissions' must be <cl"),
+            (
+                ("authorizations", 0, "permissions"),
+                ["x"],
+                "permissions is a list of numbers",
+            ),
             (("tokens", 0, "component_appid"), "wx0", "component_appid: there is no"),
             (("latest", "stable wx1"), 1, "'latest' must be"),
             (("forced_at", "wx1"), "x", "'forced_at' must be"),
@@ -227,10 +231,12 @@ class TestControl:
             ("tick", {"hours": -1}, "time only moves forward"),
             ("tick", {"hours": "1"}, "hours: '1' is not of type 'number'"),
             ("tick", {"hours": 10**400}, "time only moves forward"),
+            ("tick", {"days": 10**400, "hours": 0.5}, "time only moves forward"),
             ("tick", [], "is not of type 'object'"),
             ("fail", {"endpoint": "x", "errcode": 1}, "no endpoint 'x'"),
             ("fail", {"status": 502, "body": {"a": 1}}, "body: {'a': 1} is not" + TEXT),
             ("fail", {"errcode": 1, "errmsg": 5}, "errmsg: 5 is not" + TEXT),
+            ("fail", {"errcode": 1, "body": "x"}, "body goes with a status"),
             ("mend", {"number": 1}, "Additional properties are not allowed"),
             ("mend", {"fault": "1"}, "fault: '1' is not of type 'integer', 'null'"),
             ("mend", {"fault": 77}, "fault: there never was a fault 77"),
@@ -288,12 +294,13 @@ class TestControl:
     def test_mistake__no_json(self, api):
         """So is a body that is no JSON; its Content-Type does not matter."""
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        bad, good = (
+        bad, worse, good = (
             api.door.send("POST", "/_sandbox/tick", data=data, headers=headers)
-            for data in (b"{", b'{"hours": 1}')
+            for data in (b"{", b'{"hours": "\xff"}', b'{"hours": 1}')
         )
 
-        assert (400, 200) == (bad.status_code, good.status_code)
+        assert (400, 400, 200) == (bad.status_code, worse.status_code, good.status_code)
+        assert "can't decode byte 0xff in position 11" in worse.json()["error"]
 
     def test_unknown(self, api):
         """An unknown command is answered with those that there are."""
@@ -333,7 +340,7 @@ class TestStrangers:
         request = HttpRequest(
             "POST", "/_sandbox/tick", headers=headers, body=b'{"hours": 1}'
         )
-        hosts = ["sandbox", "MyBox"]
+        hosts = ["sandbox", "MyBox", ""]
         answer = control.answer(sandbox, request, allowed_hosts=hosts)
 
         assert status == answer.status

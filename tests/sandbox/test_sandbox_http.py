@@ -1,13 +1,15 @@
 """The server byte by byte, and over HTTPS."""
 
+import asyncio
 import contextlib
+import errno
 import shutil
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Callable, Iterator
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,6 +20,7 @@ from sandboxtools import OPEN_MSG, direct, need, port_of, served_process
 from wxlogistics.sandbox import Sandbox
 from wxlogistics.sandbox.command import main
 from wxlogistics.sandbox.server import Server
+from wxlogistics.sandbox.tls import own_context
 
 LIST = OPEN_MSG + "get_delivery_list"
 
@@ -38,6 +41,17 @@ def answered(server: Server, sent: bytes) -> bytes:
         connection.sendall(sent)
         connection.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def once_there_is_room(call: Callable[[], Any]) -> Any:
+    """Return what a call gets as soon as another connection has gone."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError):
+            if reply := call():
+                return reply
+        time.sleep(0.01)
+    pytest.fail("there is no room")
 
 
 @pytest.fixture
@@ -118,6 +132,16 @@ class TestBytes:
         assert reply.startswith(b"HTTP/1.1 400 Bad Request\r\n")
         assert [] == server.sandbox.calls
 
+    def test_request__bug(self, server, monkeypatch, caplog):
+        """An unforeseen exception is logged and answered; the connection goes on."""
+        monkeypatch.setattr("wxlogistics.sandbox.wire.answer", lambda *a, **k: 1 / 0)
+
+        reply = answered(server, (b"GET /x" + END) * 2)
+
+        assert 2 == reply.count(b"HTTP/1.1 500 Internal Server Error\r\n")
+        assert ["GET /x"] * 2 == [record.getMessage() for record in caplog.records]
+        assert "ZeroDivisionError" in caplog.text
+
     def test_request__expects(self, server):
         """A caller that waits for a 100 gets one."""
         with connected(server) as connection:
@@ -173,7 +197,48 @@ class TestBytes:
                 if not one_more.recv(100):
                     raise ConnectionResetError
 
-        assert b"40066" in answered(server, b"GET /x" + END)
+        assert b"40066" in once_there_is_room(lambda: answered(server, b"GET /x" + END))
+
+    def test_connections__no_handshake(self, sandbox, monkeypatch, caplog, tmp_path):
+        """One that has not finished its TLS handshake is counted."""
+        monkeypatch.setattr("wxlogistics.sandbox.server._MOST_CONNECTIONS", 1)
+        tls = own_context(str(tmp_path / "ca.pem"))
+
+        with Server(sandbox, "127.0.0.1", 0, tls=tls) as server:
+            with connected(server) as silent, connected(server) as one_more:
+                assert b"" == one_more.recv(100)
+                silent.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                with contextlib.suppress(ConnectionResetError):
+                    assert b"" == silent.recv(100)
+            options = {"verify": str(tmp_path / "ca.pem"), "timeout": 60}
+            page = once_there_is_room(lambda: requests.get(server.url, **options))
+
+        assert 200 == page.status_code
+        assert [] == caplog.records
+
+    def test_connections__no_file(self, sandbox, monkeypatch, caplog):
+        """When the process has no file left for a connection, it is tried again."""
+        accept = asyncio.SelectorEventLoop.sock_accept
+        problems = [OSError(errno.EMFILE, "Too many open files")]
+
+        async def sock_accept(*args: Any) -> Any:
+            if problems:
+                raise problems.pop()
+            return await accept(*args)
+
+        monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_accept", sock_accept)
+        with sandbox.serve() as server:
+            assert b"40066" in answered(server, b"GET /x" + END)
+
+        assert [] == caplog.records
+
+    def test_connections__gone_in_a_delay(self, server, monkeypatch):
+        """A caller that hangs up during a delay keeps no connection."""
+        monkeypatch.setattr("wxlogistics.sandbox.server._MOST_CONNECTIONS", 1)
+        server.sandbox.fail("token", delay=300)
+
+        assert b"" == answered(server, b"GET /cgi-bin/token" + END)
+        assert b"40066" in once_there_is_room(lambda: answered(server, b"GET /x" + END))
 
 
 class TestTLS:

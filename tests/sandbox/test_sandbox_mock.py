@@ -1,12 +1,14 @@
 """Door 1: in process, through `responses`."""
 
+import io
 import sys
 from typing import Any
 
 import pytest
 import requests
 import responses
-from sandboxtools import EXAMPLE, JSON, QUERY_TRACE, run_python
+import urllib3
+from sandboxtools import EXAMPLE, QUERY_TRACE, run_python
 
 from wxlogistics import ApiError, GoodsDetail, GoodsInfo
 from wxlogistics.sandbox import Sandbox
@@ -16,6 +18,8 @@ REGISTRATION: dict[str, Any] = {
     **EXAMPLE,
     "goods_info": GoodsInfo([GoodsDetail("测试名字", "www.qq.com")]),
 }
+
+BODY = b'{"waybill_token":"x"}'
 
 QUERY_URL = "https://api.weixin.qq.com" + QUERY_TRACE
 OTHER_URL = "https://example.com/"
@@ -110,22 +114,34 @@ class TestMock:
             sandbox.fail("query_trace", delay=4)
             before = sandbox.clock.now()
             query()
-            sandbox.fail("query_trace", delay=600, times=3)
-            for timeout in (5, (5, 5)):
+            sandbox.fail("query_trace", delay=600, times=6)
+            total, read = urllib3.Timeout(total=5), urllib3.Timeout(read=5)
+            for timeout in (5, (5, 5), total, total, read):
                 with pytest.raises(requests.ReadTimeout):
-                    requests.post(QUERY_URL, timeout=timeout)
+                    requests.post(QUERY_URL, timeout=timeout)  # type: ignore[arg-type]
             requests.post(QUERY_URL, timeout=None)
 
-        assert 614 <= sandbox.clock.now() - before < 700
+        assert 628 <= sandbox.clock.now() - before < 700
 
-    def test_mock__text_body(self):
-        """A body given as text is read as UTF-8."""
+    @pytest.mark.parametrize(
+        ("body", "media_type"),
+        [
+            (BODY.decode(), "application/json"),
+            (BODY, b"application/json"),
+            (bytearray(BODY), "application/json"),
+            (memoryview(BODY), "application/json"),
+            (io.BytesIO(BODY), "application/json"),
+            (io.StringIO(BODY.decode()), "application/json"),
+        ],
+    )
+    def test_mock__body(self, body, media_type):
+        """A body and a header may be of any type that `requests` sends."""
         with Sandbox().mock() as wechat:
             response = requests.post(
                 QUERY_URL,
                 params={"access_token": wechat.access_token()},
-                data='{"waybill_token":"x"}',
-                headers=JSON,
+                data=body,
+                headers={"Content-Type": media_type},
                 timeout=60,
             )
 

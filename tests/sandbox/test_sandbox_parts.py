@@ -156,6 +156,8 @@ class TestSandbox:
             ({"ip_whitelist": [5]}, TypeError),
             ({"route": [(float("inf"), 1)]}, ValueError),
             ({"route": [(10**400, 1)]}, ValueError),
+            ({"route": [(1e306, 1)]}, ValueError),
+            ({"route": [(float("nan"), 1)]}, ValueError),
             ({"route": 5}, ValueError),
             ({"route": [(5, 1), (1, 2)]}, ValueError),
             ({"edit_limit": -1}, ValueError),
@@ -228,6 +230,16 @@ class TestSandbox:
                 TypeError,
                 r"message is of type str \| None, not 5",
             ),
+            (
+                lambda s: [s.add_waybill("W"), s.move("W", 1.5)],
+                TypeError,
+                "status is of type int, not 1.5",
+            ),
+            (
+                lambda s: [s.add_waybill("W"), s.move("W", True)],
+                TypeError,
+                "status is of type int, not True",
+            ),
             (lambda s: s.authorize("wx0"), LookupError, "wx0"),
             (lambda s: s.authorize(s.add_component().appid, "wx0"), LookupError, "wx0"),
             (lambda s: s.change_refresh_token("wx0"), LookupError, "wx0"),
@@ -236,6 +248,28 @@ class TestSandbox:
             (lambda s: s.add_user(appid="wx0"), LookupError, "wx0"),
             (lambda s: s.js_code(appid="wx0"), LookupError, "no app 'wx0'"),
             (lambda s: s.js_code("x"), ValueError, "an openid is"),
+            (
+                lambda s: s.add_app(ip_whitelist="10.0.0.1"),
+                TypeError,
+                "ip_whitelist is a list of texts, not '10.0.0.1'",
+            ),
+            (
+                lambda s: s.add_component(ip_whitelist=[5]),
+                TypeError,
+                r"ip_whitelist is a list of texts, not \(5,\)",
+            ),
+            (
+                lambda s: s.authorize(s.add_component().appid, permissions=None),
+                TypeError,
+                "permissions is a list of numbers, not None",
+            ),
+            (
+                lambda s: s.authorization_code(
+                    s.add_component().appid, permissions=["45"]
+                ),
+                TypeError,
+                r"permissions is a list of numbers, not \('45',\)",
+            ),
         ],
     )
     def test_nonsense(self, ask, error, problem):

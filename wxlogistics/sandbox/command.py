@@ -124,9 +124,11 @@ PROBLEMS = (
     "port {} of {} is taken: choose another, or 0 for any free one",
     "--keyfile: it goes with --certfile",
     "--ca-file: it goes with --tls",
+    "--allow-host: {}",
     "--set: no setting {}; there are: {}",
     "--set: {}",
     "{} is of type {}, not {}",
+    "{} is a list of texts, not {}",
     "{} is from 0 to 10**15, not {}",
     "{} is from 0 to 23, not {}",
     "{} is from 1 to 10**15, not {}",
@@ -264,7 +266,7 @@ def _settings(items: Sequence[str]) -> dict[str, Any]:
     try:
         Settings(**settings)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"--set: {error.args[0]}") from None
+        raise ValueError(f"--set: {error}") from None
     return settings
 
 

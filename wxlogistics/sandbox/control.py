@@ -61,7 +61,7 @@ def answer(
         _check(schema, fields)
         return _json(200, command(controls, fields))
     except (TypeError, ValueError, LookupError) as error:
-        return _json(400, {"error": str(error.args[0] if error.args else error)})
+        return _json(400, {"error": str(error)})
 
 
 def is_welcome(headers: Mapping[str, str], allowed_hosts: Collection[str]) -> bool:
@@ -69,13 +69,12 @@ def is_welcome(headers: Mapping[str, str], allowed_hosts: Collection[str]) -> bo
     Return whether the Host is not foreign (DNS rebinding) and the Origin this server.
     """
     host = headers.get("host", "").lower()
-    origin = headers.get("origin")
-    if origin is not None:
-        if origin.lower() not in (f"http://{host}", f"https://{host}"):
-            return False
+    mine = (f"http://{host}", f"https://{host}")
+    if headers.get("origin", mine[0]).lower() not in mine:
+        return False
     found = re.fullmatch(r"(\[[0-9a-f:.]+\]|[\w.-]+)(:[0-9]+)?", host, re.ASCII)
     name = found[1].strip("[]") if found else ""
-    if name in {"localhost", *map(str.lower, allowed_hosts)}:
+    if name and name in ("localhost", *map(str.lower, allowed_hosts)):
         return True
     try:
         ipaddress.ip_address(name)

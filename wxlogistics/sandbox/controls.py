@@ -301,7 +301,7 @@ class Controls:
                 raise LookupError(
                     f"no waybill {waybill_id!r} in the sandbox: register it first"
                 )
-            move = Move(world.clock.now(), int(status), message)
+            move = Move(world.clock.now(), status, message)
             world.parcels[waybill_id].moves.append(move)
 
     def fail(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
+from urllib3 import Timeout
 from urllib3.exceptions import ProtocolError
 
 from . import wire
@@ -117,16 +118,16 @@ class _Rule(responses.BaseResponse):
                 f"the sandbox does not know {url.hostname}{url.path}; "
                 f"it knows:\n{known}"
             )
-        body: Any = request.body
-        if isinstance(body, str):
-            body = body.encode()
         received = wire.HttpRequest(
             str(request.method),
             url.path,
             url.query,
-            {name: str(value) for name, value in request.headers.items()},
-            # An iterator's body goes out chunked, and is not read for that.
-            body if isinstance(body, bytes) else b"",
+            {
+                name: value.decode("latin-1") if isinstance(value, bytes) else value
+                for name, value in request.headers.items()
+            },
+            # What goes out chunked is refused unread.
+            b"" if "Transfer-Encoding" in request.headers else _bytes(request.body),
         )
         answer = wire.answer(self._sandbox.world, received, in_process=True)
         # Nothing sleeps in here: time is the sandbox's.
@@ -137,13 +138,9 @@ class _Rule(responses.BaseResponse):
             raise requests.ReadTimeout("Read timed out.", request=request)
         self._sandbox.clock.tick(seconds=answer.delay)
         if answer.drop:
-            raise requests.ConnectionError(
-                ProtocolError(
-                    "Connection aborted.",
-                    ConnectionResetError(104, "Connection reset by peer"),
-                ),
-                request=request,
-            )
+            reset = ConnectionResetError(104, "Connection reset by peer")
+            aborted = ProtocolError("Connection aborted.", reset)
+            raise requests.ConnectionError(aborted, request=request)
         return responses.Response(
             self.method,
             self.url,
@@ -155,11 +152,25 @@ class _Rule(responses.BaseResponse):
         ).get_response(request)
 
 
+def _bytes(body: Any) -> bytes:
+    """
+    What `requests` sends of a body.
+    """
+    # Newer versions of `responses` have read a file already.
+    sent = getattr(body, "read", lambda: body)()
+    return sent.encode() if isinstance(sent, str) else bytes(sent or b"")
+
+
 def _read_timeout(timeout: Any) -> float | None:
     """
     The read timeout of what `requests` takes as a timeout.
     """
     if isinstance(timeout, tuple):
         timeout = timeout[1]
-    seconds: float | None = getattr(timeout, "read_timeout", timeout)
+    if isinstance(timeout, Timeout):
+        # With a total the read timeout is what the connect leaves of it.
+        timeout = timeout.clone()
+        timeout.start_connect()
+        timeout = timeout.read_timeout
+    seconds: float | None = timeout
     return seconds

@@ -42,8 +42,8 @@ _MOST_CONNECTIONS = 256
 #: Seconds in which a caller that is refused may still send, so that it reads why.
 _LINGER = 1.0
 
-#: Seconds between two looks whether something changed, while a page is open. All that
-#: is compared then is one short text.
+#: Seconds between two looks whether a caller hung up, during a delay or while a page is
+#: open, and whether something changed; all that is compared then is one short text.
 _LOOK_EVERY = 0.25
 
 #: After this many looks without a change a page gets a sign of life.
@@ -83,8 +83,7 @@ class Server:
         self.url = f"{self._scheme}://{_reachable(host)}:{port}"
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop
-        self._stop: asyncio.Event
-        self._connections = 0
+        self._accepting: asyncio.Task[None]
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._run()),
             name="wxlogistics-sandbox",
@@ -105,28 +104,47 @@ class Server:
         """
         # In a forked child it is not.
         if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stop.set)
+            self._loop.call_soon_threadsafe(self._accepting.cancel)
             self._thread.join()
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
-        server = await asyncio.start_server(
-            self._connected, sock=self._socket, ssl=self._tls
-        )
+        self._accepting = asyncio.create_task(self._accept())
         self._ready.set()
-        await self._stop.wait()
+        await asyncio.wait([self._accepting])
         # asyncio.run() cancels what is still connected.
-        server.close()
 
-    async def _connected(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        connection = _Connection(reader, writer)
-        if self._connections >= _MOST_CONNECTIONS:
-            connection.hang_up()
+    async def _accept(self) -> None:
+        # asyncio.start_server() shows no connection before its TLS handshake.
+        self._socket.setblocking(False)
+        connected = set[asyncio.Task[None]]()
+        with self._socket:
+            while True:
+                try:
+                    accepted, _ = await self._loop.sock_accept(self._socket)
+                except OSError:
+                    # The process may have run out of files, until others are closed.
+                    await asyncio.sleep(_LOOK_EVERY)
+                    continue
+                if len(connected) < _MOST_CONNECTIONS:
+                    task = asyncio.create_task(self._connected(accepted))
+                    connected.add(task)
+                    task.add_done_callback(connected.discard)
+                else:
+                    accepted.close()
+
+    async def _connected(self, accepted: socket.socket) -> None:
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        try:
+            transport, _ = await self._loop.connect_accepted_socket(
+                lambda: protocol, accepted, ssl=self._tls
+            )
+        except OSError:
+            # No TLS handshake.
             return
-        self._connections += 1
+        writer = asyncio.StreamWriter(transport, protocol, reader, self._loop)
+        connection = _Connection(reader, writer)
         try:
             while await self._exchange(connection):
                 pass
@@ -134,7 +152,6 @@ class Server:
         except (OSError, asyncio.TimeoutError, asyncio.CancelledError):
             connection.hang_up()
         finally:
-            self._connections -= 1
             writer.close()
 
     async def _exchange(self, connection: _Connection) -> bool:
@@ -148,10 +165,13 @@ class Server:
         if (request.method, request.path) == ("GET", console.EVENTS):
             await self._tell(connection, request)
             return False
-        answer = await self._answer(connection, request)
-        if answer.delay:
-            await asyncio.sleep(answer.delay)
-        if answer.drop:
+        try:
+            answer = await self._answer(connection, request)
+        except Exception as error:
+            context = {"message": f"{request.method} {request.path}"}
+            self._loop.call_exception_handler({**context, "exception": error})
+            answer = Answer(500, {}, b"")
+        if not await connection.stays(answer.delay) or answer.drop:
             connection.hang_up()
             return False
         return await connection.send(request, answer)
@@ -192,8 +212,8 @@ class Server:
         # Milliseconds until a browser whose stream broke asks for another.
         retry = h11.Data(data=b"retry: 1000\n\n")
         await connection.write(_head(200, console.EVENT_HEADERS), retry)
-        sent, silence = "", 0
-        while not connection.is_gone:
+        sent, silence, stays = "", 0, True
+        while stays:
             version = console.version(self.sandbox)
             if version != sent:
                 await connection.write(h11.Data(data=f"data: {version}\n\n".encode()))
@@ -202,7 +222,7 @@ class Server:
                 await connection.write(h11.Data(data=b":\n\n"))
                 silence = 0
             silence += 1
-            await asyncio.sleep(_LOOK_EVERY)
+            stays = await connection.stays(_LOOK_EVERY)
 
 
 def _set_target(request: HttpRequest, target: str) -> None:
@@ -237,12 +257,16 @@ class _Connection:
         peer = self._writer.get_extra_info("peername")
         return str(peer[0]) if peer else ""
 
-    @property
-    def is_gone(self) -> bool:
+    async def stays(self, seconds: float) -> bool:
         """
-        Whether the caller hung up.
+        Wait; return False as soon as the caller hung up.
         """
-        return self._reader.at_eof() or self._writer.is_closing()
+        while seconds > 0:
+            await asyncio.sleep(min(seconds, _LOOK_EVERY))
+            if self._reader.at_eof() or self._writer.is_closing():
+                return False
+            seconds -= _LOOK_EVERY
+        return True
 
     def hang_up(self) -> None:
         """
@@ -356,10 +380,8 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        raise OSError(
-            errno.EADDRINUSE,
-            f"port {port} of {host} is taken: choose another, or 0 for any free one",
-        ) from None
+        text = f"port {port} of {host} is taken: choose another, or 0 for any free one"
+        raise OSError(errno.EADDRINUSE, text) from None
 
 
 def _reachable(host: str) -> str:

@@ -17,6 +17,7 @@ def own_context(ca_file: str, names: Collection[str] = ()) -> ssl.SSLContext:
 
     Raises:
         OSError: The file cannot be written.
+        ValueError: No certificate can have one of the *names*.
     """
     try:
         import trustme
@@ -26,9 +27,12 @@ def own_context(ca_file: str, names: Collection[str] = ()) -> ssl.SSLContext:
         ) from error
 
     authority = trustme.CA(organization_name="wxlogistics sandbox")
-    certificate = authority.issue_cert(*HOSTS, "localhost", "127.0.0.1", "::1", *names)
+    try:
+        issued = authority.issue_cert(*HOSTS, "localhost", "127.0.0.1", "::1", *names)
+    except ValueError as error:
+        raise ValueError(f"--allow-host: {error}") from None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate.configure_cert(context)
+    issued.configure_cert(context)
     authority.cert_pem.write_to_path(ca_file)
     return context
 

@@ -98,6 +98,21 @@ class Answer(NamedTuple):
     delay: float = 0.0
     drop: bool = False
 
+    @property
+    def reply(self) -> bytes:
+        """
+        WeChat's JSON; empty if there is none.
+        """
+        return self.body if self.headers.get("Content-Type") == CONTENT_TYPE else b""
+
+    @property
+    def errcode(self) -> int | None:
+        """
+        WeChat's errcode; None if there is no reply.
+        """
+        found = re.match(rb'\{"errcode":(-?\d+)', self.reply)
+        return int(found[1]) if found else (0 if self.reply else None)
+
 
 def answer(
     world: World,
@@ -159,14 +174,11 @@ def answer(
         else:
             fault = endpoint and world.faults.take(endpoint, openid, waybill_id)
             result = _answer(world, request, fault or None)
-        reply = (
-            result.body if result.headers.get("Content-Type") == CONTENT_TYPE else b""
-        )
         if endpoint in TOKENS and not problem:
             world.tokens.fetches.count(
                 now,
                 forced=request.payload.get("force_refresh") is True,
-                refused=_errcode(reply) != 0,
+                refused=result.errcode != 0,
             )
         world.call_count += 1
         world.changes += 1
@@ -177,8 +189,8 @@ def answer(
                 endpoint=endpoint or path[:_LONGEST],
                 query=http.query[:_LONGEST],
                 request=_kept(world, b"" if payload is None else encode(payload)),
-                answer=_kept(world, reply),
-                errcode=_errcode(reply),
+                answer=_kept(world, result.reply),
+                errcode=result.errcode,
                 status=0 if result.drop else result.status,
                 milliseconds=(time.perf_counter() - began + result.delay) * 1000,
                 ip=ip,
@@ -187,11 +199,6 @@ def answer(
             )
         )
     return result
-
-
-def _errcode(reply: bytes) -> int | None:
-    found = re.match(rb'\{"errcode":(-?\d+)', reply)
-    return int(found[1]) if found else (0 if reply else None)
 
 
 def _kept(world: World, text: bytes) -> str:

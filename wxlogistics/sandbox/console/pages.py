@@ -460,7 +460,8 @@ def _again(visit: Visit, one: Call, payload: dict[str, Any] | None) -> dict[str,
         return {"curl": "", "python": ""}
     url, name = visit.base_url + path, one.endpoint
     if name in GETS:
-        url += "?" + urlencode({key: str(value) for key, value in payload.items()})
+        fields = {key: str(value) for key, value in payload.items()}
+        url += "?" + urlencode(fields, errors="replace")
         return {"curl": f"curl {shlex.quote(url)}", "python": _GET.format(url=url)}
     token = ""
     if name.startswith("api_") and name != "api_component_token":

@@ -41,6 +41,9 @@ _STATIC = {
     "icon.svg": "image/svg+xml",
 }
 
+#: Milliseconds; JavaScript has no longer timeout.
+_LONGEST_WAIT = 2**31 - 1
+
 #: Hours in a year.
 _LONGEST_TICK = 366 * 24
 
@@ -171,20 +174,21 @@ def _page(
     world = visit.sandbox.world
     now, speed = world.clock.now(), world.clock.speed
     due = values.get("due")
-    text = (
-        _templates()
-        .get_template(template)
-        .render(
-            values,
-            visit=visit,
-            say=visit.say,
-            now=now,
-            speed=speed,
-            # Milliseconds until the clock itself changes what is shown here.
-            wait=math.ceil((due - now) / speed * 1000) if due and speed else "",
-            languages=texts.LANGUAGES,
-            status_name=functools.partial(texts.status_name, visit.language),
-        )
+    # Milliseconds until the clock itself changes what is shown here.
+    wait: int | str = ""
+    if due and speed:
+        # At a very low speed they are infinite.
+        wait = math.ceil(min((due - now) / speed * 1000, _LONGEST_WAIT))
+    shown = _templates().get_template(template)
+    text = shown.render(
+        values,
+        visit=visit,
+        say=visit.say,
+        now=now,
+        speed=speed,
+        wait=wait,
+        languages=texts.LANGUAGES,
+        status_name=functools.partial(texts.status_name, visit.language),
     )
     pictures = " http: https:" if values.get("pictures") else ""
     return Answer(
@@ -220,9 +224,8 @@ def _templates() -> jinja2.Environment:
 def _static(visit: Visit, name: str) -> Answer:
     if name not in _STATIC:
         return _missing(visit, "No such page")
-    content = (
-        resources.files(__package__).joinpath("static").joinpath(name).read_bytes()
-    )
+    folder = resources.files(__package__).joinpath("static")
+    content = folder.joinpath(name).read_bytes()
     return Answer(200, {**_HEADERS, "Content-Type": _STATIC[name]}, content)
 
 
@@ -246,7 +249,7 @@ def _act(visit: Visit, name: str) -> Answer:
             visit,
             path=back.path,
             fields=_fields(back.query),
-            problem=visit.say(str(error.args[0])),
+            problem=visit.say(str(error)),
         )
         return _look(again, back.path.removeprefix(PREFIX), status=400)
     headers = {**_HEADERS, "Location": target}
@@ -303,7 +306,7 @@ def _register(visit: Visit) -> str:
     payload: dict[str, Any] = {
         name: text for name in names if (text := _text(visit, name))
     }
-    payload.setdefault("openid", visit.sandbox.add_user())
+    payload["openid"] = payload.get("openid") or visit.sandbox.add_user()
     payload["goods_info"] = {
         "detail_list": [
             {name: _text(visit, name) or "" for name in ("goods_name", "goods_img_url")}
@@ -329,11 +332,10 @@ def _send(visit: Visit, payload: dict[str, Any], message: bool) -> str:
     )
     if b'"waybill_token"' in answer.body:
         return _waybill(payload["waybill_id"])
-    errcode = visit.sandbox.calls[-1].errcode
+    errcode = answer.errcode
     refused = f"HTTP {answer.status}" if errcode is None else errcode
-    raise ValueError(
-        visit.say("refused: {} {}", refused, visit.meaning(errcode or 0)).strip()
-    )
+    text = visit.say("refused: {} {}", refused, visit.meaning(errcode or 0))
+    raise ValueError(text.strip())
 
 
 def _waybill(waybill_id: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from typing import Callable
@@ -67,8 +68,11 @@ class Clock:
         Raises:
             ValueError: The sum is negative, or there is no time that late.
         """
-        step = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
-        # Whole numbers may be larger than a float can be.
+        try:
+            step = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+        except OverflowError:
+            # Whole numbers may be larger than a float can be.
+            step = math.inf
         if not 0 <= step <= sys.float_info.max - abs(self._start):
             raise ValueError("time only moves forward")
         self._start += step

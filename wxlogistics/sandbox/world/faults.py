@@ -59,11 +59,14 @@ class Fault:
             raise ValueError("status is a whole number from 200 to 599")
         if not 0 <= self.delay <= LONGEST_DELAY:
             raise ValueError(f"delay is from 0 to {LONGEST_DELAY} seconds")
-        if self.errcode is None and self.status is None and not self.delay:
-            if not self.drop:
-                raise ValueError("name what goes wrong: errcode, status, delay or drop")
+        if (self.errcode, self.status, self.delay, self.drop) == (None, None, 0, False):
+            raise ValueError("name what goes wrong: errcode, status, delay or drop")
         if self.errmsg is not None and self.errcode is None:
             raise ValueError("errmsg goes with an errcode")
+        if self.errcode is not None and self.status is not None:
+            raise ValueError("errcode or status, not both")
+        if self.body is not None and self.status is None:
+            raise ValueError("body goes with a status")
         if self.times is not None and self.times < 1:
             raise ValueError("times is a whole number from 1, or None for always")
 

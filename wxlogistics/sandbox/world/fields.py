@@ -6,7 +6,7 @@ import functools
 from typing import Any, Iterable
 
 import attrs
-from attrs.validators import and_, deep_iterable, instance_of, optional
+from attrs.validators import and_
 
 #: A plain annotation -> the types that it stands for.
 _PLAIN: dict[str, tuple[type, ...]] = {
@@ -62,9 +62,14 @@ def several(values: Any) -> Any:
     return tuple(values) if is_list else values
 
 
-def strings() -> Any:
+def tuple_of(kind: type, what: str, default: Any) -> Any:
     """
-    Return the field of a tuple of strings that may be None.
+    Return the field of a tuple of *kind*, called *what*, or of *default*.
     """
-    are_strings = deep_iterable(instance_of(str), instance_of(tuple))
-    return checked(optional(are_strings), default=None, converter=several)
+
+    def check(_: object, field: attrs.Attribute[Any], value: Any) -> None:
+        is_list = isinstance(value, tuple) and all(isinstance(v, kind) for v in value)
+        if value != default and not is_list:
+            raise TypeError(f"{field.name} is a list of {what}, not {value!r:.200}")
+
+    return checked(check, default=default, converter=several)

@@ -10,7 +10,7 @@ import attrs
 
 from ...models import WaybillStatus
 from .carriers import CARRIERS
-from .fields import checked, strings, typed
+from .fields import checked, tuple_of, typed
 
 #: Beyond every use, and still a number of seconds.
 _LARGEST_AMOUNT = 10**15
@@ -34,7 +34,7 @@ def _route(value: Any) -> tuple[tuple[float, WaybillStatus], ...]:
     except (TypeError, ValueError, OverflowError):
         route = ((math.nan, WaybillStatus.NOT_COLLECTED),)
     hours = [when for when, _ in route]
-    if not all(map(math.isfinite, hours)) or hours != sorted(hours):
+    if hours != sorted(hours) or not all(abs(h) <= _LARGEST_AMOUNT for h in hours):
         wanted = "pairs of hours, in ascending order, and status"
         raise ValueError(f"route is {wanted}, not {value!r:.200}")
     return route
@@ -213,7 +213,7 @@ class Settings:
     appid: str = ""
     secret: str = ""
     opened: bool = True
-    ip_whitelist: tuple[str, ...] | None = strings()
+    ip_whitelist: tuple[str, ...] | None = tuple_of(str, "texts", None)
     first_use: bool | None = None
 
     unknown_waybill: int = 0
@@ -274,10 +274,8 @@ class Settings:
         try:
             re.compile(self.refused_image)
         except re.error as error:
-            raise ValueError(
-                f"refused_image is not a regular expression: {error}"
-            ) from None
-        if self.default_delivery_id not in CARRIERS:
-            raise ValueError(
-                f"default_delivery_id: no carrier {self.default_delivery_id!r}"
-            )
+            problem = f"refused_image is not a regular expression: {error}"
+            raise ValueError(problem) from None
+        carrier = self.default_delivery_id
+        if carrier not in CARRIERS:
+            raise ValueError(f"default_delivery_id: no carrier {carrier!r}")

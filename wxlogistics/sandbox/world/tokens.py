@@ -9,11 +9,10 @@ from collections import deque
 from typing import Any, Iterable
 
 import attrs
-from attrs.validators import deep_iterable, instance_of
 
 from .clock import Clock
 from .errcodes import Refusal
-from .fields import checked, several, strings, typed
+from .fields import several, tuple_of, typed
 from .mint import Mint
 from .settings import Settings
 
@@ -38,11 +37,6 @@ def _last(times: Iterable[float]) -> deque[float]:
     return kept
 
 
-def _permissions() -> Any:
-    are_numbers = deep_iterable(instance_of(int), instance_of(tuple))
-    return checked(are_numbers, default=(LOGISTICS_PERMISSION,), converter=several)
-
-
 @attrs.define(field_transformer=typed)
 class App:
     """
@@ -61,7 +55,7 @@ class App:
     appid: str
     secret: str
     opened: bool = True
-    ip_whitelist: tuple[str, ...] | None = strings()
+    ip_whitelist: tuple[str, ...] | None = tuple_of(str, "texts", None)
 
 
 @attrs.define(field_transformer=typed)
@@ -92,7 +86,7 @@ class Authorization:
     component_appid: str
     appid: str
     refresh_token: str
-    permissions: tuple[int, ...] = _permissions()
+    permissions: tuple[int, ...] = tuple_of(int, "numbers", (LOGISTICS_PERMISSION,))
     old_refresh_token: str = ""
     old_until: float = 0.0
 
@@ -174,7 +168,7 @@ class Code:
     appid: str = ""
     openid: str = ""
     component_appid: str = ""
-    permissions: tuple[int, ...] = _permissions()
+    permissions: tuple[int, ...] = tuple_of(int, "numbers", (LOGISTICS_PERMISSION,))
     used: bool = False
 
 
@@ -292,7 +286,7 @@ class Tokens:
             self.component(component_appid).appid,
             self.app(appid).appid,
             self.refresh_token(),
-            tuple(permissions),
+            several(permissions),
         )
         self.authorizations[component_appid, appid] = authorization
         return authorization
