@@ -1,7 +1,5 @@
 """Clients whose pauses and time a test decides."""
 
-from __future__ import annotations
-
 from typing import Any, Callable
 
 from wxlogistics import Client

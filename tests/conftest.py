@@ -1,7 +1,5 @@
 """What all tests share: no surroundings, sample files, a client that never waits."""
 
-from __future__ import annotations
-
 import os
 from typing import Any, Callable, Iterator
 

@@ -1,7 +1,5 @@
 """Reads what the READMEs and docs/ show, for the tests that run it."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import pathlib

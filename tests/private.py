@@ -1,7 +1,5 @@
 """What the core's tests share: values, a call of each method, and what it may show."""
 
-from __future__ import annotations
-
 import copy
 import pickle
 import traceback

@@ -1,7 +1,5 @@
 """Runs other programs, and skips the tests of those that are missing."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import pathlib

@@ -1,7 +1,5 @@
 """What the tests of tokens share: a scripted WeChat, a real Redis, threads."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json

@@ -1,7 +1,5 @@
 """Surroundings for the command line, a sandbox, and a way to run."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Iterator
 

@@ -1,7 +1,5 @@
 """The two doors of the sandbox, for the tests that go through both."""
 
-from __future__ import annotations
-
 from typing import Any, Iterator
 
 import pytest

@@ -1,7 +1,5 @@
 """What the tests of the sandbox share: the example, and a door to call through."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import json
@@ -54,9 +52,7 @@ DESCRIPTION = json.loads(
 
 @functools.cache
 def schema_of(method: str, path: str, what: str) -> Draft202012Validator:
-    """
-    The description's schema of an endpoint's "request" or "reply".
-    """
+    """The description's schema of an endpoint's "request" or "reply"."""
     operation = DESCRIPTION["paths"][path][method.lower()]
     if what == "request":
         holder = operation["requestBody"]

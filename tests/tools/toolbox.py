@@ -1,7 +1,5 @@
 """Shared by the tests against other tools: find one, run Python, play WeChat."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import os
