@@ -48,13 +48,6 @@ class TestNames:
             "https://sz.api.weixin.qq.com",
             "https://hk.api.weixin.qq.com",
         ) == wxlogistics.WECHAT_URLS
-        assert wxlogistics.WECHAT_URLS == (
-            wxlogistics.MAIN_URL,
-            wxlogistics.SECOND_URL,
-            wxlogistics.SHANGHAI_URL,
-            wxlogistics.SHENZHEN_URL,
-            wxlogistics.HONG_KONG_URL,
-        )
 
 
 class TestSignatures:
@@ -115,9 +108,6 @@ class TestSignatures:
 
 
 class TestPackage:
-    def test_py_typed__exists(self):
-        assert (PACKAGE / "py.typed").is_file()
-
     def test_logging__null_handler(self):
         logger = logging.getLogger("wxlogistics")
 

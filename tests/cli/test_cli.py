@@ -398,6 +398,16 @@ class TestMain:
             assert LOST not in (done.out + done.err).lower()
 
     @pytest.mark.parametrize(
+        "argv", ["{}", "query a {}", "bulk query {}", "errors {}", "sandbox --port {}"]
+    )
+    def test_main__secret_as_an_argument(self, argv, run, monkeypatch):
+        monkeypatch.setenv("WXLOGISTICS_SECRET", LOST)
+        done = run(*argv.format(LOST).split())
+
+        assert 0 != done.code
+        assert LOST not in done.out + done.err
+
+    @pytest.mark.parametrize(
         "argv, words",
         [
             (["--port", "99999"], "「--port」的值不对\uff1a请给出 0 到 65535"),

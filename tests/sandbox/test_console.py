@@ -343,8 +343,6 @@ class TestDoor:
 
 
 class TestLanguage:
-    """Chinese and English."""
-
     @pytest.mark.parametrize(
         ("accepted", "language"),
         [
@@ -419,8 +417,6 @@ class TestLanguage:
 
 
 class TestWaybills:
-    """The list."""
-
     def test_first_visit(self, browser):
         """
         Before anything is registered it shows how: in Python with the real port, and
@@ -568,8 +564,6 @@ class TestWaybills:
 
 
 class TestWaybill:
-    """One waybill."""
-
     @with_settings(missing_goods=0)
     def test_page__without_goods(self, browser):
         """Goods can be missing, and so can their names."""
@@ -674,8 +668,6 @@ class TestWaybill:
 
 
 class TestCalls:
-    """The calls."""
-
     def test_list(self, browser):
         """
         Newest first, with errcode, its meaning and the rid; they are found by
@@ -819,8 +811,6 @@ class TestCalls:
 
 
 class TestFaults:
-    """The faults."""
-
     def test_fail(self, browser):
         """The form sets what `fail()` sets."""
         fields = {
@@ -888,8 +878,6 @@ class TestFaults:
 
 
 class TestTokens:
-    """Tokens and quotas."""
-
     def test_tokens(self, browser):
         """Each with its remaining life."""
         lasting = browser.sandbox.access_token()
@@ -958,8 +946,6 @@ class TestTokens:
 
 
 class TestEscaping:
-    """What callers send is text and nothing else."""
-
     EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>&amp;\u202e{{7*7}}"
 
     def test_everywhere(self, browser):
@@ -1030,8 +1016,6 @@ class TestEscaping:
 
 
 class TestEvents:
-    """The stream of changes."""
-
     @contextlib.contextmanager
     def listen(self, url: str) -> Iterator[http.client.HTTPResponse]:
         connection = http.client.HTTPConnection("127.0.0.1", port_of(url), timeout=60)

@@ -200,8 +200,6 @@ def stayed(page: Any) -> bool:
 
 
 class TestParcel:
-    """See the parcel move."""
-
     def test_whole_way(self, desk):
         """
         A registration appears by itself. By keyboard past the navigation to "next
@@ -332,8 +330,6 @@ class TestParcel:
 
 
 class TestCalls:
-    """See the calls."""
-
     def test_live(self, desk):
         """A call appears without a reload, and its page has all of it."""
         page = desk.open("/console/calls")
@@ -388,8 +384,6 @@ class TestCalls:
 
 
 class TestFaults:
-    """Let calls go wrong."""
-
     def test_fault(self, desk):
         """
         The errcode's meaning stands beside it; the next call raises its exception,
@@ -446,8 +440,6 @@ class TestFaults:
 
 
 class TestTokens:
-    """Tokens and quotas."""
-
     def test_life(self, desk):
         """
         The remaining life runs down with the sandbox's clock; the AppSecret is shown
@@ -466,8 +458,6 @@ class TestTokens:
 
 
 class TestFrame:
-    """What all pages share."""
-
     def test_hostile_texts(self, desk):
         """A script stays text, and text from right to left stays in its place."""
         goods = GoodsInfo([GoodsDetail(EVIL, "www.qq.com"), GoodsDetail(TURNED, "")])

@@ -25,8 +25,6 @@ COMPONENT_TOKEN = "/cgi-bin/component/api_component_token"
 
 
 class TestJscode2session:
-    """GET /sns/jscode2session."""
-
     def login(self, door: Door, code: str, **changes: Any) -> dict[str, Any]:
         query = {**door.account, "grant_type": "authorization_code", "js_code": code}
         query.update(changes)
@@ -201,8 +199,6 @@ class TestComponent:
 
 
 class TestDiagnosis:
-    """Addresses, quotas and rids."""
-
     def ask(self, door: Door, path: str, **payload: Any) -> dict[str, Any]:
         return door.send(
             "POST", "/cgi-bin/" + path, params=door.token, json=payload

@@ -42,8 +42,6 @@ def blocks(page: str, language: str) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES)
 class TestPython:
-    """The blocks of Python."""
-
     def test_blocks__run(self, page, capsys):
         """Each block runs by itself."""
         assert 9 == len(blocks(page, "python"))
@@ -72,8 +70,6 @@ class TestPython:
 
 @pytest.mark.parametrize("page", PAGES)
 class TestCurl:
-    """The lines of curl."""
-
     def test_lines__work(self, page):
         """Each does what it is for, in this order."""
         lines = [
@@ -116,8 +112,6 @@ class TestCurl:
 
 @pytest.mark.parametrize("page", PAGES)
 class TestTables:
-    """The tables."""
-
     def test_settings__complete(self, page):
         """Every setting is in the table, with its default if that is plain."""
         told = dict(re.findall(r"^\| `([a-z_]+)` \| `([^`]+)` \|", read(page), re.M))
@@ -161,9 +155,3 @@ class TestTables:
         assert re.findall(pattern, read("sandbox.md")) == re.findall(
             pattern, read(page)
         )
-
-    def test_links__lead_somewhere(self, page):
-        """Links within the project lead to what is there."""
-        links = re.findall(r"\]\((?!https?:|#)([^)]+)\)", read(page))
-
-        assert [] == [link for link in links if not (ROOT / "docs" / link).exists()]

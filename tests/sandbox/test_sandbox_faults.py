@@ -18,8 +18,6 @@ from sandboxtools import (
 
 
 class TestFail:
-    """`Sandbox.fail()` and `Sandbox.mend()`."""
-
     def query(self, door: Door, token: str, **options: Any) -> requests.Response:
         payload = {"waybill_token": token}
         return door.send(

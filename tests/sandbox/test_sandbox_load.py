@@ -90,8 +90,6 @@ class Caller(threading.Thread):
 
 
 class TestLoad:
-    """32 threads."""
-
     def test_load__limited(self):
         """No wrong answer, and each user's quota is spent to the last call."""
         sandbox = Sandbox(user_daily_limit=LIMIT, appid_daily_limit=10**9)

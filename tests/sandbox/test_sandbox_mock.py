@@ -36,8 +36,6 @@ def mine() -> bool:
 
 
 class TestMock:
-    """`Sandbox.mock()`."""
-
     def test_mock__client_after_a_revocation(self):
         """The ready client goes on with another token when tokens are revoked."""
         with Sandbox().mock() as wechat:
@@ -230,8 +228,6 @@ class TestOwnRules:
 
 
 class TestPlugin:
-    """The pytest plugin."""
-
     @pytest.mark.parametrize("own", ["one", "another"])
     @responses.activate
     def test_wechat(self, wechat, own):
@@ -264,8 +260,6 @@ class TestPlugin:
 
 
 class TestImports:
-    """What is loaded when."""
-
     @pytest.mark.once
     @pytest.mark.parametrize(
         ("code", "names"),

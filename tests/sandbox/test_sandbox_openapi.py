@@ -29,8 +29,6 @@ SAMPLES = Path(__file__).parent.parent / "samples"
 
 
 class TestDescription:
-    """wxlogistics/sandbox/openapi.json."""
-
     def test_description__valid(self):
         """It is OpenAPI 3.1."""
         validate(DESCRIPTION)
@@ -91,8 +89,6 @@ class TestDescription:
 
 
 class TestSamples:
-    """tests/samples/."""
-
     @pytest.mark.parametrize(
         "path", sorted(SAMPLES.glob("*.json")), ids=lambda p: p.name
     )
@@ -139,8 +135,6 @@ def register(server: Server, path: str) -> str:
 
 @pytest.mark.once
 class TestSchemathesis:
-    """schemathesis against the served sandbox."""
-
     @schemathesis.openapi.from_dict(DESCRIPTION).exclude(
         path_regex="^/_sandbox/"
     ).parametrize()

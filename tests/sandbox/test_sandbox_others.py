@@ -148,8 +148,6 @@ class TestStory:
 
 
 class TestWechatpy:
-    """wechatpy as it comes."""
-
     def test_post__no_content_type(self, served_door):
         """It sends no Content-Type, and so gets 40003, as from WeChat."""
         from wechatpy import WeChatClient

@@ -22,8 +22,6 @@ SCRIPTS = str(Path(sys.executable).parent)
 
 
 class TestClock:
-    """`Clock`."""
-
     @pytest.mark.parametrize(
         ("given", "passed", "shown"),
         [
@@ -86,8 +84,6 @@ class TestClock:
 
 
 class TestPyInstaller:
-    """`wxlogistics._pyinstaller`."""
-
     def test_hook(self, monkeypatch):
         """The hook packs the data files of the sandbox."""
         hooks = types.ModuleType("PyInstaller.utils.hooks")
@@ -104,8 +100,6 @@ class TestPyInstaller:
 
 
 class TestSeed:
-    """What a seed makes repeatable."""
-
     def story(self, seed: int | str | None) -> list[str]:
         sandbox = Sandbox(seed=seed, clock=Clock(NOON, speed=0))
         return [
@@ -135,8 +129,6 @@ class TestSeed:
 
 
 class TestSandbox:
-    """What a user does by hand."""
-
     def test_init__settings(self):
         """Settings are keyword arguments; the default app can be one's own."""
         sandbox = Sandbox(appid="wx1", secret="s", edit_limit=2)

@@ -36,8 +36,6 @@ SAYS = ["url", "console", "appid", "secret", "access_token"]
 
 
 class TestServe:
-    """`Sandbox.serve()`."""
-
     def test_serve__client(self):
         """The client works against it as against WeChat."""
         sandbox = Sandbox()
@@ -230,8 +228,6 @@ def run(capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
 
 
 class TestMain:
-    """The command line."""
-
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_main__stops(self, run, number):
         """It prints what a program needs, and stops cleanly on Ctrl-C and SIGTERM."""

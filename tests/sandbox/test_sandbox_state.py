@@ -45,8 +45,6 @@ def lived_in() -> Sandbox:
 
 
 class TestSave:
-    """`Sandbox.save()` and `Sandbox.load()`."""
-
     def test_load__same(self, tmp_path):
         """What is loaded is what was saved."""
         sandbox = lived_in()

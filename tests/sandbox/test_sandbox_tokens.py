@@ -22,8 +22,6 @@ def errcode(door: Door, access_token: str) -> int:
 
 
 class TestStableToken:
-    """POST /cgi-bin/stable_token."""
-
     def test_stable_token__reply(self, door):
         """A success has neither errcode nor errmsg; the token works."""
         reply = door.stable_token()
@@ -178,8 +176,6 @@ class TestStableToken:
 
 
 class TestClassicToken:
-    """GET /cgi-bin/token."""
-
     def get(self, door: Door, method: str = "GET", **changes: str) -> dict[str, Any]:
         query = {**door.account, **changes}
         return door.send(method, "/cgi-bin/token", params=query).json()
@@ -391,8 +387,6 @@ class TestAuthorizerToken:
 
 
 class TestBookkeeping:
-    """What the sandbox knows about tokens and calls."""
-
     def test_token_fetches(self, door):
         """Fetches are counted: all, refused ones, forced ones and their spacing."""
         door.stable_token()
