@@ -11,9 +11,6 @@ import wxlogistics
 
 pytestmark = pytest.mark.once
 
-#: What needs an extra that may be missing.
-EXTRAS = {"PyInstaller", "click", "jinja2", "pytest", "responses", "rich"}
-
 
 def modules() -> Iterator[Any]:
     found = pkgutil.walk_packages(wxlogistics.__path__, "wxlogistics.")
@@ -23,7 +20,7 @@ def modules() -> Iterator[Any]:
         try:
             yield importlib.import_module(name)
         except ModuleNotFoundError as error:
-            assert error.name in EXTRAS
+            assert error.name in {"PyInstaller", "click", "jinja2", "responses"}
 
 
 def public(owner: Any) -> Iterator[tuple[str, Any]]:
