@@ -243,6 +243,17 @@ class TestJob:
         assert done + 1 == len(rows)
         assert (made.stop is None) == (most == 100)
 
+    def test_run__max_calls_while_one_waits(self):
+        pace = [refusal(45011)]
+
+        def call(each):
+            time.sleep(0.05)
+            if pace:
+                raise pace.pop()
+            return {"status_name": "SIGNED"}
+
+        assert {1: Tally("ok", "SIGNED")} == run(call, max_calls=1)[1]
+
     @pytest.mark.parametrize("error", [ZeroDivisionError("bug"), OSError(28, "full")])
     def test_run__failure(self, error):
         """Anything else is raised, when what is under way is finished."""

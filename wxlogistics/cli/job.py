@@ -130,7 +130,9 @@ class Job:
         try:
             for task in filter(None, map(self.due, tasks)):
                 if not task.problem and sent == self._max_calls:
-                    self.end("max_calls")
+                    # Not end(): those under way are to be done.
+                    self.stop = self.stop or Stop("max_calls")
+                    break
                 sent += not task.problem
                 free.acquire()
                 if self._ended.is_set():
