@@ -68,7 +68,7 @@ class WaybillStatus(enum.IntEnum):
     @property
     def label(self) -> str:
         """
-        The text of WeChat's document.
+        The official document's text.
         """
         return _LABELS[self] if 0 <= self < len(_LABELS) else f"未知状态 {self:d}"
 

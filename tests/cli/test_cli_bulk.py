@@ -917,7 +917,7 @@ class TestNothingLost:
 
     @pytest.mark.once
     def test_interrupt__pipe_without_a_writer(self, wechat):
-        """A signal ends a run that waits for somebody to open its pipe."""
+        """A signal ends a run that waits for a writer of its pipe."""
         os.mkfifo("pipe")
         with process("bulk", "trace", "pipe", "--out", "o.csv") as waiting:
             status = Path(f"/proc/{waiting.pid}/status")

@@ -170,7 +170,8 @@ def run(
         on_notice: Called with one of `NOTICES` and the values for its braces.
 
     Returns:
-        The exit code: 0, or 1 if the state file could not be written at the end.
+        The exit code: 0; 1 if the state file could not be written at the end, 2 if it
+        cannot be written at all.
 
     Raises:
         ImportError: The extra ``sandbox`` is not installed.

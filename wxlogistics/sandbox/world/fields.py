@@ -23,7 +23,7 @@ def typed(_: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[A
     Let fields with a plain annotation take nothing else; for attrs' field_transformer.
     """
     return [
-        field.evolve(validator=and_(_check_type, field.validator or _check_type))
+        field.evolve(validator=and_(_check_type, *filter(None, [field.validator])))
         for field in fields
     ]
 
